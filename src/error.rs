@@ -1,0 +1,196 @@
+//! [`Error`]: everything that can go wrong, by the name of what a user did or met.
+
+use parking_lot::Mutex;
+use std::any::Any;
+use std::fmt;
+
+/// What went wrong.
+///
+/// The failures of a call ([`Trap`](Self::Trap), [`Host`](Self::Host), [`Panic`](Self::Panic), …) come from where its result
+/// would have come from; the others from the function that was misused.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The instance has a call in progress, which goes on undisturbed.
+    #[error("the instance has a call in progress: bring it to its end, or drop its future")]
+    CallInProgress,
+
+    /// The right to resume is with a [`FutureRunner`](crate::FutureRunner) or a job.
+    #[error("the call is with a runner or a job: wait for it, or drop the runner")]
+    InJob,
+
+    /// A call gives its result once.
+    #[error("the result of the call was taken already: a call gives its result once")]
+    ResultTaken,
+
+    /// The call was [cancelled](crate::Future::cancel).
+    #[error("the call was cancelled")]
+    Cancelled,
+
+    /// The host panicked inside the call.
+    #[error("the host panicked inside the call: {0}")]
+    Panic(Panic),
+
+    /// The work of a [`Future::new`](crate::Future::new) failed in a way of its own.
+    #[error(transparent)]
+    Other(Box<dyn std::error::Error + Send + Sync>),
+
+    /// The guest trapped.
+    #[cfg(feature = "wasm")]
+    #[error(transparent)]
+    Trap(crate::Trap),
+
+    /// The guest threw an exception, and nothing in it caught that.
+    #[cfg(feature = "wasm")]
+    #[error("the guest threw an exception and did not catch it")]
+    UncaughtException,
+
+    /// A host function failed.
+    #[cfg(feature = "wasm")]
+    #[error("a host function failed: {}", .0.root_cause())]
+    Host(#[source] wasmtime::Error),
+
+    /// An earlier call ended before its end, so the guest's memory may be half-way through something.
+    #[cfg(feature = "wasm")]
+    #[error(
+        "an earlier call on the instance failed or was dropped, which may have left its memory half-way through something: \
+         reset the instance, or clear the poison"
+    )]
+    Poisoned,
+
+    /// The module has no such export.
+    #[cfg(feature = "wasm")]
+    #[error("export {export:?}: the module has no export of that name")]
+    ExportNotFound {
+        /// The name that was asked for.
+        export: String,
+    },
+
+    /// The export is something else.
+    #[cfg(feature = "wasm")]
+    #[error("export {export:?}: it is a {found}, not a {expected}")]
+    ExportKind {
+        /// The name that was asked for.
+        export: String,
+        /// What was asked for: "function", "memory", "global" or "table".
+        expected: &'static str,
+        /// What it is.
+        found: &'static str,
+    },
+
+    /// The function has another signature.
+    #[cfg(feature = "wasm")]
+    #[error("export {export:?}: its type is {found}, and it was looked up as {expected}")]
+    Signature {
+        /// The name that was asked for.
+        export: String,
+        /// The type that was asked for.
+        expected: String,
+        /// The type that it has.
+        found: String,
+    },
+
+    /// The linker has nothing for one of the module's imports.
+    #[cfg(feature = "wasm")]
+    #[error(
+        "import {module:?} {name:?}: the linker defines nothing of that name, and the module needs it"
+    )]
+    MissingImport {
+        /// The first part of the import's name.
+        module: String,
+        /// The second part of the import's name.
+        name: String,
+    },
+
+    /// The engine's pool is full.
+    #[cfg(feature = "wasm")]
+    #[error(
+        "the engine's pool is full, of {instances} instances at most: drop one, or make an engine with more \
+         (`EngineOptions::pooling`): {source}"
+    )]
+    TooManyInstances {
+        /// How many instances the engine holds at most.
+        instances: u32,
+        /// What wasmtime says is used up.
+        source: wasmtime::Error,
+    },
+
+    /// The engine, or this machine, lacks what is asked for.
+    #[cfg(feature = "wasm")]
+    #[error("{what} is not supported: {why}")]
+    Unsupported {
+        /// What was asked for.
+        what: &'static str,
+        /// Why it cannot be had, and what can be done.
+        why: String,
+    },
+
+    /// The store and the module were made by different engines.
+    #[cfg(feature = "wasm")]
+    #[error("module {module}: its engine is not the store's: make both with one engine")]
+    OtherEngine {
+        /// The name of the module, in quotes, or "without a name".
+        module: String,
+    },
+
+    /// Something else that wasmtime refuses, a module that is not valid for one.
+    #[cfg(feature = "wasm")]
+    #[error("{}", .0.root_cause())]
+    Wasmtime(#[source] wasmtime::Error),
+}
+
+impl Error {
+    /// An error of the caller's own, for the work of a [`Future::new`](crate::Future::new).
+    pub fn other(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Other(error.into())
+    }
+}
+
+/// A panic of the host inside a call: what it was called with.
+///
+/// Whoever holds it may go on panicking with [`std::panic::resume_unwind`] and [`into_payload`](Self::into_payload).
+pub struct Panic {
+    message: Box<str>,
+    /// The mutex makes it `Sync`, as errors are expected to be.
+    payload: Mutex<Box<dyn Any + Send>>,
+}
+
+impl Panic {
+    pub(crate) fn new(payload: Box<dyn Any + Send>) -> Self {
+        let message = if let Some(message) = payload.downcast_ref::<&str>() {
+            (*message).into()
+        } else if let Some(message) = payload.downcast_ref::<String>() {
+            message.as_str().into()
+        } else {
+            "a value that is not a string".into()
+        };
+        Self {
+            message,
+            payload: Mutex::new(payload),
+        }
+    }
+
+    /// The message, if the panic had one; otherwise, that it had none.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// The value that the panic was called with.
+    #[must_use]
+    pub fn into_payload(self) -> Box<dyn Any + Send> {
+        self.payload.into_inner()
+    }
+}
+
+impl fmt::Display for Panic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl fmt::Debug for Panic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Panic").field(&self.message).finish()
+    }
+}

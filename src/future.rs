@@ -1,0 +1,327 @@
+//! [`Future`]: the owner's handle of a call, and the only thing that gives its result. It steps the call itself, until
+//! [`Future::to_job`] lends the call to a [`FutureRunner`].
+
+use crate::error::Error;
+use crate::runner::{FutureRunner, Step};
+use crate::state::Lent;
+use crate::sync::Sleeper;
+use crate::task::{Progress, Task, Work};
+use std::fmt;
+use std::marker::PhantomData;
+use std::mem;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+/// A call that can be suspended and resumed, and that gives its result once.
+///
+/// It stays with its owner: it is neither `Send` nor `Sync`. What travels is the [`FutureRunner`] that
+/// [`to_job`](Self::to_job) splits off. There are three ways to bring a call to its end, and one may change from each to
+/// the others at any stop:
+///
+/// - [`resume`](Self::resume) it by hand, one step at a time, once a frame for instance;
+/// - [submit](crate::JobPool::submit) its [job](Self::to_job) to a pool;
+/// - [`wait`](Self::wait) for it, or `await` it: this is a std future too.
+///
+/// A failure, be it a trap, an error or a panic, is a result: it is given once, in the place of the value.
+///
+/// Dropping it ends the call. What the call held is dropped on this thread, or, if a step is in progress on another
+/// thread, by that thread at the end of the step.
+///
+/// ```
+/// use wasm_jobs::{Future, Step, yield_now};
+///
+/// let mut future = Future::new(async {
+///     yield_now().await;
+///     Ok("two steps")
+/// });
+/// assert_eq!(future.resume()?, Step::Yielded);
+/// assert_eq!(future.try_get_result()?, None);
+/// assert_eq!(future.resume()?, Step::Done);
+/// assert_eq!(future.try_get_result()?, Some("two steps"));
+/// assert!(future.is_disposed());
+/// # Ok::<(), wasm_jobs::Error>(())
+/// ```
+#[must_use = "a call does nothing until it is resumed, submitted or awaited"]
+pub struct Future<T: Send + 'static> {
+    call: Call<T>,
+    task: Arc<Task<T>>,
+    /// Makes it neither `Send` nor `Sync`.
+    owner: PhantomData<*const ()>,
+}
+
+enum Call<T> {
+    /// It has not ended, and is ours to step.
+    Ours(Work<T>),
+    /// It is with a runner, or came back from one; the task knows.
+    Lent,
+    /// It has ended, and the result was not taken.
+    Ended(Result<T, Error>),
+    /// The result was taken.
+    Disposed,
+}
+
+impl<T: Send + 'static> Future<T> {
+    /// A call of any std future, which is first polled by the first step.
+    ///
+    /// Its waker is the same at every poll. A future that returns pending and has not arranged for a wake is never
+    /// resumed, as with every executor.
+    pub fn new(work: impl std::future::Future<Output = Result<T, Error>> + Send + 'static) -> Self {
+        let (task, work) = Task::new(Box::pin(work));
+        Self {
+            call: Call::Ours(work),
+            task,
+            owner: PhantomData,
+        }
+    }
+
+    /// Runs the call to its next stop, on this thread.
+    ///
+    /// If it waits and was not woken, this says so without entering it. If it has ended, this is `Done` again until the
+    /// result is taken.
+    ///
+    /// # Errors
+    ///
+    /// Only for misuse: [`Error::InJob`] while a [`FutureRunner`] or a job has the right to resume, and
+    /// [`Error::ResultTaken`] after the result was taken. A failure of the call is its result, and `Done` here.
+    pub fn resume(&mut self) -> Result<Step, Error> {
+        match &mut self.call {
+            Call::Ours(work) => match work.step(&self.task) {
+                Progress::Yielded => Ok(Step::Yielded),
+                Progress::Waiting => Ok(Step::Waiting),
+                Progress::Done(result) => {
+                    if let Call::Ours(work) = mem::replace(&mut self.call, Call::Ended(result)) {
+                        work.discard();
+                    }
+                    Ok(Step::Done)
+                }
+            },
+            Call::Lent => match self.settle() {
+                Call::Lent => Err(Error::InJob),
+                Call::Ended(_) => Ok(Step::Done),
+                Call::Ours(_) | Call::Disposed => self.resume(),
+            },
+            Call::Ended(_) => Ok(Step::Done),
+            Call::Disposed => Err(Error::ResultTaken),
+        }
+    }
+
+    /// The result, once, as soon as there is one; `None` before.
+    ///
+    /// # Errors
+    ///
+    /// The failure of the call, once; and [`Error::ResultTaken`] after either was given.
+    pub fn try_get_result(&mut self) -> Result<Option<T>, Error> {
+        if let Call::Disposed = self.settle() {
+            return Err(Error::ResultTaken);
+        }
+        self.take().transpose()
+    }
+
+    /// Brings the call to its end and gives its result. It steps the call on this thread, which sleeps while the call waits;
+    /// or, if a job has the call, only sleeps until the job is over.
+    ///
+    /// Do not wait for a job on a worker of its own pool, as with [`JobHandle::wait`](crate::JobHandle::wait).
+    ///
+    /// # Errors
+    ///
+    /// The failure of the call, once; and [`Error::ResultTaken`] after the result was given.
+    pub fn wait(&mut self) -> Result<T, Error> {
+        let sleeper = Sleeper::new();
+        loop {
+            match self.advance(sleeper.waker()) {
+                Advance::Ended(result) => return result,
+                Advance::Yielded => {}
+                Advance::Waiting => sleeper.sleep(),
+            }
+        }
+    }
+
+    /// Is there a result, or a failure, to take?
+    #[must_use]
+    pub fn has_result(&self) -> bool {
+        match self.call {
+            Call::Ended(_) => true,
+            Call::Lent => self.task.lent() == Lent::Done,
+            Call::Ours(_) | Call::Disposed => false,
+        }
+    }
+
+    /// Was the result, or the failure, taken?
+    #[must_use]
+    pub fn is_disposed(&self) -> bool {
+        matches!(self.call, Call::Disposed)
+    }
+
+    /// Splits off the right to resume, for another thread.
+    ///
+    /// Until the runner is dropped, or its job is over, [`resume`](Self::resume) gives [`Error::InJob`]. A call that has ended
+    /// already has a runner too, with nothing to do.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InJob`] if a runner or a job has that right already, and [`Error::ResultTaken`] after the result was taken.
+    pub fn to_job(&mut self) -> Result<FutureRunner<T>, Error> {
+        match self.settle() {
+            Call::Lent => return Err(Error::InJob),
+            Call::Disposed => return Err(Error::ResultTaken),
+            Call::Ours(_) | Call::Ended(_) => {}
+        }
+        match mem::replace(&mut self.call, Call::Lent) {
+            Call::Ours(work) => self.task.lend(work),
+            Call::Ended(result) => self.task.lend_ended(result),
+            Call::Lent | Call::Disposed => unreachable!("they have just been returned"),
+        }
+        Ok(FutureRunner::new(self.task.clone()))
+    }
+
+    /// Ends the call: its result is [`Error::Cancelled`], unless it has one already.
+    ///
+    /// If a step is in progress on another thread, the call ends at the end of that step; [`wait`](Self::wait) waits for
+    /// that.
+    pub fn cancel(&mut self) {
+        match &self.call {
+            Call::Ours(_) => {
+                let ended = Call::Ended(Err(Error::Cancelled));
+                if let Call::Ours(work) = mem::replace(&mut self.call, ended) {
+                    work.discard();
+                }
+            }
+            Call::Lent => self.task.cancel(),
+            Call::Ended(_) | Call::Disposed => {}
+        }
+    }
+
+    /// Takes back what the runner is done with.
+    fn settle(&mut self) -> &mut Call<T> {
+        if let Call::Lent = self.call {
+            match self.task.lent() {
+                Lent::Out => {}
+                Lent::Back => {
+                    if let Some(work) = self.task.take_back() {
+                        self.call = Call::Ours(work);
+                    }
+                }
+                Lent::Done => {
+                    if let Some(result) = self.task.take_result() {
+                        self.call = Call::Ended(result);
+                    }
+                }
+            }
+        }
+        &mut self.call
+    }
+
+    fn take(&mut self) -> Option<Result<T, Error>> {
+        match mem::replace(&mut self.call, Call::Disposed) {
+            Call::Ended(result) => Some(result),
+            other => {
+                self.call = other;
+                None
+            }
+        }
+    }
+
+    /// A step towards the end. If it is `Waiting`, `waker` will be woken.
+    fn advance(&mut self, waker: &Waker) -> Advance<T> {
+        if let Call::Lent = self.settle() {
+            self.task.register_owner(waker);
+            if let Call::Lent = self.settle() {
+                return Advance::Waiting;
+            }
+        }
+        match self.resume() {
+            Err(misuse) => Advance::Ended(Err(misuse)),
+            Ok(Step::Done) => match self.take() {
+                Some(result) => Advance::Ended(result),
+                None => unreachable!("it is done"),
+            },
+            Ok(Step::Yielded) => Advance::Yielded,
+            Ok(Step::Waiting) => match &self.call {
+                Call::Ours(work) if self.task.park_owner(work, waker) => Advance::Waiting,
+                _ => Advance::Yielded,
+            },
+        }
+    }
+}
+
+enum Advance<T> {
+    Ended(Result<T, Error>),
+    Yielded,
+    Waiting,
+}
+
+impl<T: Send + 'static> std::future::Future for Future<T> {
+    type Output = Result<T, Error>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.get_mut().advance(context.waker()) {
+            Advance::Ended(result) => Poll::Ready(result),
+            Advance::Yielded => {
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Advance::Waiting => Poll::Pending,
+        }
+    }
+}
+
+/// Nothing in it is pinned: the work of a call is in a box.
+impl<T: Send + 'static> Unpin for Future<T> {}
+
+impl<T: Send + 'static> Drop for Future<T> {
+    fn drop(&mut self) {
+        self.cancel();
+        if let Call::Lent = self.call {
+            // Wakers may keep the task for long; nobody will take the result.
+            drop(self.task.take_result());
+        }
+    }
+}
+
+impl<T: Send + 'static> fmt::Debug for Future<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let call = match self.call {
+            Call::Ours(_) => "ours",
+            Call::Lent => "lent",
+            Call::Ended(_) => "ended",
+            Call::Disposed => "disposed",
+        };
+        f.debug_struct("Future")
+            .field("call", &call)
+            .field("task", &self.task)
+            .finish()
+    }
+}
+
+/// Lets the call that awaits it yield, once: it goes on at its next step.
+///
+/// ```
+/// # use wasm_jobs::{Future, Step, yield_now};
+/// let mut future = Future::new(async { Ok(yield_now().await) });
+/// assert_eq!(future.resume()?, Step::Yielded);
+/// # Ok::<(), wasm_jobs::Error>(())
+/// ```
+#[must_use = "futures do nothing unless awaited"]
+pub fn yield_now() -> YieldNow {
+    YieldNow { has_yielded: false }
+}
+
+/// The future of [`yield_now`].
+#[derive(Debug)]
+#[must_use = "futures do nothing unless awaited"]
+pub struct YieldNow {
+    has_yielded: bool,
+}
+
+impl std::future::Future for YieldNow {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        if mem::replace(&mut self.has_yielded, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
+}

@@ -1,0 +1,173 @@
+//! [`engine`]: a wasmtime engine that is set up for guests which suspend. Modules, linkers and stores are made with it as
+//! with any other.
+
+use crate::Error;
+use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
+
+/// What an [`engine`] is to support.
+///
+/// ```
+/// use wasm_jobs::{EngineOptions, engine};
+///
+/// let engine = engine(&EngineOptions::default().pooling(100).host_stack(256 * 1024))?;
+/// # Ok::<(), wasm_jobs::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct EngineOptions {
+    /// How many instances the pool holds; none: on demand.
+    pool: Option<u32>,
+    wasm_stack: usize,
+    host_stack: usize,
+    epoch_interruption: bool,
+    exceptions: bool,
+    simd: bool,
+    threads: bool,
+    fuel: bool,
+}
+
+impl Default for EngineOptions {
+    /// A pool of 1,000 instances, stacks of 512 KiB for a guest and 1.5 MiB for its host functions, epoch interruption,
+    /// exceptions and SIMD; no threads, no fuel.
+    fn default() -> Self {
+        Self {
+            pool: Some(1_000),
+            wasm_stack: 512 * 1024,
+            host_stack: 1536 * 1024,
+            epoch_interruption: true,
+            exceptions: true,
+            simd: true,
+            threads: false,
+            fuel: false,
+        }
+    }
+}
+
+impl EngineOptions {
+    /// Instances come from a pool that holds this many at most. Instantiating is then about ten times as fast as on
+    /// demand, and the address space for all of them, 4 GiB and a guard for each memory, is reserved when the engine is
+    /// made. One more is [`Error::TooManyInstances`].
+    ///
+    /// A guest of the pool has one memory and one table of 20,000 elements at most; for others, start from
+    /// [`config`](Self::config).
+    ///
+    /// On Linux each instance that was called takes about six of the 65,530 mappings that a process may have
+    /// (`vm.max_map_count`), in a pool or on demand.
+    #[must_use]
+    pub fn pooling(mut self, instances: u32) -> Self {
+        self.pool = Some(instances);
+        self
+    }
+
+    /// Instances are allocated one by one, as many as the machine can hold.
+    #[must_use]
+    pub fn on_demand(mut self) -> Self {
+        self.pool = None;
+        self
+    }
+
+    /// The stack that a guest may use in a call, in bytes. Using more is a trap.
+    #[must_use]
+    pub fn wasm_stack(mut self, bytes: usize) -> Self {
+        self.wasm_stack = bytes;
+        self
+    }
+
+    /// The stack that host functions find left under a guest that has used all of its own, in bytes. Using more aborts the
+    /// process, as running out of a thread's stack does.
+    ///
+    /// The stack of a guest is taken when it is first called, and kept for its next calls.
+    #[must_use]
+    pub fn host_stack(mut self, bytes: usize) -> Self {
+        self.host_stack = bytes;
+        self
+    }
+
+    /// Whether a guest that never yields can be made to. With it, every call that is in a guest when
+    /// [`Engine::increment_epoch`] is called [yields](crate::Step::Yielded) at its next loop or function entry.
+    ///
+    /// Guests pay for the checks. Without, code that does little but loop was measured to take half the time, and a
+    /// recursive function nine tenths.
+    #[must_use]
+    pub fn epoch_interruption(mut self, enable: bool) -> Self {
+        self.epoch_interruption = enable;
+        self
+    }
+
+    /// The exception handling proposal, which C++ and `setjmp` compile to.
+    #[must_use]
+    pub fn exceptions(mut self, enable: bool) -> Self {
+        self.exceptions = enable;
+        self
+    }
+
+    /// The SIMD proposals, fixed-width and relaxed.
+    #[must_use]
+    pub fn simd(mut self, enable: bool) -> Self {
+        self.simd = enable;
+        self
+    }
+
+    /// The threads proposal: atomics and shared memories. A pool has no shared memories, so this goes with
+    /// [`on_demand`](Self::on_demand).
+    #[must_use]
+    pub fn threads(mut self, enable: bool) -> Self {
+        self.threads = enable;
+        self
+    }
+
+    /// Whether instructions are counted. A new instance has as much fuel as there can be, until
+    /// [`StoreGuard::set_fuel`](crate::StoreGuard::set_fuel).
+    #[must_use]
+    pub fn fuel(mut self, enable: bool) -> Self {
+        self.fuel = enable;
+        self
+    }
+
+    /// The wasmtime configuration that these options stand for, to start from where they do not reach.
+    ///
+    /// What this crate needs of an engine is no more than every engine has. An engine without epoch interruption cannot
+    /// interrupt its guests, and that is all.
+    #[must_use]
+    pub fn config(&self) -> Config {
+        let mut config = Config::new();
+        config
+            .max_wasm_stack(self.wasm_stack)
+            .async_stack_size(self.wasm_stack.saturating_add(self.host_stack))
+            .epoch_interruption(self.epoch_interruption)
+            .wasm_exceptions(self.exceptions)
+            .wasm_simd(self.simd)
+            .wasm_relaxed_simd(self.simd)
+            .wasm_threads(self.threads)
+            .shared_memory(self.threads)
+            .consume_fuel(self.fuel);
+        if let Some(instances) = self.pool {
+            let mut pool = PoolingAllocationConfig::new();
+            pool.total_core_instances(instances)
+                .total_memories(instances)
+                .total_tables(instances)
+                .total_gc_heaps(instances)
+                // A guest keeps its stack, so as many as instances.
+                .total_stacks(instances);
+            config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+        }
+        config
+    }
+}
+
+/// Makes a wasmtime engine whose guests can be suspended.
+///
+/// # Errors
+///
+/// [`Error::Unsupported`] if the options contradict each other, or are more than this machine can do.
+pub fn engine(options: &EngineOptions) -> Result<Engine, Error> {
+    if options.threads && options.pool.is_some() {
+        return Err(Error::Unsupported {
+            what: "shared memory in a pool",
+            why: "use `EngineOptions::on_demand` for guests with threads".into(),
+        });
+    }
+    Engine::new(&options.config()).map_err(|error| Error::Unsupported {
+        what: "an engine with these options",
+        why: format!("{error:#}"),
+    })
+}

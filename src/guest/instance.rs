@@ -1,0 +1,346 @@
+//! [`Instance`]: a guest in its sandbox, home of one store. A call takes the store along, and brings it home when it ends.
+
+use crate::error::{Error, Panic};
+use crate::guest::trap::wasm_failed;
+use crate::lease::{Lease, Leased};
+use crate::sync::block_on;
+use crate::task::enter;
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use wasmtime::{
+    AsContext, AsContextMut, Engine, Extern, InstancePre, Store, StoreContext, StoreContextMut,
+};
+
+/// An instance of a module, which has one call at a time.
+///
+/// `S` is the state that its host functions find, as in [`wasmtime::Store`].
+///
+/// A call has the store of the instance from the moment it is made until it ends: meanwhile there is no other call, and
+/// no [`store`](Self::store). After a call that ended before its end, by a trap, an error or a panic of the host, or by
+/// being dropped or cancelled half-way, the guest's memory may be half-way through something. The instance is then
+/// poisoned, and makes no calls until it is [reset](Self::reset), or [declared fit](Self::clear_poison).
+///
+/// ```
+/// use wasm_jobs::{EngineOptions, Error, Instance, JobPool, RayonGlobal, engine, wasmtime};
+///
+/// let engine = engine(&EngineOptions::default())?;
+/// let wasm = wat::parse_str(r#"(module (func (export "answer") (result i32) i32.const 42))"#)?;
+/// let module = wasmtime::Module::new(&engine, wasm)?;
+/// let linker = wasmtime::Linker::<()>::new(&engine);
+/// let instance = Instance::new(&linker.instantiate_pre(&module)?, ())?;
+///
+/// let mut future = instance.call::<(), i32>("answer", ())?;
+/// assert!(matches!(instance.call::<(), i32>("answer", ()), Err(Error::CallInProgress)));
+/// RayonGlobal.submit(future.to_job()?).wait();
+/// assert_eq!(future.try_get_result()?, Some(42));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Instance<S: 'static> {
+    lease: Arc<Lease<Guest<S>>>,
+    pre: InstancePre<S>,
+}
+
+/// A store with an instance in it.
+pub(super) struct Guest<S: 'static> {
+    pub(super) store: Store<S>,
+    /// None after a `reset` that failed.
+    instance: Option<wasmtime::Instance>,
+    /// How many times it was reset.
+    pub(super) generation: u64,
+    pub(super) poisoned: bool,
+}
+
+impl<S: Send + 'static> Instance<S> {
+    /// Instantiates a module, and runs its start function to the end: this thread sleeps while that waits.
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::TooManyInstances`] if the engine's pool is full;
+    /// - [`Error::Trap`], [`Error::UncaughtException`], [`Error::Host`] or [`Error::Panic`] if the start function fails;
+    /// - [`Error::Wasmtime`] for what else wasmtime refuses.
+    pub fn new(pre: &InstancePre<S>, state: S) -> Result<Self, Error> {
+        Self::with_store(pre, Store::new(pre.module().engine(), state))
+    }
+
+    /// The same, in a store that was made and set up by the caller: with a limiter, for instance.
+    ///
+    /// The store must be new, for instances of a store are freed together with it. Its epoch deadline is set here, so that
+    /// the guest yields when it is reached.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new), and [`Error::OtherEngine`] if the store and the module have different engines.
+    pub fn with_store(pre: &InstancePre<S>, store: Store<S>) -> Result<Self, Error> {
+        if !Engine::same(store.engine(), pre.module().engine()) {
+            let module = match pre.module().name() {
+                Some(name) => format!("{name:?}"),
+                None => "without a name".into(),
+            };
+            return Err(Error::OtherEngine { module });
+        }
+        let mut guest = Guest {
+            store,
+            instance: None,
+            generation: 0,
+            poisoned: false,
+        };
+        guest.instantiate(pre)?;
+        Ok(Self {
+            lease: Lease::new(guest),
+            pre: pre.clone(),
+        })
+    }
+
+    /// The store, for what is done between calls: reading and writing memories, globals and tables, the host's state,
+    /// fuel. While the guard is there, the instance makes no calls.
+    ///
+    /// A poisoned instance can be looked at too.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::CallInProgress`] if a call or another guard has it.
+    pub fn store(&self) -> Result<StoreGuard<'_, S>, Error> {
+        Ok(StoreGuard {
+            guest: claim(&self.lease)?,
+            instance: PhantomData,
+        })
+    }
+
+    /// Makes the guest anew, in a new store with this state. The old one is dropped first, so that a full pool has room.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::CallInProgress`] if a call has it, which goes on undisturbed; and the errors of [`new`](Self::new). After one
+    /// of those there is no guest: the instance stays poisoned until a `reset` succeeds.
+    pub fn reset(&self, state: S) -> Result<(), Error> {
+        let mut guest = claim(&self.lease)?;
+        guest.poisoned = true;
+        guest.instance = None;
+        guest.generation += 1;
+        guest.store = Store::new(self.pre.module().engine(), state);
+        guest.instantiate(&self.pre)?;
+        guest.poisoned = false;
+        Ok(())
+    }
+
+    /// Did a call end before its end, since the last `reset` or `clear_poison`?
+    ///
+    /// # Errors
+    ///
+    /// [`Error::CallInProgress`] if a call or a guard has it.
+    pub fn is_poisoned(&self) -> Result<bool, Error> {
+        Ok(claim(&self.lease)?.poisoned)
+    }
+
+    /// Declares the guest fit for calls, in spite of a call that ended before its end.
+    ///
+    /// Whatever the guest had written to its memory stays, and so does its stack pointer: a C or Rust guest loses the part of its
+    /// stack that was in use.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::CallInProgress`] if a call or a guard has it, and [`Error::Poisoned`] if there is no guest, because a `reset`
+    /// failed.
+    pub fn clear_poison(&self) -> Result<(), Error> {
+        let mut guest = claim(&self.lease)?;
+        if guest.instance.is_none() {
+            return Err(Error::Poisoned);
+        }
+        guest.poisoned = false;
+        Ok(())
+    }
+
+    pub(super) fn lease(&self) -> &Arc<Lease<Guest<S>>> {
+        &self.lease
+    }
+}
+
+/// Takes the guest for a call, or for looking at it.
+pub(super) fn claim<S>(lease: &Arc<Lease<Guest<S>>>) -> Result<Leased<Guest<S>>, Error> {
+    lease.try_take().ok_or(Error::CallInProgress)
+}
+
+impl<S: Send + 'static> Guest<S> {
+    fn instantiate(&mut self, pre: &InstancePre<S>) -> Result<(), Error> {
+        let engine = pre.module().engine();
+        if engine.get_epoch_interruption() {
+            self.store.epoch_deadline_async_yield_and_update(1);
+            self.store.set_epoch_deadline(1);
+        }
+        if engine.get_consume_fuel() && self.store.get_fuel().is_ok_and(|fuel| fuel == 0) {
+            self.store.set_fuel(u64::MAX).map_err(Error::Wasmtime)?;
+        }
+        // The start function is inside a guest as any call is.
+        let instance = enter(|| block_on(pre.instantiate_async(&mut self.store)))
+            .map_err(|payload| Error::Panic(Panic::new(payload)))?;
+        self.instance = Some(instance.map_err(|error| wasm_failed(error, &mut self.store))?);
+        Ok(())
+    }
+
+    pub(super) fn refuse_if_poisoned(&self) -> Result<(), Error> {
+        if self.poisoned {
+            Err(Error::Poisoned)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// An export of the kind that `select` selects.
+    pub(super) fn export<X>(
+        &mut self,
+        name: &str,
+        expected: &'static str,
+        select: impl Fn(Extern) -> Option<X>,
+    ) -> Result<X, Error> {
+        let instance = self.instance.ok_or(Error::Poisoned)?;
+        let Some(export) = instance.get_export(&mut self.store, name) else {
+            return Err(Error::ExportNotFound {
+                export: name.into(),
+            });
+        };
+        let found = match &export {
+            Extern::Func(_) => "function",
+            Extern::Global(_) => "global",
+            Extern::Table(_) => "table",
+            Extern::Memory(_) => "memory",
+            Extern::SharedMemory(_) => "shared memory",
+            Extern::Tag(_) => "tag",
+        };
+        select(export).ok_or_else(|| Error::ExportKind {
+            export: name.into(),
+            expected,
+            found,
+        })
+    }
+}
+
+/// The store of an [`Instance`] between two calls, from [`Instance::store`].
+///
+/// It stands for the store wherever wasmtime asks for one.
+///
+/// ```
+/// # use wasm_jobs::{EngineOptions, Instance, engine, wasmtime};
+/// # let engine = engine(&EngineOptions::default())?;
+/// # let wasm = wat::parse_str(r#"(module (memory (export "memory") 1) (global (export "lives") (mut i32) (i32.const 3)))"#)?;
+/// # let module = wasmtime::Module::new(&engine, wasm)?;
+/// # let linker = wasmtime::Linker::<u32>::new(&engine);
+/// # let instance = Instance::new(&linker.instantiate_pre(&module)?, 7)?;
+/// let mut store = instance.store()?;
+/// store.memory("memory")?.write(&mut store, 16, b"hello")?;
+/// store.global("lives")?.set(&mut store, wasmtime::Val::I32(9))?;
+/// *store.data_mut() += 1;
+/// # assert_eq!(store.memory("memory")?.data(&store)[16..21], *b"hello");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct StoreGuard<'a, S: 'static> {
+    guest: Leased<Guest<S>>,
+    instance: PhantomData<&'a Instance<S>>,
+}
+
+impl<S: Send + 'static> StoreGuard<'_, S> {
+    /// The host's state.
+    #[must_use]
+    pub fn data(&self) -> &S {
+        self.guest.store.data()
+    }
+
+    /// The host's state.
+    #[must_use]
+    pub fn data_mut(&mut self) -> &mut S {
+        self.guest.store.data_mut()
+    }
+
+    /// wasmtime's own instance, for exports that have no function here.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Poisoned`] if there is no guest, because a [`reset`](Instance::reset) failed.
+    pub fn instance(&self) -> Result<wasmtime::Instance, Error> {
+        self.guest.instance.ok_or(Error::Poisoned)
+    }
+
+    /// An exported memory.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ExportNotFound`] and [`Error::ExportKind`] if there is none of that name.
+    pub fn memory(&mut self, export: &str) -> Result<wasmtime::Memory, Error> {
+        self.guest.export(export, "memory", Extern::into_memory)
+    }
+
+    /// An exported global.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ExportNotFound`] and [`Error::ExportKind`] if there is none of that name.
+    pub fn global(&mut self, export: &str) -> Result<wasmtime::Global, Error> {
+        self.guest.export(export, "global", Extern::into_global)
+    }
+
+    /// An exported table.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ExportNotFound`] and [`Error::ExportKind`] if there is none of that name.
+    pub fn table(&mut self, export: &str) -> Result<wasmtime::Table, Error> {
+        self.guest.export(export, "table", Extern::into_table)
+    }
+
+    /// The fuel that is left, in wasmtime's units: about one an instruction.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] if the engine was made without [`EngineOptions::fuel`](crate::EngineOptions::fuel).
+    pub fn fuel(&self) -> Result<u64, Error> {
+        self.guest.store.get_fuel().map_err(|_| no_fuel())
+    }
+
+    /// Sets the fuel that is left. A guest that uses it up traps with
+    /// [`OutOfFuel`](wasmtime::Trap::OutOfFuel).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] if the engine was made without [`EngineOptions::fuel`](crate::EngineOptions::fuel).
+    pub fn set_fuel(&mut self, fuel: u64) -> Result<(), Error> {
+        self.guest.store.set_fuel(fuel).map_err(|_| no_fuel())
+    }
+}
+
+fn no_fuel() -> Error {
+    Error::Unsupported {
+        what: "fuel",
+        why: "the engine was made without it: see `EngineOptions::fuel`".into(),
+    }
+}
+
+impl<S: 'static> AsContext for StoreGuard<'_, S> {
+    type Data = S;
+
+    fn as_context(&self) -> StoreContext<'_, S> {
+        self.guest.store.as_context()
+    }
+}
+
+impl<S: 'static> AsContextMut for StoreGuard<'_, S> {
+    fn as_context_mut(&mut self) -> StoreContextMut<'_, S> {
+        self.guest.store.as_context_mut()
+    }
+}
+
+impl<S: fmt::Debug + 'static> fmt::Debug for StoreGuard<'_, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoreGuard")
+            .field("data", self.guest.store.data())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<S: 'static> fmt::Debug for Instance<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Instance")
+            .field("module", &self.pre.module().name())
+            .field("lease", &self.lease)
+            .finish()
+    }
+}

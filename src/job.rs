@@ -1,0 +1,196 @@
+//! [`JobHandle`]: what the rest of the world sees of a job. It says that the job is over, and never what came of it; the
+//! result is for the [`Future`](crate::Future) alone. Behind it stands a latch that the job sets, once.
+
+use crate::sync::{Mutex, Sleeper};
+use std::fmt;
+use std::mem;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+
+/// Waits for a job that was [submitted](crate::JobPool::submit) to a pool, from any thread and any number of times.
+///
+/// Complete means that the job is over: its result, or its failure, is ready for the [`Future`](crate::Future) to take,
+/// its instance is free, and what the guest wrote can be seen. Should the pool drop the job instead of running it, the
+/// handle completes too, and the future has the right to resume again.
+///
+/// It is also a std future that gives `()`.
+///
+/// ```
+/// use wasm_jobs::{Future, JobHandle, JobPool, RayonGlobal};
+///
+/// let mut squares: Vec<_> = (1..=3).map(|n| Future::new(async move { Ok(n * n) })).collect();
+/// let jobs = squares.iter_mut().map(|square| Ok(RayonGlobal.submit(square.to_job()?)));
+/// JobHandle::all(jobs.collect::<Result<Vec<_>, wasm_jobs::Error>>()?).wait();
+/// assert!(squares.iter().all(|square| square.has_result()));
+/// # Ok::<(), wasm_jobs::Error>(())
+/// ```
+pub struct JobHandle {
+    latch: Arc<Latch>,
+    /// Where this handle's waker stands in the latch, if it was polled.
+    ticket: Option<u64>,
+}
+
+/// Set once; tells everyone who waits for it.
+#[derive(Debug, Default)]
+pub(crate) struct Latch(Mutex<Waiting>);
+
+#[derive(Debug, Default)]
+struct Waiting {
+    is_set: bool,
+    tickets: u64,
+    wakers: Vec<(u64, Waker)>,
+}
+
+impl Latch {
+    pub(crate) fn set(&self) {
+        let wakers = {
+            let mut waiting = self.0.lock();
+            waiting.is_set = true;
+            mem::take(&mut waiting.wakers)
+        };
+        for (_, waker) in wakers {
+            waker.wake();
+        }
+    }
+
+    fn is_set(&self) -> bool {
+        self.0.lock().is_set
+    }
+
+    /// True if it is set; otherwise `waker` will be told, in the place of the one that has the `ticket`.
+    fn is_set_or_tell(&self, waker: &Waker, ticket: &mut Option<u64>) -> bool {
+        let mut waiting = self.0.lock();
+        if waiting.is_set {
+            return true;
+        }
+        if let Some((_, known)) = waiting
+            .wakers
+            .iter_mut()
+            .find(|(key, _)| Some(*key) == *ticket)
+        {
+            known.clone_from(waker);
+        } else {
+            waiting.tickets += 1;
+            let key = waiting.tickets;
+            waiting.wakers.push((key, waker.clone()));
+            *ticket = Some(key);
+        }
+        false
+    }
+
+    fn forget(&self, ticket: u64) {
+        self.0.lock().wakers.retain(|(key, _)| *key != ticket);
+    }
+}
+
+/// Sets its latch at the last of a number of wakes.
+struct Countdown {
+    remaining: Mutex<usize>,
+    latch: Arc<Latch>,
+}
+
+impl Countdown {
+    fn count(&self) {
+        let remaining = {
+            let mut remaining = self.remaining.lock();
+            *remaining -= 1;
+            *remaining
+        };
+        if remaining == 0 {
+            self.latch.set();
+        }
+    }
+}
+
+impl Wake for Countdown {
+    fn wake(self: Arc<Self>) {
+        self.count();
+    }
+}
+
+impl JobHandle {
+    pub(crate) fn new(latch: Arc<Latch>) -> Self {
+        Self {
+            latch,
+            ticket: None,
+        }
+    }
+
+    /// Is the job over?
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.latch.is_set()
+    }
+
+    /// Blocks this thread, without using the CPU, until the job is over.
+    ///
+    /// Do not call it on a worker of a pool whose other workers may all be doing the same: a pool that only waits for
+    /// itself never goes on. A job that has to wait for another one awaits its handle instead.
+    pub fn wait(&self) {
+        let sleeper = Sleeper::new();
+        let mut handle = self.clone();
+        while !handle.is_complete_or_tell(sleeper.waker()) {
+            sleeper.sleep();
+        }
+    }
+
+    /// A handle that is complete when all of these are. With none, it is complete at once.
+    #[must_use]
+    pub fn all(handles: impl IntoIterator<Item = JobHandle>) -> JobHandle {
+        let latch = Arc::new(Latch::default());
+        let handles: Vec<_> = handles.into_iter().collect();
+        // One more, for this function, so that it is not complete before all have been asked.
+        let countdown = Arc::new(Countdown {
+            remaining: Mutex::new(handles.len() + 1),
+            latch: latch.clone(),
+        });
+        let waker = Waker::from(countdown.clone());
+        for handle in handles {
+            // Not with the handle's own ticket: the handle goes, and the countdown goes on.
+            if handle.latch.is_set_or_tell(&waker, &mut None) {
+                countdown.count();
+            }
+        }
+        countdown.count();
+        JobHandle::new(latch)
+    }
+
+    pub(crate) fn is_complete_or_tell(&mut self, waker: &Waker) -> bool {
+        self.latch.is_set_or_tell(waker, &mut self.ticket)
+    }
+}
+
+impl Clone for JobHandle {
+    fn clone(&self) -> Self {
+        Self::new(self.latch.clone())
+    }
+}
+
+impl std::future::Future for JobHandle {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        if self.is_complete_or_tell(context.waker()) {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    }
+}
+
+impl Drop for JobHandle {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket {
+            self.latch.forget(ticket);
+        }
+    }
+}
+
+impl fmt::Debug for JobHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JobHandle")
+            .field("is_complete", &self.is_complete())
+            .finish()
+    }
+}

@@ -1,0 +1,238 @@
+//! [`JobPool`] and [`Job`]: how the jobs of this crate get onto other people's threads.
+//!
+//! A pool is anything with a queue and workers. It is handed a [`Job`] when a runner is submitted, again each time that
+//! a waiting call is woken, and again when a yielding call has used up its turn; a worker calls [`Job::run`] once for each
+//! time. Between its turns a job is nowhere in the pool.
+
+use crate::job::{JobHandle, Latch};
+use crate::runner::FutureRunner;
+use crate::sync::{Stopwatch, thread_local};
+use crate::task::inside_a_step;
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A pool of threads that runs jobs.
+///
+/// It is implemented for rayon's pools, and for every closure that passes a [`Job`] on, so that any other executor is one
+/// line:
+///
+/// ```
+/// use wasm_jobs::{Future, Job, JobPool};
+///
+/// let a_thread_each = |job: Job| {
+///     std::thread::spawn(|| job.run());
+/// };
+/// let mut future = Future::new(async { Ok(6 * 7) });
+/// a_thread_each.submit(future.to_job()?).wait();
+/// assert_eq!(future.try_get_result()?, Some(42));
+/// # Ok::<(), wasm_jobs::Error>(())
+/// ```
+pub trait JobPool: Clone + Send + Sync + 'static {
+    /// Puts a job at the back of the queue, for a worker to [run](Job::run) once.
+    fn spawn(&self, job: Job);
+
+    /// Hands a call over to the pool, which goes on with it until it ends: whenever it is woken, and in turns of about
+    /// [`Job::QUANTUM`] while it yields.
+    fn submit<T: Send + 'static>(&self, runner: FutureRunner<T>) -> JobHandle {
+        let pool = self.clone();
+        let (job, handle) = runner.into_job(Arc::new(move |job| pool.spawn(job)));
+        self.spawn(job);
+        handle
+    }
+}
+
+impl<F: Fn(Job) + Clone + Send + Sync + 'static> JobPool for F {
+    fn spawn(&self, job: Job) {
+        self(job);
+    }
+}
+
+/// Rayon's global pool.
+#[cfg(feature = "rayon")]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RayonGlobal;
+
+#[cfg(feature = "rayon")]
+impl JobPool for RayonGlobal {
+    fn spawn(&self, job: Job) {
+        rayon::spawn_fifo(|| job.run());
+    }
+}
+
+#[cfg(feature = "rayon")]
+impl JobPool for Arc<rayon::ThreadPool> {
+    fn spawn(&self, job: Job) {
+        self.spawn_fifo(|| job.run());
+    }
+}
+
+/// One turn of a submitted call: what a pool's queue holds.
+///
+/// A job that is dropped instead of run is given back: its [`Future`](crate::Future) has the right to resume again, and its
+/// [`JobHandle`] is complete.
+#[must_use = "dropping it takes the call out of the pool"]
+pub struct Job {
+    /// There until the job is run.
+    task: Option<Arc<dyn Turn>>,
+}
+
+/// A task, whatever its result.
+pub(crate) trait Turn: Send + Sync {
+    fn turn(self: Arc<Self>) -> Option<Respawn>;
+    fn give_back(&self);
+}
+
+/// A job that has had its turn, on its way to the back of its pool's queue.
+pub(crate) struct Respawn {
+    pub(crate) spawn: Spawn,
+    pub(crate) job: Job,
+}
+
+/// Puts a job into the queue of its pool.
+pub(crate) type Spawn = Arc<dyn Fn(Job) + Send + Sync>;
+
+/// The pool that a call was submitted to, and who waits for it there.
+pub(crate) struct Submission {
+    spawn: Spawn,
+    latch: Arc<Latch>,
+}
+
+thread_local! {
+    /// While this thread is in a pool's `spawn` at the end of a turn: the jobs that the pool runs right there.
+    static RUN_BY_SPAWN: RefCell<Option<VecDeque<Job>>> = RefCell::new(None);
+}
+
+impl Job {
+    /// How long a job that yields keeps its worker before it goes to the back of the queue, counted from its first yield:
+    /// 50 µs. A trip through a pool's queue costs a fraction of a microsecond, so that a turn loses less than one percent to
+    /// it, and each of a hundred jobs on a worker still comes around several times a frame.
+    pub const QUANTUM: Duration = Duration::from_micros(50);
+
+    /// The stack that a job gets when its thread is inside a guest: as large as Rust gives a thread.
+    const STACK: usize = 2 * 1024 * 1024;
+
+    pub(crate) fn new(task: Arc<dyn Turn>) -> Self {
+        Self { task: Some(task) }
+    }
+
+    /// Gives the job one turn on this thread. It returns when the call has ended, waits, or has yielded for a while; what
+    /// comes next is taken care of.
+    ///
+    /// It does not panic, whatever the guest and the host functions do.
+    ///
+    /// A host function that enters its worker's pool, by `rayon::join` for one, may find that its thread runs other jobs
+    /// until it gets on, as it may with any work of the pool. Such a job runs on a stack of its own, never on that of the guest
+    /// that called the host function. So the host function must not hold a lock that other jobs take; must expect to be
+    /// held up for as long as their turns last; and must leave room for what it runs itself: the closures of its own
+    /// `join` do run on its guest's stack (`EngineOptions::host_stack`).
+    pub fn run(self) {
+        let Some(job) = self.or_later() else { return };
+        let Some(respawn) = job.turn() else { return };
+        let mut jobs = respawn.send();
+        while let Some(job) = jobs.pop_front() {
+            if let Some(respawn) = job.turn() {
+                jobs.append(&mut respawn.send());
+            }
+        }
+    }
+
+    /// The job, unless this thread is to run it after the `spawn` that it is in.
+    fn or_later(self) -> Option<Self> {
+        RUN_BY_SPAWN.with(|jobs| match &mut *jobs.borrow_mut() {
+            Some(jobs) => {
+                jobs.push_back(self);
+                None
+            }
+            None => Some(self),
+        })
+    }
+
+    fn turn(mut self) -> Option<Respawn> {
+        let task = self.task.take()?;
+        if inside_a_step() {
+            stacker::grow(Self::STACK, || task.turn())
+        } else {
+            task.turn()
+        }
+    }
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        if let Some(task) = &self.task {
+            task.give_back();
+        }
+    }
+}
+
+impl fmt::Debug for Job {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Job").finish_non_exhaustive()
+    }
+}
+
+impl Respawn {
+    /// Puts the job into its pool's queue. Gives the jobs that the pool, having no queue, would have run right there: it
+    /// would go one deeper into this thread's stack with every turn.
+    fn send(self) -> VecDeque<Job> {
+        struct Collect;
+
+        impl Drop for Collect {
+            fn drop(&mut self) {
+                RUN_BY_SPAWN.with(RefCell::take);
+            }
+        }
+
+        RUN_BY_SPAWN.with(|jobs| *jobs.borrow_mut() = Some(VecDeque::new()));
+        let collect = Collect;
+        (self.spawn)(self.job);
+        let jobs = RUN_BY_SPAWN.with(RefCell::take);
+        drop(collect);
+        jobs.unwrap_or_default()
+    }
+}
+
+impl Submission {
+    pub(crate) fn new(spawn: Spawn, latch: Arc<Latch>) -> Self {
+        Self { spawn, latch }
+    }
+
+    pub(crate) fn spawn(&self) -> Spawn {
+        self.spawn.clone()
+    }
+
+    /// The job is over.
+    pub(crate) fn complete(self) {
+        self.latch.set();
+    }
+}
+
+/// How much of its turn a job has left. Reading the clock costs as much as a fifth of a yield, so it is read after one
+/// yield, then two, then four: as often again as it has been only if, at the pace so far, that fits.
+#[derive(Default)]
+pub(crate) struct Quantum {
+    since_first_yield: Option<Stopwatch>,
+    yields: u32,
+    next_look: u32,
+}
+
+impl Quantum {
+    /// After a yield: may the job run on?
+    pub(crate) fn lasts(&mut self) -> bool {
+        self.yields = self.yields.saturating_add(1);
+        if self.yields < self.next_look {
+            return true;
+        }
+        let spent = self
+            .since_first_yield
+            .get_or_insert_with(Stopwatch::start)
+            .elapsed();
+        let left = Job::QUANTUM.saturating_sub(spent);
+        let fit = if left > spent { self.yields } else { 1 };
+        self.next_look = self.yields.saturating_add(fit);
+        left > Duration::ZERO
+    }
+}
