@@ -63,32 +63,18 @@ pub enum Error {
     #[error("export {export:?}: the module has no export of that name")]
     ExportNotFound {
         /// The name that was asked for.
-        export: String,
+        export: Box<str>,
     },
 
-    /// The export is something else.
+    /// The export is something else: a memory, when a function was asked for.
     #[cfg(feature = "wasm")]
-    #[error("export {export:?}: it is a {found}, not a {expected}")]
-    ExportKind {
-        /// The name that was asked for.
-        export: String,
-        /// What was asked for: "function", "memory", "global" or "table".
-        expected: &'static str,
-        /// What it is.
-        found: &'static str,
-    },
+    #[error("export {:?}: it is a {}, and was asked for as a {}", .0.export, .0.found, .0.expected)]
+    ExportKind(Box<Mismatch>),
 
     /// The function has another signature.
     #[cfg(feature = "wasm")]
-    #[error("export {export:?}: its type is {found}, and it was looked up as {expected}")]
-    Signature {
-        /// The name that was asked for.
-        export: String,
-        /// The type that was asked for.
-        expected: String,
-        /// The type that it has.
-        found: String,
-    },
+    #[error("export {:?}: its type is {}, and it was asked for as {}", .0.export, .0.found, .0.expected)]
+    Signature(Box<Mismatch>),
 
     /// The linker has nothing for one of the module's imports.
     #[cfg(feature = "wasm")]
@@ -97,9 +83,9 @@ pub enum Error {
     )]
     MissingImport {
         /// The first part of the import's name.
-        module: String,
+        module: Box<str>,
         /// The second part of the import's name.
-        name: String,
+        name: Box<str>,
     },
 
     /// The engine's pool is full.
@@ -121,8 +107,8 @@ pub enum Error {
     Unsupported {
         /// What was asked for.
         what: &'static str,
-        /// Why it cannot be had, and what can be done.
-        why: String,
+        /// Why it cannot be had, or what can be done.
+        why: Box<str>,
     },
 
     /// The store and the module were made by different engines.
@@ -130,7 +116,7 @@ pub enum Error {
     #[error("module {module}: its engine is not the store's: make both with one engine")]
     OtherEngine {
         /// The name of the module, in quotes, or "without a name".
-        module: String,
+        module: Box<str>,
     },
 
     /// Something else that wasmtime refuses, a module that is not valid for one.
@@ -146,34 +132,38 @@ impl Error {
     }
 }
 
+/// An export that is not what it was asked for as.
+#[cfg(feature = "wasm")]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Mismatch {
+    /// Its name.
+    pub export: String,
+    /// What it was asked for as.
+    pub expected: String,
+    /// What it is.
+    pub found: String,
+}
+
 /// A panic of the host inside a call: what it was called with.
 ///
 /// Whoever holds it may go on panicking with [`std::panic::resume_unwind`] and [`into_payload`](Self::into_payload).
 pub struct Panic {
-    message: Box<str>,
-    /// The mutex makes it `Sync`, as errors are expected to be.
-    payload: Mutex<Box<dyn Any + Send>>,
+    /// In a mutex to be `Sync`, as errors are expected to be.
+    payload: Box<Mutex<Box<dyn Any + Send>>>,
 }
 
 impl Panic {
     pub(crate) fn new(payload: Box<dyn Any + Send>) -> Self {
-        let message = if let Some(message) = payload.downcast_ref::<&str>() {
-            (*message).into()
-        } else if let Some(message) = payload.downcast_ref::<String>() {
-            message.as_str().into()
-        } else {
-            "a value that is not a string".into()
-        };
-        Self {
-            message,
-            payload: Mutex::new(payload),
-        }
+        Self { payload: Box::new(Mutex::new(payload)) }
     }
 
-    /// The message, if the panic had one; otherwise, that it had none.
+    /// The message, if the panic had one that is text.
     #[must_use]
-    pub fn message(&self) -> &str {
-        &self.message
+    pub fn message(&self) -> Option<String> {
+        let payload = self.payload.lock();
+        let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        text.or_else(|| payload.downcast_ref::<String>().cloned())
     }
 
     /// The value that the panic was called with.
@@ -185,12 +175,12 @@ impl Panic {
 
 impl fmt::Display for Panic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
+        f.write_str(self.message().as_deref().unwrap_or("with a value that is not text"))
     }
 }
 
 impl fmt::Debug for Panic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Panic").field(&self.message).finish()
+        f.debug_tuple("Panic").field(&self.message()).finish()
     }
 }

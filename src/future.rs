@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::runner::{FutureRunner, Step};
 use crate::state::Lent;
 use crate::sync::Sleeper;
-use crate::task::{Progress, Task, Work};
+use crate::task::{Outcome, Progress, Task, Work};
 use std::fmt;
 use std::marker::PhantomData;
 use std::mem;
@@ -56,7 +56,7 @@ enum Call<T> {
     /// It is with a runner, or came back from one; the task knows.
     Lent,
     /// It has ended, and the result was not taken.
-    Ended(Result<T, Error>),
+    Ended(Outcome<T>),
     /// The result was taken.
     Disposed,
 }
@@ -66,13 +66,10 @@ impl<T: Send + 'static> Future<T> {
     ///
     /// Its waker is the same at every poll. A future that returns pending and has not arranged for a wake is never
     /// resumed, as with every executor.
+    #[inline]
     pub fn new(work: impl std::future::Future<Output = Result<T, Error>> + Send + 'static) -> Self {
-        let (task, work) = Task::new(Box::pin(work));
-        Self {
-            call: Call::Ours(work),
-            task,
-            owner: PhantomData,
-        }
+        let (task, work) = Task::new(work);
+        Self { call: Call::Ours(work), task, owner: PhantomData }
     }
 
     /// Runs the call to its next stop, on this thread.
@@ -84,25 +81,18 @@ impl<T: Send + 'static> Future<T> {
     ///
     /// Only for misuse: [`Error::InJob`] while a [`FutureRunner`] or a job has the right to resume, and
     /// [`Error::ResultTaken`] after the result was taken. A failure of the call is its result, and `Done` here.
+    #[inline]
     pub fn resume(&mut self) -> Result<Step, Error> {
-        match &mut self.call {
-            Call::Ours(work) => match work.step(&self.task) {
-                Progress::Yielded => Ok(Step::Yielded),
-                Progress::Waiting => Ok(Step::Waiting),
-                Progress::Done(result) => {
-                    if let Call::Ours(work) = mem::replace(&mut self.call, Call::Ended(result)) {
-                        work.discard();
-                    }
-                    Ok(Step::Done)
-                }
-            },
-            Call::Lent => match self.settle() {
-                Call::Lent => Err(Error::InJob),
-                Call::Ended(_) => Ok(Step::Done),
-                Call::Ours(_) | Call::Disposed => self.resume(),
-            },
-            Call::Ended(_) => Ok(Step::Done),
-            Call::Disposed => Err(Error::ResultTaken),
+        let Call::Ours(work) = &mut self.call else {
+            return self.resume_lent();
+        };
+        match work.step(&self.task) {
+            Progress::Yielded => Ok(Step::Yielded),
+            Progress::Waiting => Ok(Step::Waiting),
+            Progress::Done(outcome) => {
+                self.end(outcome);
+                Ok(Step::Done)
+            }
         }
     }
 
@@ -181,14 +171,27 @@ impl<T: Send + 'static> Future<T> {
     /// that.
     pub fn cancel(&mut self) {
         match &self.call {
-            Call::Ours(_) => {
-                let ended = Call::Ended(Err(Error::Cancelled));
-                if let Call::Ours(work) = mem::replace(&mut self.call, ended) {
-                    work.discard();
-                }
-            }
+            Call::Ours(_) => self.end(Err(Box::new(Error::Cancelled))),
             Call::Lent => self.task.cancel(),
             Call::Ended(_) | Call::Disposed => {}
+        }
+    }
+
+    /// The call is not ours to step, or was not when last seen.
+    #[cold]
+    fn resume_lent(&mut self) -> Result<Step, Error> {
+        match self.settle() {
+            Call::Ours(_) => self.resume(),
+            Call::Lent => Err(Error::InJob),
+            Call::Ended(_) => Ok(Step::Done),
+            Call::Disposed => Err(Error::ResultTaken),
+        }
+    }
+
+    /// The call that was ours has ended.
+    fn end(&mut self, outcome: Outcome<T>) {
+        if let Call::Ours(work) = mem::replace(&mut self.call, Call::Ended(outcome)) {
+            work.discard();
         }
     }
 
@@ -214,7 +217,7 @@ impl<T: Send + 'static> Future<T> {
 
     fn take(&mut self) -> Option<Result<T, Error>> {
         match mem::replace(&mut self.call, Call::Disposed) {
-            Call::Ended(result) => Some(result),
+            Call::Ended(result) => Some(result.map_err(|error| *error)),
             other => {
                 self.call = other;
                 None
@@ -287,10 +290,7 @@ impl<T: Send + 'static> fmt::Debug for Future<T> {
             Call::Ended(_) => "ended",
             Call::Disposed => "disposed",
         };
-        f.debug_struct("Future")
-            .field("call", &call)
-            .field("task", &self.task)
-            .finish()
+        f.debug_struct("Future").field("call", &call).field("task", &self.task).finish()
     }
 }
 
@@ -317,6 +317,7 @@ pub struct YieldNow {
 impl std::future::Future for YieldNow {
     type Output = ();
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         if mem::replace(&mut self.has_yielded, true) {
             return Poll::Ready(());

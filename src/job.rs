@@ -64,11 +64,7 @@ impl Latch {
         if waiting.is_set {
             return true;
         }
-        if let Some((_, known)) = waiting
-            .wakers
-            .iter_mut()
-            .find(|(key, _)| Some(*key) == *ticket)
-        {
+        if let Some((_, known)) = waiting.wakers.iter_mut().find(|(key, _)| Some(*key) == *ticket) {
             known.clone_from(waker);
         } else {
             waiting.tickets += 1;
@@ -111,10 +107,7 @@ impl Wake for Countdown {
 
 impl JobHandle {
     pub(crate) fn new(latch: Arc<Latch>) -> Self {
-        Self {
-            latch,
-            ticket: None,
-        }
+        Self { latch, ticket: None }
     }
 
     /// Is the job over?
@@ -141,10 +134,8 @@ impl JobHandle {
         let latch = Arc::new(Latch::default());
         let handles: Vec<_> = handles.into_iter().collect();
         // One more, for this function, so that it is not complete before all have been asked.
-        let countdown = Arc::new(Countdown {
-            remaining: Mutex::new(handles.len() + 1),
-            latch: latch.clone(),
-        });
+        let countdown =
+            Arc::new(Countdown { remaining: Mutex::new(handles.len() + 1), latch: latch.clone() });
         let waker = Waker::from(countdown.clone());
         for handle in handles {
             // Not with the handle's own ticket: the handle goes, and the countdown goes on.
@@ -171,11 +162,7 @@ impl std::future::Future for JobHandle {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        if self.is_complete_or_tell(context.waker()) {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
-        }
+        if self.is_complete_or_tell(context.waker()) { Poll::Ready(()) } else { Poll::Pending }
     }
 }
 
@@ -189,8 +176,6 @@ impl Drop for JobHandle {
 
 impl fmt::Debug for JobHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("JobHandle")
-            .field("is_complete", &self.is_complete())
-            .finish()
+        f.debug_struct("JobHandle").field("is_complete", &self.is_complete()).finish()
     }
 }

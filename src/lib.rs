@@ -5,14 +5,8 @@ mod future;
 #[cfg(feature = "wasm")]
 mod guest;
 mod job;
-#[cfg_attr(
-    not(wasm_jobs_loom),
-    expect(unreachable_pub, reason = "public for the models alone")
-)]
-#[cfg_attr(
-    not(feature = "wasm"),
-    allow(dead_code, reason = "only guests are leased")
-)]
+#[cfg(any(feature = "wasm", wasm_jobs_loom))]
+#[cfg_attr(not(wasm_jobs_loom), expect(unreachable_pub, reason = "public for the models alone"))]
 mod lease;
 mod pool;
 mod runner;
@@ -20,6 +14,8 @@ mod state;
 mod sync;
 mod task;
 
+#[cfg(feature = "wasm")]
+pub use error::Mismatch;
 pub use error::{Error, Panic};
 pub use future::{Future, YieldNow, yield_now};
 #[cfg(feature = "wasm")]

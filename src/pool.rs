@@ -102,7 +102,7 @@ pub(crate) struct Submission {
 
 thread_local! {
     /// While this thread is in a pool's `spawn` at the end of a turn: the jobs that the pool runs right there.
-    static RUN_BY_SPAWN: RefCell<Option<VecDeque<Job>>> = RefCell::new(None);
+    static RUN_BY_SPAWN: RefCell<Option<VecDeque<Job>>> = const { RefCell::new(None) };
 }
 
 impl Job {
@@ -152,11 +152,7 @@ impl Job {
 
     fn turn(mut self) -> Option<Respawn> {
         let task = self.task.take()?;
-        if inside_a_step() {
-            stacker::grow(Self::STACK, || task.turn())
-        } else {
-            task.turn()
-        }
+        if inside_a_step() { stacker::grow(Self::STACK, || task.turn()) } else { task.turn() }
     }
 }
 
@@ -226,10 +222,7 @@ impl Quantum {
         if self.yields < self.next_look {
             return true;
         }
-        let spent = self
-            .since_first_yield
-            .get_or_insert_with(Stopwatch::start)
-            .elapsed();
+        let spent = self.since_first_yield.get_or_insert_with(Stopwatch::start).elapsed();
         let left = Job::QUANTUM.saturating_sub(spent);
         let fit = if left > spent { self.yields } else { 1 };
         self.next_look = self.yields.saturating_add(fit);

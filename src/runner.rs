@@ -88,9 +88,7 @@ impl<T: Send + 'static> FutureRunner<T> {
 
     /// The job of a pool that `spawn` leads to. The caller puts it into the queue.
     pub(crate) fn into_job(mut self, spawn: Spawn) -> (Job, JobHandle) {
-        let Some(task) = self.task.take() else {
-            unreachable!("only this function takes it")
-        };
+        let Some(task) = self.task.take() else { unreachable!("only this function takes it") };
         let latch = Arc::new(Latch::default());
         task.submit(Submission::new(spawn, latch.clone()));
         (Job::new(task), JobHandle::new(latch))
@@ -107,8 +105,6 @@ impl<T: Send + 'static> Drop for FutureRunner<T> {
 
 impl<T: Send + 'static> fmt::Debug for FutureRunner<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FutureRunner")
-            .field("task", &self.task)
-            .finish()
+        f.debug_struct("FutureRunner").field("task", &self.task).finish()
     }
 }

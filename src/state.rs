@@ -144,6 +144,7 @@ impl State {
     }
 
     /// The wakes so far, if any came after those `seen`.
+    #[inline]
     pub(crate) fn woken_since(&self, seen: Seen) -> Option<Seen> {
         // Acquire: the step that follows must find what the wakers did before they woke. Each wake is a
         // read-modify-write, so reading the last of them synchronises with all.
@@ -151,6 +152,7 @@ impl State {
         (wakes != seen).then_some(wakes)
     }
 
+    #[inline]
     pub(crate) fn wake(&self) -> Wake {
         // Release: pairs with `woken_since`. Never a plain load, not even of a call that is queued already: the step to
         // come synchronises with this write, or not at all.
@@ -179,14 +181,11 @@ impl State {
     pub(crate) fn try_start(&self) -> Start {
         // Acquire: pairs with `stop` and `park` of the turn before.
         let before = self.0.fetch_or(RUNNING, Acquire);
-        if before & (CANCELLED | DONE) == 0 {
-            Start::Run
-        } else {
-            Start::Over
-        }
+        if before & (CANCELLED | DONE) == 0 { Start::Run } else { Start::Over }
     }
 
     /// In a turn, after a step: has the owner given up?
+    #[inline]
     pub(crate) fn is_cancelled(&self) -> bool {
         // Relaxed: only a hint; `stop`, `park` and `finish` decide.
         self.0.load(Relaxed) & CANCELLED != 0
@@ -196,11 +195,7 @@ impl State {
     pub(crate) fn stop(&self) -> Stop {
         // Release: the next turn must find what this one did. Acquire: if cancelled, the caller ends the call.
         let before = self.0.fetch_and(!RUNNING, AcqRel);
-        if before & CANCELLED == 0 {
-            Stop::Stopped
-        } else {
-            Stop::Cancelled
-        }
+        if before & CANCELLED == 0 { Stop::Stopped } else { Stop::Cancelled }
     }
 
     /// Whoever has stepped a call that now waits stops watching it, unless it was woken meanwhile.
@@ -215,10 +210,7 @@ impl State {
             }
             // Release: whoever is woken to go on must find what was done up to here. Acquire on failure: it was a
             // wake, and the next step relies on it, or the owner's cancelling.
-            match self
-                .0
-                .compare_exchange_weak(word, (word & !RUNNING) | PARKED, Release, Acquire)
-            {
+            match self.0.compare_exchange_weak(word, (word & !RUNNING) | PARKED, Release, Acquire) {
                 Ok(_) => return Park::Parked,
                 Err(now) => word = now,
             }
@@ -229,11 +221,7 @@ impl State {
     pub(crate) fn finish(&self) -> Finish {
         // Release: whoever sees `DONE` must find the result and all that the call did.
         let before = self.update(AcqRel, |word| (word | DONE) & !(RUNNING | PARKED));
-        if before & CANCELLED == 0 {
-            Finish::Delivered
-        } else {
-            Finish::Cancelled
-        }
+        if before & CANCELLED == 0 { Finish::Delivered } else { Finish::Cancelled }
     }
 
     /// A runner or a job is dropped, with the work in the task.
@@ -271,10 +259,7 @@ impl State {
     fn update(&self, success: std::sync::atomic::Ordering, change: impl Fn(u64) -> u64) -> u64 {
         let mut word = self.0.load(Relaxed);
         loop {
-            match self
-                .0
-                .compare_exchange_weak(word, change(word), success, Relaxed)
-            {
+            match self.0.compare_exchange_weak(word, change(word), success, Relaxed) {
                 Ok(before) => return before,
                 Err(now) => word = now,
             }

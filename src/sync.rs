@@ -3,6 +3,8 @@
 
 #[cfg(not(wasm_jobs_loom))]
 mod real {
+    #[cfg(feature = "wasm")]
+    pub(crate) use crossbeam::atomic::AtomicCell;
     pub(crate) use crossbeam::sync::{Parker, Unparker};
     pub(crate) use parking_lot::Mutex;
     pub(crate) use std::sync::atomic::AtomicU64;
@@ -40,9 +42,26 @@ mod real {
         }
 
         pub(crate) fn lock(&self) -> loom::sync::MutexGuard<'_, T> {
-            self.0
-                .lock()
-                .expect("a model panicked while it held a lock")
+            self.0.lock().expect("a model panicked while it held a lock")
+        }
+    }
+
+    /// `crossbeam::atomic::AtomicCell`, as far as we use it.
+    #[derive(Debug)]
+    pub(crate) struct AtomicCell<T>(Mutex<T>);
+
+    impl<T: Default> AtomicCell<T> {
+        pub(crate) fn new(value: T) -> Self {
+            Self(Mutex::new(value))
+        }
+
+        pub(crate) fn take(&self) -> T {
+            std::mem::take(&mut *self.0.lock())
+        }
+
+        pub(crate) fn store(&self, value: T) {
+            let before = std::mem::replace(&mut *self.0.lock(), value);
+            drop(before);
         }
     }
 

@@ -6,14 +6,14 @@
 //! call is done or back) goes near it.
 //!
 //! The work always sees one waker, the task itself. Where a wake leads, to nobody yet, to the owner or to a pool's
-//! queue, is decided here, when it comes. The waker is kept beside the work, so a lent, unfinished call is a cycle of
-//! references; the `Future` breaks it, for it ends its call when it is dropped.
+//! queue, is decided here, when it comes.
 
 use crate::error::{Error, Panic};
 use crate::pool::{Job, Quantum, Respawn, Submission, Turn};
 use crate::runner::Step;
 use crate::state::{Cancel, Finish, Lent, Park, Seen, Start, State, Stop, Wake};
 use crate::sync::{Mutex, thread_local};
+use futures_task::{ArcWake, waker_ref};
 use std::cell::Cell;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -33,27 +33,29 @@ struct Slot<T> {
     /// There until the call ends or goes back to its owner.
     work: Option<Work<T>>,
     /// There once the call has ended, until its owner takes it.
-    result: Option<Result<T, Error>>,
+    result: Option<Outcome<T>>,
     /// There while the call is a job.
     submission: Option<Submission>,
 }
 
 /// A call that has not ended, with the exclusive right to step it.
 pub(crate) struct Work<T> {
-    future: Pin<Box<dyn std::future::Future<Output = Result<T, Error>> + Send>>,
-    waker: Waker,
+    future: Pin<Box<dyn std::future::Future<Output = Outcome<T>> + Send>>,
     seen: Seen,
 }
 
+/// What comes of a call. It is moved about for every call, so the rare error is behind a pointer.
+pub(crate) type Outcome<T> = Result<T, Box<Error>>;
+
 /// What one step came to.
 pub(crate) enum Progress<T> {
-    Done(Result<T, Error>),
+    Done(Outcome<T>),
     Yielded,
     Waiting,
 }
 
 thread_local! {
-    static INSIDE_A_STEP: Cell<bool> = Cell::new(false);
+    static INSIDE_A_STEP: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Is this thread inside a step of some call, and so perhaps on a guest's stack?
@@ -61,7 +63,29 @@ pub(crate) fn inside_a_step() -> bool {
     INSIDE_A_STEP.with(Cell::get)
 }
 
+pin_project_lite::pin_project! {
+    /// Work that may panic, as work that gives the panic as its error.
+    struct Caught<F> {
+        #[pin]
+        work: F,
+    }
+}
+
+impl<T, F: std::future::Future<Output = Result<T, Error>>> std::future::Future for Caught<F> {
+    type Output = Outcome<T>;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome<T>> {
+        let work = self.project().work;
+        match enter(|| work.poll(context)) {
+            Ok(polled) => polled.map_err(Box::new),
+            Err(payload) => Poll::Ready(Err(Box::new(Error::Panic(Panic::new(payload))))),
+        }
+    }
+}
+
 /// Runs code of a call on this thread, marked as such. Unwind safety: what has panicked is dropped, and not used again.
+#[inline]
 pub(crate) fn enter<R>(code: impl FnOnce() -> R) -> std::thread::Result<R> {
     let outer = INSIDE_A_STEP.with(|inside| inside.replace(true));
     let outcome = catch_unwind(AssertUnwindSafe(code));
@@ -75,19 +99,23 @@ fn quietly(destructors: impl FnOnce()) {
 }
 
 impl<T: Send + 'static> Work<T> {
+    // A guest's stack is entered and left below this, which the processor's prediction of returns does not survive: each
+    // frame from here to there costs a misprediction, more than what the frame does. Hence the inlining from `resume` to the
+    // guest, with one dynamic call between.
     /// Polls the work, unless nothing has woken it since it was last polled.
-    pub(crate) fn step(&mut self, task: &Task<T>) -> Progress<T> {
+    #[inline]
+    pub(crate) fn step(&mut self, task: &Arc<Task<T>>) -> Progress<T> {
         let Some(seen) = task.state.woken_since(self.seen) else {
             return Progress::Waiting;
         };
         self.seen = seen;
 
-        let mut context = Context::from_waker(&self.waker);
-        match enter(|| self.future.as_mut().poll(&mut context)) {
-            Ok(Poll::Pending) if task.state.woken_since(seen).is_some() => Progress::Yielded,
-            Ok(Poll::Pending) => Progress::Waiting,
-            Ok(Poll::Ready(result)) => Progress::Done(result),
-            Err(payload) => Progress::Done(Err(Error::Panic(Panic::new(payload)))),
+        // Borrowed: making it costs nothing, and only whoever keeps it counts a reference.
+        let waker = waker_ref(task);
+        match self.future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Pending if task.state.woken_since(seen).is_some() => Progress::Yielded,
+            Poll::Pending => Progress::Waiting,
+            Poll::Ready(outcome) => Progress::Done(outcome),
         }
     }
 
@@ -99,27 +127,17 @@ impl<T: Send + 'static> Work<T> {
 
 impl<T: Send + 'static> Task<T> {
     /// A new task, and the work that its owner has.
-    pub(crate) fn new(
-        future: Pin<Box<dyn std::future::Future<Output = Result<T, Error>> + Send>>,
-    ) -> (Arc<Self>, Work<T>) {
+    #[inline]
+    pub(crate) fn new<F>(work: F) -> (Arc<Self>, Work<T>)
+    where
+        F: std::future::Future<Output = Result<T, Error>> + Send + 'static,
+    {
         let task = Arc::new(Self {
             state: State::new(),
-            slot: Mutex::new(Slot {
-                work: None,
-                result: None,
-                submission: None,
-            }),
+            slot: Mutex::new(Slot { work: None, result: None, submission: None }),
             owner: Mutex::new(None),
         });
-        let waker = Waker::from(task.clone());
-        (
-            task,
-            Work {
-                future,
-                waker,
-                seen: Seen::NOTHING,
-            },
-        )
+        (task, Work { future: Box::pin(Caught { work }), seen: Seen::NOTHING })
     }
 
     // The owner's side, while it has the call.
@@ -138,7 +156,7 @@ impl<T: Send + 'static> Task<T> {
     }
 
     /// The same for a call that has ended: its runner has nothing to do.
-    pub(crate) fn lend_ended(&self, result: Result<T, Error>) {
+    pub(crate) fn lend_ended(&self, result: Outcome<T>) {
         self.state.lend();
         self.end(result);
     }
@@ -160,7 +178,7 @@ impl<T: Send + 'static> Task<T> {
     }
 
     /// The result of a call that is done.
-    pub(crate) fn take_result(&self) -> Option<Result<T, Error>> {
+    pub(crate) fn take_result(&self) -> Option<Outcome<T>> {
         self.slot.lock().result.take()
     }
 
@@ -175,7 +193,7 @@ impl<T: Send + 'static> Task<T> {
     // The runner's side.
 
     /// One step of a runner in its holder's hands. It never parks: its holder comes back, or drops it.
-    pub(crate) fn step(&self) -> Step {
+    pub(crate) fn step(self: &Arc<Self>) -> Step {
         let Start::Run = self.state.try_start() else {
             return Step::Done;
         };
@@ -223,11 +241,11 @@ impl<T: Send + 'static> Task<T> {
     }
 
     fn end_cancelled(&self) {
-        self.end(Err(Error::Cancelled));
+        self.end(Err(Box::new(Error::Cancelled)));
     }
 
     /// Ends a lent call. Only whoever is in charge of it calls this, once.
-    pub(crate) fn end(&self, result: Result<T, Error>) {
+    pub(crate) fn end(&self, result: Outcome<T>) {
         // Before anyone is told: whatever the call held, an instance for one, is free by then.
         let work = self.slot.lock().work.take();
         if let Some(work) = work {
@@ -237,7 +255,7 @@ impl<T: Send + 'static> Task<T> {
             let mut slot = self.slot.lock();
             let (result, unwanted) = match self.state.finish() {
                 Finish::Delivered => (result, None),
-                Finish::Cancelled => (Err(Error::Cancelled), Some(result)),
+                Finish::Cancelled => (Err(Box::new(Error::Cancelled)), Some(result)),
             };
             slot.result = Some(result);
             (slot.submission.take(), unwanted)
@@ -266,12 +284,7 @@ impl<T: Send + 'static> Turn for Task<T> {
         let mut quantum = Quantum::default();
         loop {
             let mut slot = self.slot.lock();
-            let Slot {
-                work: Some(work),
-                submission: Some(submission),
-                ..
-            } = &mut *slot
-            else {
+            let Slot { work: Some(work), submission: Some(submission), .. } = &mut *slot else {
                 unreachable!("a job that may start has both");
             };
             let progress = loop {
@@ -288,10 +301,7 @@ impl<T: Send + 'static> Turn for Task<T> {
                 Progress::Done(result) => self.end(result),
                 Progress::Yielded => match self.state.stop() {
                     Stop::Stopped => {
-                        return Some(Respawn {
-                            spawn,
-                            job: Job::new(self),
-                        });
+                        return Some(Respawn { spawn, job: Job::new(self) });
                     }
                     Stop::Cancelled => self.end_cancelled(),
                 },
@@ -310,20 +320,16 @@ impl<T: Send + 'static> Turn for Task<T> {
     }
 }
 
-impl<T: Send + 'static> std::task::Wake for Task<T> {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        match self.state.wake() {
+impl<T: Send + 'static> ArcWake for Task<T> {
+    fn wake_by_ref(task: &Arc<Self>) {
+        match task.state.wake() {
             Wake::Noted => {}
-            Wake::Owner => self.wake_owner(),
+            Wake::Owner => task.wake_owner(),
             Wake::Enqueue => {
                 // None: its owner cancelled it meanwhile, and has ended it.
-                let spawn = self.slot.lock().submission.as_ref().map(Submission::spawn);
+                let spawn = task.slot.lock().submission.as_ref().map(Submission::spawn);
                 if let Some(spawn) = spawn {
-                    spawn(Job::new(self.clone()));
+                    spawn(Job::new(task.clone()));
                 }
             }
         }
@@ -332,8 +338,6 @@ impl<T: Send + 'static> std::task::Wake for Task<T> {
 
 impl<T> fmt::Debug for Task<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Task")
-            .field("state", &self.state)
-            .finish_non_exhaustive()
+        f.debug_struct("Task").field("state", &self.state).finish_non_exhaustive()
     }
 }

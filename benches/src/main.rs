@@ -1,1 +1,36 @@
-fn main() {}
+//! Every measure beside its peer, which is what a user would write by hand with wasmtime, or with tokio.
+//!
+//! `cargo run --release -p wasm-jobs-benches [MEASURE..]` prints a line a measure:
+//!
+//! ```text
+//! measure=resume ours_ns=… peer=wasmtime peer_ns=… ratio=…
+//! ```
+//!
+//! Both sides take turns in one process, round by round, so that what else the machine does hits both; the line has the
+//! median of the rounds, and the median of their ratios.
+
+mod guests;
+mod measures;
+mod rounds;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [side, "--parked-child"] = arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        measures::parked::child(side);
+        return ExitCode::SUCCESS;
+    }
+    for (name, measure) in measures::ALL {
+        if arguments.is_empty() || arguments.iter().any(|argument| argument == name) {
+            println!("{}", measure().line(name));
+        }
+    }
+    match arguments.iter().find(|argument| measures::ALL.iter().all(|(name, _)| name != argument)) {
+        Some(unknown) => {
+            eprintln!("no measure {unknown:?}");
+            ExitCode::FAILURE
+        }
+        None => ExitCode::SUCCESS,
+    }
+}

@@ -168,6 +168,6 @@ pub fn engine(options: &EngineOptions) -> Result<Engine, Error> {
     }
     Engine::new(&options.config()).map_err(|error| Error::Unsupported {
         what: "an engine with these options",
-        why: format!("{error:#}"),
+        why: format!("{error:#}").into(),
     })
 }

@@ -1,34 +1,38 @@
 //! How a call of an export is suspended: on a stack of its own, by wasmtime's fibers. What comes out is the work of a
 //! [`Future`](crate::Future); nothing outside this file knows how it stops and goes on.
 
+use crate::guest::func::Export;
 use crate::guest::instance::Guest;
 use crate::guest::trap::wasm_failed;
 use crate::lease::Leased;
 use crate::{Error, yield_now};
-use wasmtime::{Linker, TypedFunc, WasmParams, WasmResults};
+use wasmtime::{Linker, WasmParams, WasmResults};
 
 /// The call, as work that has the guest until it ends.
-pub(super) async fn call<S, P, R>(
-    mut guest: Leased<Guest<S>>,
-    func: TypedFunc<P, R>,
+pub(super) fn call<S, P, R>(
+    mut guest: Leased<Box<Guest<S>>, Export<S, P, R>>,
     params: P,
-) -> Result<R, Error>
+) -> impl std::future::Future<Output = Result<R, Error>>
 where
     S: Send + 'static,
     P: WasmParams + Sync + 'static,
     R: WasmResults + Sync + 'static,
 {
-    // Until the guest has proved well: a trap leaves here by `Err`, a host panic by unwinding, and a call that is given up
-    // by being dropped.
-    guest.poisoned = true;
-    // A store's deadline is one that has passed, until it is set. The call would yield before it begins.
-    guest.store.set_epoch_deadline(1);
-    match func.call_async(&mut guest.store, params).await {
-        Ok(results) => {
-            guest.poisoned = false;
-            Ok(results)
+    // Not an `async fn`: its parameters would be in the work twice.
+    async move {
+        // Until the guest has proved well: a trap leaves here by `Err`, a host panic by unwinding, and a call that is given up
+        // by being dropped.
+        let (guest, export) = guest.parts();
+        guest.poisoned = true;
+        // A store's deadline is one that has passed, until it is set. The call would yield before it begins.
+        guest.store.set_epoch_deadline(1);
+        match export.func.call_async(&mut guest.store, params).await {
+            Ok(results) => {
+                guest.poisoned = false;
+                Ok(results)
+            }
+            Err(error) => Err(wasm_failed(error, &mut guest.store)),
         }
-        Err(error) => Err(wasm_failed(error, &mut guest.store)),
     }
 }
 

@@ -1,9 +1,9 @@
 //! [`Func`]: an export that was looked up and checked once, to be called often.
 
-use crate::guest::instance::{Guest, claim};
+use crate::Future;
+use crate::error::{Error, Mismatch};
+use crate::guest::instance::{Guest, Home, claim};
 use crate::guest::{Instance, fiber};
-use crate::lease::Lease;
-use crate::{Error, Future};
 use std::any::type_name;
 use std::fmt;
 use std::sync::Arc;
@@ -31,17 +31,43 @@ pub struct Func<P, R> {
     export: Arc<dyn Call<P, R>>,
 }
 
+/// An export, whatever the state of its instance.
 trait Call<P, R: Send + 'static>: Send + Sync {
-    fn call(&self, params: P) -> Result<Future<R>, Error>;
+    fn call(self: Arc<Self>, params: P) -> Result<Future<R>, Error>;
     fn name(&self) -> &str;
 }
 
-struct Export<S: 'static, P, R> {
-    lease: Arc<Lease<Guest<S>>>,
+pub(super) struct Export<S: 'static, P, R> {
+    home: Arc<Home<S>>,
     name: Box<str>,
-    func: TypedFunc<P, R>,
+    pub(super) func: TypedFunc<P, R>,
     /// Of the guest that `func` belongs to.
     generation: u64,
+}
+
+impl<S, P, R> Export<S, P, R>
+where
+    S: Send + 'static,
+    P: WasmParams + Sync + 'static,
+    R: WasmResults + Sync + 'static,
+{
+    fn look_up(home: &Arc<Home<S>>, guest: &mut Guest<S>, name: &str) -> Result<Self, Error> {
+        let func = guest.export(name, "function", wasmtime::Extern::into_func)?;
+        let func = func.typed(&guest.store).map_err(|_| {
+            Error::Signature(Box::new(Mismatch {
+                export: name.into(),
+                expected: format!("{} -> {}", type_name::<P>(), type_name::<R>()),
+                found: func.ty(&guest.store).to_string(),
+            }))
+        })?;
+        Ok(Self { home: home.clone(), name: name.into(), func, generation: guest.generation })
+    }
+}
+
+impl<S: 'static, P, R> AsRef<Home<S>> for Export<S, P, R> {
+    fn as_ref(&self) -> &Home<S> {
+        &self.home
+    }
 }
 
 impl<S, P, R> Call<P, R> for Export<S, P, R>
@@ -50,15 +76,15 @@ where
     P: WasmParams + Sync + 'static,
     R: WasmResults + Sync + 'static,
 {
-    fn call(&self, params: P) -> Result<Future<R>, Error> {
-        let mut guest = claim(&self.lease)?;
+    fn call(self: Arc<Self>, params: P) -> Result<Future<R>, Error> {
+        let mut lease = claim(self)?;
+        let (guest, export) = lease.parts();
         guest.refuse_if_poisoned()?;
-        let func = if guest.generation == self.generation {
-            self.func.clone()
-        } else {
-            look_up(&mut guest, &self.name)?
-        };
-        Ok(Future::new(fiber::call(guest, func, params)))
+        if guest.generation != export.generation {
+            let anew = Self::look_up(&export.home, guest, &export.name)?;
+            lease = lease.via(Arc::new(anew));
+        }
+        Ok(Future::new(fiber::call(lease, params)))
     }
 
     fn name(&self) -> &str {
@@ -74,7 +100,7 @@ impl<P: 'static, R: Send + 'static> Func<P, R> {
     /// [`Error::CallInProgress`] if the instance has a call, and [`Error::Poisoned`] if the one before ended before its
     /// end.
     pub fn call(&self, params: P) -> Result<Future<R>, Error> {
-        self.export.call(params)
+        self.export.clone().call(params)
     }
 
     /// The name of the export.
@@ -86,17 +112,13 @@ impl<P: 'static, R: Send + 'static> Func<P, R> {
 
 impl<P, R> Clone for Func<P, R> {
     fn clone(&self) -> Self {
-        Self {
-            export: self.export.clone(),
-        }
+        Self { export: self.export.clone() }
     }
 }
 
 impl<P: 'static, R: Send + 'static> fmt::Debug for Func<P, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Func")
-            .field("name", &self.name())
-            .finish_non_exhaustive()
+        f.debug_struct("Func").field("name", &self.name()).finish_non_exhaustive()
     }
 }
 
@@ -114,10 +136,10 @@ impl<S: Send + 'static> Instance<S> {
         P: WasmParams + Sync + 'static,
         R: WasmResults + Sync + 'static,
     {
-        let mut guest = claim(self.lease())?;
+        let mut guest = claim(self.home().clone())?;
         guest.refuse_if_poisoned()?;
-        let func = look_up(&mut guest, export)?;
-        Ok(Future::new(fiber::call(guest, func, params)))
+        let export = Export::look_up(self.home(), &mut guest, export)?;
+        Ok(Future::new(fiber::call(guest.via(Arc::new(export)), params)))
     }
 
     /// Looks an exported function up, and checks its signature, for many calls.
@@ -131,30 +153,8 @@ impl<S: Send + 'static> Instance<S> {
         P: WasmParams + Sync + 'static,
         R: WasmResults + Sync + 'static,
     {
-        let mut guest = claim(self.lease())?;
-        let func = look_up::<S, P, R>(&mut guest, export)?;
-        let export = Export {
-            lease: self.lease().clone(),
-            name: export.into(),
-            func,
-            generation: guest.generation,
-        };
-        Ok(Func {
-            export: Arc::new(export),
-        })
+        let mut guest = claim(self.home().clone())?;
+        let export = Export::<S, P, R>::look_up(self.home(), &mut guest, export)?;
+        Ok(Func { export: Arc::new(export) })
     }
-}
-
-fn look_up<S, P, R>(guest: &mut Guest<S>, export: &str) -> Result<TypedFunc<P, R>, Error>
-where
-    S: Send + 'static,
-    P: WasmParams,
-    R: WasmResults,
-{
-    let func = guest.export(export, "function", wasmtime::Extern::into_func)?;
-    func.typed(&guest.store).map_err(|_| Error::Signature {
-        export: export.into(),
-        expected: format!("{} -> {}", type_name::<P>(), type_name::<R>()),
-        found: func.ty(&guest.store).to_string(),
-    })
 }

@@ -1,6 +1,6 @@
 //! [`Instance`]: a guest in its sandbox, home of one store. A call takes the store along, and brings it home when it ends.
 
-use crate::error::{Error, Panic};
+use crate::error::{Error, Mismatch, Panic};
 use crate::guest::trap::wasm_failed;
 use crate::lease::{Lease, Leased};
 use crate::sync::block_on;
@@ -37,9 +37,12 @@ use wasmtime::{
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Instance<S: 'static> {
-    lease: Arc<Lease<Guest<S>>>,
+    home: Arc<Home<S>>,
     pre: InstancePre<S>,
 }
+
+/// Where the guest of an instance is between calls. In a box, to come and go as one pointer.
+pub(super) type Home<S> = Lease<Box<Guest<S>>>;
 
 /// A store with an instance in it.
 pub(super) struct Guest<S: 'static> {
@@ -74,22 +77,14 @@ impl<S: Send + 'static> Instance<S> {
     pub fn with_store(pre: &InstancePre<S>, store: Store<S>) -> Result<Self, Error> {
         if !Engine::same(store.engine(), pre.module().engine()) {
             let module = match pre.module().name() {
-                Some(name) => format!("{name:?}"),
+                Some(name) => format!("{name:?}").into(),
                 None => "without a name".into(),
             };
             return Err(Error::OtherEngine { module });
         }
-        let mut guest = Guest {
-            store,
-            instance: None,
-            generation: 0,
-            poisoned: false,
-        };
+        let mut guest = Box::new(Guest { store, instance: None, generation: 0, poisoned: false });
         guest.instantiate(pre)?;
-        Ok(Self {
-            lease: Lease::new(guest),
-            pre: pre.clone(),
-        })
+        Ok(Self { home: Lease::new(guest), pre: pre.clone() })
     }
 
     /// The store, for what is done between calls: reading and writing memories, globals and tables, the host's state,
@@ -101,10 +96,7 @@ impl<S: Send + 'static> Instance<S> {
     ///
     /// [`Error::CallInProgress`] if a call or another guard has it.
     pub fn store(&self) -> Result<StoreGuard<'_, S>, Error> {
-        Ok(StoreGuard {
-            guest: claim(&self.lease)?,
-            instance: PhantomData,
-        })
+        Ok(StoreGuard { guest: claim(self.home.clone())?, instance: PhantomData })
     }
 
     /// Makes the guest anew, in a new store with this state. The old one is dropped first, so that a full pool has room.
@@ -114,7 +106,7 @@ impl<S: Send + 'static> Instance<S> {
     /// [`Error::CallInProgress`] if a call has it, which goes on undisturbed; and the errors of [`new`](Self::new). After one
     /// of those there is no guest: the instance stays poisoned until a `reset` succeeds.
     pub fn reset(&self, state: S) -> Result<(), Error> {
-        let mut guest = claim(&self.lease)?;
+        let mut guest = claim(self.home.clone())?;
         guest.poisoned = true;
         guest.instance = None;
         guest.generation += 1;
@@ -130,7 +122,7 @@ impl<S: Send + 'static> Instance<S> {
     ///
     /// [`Error::CallInProgress`] if a call or a guard has it.
     pub fn is_poisoned(&self) -> Result<bool, Error> {
-        Ok(claim(&self.lease)?.poisoned)
+        Ok(claim(self.home.clone())?.poisoned)
     }
 
     /// Declares the guest fit for calls, in spite of a call that ended before its end.
@@ -143,7 +135,7 @@ impl<S: Send + 'static> Instance<S> {
     /// [`Error::CallInProgress`] if a call or a guard has it, and [`Error::Poisoned`] if there is no guest, because a `reset`
     /// failed.
     pub fn clear_poison(&self) -> Result<(), Error> {
-        let mut guest = claim(&self.lease)?;
+        let mut guest = claim(self.home.clone())?;
         if guest.instance.is_none() {
             return Err(Error::Poisoned);
         }
@@ -151,14 +143,18 @@ impl<S: Send + 'static> Instance<S> {
         Ok(())
     }
 
-    pub(super) fn lease(&self) -> &Arc<Lease<Guest<S>>> {
-        &self.lease
+    pub(super) fn home(&self) -> &Arc<Home<S>> {
+        &self.home
     }
 }
 
 /// Takes the guest for a call, or for looking at it.
-pub(super) fn claim<S>(lease: &Arc<Lease<Guest<S>>>) -> Result<Leased<Guest<S>>, Error> {
-    lease.try_take().ok_or(Error::CallInProgress)
+pub(super) fn claim<S, H>(home: Arc<H>) -> Result<Leased<Box<Guest<S>>, H>, Error>
+where
+    S: 'static,
+    H: AsRef<Home<S>>,
+{
+    Leased::try_take(home).ok_or(Error::CallInProgress)
 }
 
 impl<S: Send + 'static> Guest<S> {
@@ -179,25 +175,19 @@ impl<S: Send + 'static> Guest<S> {
     }
 
     pub(super) fn refuse_if_poisoned(&self) -> Result<(), Error> {
-        if self.poisoned {
-            Err(Error::Poisoned)
-        } else {
-            Ok(())
-        }
+        if self.poisoned { Err(Error::Poisoned) } else { Ok(()) }
     }
 
     /// An export of the kind that `select` selects.
     pub(super) fn export<X>(
         &mut self,
         name: &str,
-        expected: &'static str,
+        expected: &str,
         select: impl Fn(Extern) -> Option<X>,
     ) -> Result<X, Error> {
         let instance = self.instance.ok_or(Error::Poisoned)?;
         let Some(export) = instance.get_export(&mut self.store, name) else {
-            return Err(Error::ExportNotFound {
-                export: name.into(),
-            });
+            return Err(Error::ExportNotFound { export: name.into() });
         };
         let found = match &export {
             Extern::Func(_) => "function",
@@ -207,10 +197,12 @@ impl<S: Send + 'static> Guest<S> {
             Extern::SharedMemory(_) => "shared memory",
             Extern::Tag(_) => "tag",
         };
-        select(export).ok_or_else(|| Error::ExportKind {
-            export: name.into(),
-            expected,
-            found,
+        select(export).ok_or_else(|| {
+            Error::ExportKind(Box::new(Mismatch {
+                export: name.into(),
+                expected: expected.into(),
+                found: found.into(),
+            }))
         })
     }
 }
@@ -234,7 +226,7 @@ impl<S: Send + 'static> Guest<S> {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct StoreGuard<'a, S: 'static> {
-    guest: Leased<Guest<S>>,
+    guest: Leased<Box<Guest<S>>>,
     instance: PhantomData<&'a Instance<S>>,
 }
 
@@ -330,9 +322,7 @@ impl<S: 'static> AsContextMut for StoreGuard<'_, S> {
 
 impl<S: fmt::Debug + 'static> fmt::Debug for StoreGuard<'_, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StoreGuard")
-            .field("data", self.guest.store.data())
-            .finish_non_exhaustive()
+        f.debug_struct("StoreGuard").field("data", self.guest.store.data()).finish_non_exhaustive()
     }
 }
 
@@ -340,7 +330,7 @@ impl<S: 'static> fmt::Debug for Instance<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Instance")
             .field("module", &self.pre.module().name())
-            .field("lease", &self.lease)
+            .field("home", &self.home)
             .finish()
     }
 }

@@ -31,10 +31,7 @@ impl Trap {
 impl fmt::Display for Trap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the guest trapped: {}", self.code)?;
-        match self
-            .backtrace()
-            .and_then(|backtrace| backtrace.frames().first())
-        {
+        match self.backtrace().and_then(|backtrace| backtrace.frames().first()) {
             Some(frame) => match frame.func_name() {
                 Some(name) => write!(f, ", in function {name:?}"),
                 None => write!(f, ", in function {}", frame.func_index()),
@@ -67,10 +64,7 @@ pub(super) fn wasm_failed<S: Send>(error: wasmtime::Error, store: &mut Store<S>)
     if error.is::<PoolConcurrencyLimitError>() {
         let pool = store.engine().get_pooling_config();
         let instances = pool.map_or(0, |pool| pool.get_total_core_instances());
-        return Error::TooManyInstances {
-            instances,
-            source: error,
-        };
+        return Error::TooManyInstances { instances, source: error };
     }
     match Error::from(error) {
         // It passed through the guest, so it is a host function's.

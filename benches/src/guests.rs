@@ -1,0 +1,76 @@
+//! The guest of the measures, on one engine for both sides.
+
+use std::pin::Pin;
+use std::sync::LazyLock;
+use std::task::{Context, Poll};
+use wasm_jobs::EngineOptions;
+use wasm_jobs::wasmtime::{Engine, InstancePre, Linker, Module, Store, TypedFunc};
+
+const GUEST: &str = r#"
+    (module
+      (import "env" "yield" (func $yield))
+      (memory (export "memory") 1)
+      (func (export "nothing"))
+      (func (export "yields") (param $times i32)
+        loop $again
+          call $yield
+          (br_if $again (local.tee $times (i32.sub (local.get $times) (i32.const 1))))
+        end))
+"#;
+
+static ENGINE: LazyLock<Engine> = LazyLock::new(|| {
+    wasm_jobs::engine(&EngineOptions::default().pooling(2_100))
+        .expect("a machine that measures has room for a pool")
+});
+
+fn linked(linker: &Linker<()>) -> InstancePre<()> {
+    let wasm = wat::parse_str(GUEST).expect("the guest is well-formed");
+    let module = Module::new(&ENGINE, wasm).expect("the guest is valid");
+    linker.instantiate_pre(&module).expect("the guest imports what is linked")
+}
+
+/// The guest as a user of this library links it.
+pub(crate) fn ours() -> InstancePre<()> {
+    let mut linker = Linker::new(&ENGINE);
+    wasm_jobs::add_yield(&mut linker, "env", "yield").expect("the linker is new");
+    linked(&linker)
+}
+
+/// The guest as a user of wasmtime links it, with a `yield` of the shortest kind.
+pub(crate) fn theirs() -> InstancePre<()> {
+    struct Yield(bool);
+
+    impl Future for Yield {
+        type Output = ();
+
+        fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+            if std::mem::replace(&mut self.0, true) {
+                return Poll::Ready(());
+            }
+            context.waker().wake_by_ref();
+            Poll::Pending
+        }
+    }
+
+    let mut linker = Linker::new(&ENGINE);
+    linker
+        .func_wrap_async("env", "yield", |_, ()| Box::new(Yield(false)))
+        .expect("the linker is new");
+    linked(&linker)
+}
+
+/// A store with an instance, made by hand: as this library's are, it yields when the epoch changes.
+pub(crate) async fn store(pre: &InstancePre<()>) -> (Store<()>, wasm_jobs::wasmtime::Instance) {
+    let mut store = Store::new(&ENGINE, ());
+    store.epoch_deadline_async_yield_and_update(1);
+    store.set_epoch_deadline(1);
+    let instance = pre.instantiate_async(&mut store).await.expect("the pool has room");
+    (store, instance)
+}
+
+/// An export of such an instance.
+pub(crate) async fn export(pre: &InstancePre<()>, name: &str) -> (Store<()>, TypedFunc<i32, ()>) {
+    let (mut store, instance) = store(pre).await;
+    let func = instance.get_typed_func(&mut store, name).expect("the guest exports it");
+    (store, func)
+}

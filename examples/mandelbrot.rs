@@ -1,0 +1,173 @@
+//! Draws the Mandelbrot set with a guest that was compiled from C, `guests/mandelbrot.c`: one instance a tile, all of them
+//! on a rayon pool, where each yields after every row. Meanwhile the main thread goes through its frames, 60 a second,
+//! as a game does: in each it moves a progress bar on, and copies what tiles are ready out of their guests' memory.
+//!
+//! It does this on one thread and then on all, checks that the two pictures are the same, writes `target/mandelbrot.png`,
+//! and prints how long both took and how long the longest frame was.
+//!
+//! ```sh
+//! cargo run --release --example mandelbrot
+//! ```
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use rayon::{ThreadPool, ThreadPoolBuilder};
+use std::error::Error;
+use std::fs::{self, File};
+use std::io::BufWriter;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+use wasm_jobs::wasmtime::{Caller, InstancePre, Linker, Module};
+use wasm_jobs::{EngineOptions, Future, Instance, JobPool, add_yield, engine};
+
+const GUEST: &[u8] = include_bytes!("../guests/mandelbrot.wasm");
+
+/// The size of a tile, in pixels of [`BYTES`], as the guest has it.
+const TILE_WIDTH: usize = 240;
+const TILE_HEIGHT: usize = 135;
+const BYTES: usize = 3;
+
+/// The picture, in tiles each way.
+const TILES: usize = 8;
+const COUNT: usize = TILES * TILES;
+const WIDTH: usize = TILES * TILE_WIDTH;
+const HEIGHT: usize = TILES * TILE_HEIGHT;
+
+/// What is in the picture: the tail of a seahorse.
+const LEFT: f64 = -0.7447108;
+const TOP: f64 = 0.13204585;
+const STEP: f64 = 0.0022878 / WIDTH as f64;
+
+const FRAME: Duration = Duration::from_nanos(1_000_000_000 / 60);
+
+/// The state of each instance: how many rows all of them have drawn.
+type Rows = Arc<AtomicU64>;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let engine = engine(&EngineOptions::default())?;
+    let module = Module::new(&engine, GUEST)?;
+    let mut linker = Linker::new(&engine);
+    add_yield(&mut linker, "env", "yield")?;
+    linker.func_wrap("env", "row_done", |caller: Caller<'_, Rows>| {
+        caller.data().fetch_add(1, Ordering::Relaxed);
+    })?;
+    let guest = linker.instantiate_pre(&module)?;
+
+    let one = draw(&guest, ThreadPoolBuilder::new().num_threads(1).build()?)?;
+    let all = draw(&guest, ThreadPoolBuilder::new().build()?)?;
+    assert!(one.pixels == all.pixels, "the pictures differ");
+
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/mandelbrot.png");
+    write_png(&path, &all.pixels)?;
+
+    let seconds = |drawing: &Drawing| drawing.time.as_secs_f64();
+    let milliseconds = |frame: Duration| frame.as_secs_f64() * 1e3;
+    println!("picture:           {WIDTH} x {HEIGHT} pixels, drawn by {COUNT} instances");
+    println!("on one thread:     {:.2} s", seconds(&one));
+    println!("on all {:<12}{:.2} s", format!("{}:", all.threads), seconds(&all));
+    println!(
+        "longest frame:     {:.1} ms, of {:.1} ms at 60 a second",
+        milliseconds(one.longest_frame.max(all.longest_frame)),
+        milliseconds(FRAME),
+    );
+    println!("written to:        {}", path.display());
+    Ok(())
+}
+
+struct Drawing {
+    pixels: Vec<u8>,
+    threads: usize,
+    /// From before the first instance was made until the last tile was copied.
+    time: Duration,
+    /// From the start of a frame to the start of the next.
+    longest_frame: Duration,
+}
+
+fn draw(guest: &InstancePre<Rows>, pool: ThreadPool) -> Result<Drawing, Box<dyn Error>> {
+    let pool = Arc::new(pool);
+    let rows = Rows::default();
+    let mut drawing = Drawing {
+        pixels: vec![0; WIDTH * HEIGHT * BYTES],
+        threads: pool.current_num_threads(),
+        time: Duration::ZERO,
+        longest_frame: Duration::ZERO,
+    };
+    let bar = progress_bar(drawing.threads);
+
+    // The first frame makes the instances and submits their calls, too.
+    let start = Instant::now();
+    let mut frame = start;
+    let mut tiles = Vec::new();
+    for index in 0..COUNT {
+        let mut tile = Tile::new(guest, rows.clone(), index)?;
+        pool.submit(tile.future.to_job()?);
+        tiles.push(tile);
+    }
+    while !tiles.is_empty() {
+        for mut tile in tiles.extract_if(.., |tile| tile.future.has_result()) {
+            tile.copy_to(&mut drawing.pixels)?;
+        }
+        bar.set_position(rows.load(Ordering::Relaxed));
+        drawing.time = start.elapsed();
+        thread::sleep(FRAME.saturating_sub(frame.elapsed()));
+        drawing.longest_frame = drawing.longest_frame.max(frame.elapsed());
+        frame = Instant::now();
+    }
+    bar.finish_and_clear();
+    Ok(drawing)
+}
+
+struct Tile {
+    row: usize,
+    column: usize,
+    instance: Instance<Rows>,
+    /// Gives the address of the pixels in the guest's memory.
+    future: Future<u32>,
+}
+
+impl Tile {
+    fn new(guest: &InstancePre<Rows>, rows: Rows, index: usize) -> Result<Self, wasm_jobs::Error> {
+        let (row, column) = (index / TILES, index % TILES);
+        let instance = Instance::new(guest, rows)?;
+        let left = LEFT + (column * TILE_WIDTH) as f64 * STEP;
+        let top = TOP - (row * TILE_HEIGHT) as f64 * STEP;
+        let future = instance.call("render", (left, top, STEP))?;
+        Ok(Self { row, column, instance, future })
+    }
+
+    fn copy_to(&mut self, pixels: &mut [u8]) -> Result<(), wasm_jobs::Error> {
+        let address = self.future.wait()? as usize;
+        let mut store = self.instance.store()?;
+        let memory = store.memory("memory")?;
+        let tile = &memory.data(&store)[address..][..TILE_WIDTH * TILE_HEIGHT * BYTES];
+        for (y, line) in tile.chunks_exact(TILE_WIDTH * BYTES).enumerate() {
+            let at = (self.row * TILE_HEIGHT + y) * WIDTH + self.column * TILE_WIDTH;
+            pixels[at * BYTES..][..line.len()].copy_from_slice(line);
+        }
+        Ok(())
+    }
+}
+
+/// A bar of rows, on a terminal. Elsewhere it shows nothing.
+fn progress_bar(threads: usize) -> ProgressBar {
+    let target = ProgressDrawTarget::stderr_with_hz(60);
+    let bar = ProgressBar::with_draw_target(Some((TILES * HEIGHT) as u64), target);
+    if let Ok(style) = ProgressStyle::with_template("{msg} [{bar:50}] {percent:>3} %") {
+        bar.set_style(style);
+    }
+    bar.with_message(format!("threads: {threads}"))
+}
+
+fn write_png(path: &Path, pixels: &[u8]) -> Result<(), Box<dyn Error>> {
+    fs::create_dir_all(path.with_file_name(""))?;
+    let file = BufWriter::new(File::create(path)?);
+    let mut encoder = png::Encoder::new(file, WIDTH as u32, HEIGHT as u32);
+    encoder.set_color(png::ColorType::Rgb);
+    encoder.set_depth(png::BitDepth::Eight);
+    let mut writer = encoder.write_header()?;
+    writer.write_image_data(pixels)?;
+    writer.finish()?;
+    Ok(())
+}
