@@ -1,6 +1,6 @@
 #!/bin/sh
-# Builds each guest that is written in C. Needs Python with `pip install ziglang==0.17.1`, which brings clang and lld; of
-# that version, the same source gives the same bytes.
+# Builds each guest that is written in C. Needs Python with `pip install ziglang==0.17.1`, which brings clang and lld.
+# With that version, the same source gives the same bytes.
 set -eu
 cd "$(dirname "$0")"
 

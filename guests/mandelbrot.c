@@ -5,7 +5,7 @@
 #define EXPORT(name) __attribute__((export_name(#name))) name
 #define IMPORT(name) __attribute__((import_module("env"), import_name(#name))) name
 
-enum { WIDTH = 240, HEIGHT = 135, CHANNELS = 3, SAMPLES = 4, ITERATIONS = 3000 };
+enum { WIDTH = 160, HEIGHT = 90, CHANNELS = 3, SAMPLES = 4, ITERATIONS = 3000 };
 
 void IMPORT(row_done)(void);
 void IMPORT(yield)(void);

@@ -101,11 +101,13 @@ impl<T: Send + 'static> Future<T> {
     /// # Errors
     ///
     /// The failure of the call, once; and [`Error::ResultTaken`] after either was given.
+    #[inline]
     pub fn try_get_result(&mut self) -> Result<Option<T>, Error> {
-        if let Call::Disposed = self.settle() {
-            return Err(Error::ResultTaken);
+        match self.settle() {
+            Call::Disposed => Err(Error::ResultTaken),
+            Call::Ours(_) | Call::Lent => Ok(None),
+            Call::Ended(_) => self.take().transpose(),
         }
-        self.take().transpose()
     }
 
     /// Brings the call to its end and gives its result. It steps the call on this thread, which sleeps while the call waits;
@@ -196,6 +198,7 @@ impl<T: Send + 'static> Future<T> {
     }
 
     /// Takes back what the runner is done with.
+    #[inline]
     fn settle(&mut self) -> &mut Call<T> {
         if let Call::Lent = self.call {
             match self.task.lent() {
@@ -215,6 +218,7 @@ impl<T: Send + 'static> Future<T> {
         &mut self.call
     }
 
+    #[inline]
     fn take(&mut self) -> Option<Result<T, Error>> {
         match mem::replace(&mut self.call, Call::Disposed) {
             Call::Ended(result) => Some(result.map_err(|error| *error)),
@@ -273,8 +277,11 @@ impl<T: Send + 'static> std::future::Future for Future<T> {
 impl<T: Send + 'static> Unpin for Future<T> {}
 
 impl<T: Send + 'static> Drop for Future<T> {
+    #[inline]
     fn drop(&mut self) {
-        self.cancel();
+        if !self.is_disposed() {
+            self.cancel();
+        }
         if let Call::Lent = self.call {
             // Wakers may keep the task for long; nobody will take the result.
             drop(self.task.take_result());

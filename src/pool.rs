@@ -1,18 +1,25 @@
 //! [`JobPool`] and [`Job`]: how the jobs of this crate get onto other people's threads.
 //!
 //! A pool is anything with a queue and workers. It is handed a [`Job`] when a runner is submitted, again each time that
-//! a waiting call is woken, and again when a yielding call has used up its turn; a worker calls [`Job::run`] once for each
-//! time. Between its turns a job is nowhere in the pool.
+//! a waiting call is woken, and again when a yielding call has used up its turn; a worker runs it once for each time. Between
+//! its turns a waiting job is nowhere in the pool.
 
 use crate::job::{JobHandle, Latch};
 use crate::runner::FutureRunner;
-use crate::sync::{Stopwatch, thread_local};
+use crate::sync::{Stopwatch, const_thread_local};
 use crate::task::inside_a_step;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::time::Duration;
+
+#[cfg(feature = "rayon")]
+mod rayon;
+
+#[cfg(feature = "rayon")]
+pub use self::rayon::RayonGlobal;
 
 /// A pool of threads that runs jobs.
 ///
@@ -50,25 +57,6 @@ impl<F: Fn(Job) + Clone + Send + Sync + 'static> JobPool for F {
     }
 }
 
-/// Rayon's global pool.
-#[cfg(feature = "rayon")]
-#[derive(Clone, Copy, Debug, Default)]
-pub struct RayonGlobal;
-
-#[cfg(feature = "rayon")]
-impl JobPool for RayonGlobal {
-    fn spawn(&self, job: Job) {
-        rayon::spawn_fifo(|| job.run());
-    }
-}
-
-#[cfg(feature = "rayon")]
-impl JobPool for Arc<rayon::ThreadPool> {
-    fn spawn(&self, job: Job) {
-        self.spawn_fifo(|| job.run());
-    }
-}
-
 /// One turn of a submitted call: what a pool's queue holds.
 ///
 /// A job that is dropped instead of run is given back: its [`Future`](crate::Future) has the right to resume again, and its
@@ -81,14 +69,11 @@ pub struct Job {
 
 /// A task, whatever its result.
 pub(crate) trait Turn: Send + Sync {
-    fn turn(self: Arc<Self>) -> Option<Respawn>;
+    /// True if the job has yielded, and must have another turn.
+    fn turn(self: Arc<Self>) -> bool;
+    /// The way into its pool's queue; none if its owner cancelled it meanwhile.
+    fn spawn(&self) -> Option<Spawn>;
     fn give_back(&self);
-}
-
-/// A job that has had its turn, on its way to the back of its pool's queue.
-pub(crate) struct Respawn {
-    pub(crate) spawn: Spawn,
-    pub(crate) job: Job,
 }
 
 /// Puts a job into the queue of its pool.
@@ -100,9 +85,9 @@ pub(crate) struct Submission {
     latch: Arc<Latch>,
 }
 
-thread_local! {
-    /// While this thread is in a pool's `spawn` at the end of a turn: the jobs that the pool runs right there.
-    static RUN_BY_SPAWN: RefCell<Option<VecDeque<Job>>> = const { RefCell::new(None) };
+const_thread_local! {
+    /// While this thread is in a pool's `spawn` at the end of a turn: the jobs that `spawn` itself runs.
+    static RUN_BY_SPAWN: RefCell<Option<VecDeque<Job>>> = RefCell::new(None);
 }
 
 impl Job {
@@ -122,25 +107,54 @@ impl Job {
     /// comes next is taken care of.
     ///
     /// It does not panic, whatever the guest and the host functions do.
-    ///
-    /// A host function that enters its worker's pool, by `rayon::join` for one, may find that its thread runs other jobs
-    /// until it gets on, as it may with any work of the pool. Such a job runs on a stack of its own, never on that of the guest
-    /// that called the host function. So the host function must not hold a lock that other jobs take; must expect to be
-    /// held up for as long as their turns last; and must leave room for what it runs itself: the closures of its own
-    /// `join` do run on its guest's stack (`EngineOptions::host_stack`).
     pub fn run(self) {
-        let Some(job) = self.or_later() else { return };
-        let Some(respawn) = job.turn() else { return };
-        let mut jobs = respawn.send();
-        while let Some(job) = jobs.pop_front() {
-            if let Some(respawn) = job.turn() {
-                jobs.append(&mut respawn.send());
+        let mut next = self.or_after_spawn();
+        let mut jobs = VecDeque::new();
+        while let Some(job) = next {
+            if let Some(job) = job.turn() {
+                jobs.append(&mut job.spawn());
             }
+            next = jobs.pop_front();
         }
     }
 
-    /// The job, unless this thread is to run it after the `spawn` that it is in.
-    fn or_later(self) -> Option<Self> {
+    /// The same for a pool that has its queue at hand: gives the job back if it has yielded for a while and is to go to the
+    /// back of the queue.
+    ///
+    /// ```
+    /// # use std::collections::VecDeque;
+    /// # use wasm_jobs::Job;
+    /// fn run_all(mut queue: VecDeque<Job>) {
+    ///     while let Some(job) = queue.pop_front() {
+    ///         queue.extend(job.turn());
+    ///     }
+    /// }
+    /// ```
+    #[must_use = "dropping the job takes the call out of the pool"]
+    pub fn turn(mut self) -> Option<Self> {
+        let task = self.task.take()?;
+        let turn = || task.clone().turn();
+        let yielded = if inside_a_step() { stacker::grow(Self::STACK, turn) } else { turn() };
+        yielded.then(|| Self::new(task))
+    }
+
+    /// Puts the job at the back of its pool's queue. A pool without a queue runs it right there, and would go one deeper
+    /// into this thread's stack with every turn; that job, and any other, is given to the caller instead.
+    fn spawn(self) -> VecDeque<Self> {
+        let Some(spawn) = self.task.as_ref().and_then(|task| task.spawn()) else {
+            return VecDeque::new();
+        };
+        RUN_BY_SPAWN.with(|jobs| jobs.replace(Some(VecDeque::new())));
+        let spawned = catch_unwind(AssertUnwindSafe(|| spawn(self)));
+        let jobs = RUN_BY_SPAWN.with(RefCell::take);
+        if let Err(panic_of_pool) = spawned {
+            resume_unwind(panic_of_pool);
+        }
+        jobs.unwrap_or_default()
+    }
+
+    /// The job, unless a `spawn` further out on this thread waits for it.
+    fn or_after_spawn(self) -> Option<Self> {
         RUN_BY_SPAWN.with(|jobs| match &mut *jobs.borrow_mut() {
             Some(jobs) => {
                 jobs.push_back(self);
@@ -148,11 +162,6 @@ impl Job {
             }
             None => Some(self),
         })
-    }
-
-    fn turn(mut self) -> Option<Respawn> {
-        let task = self.task.take()?;
-        if inside_a_step() { stacker::grow(Self::STACK, || task.turn()) } else { task.turn() }
     }
 }
 
@@ -167,27 +176,6 @@ impl Drop for Job {
 impl fmt::Debug for Job {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Job").finish_non_exhaustive()
-    }
-}
-
-impl Respawn {
-    /// Puts the job into its pool's queue. Gives the jobs that the pool, having no queue, would have run right there: it
-    /// would go one deeper into this thread's stack with every turn.
-    fn send(self) -> VecDeque<Job> {
-        struct Collect;
-
-        impl Drop for Collect {
-            fn drop(&mut self) {
-                RUN_BY_SPAWN.with(RefCell::take);
-            }
-        }
-
-        RUN_BY_SPAWN.with(|jobs| *jobs.borrow_mut() = Some(VecDeque::new()));
-        let collect = Collect;
-        (self.spawn)(self.job);
-        let jobs = RUN_BY_SPAWN.with(RefCell::take);
-        drop(collect);
-        jobs.unwrap_or_default()
     }
 }
 

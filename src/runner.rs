@@ -68,17 +68,17 @@ impl<T: Send + 'static> FutureRunner<T> {
     pub fn run(self) {
         // A pool of one thread, this one. It has one job, so its queue has one place.
         let sleeper = Sleeper::new();
-        let queue = Arc::new(Mutex::new(None));
+        let queue = Arc::new(Mutex::new(None::<Job>));
         let pool = {
             let (queue, waker) = (queue.clone(), sleeper.waker().clone());
-            move |job| {
+            move |job: Job| {
                 *queue.lock() = Some(job);
                 waker.wake_by_ref();
             }
         };
         let mut handle = pool.submit(self);
         while !handle.is_complete_or_tell(sleeper.waker()) {
-            let job: Option<Job> = queue.lock().take();
+            let job = queue.lock().take();
             match job {
                 Some(job) => job.run(),
                 None => sleeper.sleep(),

@@ -10,7 +10,12 @@ mod real {
     pub(crate) use std::sync::atomic::AtomicU64;
     use std::time::{Duration, Instant};
 
-    pub(crate) use std::thread_local;
+    macro_rules! const_thread_local {
+        ($(#[$attr:meta])* static $name:ident: $type:ty = $init:expr;) => {
+            std::thread_local! { $(#[$attr])* static $name: $type = const { $init }; }
+        };
+    }
+    pub(crate) use const_thread_local;
 
     #[derive(Debug)]
     pub(crate) struct Stopwatch(Instant);
@@ -29,7 +34,7 @@ mod real {
 #[cfg(wasm_jobs_loom)]
 mod real {
     pub(crate) use loom::sync::atomic::AtomicU64;
-    pub(crate) use loom::thread_local;
+    pub(crate) use loom::thread_local as const_thread_local;
     use std::sync::Arc;
 
     /// `parking_lot::Mutex`, as far as we use it: a lock cannot be poisoned, because no user code runs under one.

@@ -9,10 +9,10 @@
 //! queue, is decided here, when it comes.
 
 use crate::error::{Error, Panic};
-use crate::pool::{Job, Quantum, Respawn, Submission, Turn};
+use crate::pool::{Job, Quantum, Spawn, Submission, Turn};
 use crate::runner::Step;
 use crate::state::{Cancel, Finish, Lent, Park, Seen, Start, State, Stop, Wake};
-use crate::sync::{Mutex, thread_local};
+use crate::sync::{Mutex, const_thread_local};
 use futures_task::{ArcWake, waker_ref};
 use std::cell::Cell;
 use std::fmt;
@@ -54,8 +54,8 @@ pub(crate) enum Progress<T> {
     Waiting,
 }
 
-thread_local! {
-    static INSIDE_A_STEP: Cell<bool> = const { Cell::new(false) };
+const_thread_local! {
+    static INSIDE_A_STEP: Cell<bool> = Cell::new(false);
 }
 
 /// Is this thread inside a step of some call, and so perhaps on a guest's stack?
@@ -277,15 +277,13 @@ impl<T: Send + 'static> Task<T> {
 
 impl<T: Send + 'static> Turn for Task<T> {
     /// Steps while the call yields and its quantum lasts.
-    fn turn(self: Arc<Self>) -> Option<Respawn> {
-        let Start::Run = self.state.try_start() else {
-            return None;
-        };
+    fn turn(self: Arc<Self>) -> bool {
+        let Start::Run = self.state.try_start() else { return false };
         let mut quantum = Quantum::default();
         loop {
             let mut slot = self.slot.lock();
-            let Slot { work: Some(work), submission: Some(submission), .. } = &mut *slot else {
-                unreachable!("a job that may start has both");
+            let Some(work) = &mut slot.work else {
+                unreachable!("a call that may start has its work");
             };
             let progress = loop {
                 match work.step(&self) {
@@ -294,15 +292,12 @@ impl<T: Send + 'static> Turn for Task<T> {
                 }
             };
             let seen = work.seen;
-            let spawn = submission.spawn();
             // Out of the slot before the transition: from then on, somebody else may be in charge.
             drop(slot);
             match progress {
-                Progress::Done(result) => self.end(result),
+                Progress::Done(outcome) => self.end(outcome),
                 Progress::Yielded => match self.state.stop() {
-                    Stop::Stopped => {
-                        return Some(Respawn { spawn, job: Job::new(self) });
-                    }
+                    Stop::Stopped => return true,
                     Stop::Cancelled => self.end_cancelled(),
                 },
                 Progress::Waiting => match self.state.park(seen) {
@@ -311,8 +306,12 @@ impl<T: Send + 'static> Turn for Task<T> {
                     Park::Cancelled => self.end_cancelled(),
                 },
             }
-            return None;
+            return false;
         }
+    }
+
+    fn spawn(&self) -> Option<Spawn> {
+        self.slot.lock().submission.as_ref().map(Submission::spawn)
     }
 
     fn give_back(&self) {
@@ -321,14 +320,13 @@ impl<T: Send + 'static> Turn for Task<T> {
 }
 
 impl<T: Send + 'static> ArcWake for Task<T> {
+    #[inline]
     fn wake_by_ref(task: &Arc<Self>) {
         match task.state.wake() {
             Wake::Noted => {}
             Wake::Owner => task.wake_owner(),
             Wake::Enqueue => {
-                // None: its owner cancelled it meanwhile, and has ended it.
-                let spawn = task.slot.lock().submission.as_ref().map(Submission::spawn);
-                if let Some(spawn) = spawn {
+                if let Some(spawn) = Turn::spawn(&**task) {
                     spawn(Job::new(task.clone()));
                 }
             }

@@ -1,1 +1,273 @@
-//! x
+//! What the models share: a pool whose queue they look into, work that notices what is done to it, and wakers that count.
+//!
+//! What a model only observes with is *ghost* state, in std's atomics. Loom does not see those: they add no interleavings
+//! and, more important, no synchronisation that could stand in for one that the library lacks. For the same reason a model
+//! publishes what it publishes by relaxed stores.
+#![cfg(wasm_jobs_loom)]
+
+use loom::sync::{Condvar, Mutex};
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::task::{Context, Poll, Wake, Waker};
+use wasm_jobs::model::{Lease, Leased};
+use wasm_jobs::{Error, Future, Job, JobHandle, JobPool, Step};
+
+/// A pool with a queue. Its workers are the threads of the model.
+#[derive(Clone, Debug)]
+pub struct Pool(Arc<Queue>);
+
+#[derive(Debug)]
+struct Queue {
+    contents: Mutex<Contents>,
+    has_changed: Condvar,
+    calls: usize,
+}
+
+#[derive(Debug, Default)]
+struct Contents {
+    jobs: VecDeque<Job>,
+    is_closed: bool,
+}
+
+impl Pool {
+    /// A pool for so many calls, each of which may stand in its queue once.
+    pub fn of_calls(calls: usize) -> Self {
+        Self(Arc::new(Queue { contents: Mutex::default(), has_changed: Condvar::new(), calls }))
+    }
+
+    /// Takes a job out of the queue, if there is one.
+    pub fn try_take(&self) -> Option<Job> {
+        self.0.contents.lock().unwrap().jobs.pop_front()
+    }
+
+    /// A worker that takes one job, which is there, and runs it.
+    pub fn run_one(&self) {
+        self.try_take().expect("there is a job in the queue").run();
+    }
+
+    /// A worker that sleeps while there is nothing in the queue, until the job of this handle is over.
+    pub fn work_until(&self, mut handle: JobHandle) {
+        let waker = Waker::from(self.0.clone());
+        if Pin::new(&mut handle).poll(&mut Context::from_waker(&waker)).is_pending() {
+            while let Some(job) = self.0.next() {
+                job.run();
+            }
+        }
+        assert!(handle.is_complete());
+    }
+
+    /// Everything is over: nothing stands in the queue, and only its owner knows the pool.
+    ///
+    /// # Panics
+    ///
+    /// If that is not so.
+    pub fn assert_is_forgotten(self) {
+        assert!(self.try_take().is_none(), "a job was left in the queue");
+        assert_eq!(Arc::strong_count(&self.0), 1, "something still leads to the pool");
+    }
+}
+
+impl JobPool for Pool {
+    fn spawn(&self, job: Job) {
+        let jobs = {
+            let mut contents = self.0.contents.lock().unwrap();
+            contents.jobs.push_back(job);
+            contents.jobs.len()
+        };
+        self.0.has_changed.notify_one();
+        assert!(jobs <= self.0.calls, "a call stands in the queue twice");
+    }
+}
+
+impl Queue {
+    fn next(&self) -> Option<Job> {
+        let mut contents = self.contents.lock().unwrap();
+        while !contents.is_closed {
+            if let Some(job) = contents.jobs.pop_front() {
+                return Some(job);
+            }
+            contents = self.has_changed.wait(contents).unwrap();
+        }
+        None
+    }
+}
+
+/// The job is over, and with it the workers' day.
+impl Wake for Queue {
+    fn wake(self: Arc<Self>) {
+        self.contents.lock().unwrap().is_closed = true;
+        self.has_changed.notify_all();
+    }
+}
+
+/// Ghost: what was done to a call's work.
+#[derive(Clone, Debug, Default)]
+pub struct Watch(Arc<Watched>);
+
+#[derive(Debug, Default)]
+struct Watched {
+    steps: AtomicUsize,
+    drops: AtomicUsize,
+    results: AtomicUsize,
+    is_inside: AtomicBool,
+    /// An assertion in the work would become the call's result, which may be nobody's.
+    was_entered_twice: AtomicBool,
+    was_dropped_inside: AtomicBool,
+}
+
+/// The result of watched work. Each is dropped once.
+#[derive(Debug)]
+pub struct Token(Arc<Watched>);
+
+/// Work that is watched.
+struct Work<F> {
+    poll: F,
+    watched: Arc<Watched>,
+}
+
+impl Watch {
+    /// A call of which each step is one call of `poll`.
+    pub fn call<F>(&self, poll: F) -> Future<Token>
+    where
+        F: FnMut(&mut Context<'_>) -> Poll<()> + Unpin + Send + 'static,
+    {
+        Future::new(Work { poll, watched: self.0.clone() })
+    }
+
+    /// The same after a first step, in which it does nothing but wait; and its waker.
+    pub fn waiting_call<F>(&self, mut poll: F) -> (Future<Token>, Waker)
+    where
+        F: FnMut(&mut Context<'_>) -> Poll<()> + Unpin + Send + 'static,
+    {
+        let place = Arc::new(std::sync::Mutex::new(None));
+        let mut call = self.call({
+            let place = place.clone();
+            let mut is_first = true;
+            move |context| {
+                if std::mem::replace(&mut is_first, false) {
+                    *place.lock().unwrap() = Some(context.waker().clone());
+                    return Poll::Pending;
+                }
+                poll(context)
+            }
+        });
+        assert_eq!(call.resume().unwrap(), Step::Waiting);
+        let waker = place.lock().unwrap().take();
+        (call, waker.expect("the step left its waker"))
+    }
+
+    /// How often the work was polled.
+    pub fn steps(&self) -> usize {
+        self.0.steps.load(SeqCst)
+    }
+
+    /// Was the work dropped?
+    pub fn is_dropped(&self) -> bool {
+        self.0.drops.load(SeqCst) > 0
+    }
+
+    /// The call is over: its work was dropped once, and so was its result, if there was one.
+    ///
+    /// # Panics
+    ///
+    /// If that is not so.
+    pub fn assert_is_over(&self) {
+        assert!(!self.0.was_entered_twice.load(SeqCst), "two threads were inside the call");
+        assert!(!self.0.was_dropped_inside.load(SeqCst), "the work was dropped during a step");
+        assert_eq!(self.0.drops.load(SeqCst), 1, "so often was the work dropped");
+        assert_eq!(self.0.results.load(SeqCst), 0, "so many results are left");
+    }
+}
+
+impl<F> std::future::Future for Work<F>
+where
+    F: FnMut(&mut Context<'_>) -> Poll<()> + Unpin,
+{
+    type Output = Result<Token, Error>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let Self { poll, watched } = self.get_mut();
+        if watched.is_inside.swap(true, SeqCst) {
+            watched.was_entered_twice.store(true, SeqCst);
+        }
+        watched.steps.fetch_add(1, SeqCst);
+        let polled = poll(context);
+        watched.is_inside.store(false, SeqCst);
+        polled.map(|()| {
+            watched.results.fetch_add(1, SeqCst);
+            Ok(Token(watched.clone()))
+        })
+    }
+}
+
+impl<F> Drop for Work<F> {
+    fn drop(&mut self) {
+        if self.watched.is_inside.load(SeqCst) {
+            self.watched.was_dropped_inside.store(true, SeqCst);
+        }
+        self.watched.drops.fetch_add(1, SeqCst);
+    }
+}
+
+impl Drop for Token {
+    fn drop(&mut self) {
+        self.0.results.fetch_sub(1, SeqCst);
+    }
+}
+
+/// What one thread waits for and another opens, for models of a step that takes its time.
+#[derive(Clone, Debug, Default)]
+pub struct Gate(Arc<(Mutex<bool>, Condvar)>);
+
+impl Gate {
+    /// Lets everyone through from now on.
+    pub fn open(&self) {
+        *self.0.0.lock().unwrap() = true;
+        self.0.1.notify_all();
+    }
+
+    /// Blocks until it is open.
+    pub fn pass(&self) {
+        let mut is_open = self.0.0.lock().unwrap();
+        while !*is_open {
+            is_open = self.0.1.wait(is_open).unwrap();
+        }
+    }
+}
+
+/// Takes a thing from its home, unless somebody has it.
+pub fn try_take<X>(home: &Arc<Lease<X>>) -> Option<Leased<X>> {
+    Leased::try_take(home.clone())
+}
+
+/// Ghost: a waker that counts.
+#[derive(Clone, Debug, Default)]
+pub struct Told(Arc<Tellings>);
+
+#[derive(Debug, Default)]
+struct Tellings(AtomicUsize);
+
+impl Told {
+    /// The waker.
+    pub fn waker(&self) -> Waker {
+        Waker::from(self.0.clone())
+    }
+
+    /// Was it woken?
+    pub fn is_told(&self) -> bool {
+        self.0.0.load(SeqCst) > 0
+    }
+}
+
+/// Polls a future once.
+pub fn poll<F: std::future::Future + Unpin>(future: &mut F, told: &Told) -> Poll<F::Output> {
+    Pin::new(future).poll(&mut Context::from_waker(&told.waker()))
+}
+
+impl Wake for Tellings {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, SeqCst);
+    }
+}

@@ -10,7 +10,7 @@ use wasmtime::{Linker, WasmParams, WasmResults};
 
 /// The call, as work that has the guest until it ends.
 pub(super) fn call<S, P, R>(
-    mut guest: Leased<Box<Guest<S>>, Export<S, P, R>>,
+    mut guest: Leased<Box<Guest<S>>, Export<P, R, S>>,
     params: P,
 ) -> impl std::future::Future<Output = Result<R, Error>>
 where

@@ -27,17 +27,12 @@ use wasmtime::{TypedFunc, WasmParams, WasmResults};
 /// }
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct Func<P, R> {
-    export: Arc<dyn Call<P, R>>,
+pub struct Func<P, R, S: 'static = ()> {
+    export: Arc<Export<P, R, S>>,
 }
 
-/// An export, whatever the state of its instance.
-trait Call<P, R: Send + 'static>: Send + Sync {
-    fn call(self: Arc<Self>, params: P) -> Result<Future<R>, Error>;
-    fn name(&self) -> &str;
-}
-
-pub(super) struct Export<S: 'static, P, R> {
+/// What all calls of a function share.
+pub(super) struct Export<P, R, S: 'static> {
     home: Arc<Home<S>>,
     name: Box<str>,
     pub(super) func: TypedFunc<P, R>,
@@ -45,80 +40,34 @@ pub(super) struct Export<S: 'static, P, R> {
     generation: u64,
 }
 
-impl<S, P, R> Export<S, P, R>
+impl<P, R, S> Func<P, R, S>
 where
-    S: Send + 'static,
     P: WasmParams + Sync + 'static,
     R: WasmResults + Sync + 'static,
-{
-    fn look_up(home: &Arc<Home<S>>, guest: &mut Guest<S>, name: &str) -> Result<Self, Error> {
-        let func = guest.export(name, "function", wasmtime::Extern::into_func)?;
-        let func = func.typed(&guest.store).map_err(|_| {
-            Error::Signature(Box::new(Mismatch {
-                export: name.into(),
-                expected: format!("{} -> {}", type_name::<P>(), type_name::<R>()),
-                found: func.ty(&guest.store).to_string(),
-            }))
-        })?;
-        Ok(Self { home: home.clone(), name: name.into(), func, generation: guest.generation })
-    }
-}
-
-impl<S: 'static, P, R> AsRef<Home<S>> for Export<S, P, R> {
-    fn as_ref(&self) -> &Home<S> {
-        &self.home
-    }
-}
-
-impl<S, P, R> Call<P, R> for Export<S, P, R>
-where
     S: Send + 'static,
-    P: WasmParams + Sync + 'static,
-    R: WasmResults + Sync + 'static,
 {
-    fn call(self: Arc<Self>, params: P) -> Result<Future<R>, Error> {
-        let mut lease = claim(self)?;
-        let (guest, export) = lease.parts();
-        guest.refuse_if_poisoned()?;
-        if guest.generation != export.generation {
-            let anew = Self::look_up(&export.home, guest, &export.name)?;
-            lease = lease.via(Arc::new(anew));
-        }
-        Ok(Future::new(fiber::call(lease, params)))
-    }
-
-    fn name(&self) -> &str {
-        &self.name
-    }
-}
-
-impl<P: 'static, R: Send + 'static> Func<P, R> {
     /// Makes a call. It claims the instance, and nothing more; the guest runs when the future does.
     ///
     /// # Errors
     ///
     /// [`Error::CallInProgress`] if the instance has a call, and [`Error::Poisoned`] if the one before ended before its
     /// end.
+    #[inline]
     pub fn call(&self, params: P) -> Result<Future<R>, Error> {
-        self.export.clone().call(params)
+        let mut lease = claim(self.export.clone())?;
+        let (guest, export) = lease.parts();
+        guest.refuse_if_poisoned()?;
+        if guest.generation != export.generation {
+            let anew = look_up(&export.home, guest, &export.name)?;
+            lease = lease.via(anew);
+        }
+        Ok(Future::new(fiber::call(lease, params)))
     }
 
     /// The name of the export.
     #[must_use]
     pub fn name(&self) -> &str {
-        self.export.name()
-    }
-}
-
-impl<P, R> Clone for Func<P, R> {
-    fn clone(&self) -> Self {
-        Self { export: self.export.clone() }
-    }
-}
-
-impl<P: 'static, R: Send + 'static> fmt::Debug for Func<P, R> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Func").field("name", &self.name()).finish_non_exhaustive()
+        &self.export.name
     }
 }
 
@@ -136,10 +85,10 @@ impl<S: Send + 'static> Instance<S> {
         P: WasmParams + Sync + 'static,
         R: WasmResults + Sync + 'static,
     {
-        let mut guest = claim(self.home().clone())?;
-        guest.refuse_if_poisoned()?;
-        let export = Export::look_up(self.home(), &mut guest, export)?;
-        Ok(Future::new(fiber::call(guest.via(Arc::new(export)), params)))
+        let mut lease = claim(self.home().clone())?;
+        lease.refuse_if_poisoned()?;
+        let export = look_up(self.home(), &mut lease, export)?;
+        Ok(Future::new(fiber::call(lease.via(export), params)))
     }
 
     /// Looks an exported function up, and checks its signature, for many calls.
@@ -148,13 +97,52 @@ impl<S: Send + 'static> Instance<S> {
     ///
     /// [`Error::CallInProgress`] if the instance has a call, and [`Error::ExportNotFound`], [`Error::ExportKind`] and
     /// [`Error::Signature`] if there is no such function.
-    pub fn func<P, R>(&self, export: &str) -> Result<Func<P, R>, Error>
+    pub fn func<P, R>(&self, export: &str) -> Result<Func<P, R, S>, Error>
     where
         P: WasmParams + Sync + 'static,
         R: WasmResults + Sync + 'static,
     {
-        let mut guest = claim(self.home().clone())?;
-        let export = Export::<S, P, R>::look_up(self.home(), &mut guest, export)?;
-        Ok(Func { export: Arc::new(export) })
+        let mut lease = claim(self.home().clone())?;
+        Ok(Func { export: look_up(self.home(), &mut lease, export)? })
+    }
+}
+
+fn look_up<P, R, S>(
+    home: &Arc<Home<S>>,
+    guest: &mut Guest<S>,
+    name: &str,
+) -> Result<Arc<Export<P, R, S>>, Error>
+where
+    P: WasmParams,
+    R: WasmResults,
+    S: Send + 'static,
+{
+    let func = guest.export(name, "function", wasmtime::Extern::into_func)?;
+    let func = func.typed(&guest.store).map_err(|_| {
+        Error::Signature(Box::new(Mismatch {
+            export: name.into(),
+            expected: format!("{} -> {}", type_name::<P>(), type_name::<R>()),
+            found: func.ty(&guest.store).to_string(),
+        }))
+    })?;
+    let (home, name, generation) = (home.clone(), name.into(), guest.generation);
+    Ok(Arc::new(Export { home, name, func, generation }))
+}
+
+impl<P, R, S: 'static> AsRef<Home<S>> for Export<P, R, S> {
+    fn as_ref(&self) -> &Home<S> {
+        &self.home
+    }
+}
+
+impl<P, R, S: 'static> Clone for Func<P, R, S> {
+    fn clone(&self) -> Self {
+        Self { export: self.export.clone() }
+    }
+}
+
+impl<P, R, S: 'static> fmt::Debug for Func<P, R, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Func").field("name", &self.export.name).finish_non_exhaustive()
     }
 }

@@ -1,0 +1,163 @@
+//! Invariant 6, completion is seen: when `has_result`, `JobHandle::wait` or an await reports completion, the result is
+//! there, the instance is free, and everything the guest wrote is visible.
+#![cfg(wasm_jobs_loom)]
+
+use loom::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use loom::thread;
+use std::sync::Arc;
+use std::task::Poll;
+use wasm_jobs::model::{Lease, Leased};
+use wasm_jobs::{Future, JobHandle, JobPool};
+use wasm_jobs_loom_tests::{Pool, Token, Told, Watch, poll, try_take};
+
+/// A guest, which lives in an instance and writes to a memory that the host can see too.
+struct Instance {
+    guest: Arc<Lease<()>>,
+    memory: Arc<AtomicUsize>,
+    watch: Watch,
+}
+
+impl Instance {
+    fn new() -> Self {
+        let memory = Arc::new(AtomicUsize::new(0));
+        Self { guest: Lease::new(()), memory, watch: Watch::default() }
+    }
+
+    fn call(&self) -> Future<Token> {
+        let memory = self.memory.clone();
+        let guest: Leased<()> = try_take(&self.guest).unwrap();
+        self.watch.call(move |_| {
+            let _in_use = &guest;
+            memory.store(1, Relaxed);
+            Poll::Ready(())
+        })
+    }
+
+    fn assert_is_over(&self) {
+        assert_eq!(self.memory.load(Relaxed), 1, "what the guest wrote is not visible");
+        assert!(
+            self.watch.is_dropped() && try_take(&self.guest).is_some(),
+            "the instance is not free"
+        );
+    }
+}
+
+fn assert_has_result(mut future: Future<Token>) {
+    assert!(future.has_result());
+    assert!(future.try_get_result().unwrap().is_some());
+}
+
+/// Mistakes: finishing does not release; `has_result` does not acquire; the work is dropped after finishing.
+#[test]
+fn the_owner_sees_a_result() {
+    loom::model(|| {
+        let (pool, instance) = (Pool::of_calls(1), Instance::new());
+        let mut future = instance.call();
+        let _handle = pool.submit(future.to_job().unwrap());
+        let worker = thread::spawn(move || pool.run_one());
+
+        if future.has_result() {
+            instance.assert_is_over();
+            assert_has_result(future);
+        }
+        worker.join().unwrap();
+    });
+}
+
+/// Mistake: the latch is set before the call has ended.
+#[test]
+fn a_thread_waits_for_the_handle() {
+    loom::model(|| {
+        let (pool, instance) = (Pool::of_calls(1), Instance::new());
+        let mut future = instance.call();
+        let handle = pool.submit(future.to_job().unwrap());
+        let worker = thread::spawn(move || pool.run_one());
+
+        handle.wait();
+        instance.assert_is_over();
+        assert_has_result(future);
+        worker.join().unwrap();
+    });
+}
+
+/// Mistakes: the latch is set before the call has ended; it is set without telling everyone who waits.
+#[test]
+fn two_tasks_await_the_handle() {
+    loom::model(|| {
+        let (pool, instance) = (Pool::of_calls(1), Instance::new());
+        let mut future = instance.call();
+        let mut handles = vec![pool.submit(future.to_job().unwrap())];
+        handles.push(handles[0].clone());
+        let worker = thread::spawn(move || pool.run_one());
+
+        let told = [Told::default(), Told::default()];
+        let are_ready = [0, 1].map(|n| poll(&mut handles[n], &told[n]).is_ready());
+        if are_ready.contains(&true) {
+            instance.assert_is_over();
+        }
+        worker.join().unwrap();
+        for n in [0, 1] {
+            assert!(are_ready[n] || told[n].is_told(), "one who awaits was not told");
+            assert!(poll(&mut handles[n], &told[n]).is_ready());
+        }
+        assert_has_result(future);
+    });
+}
+
+/// Mistake: dropping a handle takes away the waker of another.
+#[test]
+fn a_handle_is_dropped_while_another_waits() {
+    loom::model(|| {
+        let (pool, instance) = (Pool::of_calls(1), Instance::new());
+        let mut future = instance.call();
+        let mut dropped = pool.submit(future.to_job().unwrap());
+        let waits = dropped.clone();
+        let _ = poll(&mut dropped, &Told::default());
+        let other = thread::spawn(move || drop(dropped));
+        let worker = thread::spawn(move || pool.run_one());
+
+        waits.wait();
+        instance.assert_is_over();
+        assert_has_result(future);
+        other.join().unwrap();
+        worker.join().unwrap();
+    });
+}
+
+/// Mistake: the owner is told before the call has ended.
+#[test]
+fn the_owner_awaits() {
+    loom::model(|| {
+        let (pool, instance) = (Pool::of_calls(1), Instance::new());
+        let mut future = instance.call();
+        let _handle = pool.submit(future.to_job().unwrap());
+        let worker = thread::spawn(move || pool.run_one());
+
+        let result = future.wait();
+        instance.assert_is_over();
+        assert!(result.is_ok());
+        worker.join().unwrap();
+    });
+}
+
+/// Mistakes: the handle for all is complete when the first is; when the last to be asked is; or never, if one is complete
+/// before it is asked.
+#[test]
+fn a_thread_waits_for_all() {
+    loom::model(|| {
+        let (pool, instances) = (Pool::of_calls(2), [Instance::new(), Instance::new()]);
+        let mut futures = [0, 1].map(|n| instances[n].call());
+        let handles = [0, 1].map(|n| pool.submit(futures[n].to_job().unwrap()));
+        let workers = [0, 1].map(|_| {
+            let pool = pool.clone();
+            thread::spawn(move || pool.run_one())
+        });
+
+        JobHandle::all(handles).wait();
+        instances.iter().for_each(Instance::assert_is_over);
+        futures.into_iter().for_each(assert_has_result);
+        for worker in workers {
+            worker.join().unwrap();
+        }
+    });
+}

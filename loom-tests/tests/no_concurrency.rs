@@ -1,0 +1,76 @@
+//! Invariant 2, no concurrency: no two threads are ever inside one call, and no instance has two calls in progress.
+#![cfg(wasm_jobs_loom)]
+
+use loom::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use loom::thread;
+use std::sync::Arc;
+use std::task::Poll;
+use wasm_jobs::JobPool;
+use wasm_jobs::model::Lease;
+use wasm_jobs_loom_tests::{Gate, Pool, Told, Watch, poll, try_take};
+
+/// Mistakes: looking whether the instance is free, and taking it, in two; never bringing it back.
+#[test]
+fn two_threads_call_one_instance() {
+    loom::model(|| {
+        let instance = Lease::new(Arc::new(AtomicUsize::new(0)));
+        let call = {
+            let instance = instance.clone();
+            move || match try_take(&instance) {
+                // In two, which a second holder would come between.
+                Some(guest) => {
+                    guest.store(guest.load(Relaxed) + 1, Relaxed);
+                    1
+                }
+                None => 0,
+            }
+        };
+        let other = thread::spawn(call.clone());
+        let calls = call() + other.join().unwrap();
+
+        let guest = try_take(&instance).expect("both calls are over");
+        assert!(calls >= 1);
+        assert_eq!(guest.load(Relaxed), calls);
+    });
+}
+
+/// A step waits for what comes after the wake: if the wake started a second step on the waking thread, neither would go
+/// on.
+///
+/// Mistakes: a wake of a lent call enqueues it, parked or not; lending leaves the call parked, as its owner had it.
+#[test]
+fn a_wake_during_a_step_starts_no_second_one() {
+    loom::model(|| {
+        let (pool, watch) = (Pool::of_calls(1), Watch::default());
+        let (is_inside, may_leave) = (Gate::default(), Gate::default());
+        let (mut future, waker) = watch.waiting_call({
+            let (is_inside, may_leave) = (is_inside.clone(), may_leave.clone());
+            move |_| {
+                is_inside.open();
+                may_leave.pass();
+                Poll::Ready(())
+            }
+        });
+        // Its owner parks it.
+        let owner = Told::default();
+        assert!(poll(&mut future, &owner).is_pending());
+
+        waker.wake_by_ref();
+        let handle = pool.submit(future.to_job().unwrap());
+        let worker = thread::spawn({
+            let pool = pool.clone();
+            move || pool.run_one()
+        });
+        is_inside.pass();
+        waker.wake();
+        if let Some(job) = pool.try_take() {
+            job.run();
+        }
+        may_leave.open();
+        worker.join().unwrap();
+
+        assert!(handle.is_complete());
+        drop(future.try_get_result().unwrap().unwrap());
+        watch.assert_is_over();
+    });
+}

@@ -1,0 +1,141 @@
+//! Invariant 3, one right to resume: the future has it until `to_job`; then the runner has it, and the future's `resume`
+//! gives `Error::InJob`. A runner dropped unfinished gives it back.
+#![cfg(wasm_jobs_loom)]
+
+use loom::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use loom::thread;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use wasm_jobs::{Error, JobPool, Step};
+use wasm_jobs_loom_tests::{Pool, Told, Watch, poll};
+
+/// Work that yields once, and has to find at its second step what it did in its first.
+fn two_steps() -> impl FnMut(&mut Context<'_>) -> Poll<()> + Send + Unpin {
+    let has_yielded = AtomicBool::new(false);
+    move |context| {
+        if has_yielded.load(Relaxed) {
+            return Poll::Ready(());
+        }
+        has_yielded.store(true, Relaxed);
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+/// Mistakes: the owner looks for the call before it says that it waits; giving back does not tell it.
+#[test]
+fn a_runner_is_dropped_while_the_owner_waits() {
+    loom::model(|| {
+        let watch = Watch::default();
+        let mut future = watch.call(two_steps());
+        let mut runner = future.to_job().unwrap();
+        let other = thread::spawn(move || assert_eq!(runner.resume(), Step::Yielded));
+
+        drop(future.wait().unwrap());
+        other.join().unwrap();
+        assert_eq!(watch.steps(), 2);
+        watch.assert_is_over();
+    });
+}
+
+/// Mistakes: the same, and giving back does not complete the handle.
+#[test]
+fn a_pool_drops_a_job_while_the_owner_waits() {
+    loom::model(|| {
+        let (pool, watch) = (Pool::of_calls(1), Watch::default());
+        let mut future = watch.call(two_steps());
+        let handle = pool.submit(future.to_job().unwrap());
+        let other = thread::spawn({
+            let pool = pool.clone();
+            move || drop(pool.try_take().unwrap())
+        });
+
+        drop(future.wait().unwrap());
+        handle.wait();
+        other.join().unwrap();
+        assert_eq!(watch.steps(), 2);
+        watch.assert_is_over();
+        pool.assert_is_forgotten();
+    });
+}
+
+/// Mistakes: `resume` steps a call that is lent; the right is given back before the runner is done with the call.
+#[test]
+fn the_owner_resumes_while_a_runner_does() {
+    loom::model(|| {
+        let watch = Watch::default();
+        let mut future = watch.call(two_steps());
+        let mut runner = future.to_job().unwrap();
+        let other = thread::spawn(move || assert_eq!(runner.resume(), Step::Yielded));
+
+        match future.resume() {
+            // Not before the runner's step: that yields.
+            Ok(step) => assert_eq!(step, Step::Done),
+            Err(Error::InJob) => assert!(matches!(future.try_get_result(), Ok(None) | Ok(Some(_)))),
+            Err(other) => panic!("{other}"),
+        }
+        other.join().unwrap();
+        if !future.is_disposed() {
+            assert_eq!(future.resume().unwrap(), Step::Done);
+            drop(future.try_get_result().unwrap().unwrap());
+        }
+        assert_eq!(watch.steps(), 2);
+        watch.assert_is_over();
+    });
+}
+
+/// The wake is on its way to the owner when the call becomes a job.
+///
+/// Mistakes: lending leaves the call parked; a wake that found it parked delivers without claiming that.
+#[test]
+fn a_late_wake_meets_a_call_that_was_lent() {
+    loom::model(|| {
+        let (pool, watch) = (Pool::of_calls(1), Watch::default());
+        let is_raised = Arc::new(AtomicBool::new(false));
+        let (mut future, waker) = watch.waiting_call({
+            let is_raised = is_raised.clone();
+            move |_| if is_raised.load(Relaxed) { Poll::Ready(()) } else { Poll::Pending }
+        });
+        let owner = Told::default();
+        assert!(poll(&mut future, &owner).is_pending());
+
+        let event = thread::spawn(move || {
+            is_raised.store(true, Relaxed);
+            waker.wake();
+        });
+        let handle = pool.submit(future.to_job().unwrap());
+        pool.work_until(handle);
+        drop(future.try_get_result().unwrap().unwrap());
+        event.join().unwrap();
+        watch.assert_is_over();
+        pool.assert_is_forgotten();
+    });
+}
+
+/// Mistake: the wake is for a pool that no longer has the call.
+#[test]
+fn a_call_comes_back_while_it_is_woken() {
+    loom::model(|| {
+        let (pool, watch) = (Pool::of_calls(1), Watch::default());
+        let is_raised = Arc::new(AtomicBool::new(false));
+        let (mut future, waker) = watch.waiting_call({
+            let is_raised = is_raised.clone();
+            move |_| if is_raised.load(Relaxed) { Poll::Ready(()) } else { Poll::Pending }
+        });
+        let _handle = pool.submit(future.to_job().unwrap());
+        let event = thread::spawn(move || {
+            is_raised.store(true, Relaxed);
+            waker.wake();
+        });
+        let other = thread::spawn({
+            let pool = pool.clone();
+            move || drop(pool.try_take().unwrap())
+        });
+
+        drop(future.wait().unwrap());
+        event.join().unwrap();
+        other.join().unwrap();
+        watch.assert_is_over();
+        pool.assert_is_forgotten();
+    });
+}

@@ -1,0 +1,77 @@
+//! Invariant 1, single result: a result is given once, by the `Future`, on the owner's thread. After that, `resume` and
+//! `try_get_result` give `Error::ResultTaken`.
+#![cfg(wasm_jobs_loom)]
+
+use loom::thread;
+use std::task::Poll;
+use wasm_jobs::{Error, Future, JobPool};
+use wasm_jobs_loom_tests::{Pool, Token, Watch};
+
+fn assert_is_taken(future: &mut Future<Token>) {
+    assert!(future.is_disposed());
+    assert!(!future.has_result());
+    assert!(matches!(future.resume(), Err(Error::ResultTaken)));
+    assert!(matches!(future.try_get_result(), Err(Error::ResultTaken)));
+}
+
+/// Mistake: the call is finished before its result is in its place.
+#[test]
+fn the_owner_asks_while_a_job_finishes() {
+    loom::model(|| {
+        let (pool, watch) = (Pool::of_calls(1), Watch::default());
+        let mut future = watch.call(|_| Poll::Ready(()));
+        let _handle = pool.submit(future.to_job().unwrap());
+        let worker = thread::spawn(move || pool.run_one());
+
+        let there_is_one = future.has_result();
+        let early = future.try_get_result().unwrap();
+        assert!(early.is_some() || !there_is_one, "it has a result, and does not give it");
+        worker.join().unwrap();
+        if early.is_none() {
+            assert!(future.try_get_result().unwrap().is_some());
+        }
+        assert_is_taken(&mut future);
+        drop(early);
+        watch.assert_is_over();
+    });
+}
+
+/// Mistake: the owner is told before the call is finished.
+#[test]
+fn the_owner_waits_while_a_job_finishes() {
+    loom::model(|| {
+        let (pool, watch) = (Pool::of_calls(1), Watch::default());
+        let mut future = watch.call(|_| Poll::Ready(()));
+        let _handle = pool.submit(future.to_job().unwrap());
+        let worker = thread::spawn(move || pool.run_one());
+
+        drop(future.wait().unwrap());
+        assert_is_taken(&mut future);
+        worker.join().unwrap();
+        assert_is_taken(&mut future);
+        watch.assert_is_over();
+    });
+}
+
+/// Mistake: cancelling does not look whether the call has a result.
+#[test]
+fn the_owner_gives_up_while_a_job_finishes() {
+    loom::model(|| {
+        let (pool, watch) = (Pool::of_calls(1), Watch::default());
+        let mut future = watch.call(|_| Poll::Ready(()));
+        let _handle = pool.submit(future.to_job().unwrap());
+        let worker = thread::spawn(move || pool.run_one());
+
+        let there_is_one = future.has_result();
+        future.cancel();
+        match future.wait() {
+            Ok(token) => drop(token),
+            Err(Error::Cancelled) => assert!(!there_is_one, "it had a result"),
+            Err(other) => panic!("{other}"),
+        }
+        assert_is_taken(&mut future);
+        worker.join().unwrap();
+        assert_is_taken(&mut future);
+        watch.assert_is_over();
+    });
+}
