@@ -1,5 +1,5 @@
 //! The synchronisation that the call layer is built on: the real one, or loom's, so that the models in `loom-tests/`
-//! check this very code. Nothing else in the crate names an atomic, a mutex or a way to park.
+//! check this very code. Only the pools of other people, which no model can run, have theirs from elsewhere.
 
 #[cfg(not(wasm_jobs_loom))]
 mod real {
@@ -38,7 +38,7 @@ mod real {
     use std::sync::Arc;
 
     /// `parking_lot::Mutex`, as far as we use it: a lock cannot be poisoned, because no user code runs under one.
-    #[derive(Debug)]
+    #[derive(Debug, Default)]
     pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
 
     impl<T> Mutex<T> {

@@ -1,15 +1,17 @@
 //! What the models share: a pool whose queue they look into, work that notices what is done to it, and wakers that count.
 //!
-//! What a model only observes with is *ghost* state, in std's atomics. Loom does not see those: they add no interleavings
-//! and, more important, no synchronisation that could stand in for one that the library lacks. For the same reason a model
-//! publishes what it publishes by relaxed stores.
+//! What a model observes must not stand in for synchronisation that the library lacks, so everything here that is not a
+//! thread's own is relaxed; and it must be loom's, for loom tries two orders only of what it knows to depend on its order.
+//! The exceptions are called *ghost*: in std's atomics, unseen by loom, for what is looked at when all is over.
 #![cfg(wasm_jobs_loom)]
 
+use loom::cell::UnsafeCell;
+use loom::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use loom::sync::{Condvar, Mutex};
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::Ordering::SeqCst;
 use std::task::{Context, Poll, Wake, Waker};
 use wasm_jobs::model::{Lease, Leased};
 use wasm_jobs::{Error, Future, Job, JobHandle, JobPool, Step};
@@ -45,6 +47,11 @@ impl Pool {
     /// A worker that takes one job, which is there, and runs it.
     pub fn run_one(&self) {
         self.try_take().expect("there is a job in the queue").run();
+    }
+
+    /// A worker that takes one job, once there is one, and runs it.
+    pub fn run_next(&self) {
+        self.0.next().expect("the queue is open").run();
     }
 
     /// A worker that sleeps while there is nothing in the queue, until the job of this handle is over.
@@ -102,7 +109,7 @@ impl Wake for Queue {
     }
 }
 
-/// Ghost: what was done to a call's work.
+/// What is done to a call's work. Its counts are relaxed, so that they are right only for whom the library has told.
 #[derive(Clone, Debug, Default)]
 pub struct Watch(Arc<Watched>);
 
@@ -111,19 +118,19 @@ struct Watched {
     steps: AtomicUsize,
     drops: AtomicUsize,
     results: AtomicUsize,
-    is_inside: AtomicBool,
-    /// An assertion in the work would become the call's result, which may be nobody's.
-    was_entered_twice: AtomicBool,
-    was_dropped_inside: AtomicBool,
+    /// Ghost: visits to the work that are not over, or have failed. The call catches what an assertion in its work throws.
+    visits: std::sync::atomic::AtomicUsize,
 }
 
-/// The result of watched work. Each is dropped once.
+/// The result of watched work.
 #[derive(Debug)]
 pub struct Token(Arc<Watched>);
 
 /// Work that is watched.
 struct Work<F> {
     poll: F,
+    /// Loom fails a visit that does not come after each one before it.
+    place: UnsafeCell<()>,
     watched: Arc<Watched>,
 }
 
@@ -133,7 +140,7 @@ impl Watch {
     where
         F: FnMut(&mut Context<'_>) -> Poll<()> + Unpin + Send + 'static,
     {
-        Future::new(Work { poll, watched: self.0.clone() })
+        Future::new(Work { poll, place: UnsafeCell::new(()), watched: self.0.clone() })
     }
 
     /// The same after a first step, in which it does nothing but wait; and its waker.
@@ -160,12 +167,12 @@ impl Watch {
 
     /// How often the work was polled.
     pub fn steps(&self) -> usize {
-        self.0.steps.load(SeqCst)
+        self.0.steps.load(Relaxed)
     }
 
     /// Was the work dropped?
     pub fn is_dropped(&self) -> bool {
-        self.0.drops.load(SeqCst) > 0
+        self.0.drops.load(Relaxed) > 0
     }
 
     /// The call is over: its work was dropped once, and so was its result, if there was one.
@@ -174,10 +181,18 @@ impl Watch {
     ///
     /// If that is not so.
     pub fn assert_is_over(&self) {
-        assert!(!self.0.was_entered_twice.load(SeqCst), "two threads were inside the call");
-        assert!(!self.0.was_dropped_inside.load(SeqCst), "the work was dropped during a step");
-        assert_eq!(self.0.drops.load(SeqCst), 1, "so often was the work dropped");
-        assert_eq!(self.0.results.load(SeqCst), 0, "so many results are left");
+        assert_eq!(self.0.visits.load(SeqCst), 0, "two threads were inside the call, or a step failed");
+        assert_eq!(self.0.drops.load(Relaxed), 1, "so often was the work dropped");
+        assert_eq!(self.0.results.load(Relaxed), 0, "so many results are left");
+    }
+}
+
+impl<F> Work<F> {
+    fn visit<R>(&mut self, code: impl FnOnce(&mut F) -> R) -> R {
+        self.watched.visits.fetch_add(1, SeqCst);
+        let outcome = self.place.with_mut(|_| code(&mut self.poll));
+        self.watched.visits.fetch_sub(1, SeqCst);
+        outcome
     }
 }
 
@@ -188,32 +203,25 @@ where
     type Output = Result<Token, Error>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let Self { poll, watched } = self.get_mut();
-        if watched.is_inside.swap(true, SeqCst) {
-            watched.was_entered_twice.store(true, SeqCst);
-        }
-        watched.steps.fetch_add(1, SeqCst);
-        let polled = poll(context);
-        watched.is_inside.store(false, SeqCst);
-        polled.map(|()| {
-            watched.results.fetch_add(1, SeqCst);
-            Ok(Token(watched.clone()))
+        let work = self.get_mut();
+        work.watched.steps.fetch_add(1, Relaxed);
+        work.visit(|poll| poll(context)).map(|()| {
+            work.watched.results.fetch_add(1, Relaxed);
+            Ok(Token(work.watched.clone()))
         })
     }
 }
 
 impl<F> Drop for Work<F> {
     fn drop(&mut self) {
-        if self.watched.is_inside.load(SeqCst) {
-            self.watched.was_dropped_inside.store(true, SeqCst);
-        }
-        self.watched.drops.fetch_add(1, SeqCst);
+        self.visit(|_| ());
+        self.watched.drops.fetch_add(1, Relaxed);
     }
 }
 
 impl Drop for Token {
     fn drop(&mut self) {
-        self.0.results.fetch_sub(1, SeqCst);
+        self.0.results.fetch_sub(1, Relaxed);
     }
 }
 
@@ -247,7 +255,7 @@ pub fn try_take<X>(home: &Arc<Lease<X>>) -> Option<Leased<X>> {
 pub struct Told(Arc<Tellings>);
 
 #[derive(Debug, Default)]
-struct Tellings(AtomicUsize);
+struct Tellings(std::sync::atomic::AtomicUsize);
 
 impl Told {
     /// The waker.

@@ -84,6 +84,44 @@ fn the_future_is_cancelled_during_a_step() {
     });
 }
 
+/// Mistake: a job that yields goes to the queue before its turn is over, whose end then looks like the next one's.
+#[test]
+fn the_future_is_cancelled_when_another_worker_has_its_job() {
+    loom::model(|| {
+        let (pool, watch) = (Pool::of_calls(1), Watch::default());
+        let (is_inside, may_leave) = (Gate::default(), Gate::default());
+        let mut future = watch.call({
+            let (is_inside, may_leave) = (is_inside.clone(), may_leave.clone());
+            let mut has_yielded = false;
+            move |context| {
+                if std::mem::replace(&mut has_yielded, true) {
+                    is_inside.open();
+                    may_leave.pass();
+                } else {
+                    context.waker().wake_by_ref();
+                }
+                Poll::Pending
+            }
+        });
+        let handle = pool.submit(future.to_job().unwrap());
+        let workers = [0, 1].map(|_| {
+            let pool = pool.clone();
+            thread::spawn(move || pool.run_next())
+        });
+
+        is_inside.pass();
+        future.cancel();
+        may_leave.open();
+        assert!(matches!(future.wait(), Err(Error::Cancelled)));
+        handle.wait();
+        for worker in workers {
+            worker.join().unwrap();
+        }
+        watch.assert_is_over();
+        pool.assert_is_forgotten();
+    });
+}
+
 /// Mistakes: a job that yields is enqueued although it was cancelled, and ended by nobody; it is ended twice.
 #[test]
 fn the_future_is_dropped_while_its_job_yields() {

@@ -2,7 +2,7 @@
 //! gives `Error::InJob`. A runner dropped unfinished gives it back.
 #![cfg(wasm_jobs_loom)]
 
-use loom::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use loom::thread;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -84,29 +84,59 @@ fn the_owner_resumes_while_a_runner_does() {
     });
 }
 
-/// The wake is on its way to the owner when the call becomes a job.
+/// The first wake is on its way to the owner when the call becomes a job.
 ///
-/// Mistakes: lending leaves the call parked; a wake that found it parked delivers without claiming that.
+/// Mistakes: lending leaves the call parked; a wake delivers to whoever had the call when it came, not when it claims the
+/// delivery; it does not claim it.
 #[test]
 fn a_late_wake_meets_a_call_that_was_lent() {
     loom::model(|| {
         let (pool, watch) = (Pool::of_calls(1), Watch::default());
-        let is_raised = Arc::new(AtomicBool::new(false));
+        let happened = Arc::new(AtomicUsize::new(0));
         let (mut future, waker) = watch.waiting_call({
-            let is_raised = is_raised.clone();
-            move |_| if is_raised.load(Relaxed) { Poll::Ready(()) } else { Poll::Pending }
+            let happened = happened.clone();
+            move |_| if happened.load(Relaxed) == 2 { Poll::Ready(()) } else { Poll::Pending }
         });
-        let owner = Told::default();
-        assert!(poll(&mut future, &owner).is_pending());
+        assert!(poll(&mut future, &Told::default()).is_pending());
 
         let event = thread::spawn(move || {
-            is_raised.store(true, Relaxed);
-            waker.wake();
+            for _ in 0..2 {
+                happened.fetch_add(1, Relaxed);
+                waker.wake_by_ref();
+            }
         });
         let handle = pool.submit(future.to_job().unwrap());
         pool.work_until(handle);
         drop(future.try_get_result().unwrap().unwrap());
         event.join().unwrap();
+        watch.assert_is_over();
+        pool.assert_is_forgotten();
+    });
+}
+
+/// Mistake: giving back takes the submission out of the task after the right, when it may be another one.
+#[test]
+fn a_call_that_came_back_is_submitted_again() {
+    loom::model(|| {
+        let (pool, watch) = (Pool::of_calls(1), Watch::default());
+        let mut future = watch.call(two_steps());
+        let first = pool.submit(future.to_job().unwrap());
+        let job = pool.try_take().unwrap();
+        let other = thread::spawn(move || drop(job));
+
+        let runner = future.to_job();
+        let runner = runner.unwrap_or_else(|_| {
+            first.wait();
+            future.to_job().unwrap()
+        });
+        let second = pool.submit(runner);
+        pool.run_one();
+        assert!(!second.is_complete());
+        pool.run_one();
+        assert!(second.is_complete());
+        drop(future.try_get_result().unwrap().unwrap());
+        other.join().unwrap();
+        assert!(first.is_complete());
         watch.assert_is_over();
         pool.assert_is_forgotten();
     });
