@@ -181,7 +181,11 @@ impl Watch {
     ///
     /// If that is not so.
     pub fn assert_is_over(&self) {
-        assert_eq!(self.0.visits.load(SeqCst), 0, "two threads were inside the call, or a step failed");
+        assert_eq!(
+            self.0.visits.load(SeqCst),
+            0,
+            "two threads were inside the call, or a step failed"
+        );
         assert_eq!(self.0.drops.load(Relaxed), 1, "so often was the work dropped");
         assert_eq!(self.0.results.load(Relaxed), 0, "so many results are left");
     }

@@ -10,8 +10,9 @@ mod resume;
 mod startup;
 mod throughput;
 
-pub(crate) const ALL: [(&str, fn() -> Comparison); 5] = [
-    ("resume", resume::measure),
+pub(crate) const ALL: [(&str, fn() -> Comparison); 6] = [
+    ("resume", resume::kept),
+    ("resume_pinned", resume::pinned),
     ("call", call::measure),
     ("throughput", throughput::measure),
     ("startup", startup::measure),

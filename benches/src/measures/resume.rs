@@ -1,27 +1,46 @@
 //! One `Future::resume` of a guest that yields, beside one poll of wasmtime's `call_async`.
+//!
+//! Two peers. A call that is kept from frame to frame has its store with it and is in a box, whatever its type: that is
+//! `resume`. A call that never leaves the loop that polls it can be pinned to its stack, and the poll compiled into the
+//! loop: that is `resume_pinned`, the most that can be had of wasmtime, and what being kept costs.
 
 use super::poll_to_end;
 use crate::guests;
 use crate::rounds::{Comparison, compare};
+use std::pin::Pin;
 use wasm_jobs::{Instance, Step};
 
-const YIELDS: u32 = 100_000;
+const YIELDS: i32 = 100_000;
 
-pub(crate) fn measure() -> Comparison {
-    let instance = Instance::new(&guests::ours(), ()).expect("the pool has room");
-    let yields = instance.func::<i32, ()>("yields").expect("the guest exports it");
-    let ours = || {
-        let mut future = yields.call(YIELDS as i32).expect("the instance is free");
-        while future.resume().expect("the call is ours") != Step::Done {}
-        future.try_get_result().expect("the guest yields and returns").expect("it is done");
+pub(crate) fn kept() -> Comparison {
+    let mut store_and_func = Some(poll_to_end(guests::export(&guests::theirs(), "yields")));
+    let theirs = || {
+        let (mut store, func) = store_and_func.take().expect("each round puts them back");
+        let call: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(async move {
+            store.set_epoch_deadline(1);
+            func.call_async(&mut store, YIELDS).await.expect("the guest returns");
+            (store, func)
+        });
+        store_and_func = Some(poll_to_end(call));
     };
+    compare("wasmtime", 31, YIELDS as u64, ours(), theirs)
+}
 
+pub(crate) fn pinned() -> Comparison {
     let (mut store, func) = poll_to_end(guests::export(&guests::theirs(), "yields"));
     let theirs = || {
         store.set_epoch_deadline(1);
-        poll_to_end(func.call_async(&mut store, YIELDS as i32))
-            .expect("the guest yields and returns");
+        poll_to_end(func.call_async(&mut store, YIELDS)).expect("the guest returns");
     };
+    compare("wasmtime_pinned", 31, YIELDS as u64, ours(), theirs)
+}
 
-    compare("wasmtime", 31, YIELDS.into(), ours, theirs)
+fn ours() -> impl FnMut() {
+    let instance = Instance::new(&guests::ours(), ()).expect("the pool has room");
+    let yields = instance.func::<i32, ()>("yields").expect("the guest exports it");
+    move || {
+        let mut future = yields.call(YIELDS).expect("the instance is free");
+        while future.resume().expect("the call is ours") != Step::Done {}
+        future.try_get_result().expect("the guest returns").expect("it is done");
+    }
 }
