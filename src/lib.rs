@@ -1,4 +1,92 @@
-//! placeholder
+//! Async WebAssembly for job systems.
+//!
+//! Calling an export of a wasm instance gives a [`Future`]: a call that can stop half-way, at a yield or at an event that it
+//! waits for, and be resumed later. While it is stopped it uses no CPU. [`Future::to_job`] splits off a [`FutureRunner`], the
+//! half that may travel: any thread pool resumes it until it is done, and the result comes back only through the `Future`,
+//! on the thread that made the call. The guest needs no change and no special compilation.
+//!
+//! The rest of what is needed is [`wasmtime`]'s, its modules, linkers and stores, and the pool's own.
+//!
+//! # From a module to a result
+//!
+//! An [`engine`] that can suspend guests is a [`wasmtime::Engine`] like any other; modules and linkers are made with it.
+//! A host function suspends the guest by being an ordinary async function, or comes from [`add_yield`].
+//!
+//! ```
+//! use wasm_jobs::{EngineOptions, Instance, add_yield, engine, wasmtime};
+//! # fn guest(engine: &wasmtime::Engine) -> Result<Instance<()>, Box<dyn std::error::Error>> {
+//! # let wasm = std::fs::read("guests/primes.wasm")?;
+//!
+//! let module = wasmtime::Module::new(engine, wasm)?;
+//! let mut linker = wasmtime::Linker::<()>::new(engine);
+//! add_yield(&mut linker, "env", "yield")?;
+//! let instance = Instance::new(&linker.instantiate_pre(&module)?, ())?;
+//! # Ok(instance)
+//! # }
+//! # guest(&engine(&EngineOptions::default())?)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! An [`Instance`] has one call at a time. Making one only claims the instance; the guest runs when the call is resumed,
+//! to its next [`Step`]:
+//!
+//! ```
+//! # use wasm_jobs::{EngineOptions, Instance, Step, add_yield, engine, wasmtime};
+//! # let engine = engine(&EngineOptions::default())?;
+//! # let module = wasmtime::Module::new(&engine, std::fs::read("guests/primes.wasm")?)?;
+//! # let mut linker = wasmtime::Linker::<()>::new(&engine);
+//! # add_yield(&mut linker, "env", "yield")?;
+//! # let instance = Instance::new(&linker.instantiate_pre(&module)?, ())?;
+//! # fn next_frame() {}
+//! let mut future = instance.call::<(i32, i32), i32>("count_primes", (0, 10_000))?;
+//! while future.resume()? != Step::Done {
+//!     next_frame();
+//! }
+//! assert_eq!(future.try_get_result()?, Some(1229));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Or a pool does it. A [`JobPool`] is rayon's global pool ([`RayonGlobal`]), an `Arc<rayon::ThreadPool>`, or any closure
+//! that passes a [`Job`] on. The [`JobHandle`] tells when the job is over; the future, at any stop, gives the result once
+//! there is one.
+//!
+//! ```
+//! # use wasm_jobs::{EngineOptions, Instance, JobPool, RayonGlobal, add_yield, engine, wasmtime};
+//! # let engine = engine(&EngineOptions::default())?;
+//! # let module = wasmtime::Module::new(&engine, std::fs::read("guests/primes.wasm")?)?;
+//! # let mut linker = wasmtime::Linker::<()>::new(&engine);
+//! # add_yield(&mut linker, "env", "yield")?;
+//! # let instance = Instance::new(&linker.instantiate_pre(&module)?, ())?;
+//! let mut future = instance.call::<(i32, i32), i32>("count_primes", (0, 10_000))?;
+//! let job = RayonGlobal.submit(future.to_job()?);
+//! job.wait();
+//! assert_eq!(future.try_get_result()?, Some(1229));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Between two calls the guest's memory, globals and tables are there to be read and written, through
+//! [`Instance::store`].
+//!
+//! When a call fails, its failure comes from where its result would have come from, as an [`Error`], and no worker, no pool
+//! and no other call is disturbed.
+//!
+//! # Two layers
+//!
+//! The call layer knows nothing of wasm: [`Future::new`] takes any std future, and everything about futures, runners, jobs and
+//! pools holds for it. Without the feature `wasm` it is all there is. The guest layer makes such a future of an export.
+//! In this crate `Future` is always ours; std's is written `std::future::Future`.
+//!
+//! # Features
+//!
+//! - `wasm` (default): instances of wasm modules, on wasmtime.
+//! - `rayon` (default): [`JobPool`] for rayon's pools.
+
+// The private tour, in the order in which a call goes through it:
+//
+// `guest` makes work out of an export, having taken the guest out of its `lease`. `future` owns the work, and steps it or
+// lends it to a `runner`, which a `pool` turns into jobs; a `job`'s handle tells when it is over. What the two ends share,
+// and how a step is done, is in `task`; which of them is in charge, in `state`. `sync` is what all this stands on, and
+// is replaced when a model of it is checked.
 
 mod error;
 mod future;
@@ -34,3 +122,11 @@ pub use wasmtime;
 pub mod model {
     pub use crate::lease::{Lease, Leased};
 }
+
+#[cfg(all(doctest, feature = "wasm", feature = "rayon"))]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
+#[cfg(doctest)]
+#[doc = include_str!("../tests/compile-fail.md")]
+struct CompileFail;
