@@ -9,6 +9,7 @@ use crate::{Error, yield_now};
 use wasmtime::{Linker, WasmParams, WasmResults};
 
 /// The call, as work that has the guest until it ends.
+#[expect(clippy::manual_async_fn, reason = "an `async fn` would have its parameters twice")]
 pub(super) fn call<S, P, R>(
     mut guest: Leased<Box<Guest<S>>, Export<P, R, S>>,
     params: P,
@@ -18,7 +19,6 @@ where
     P: WasmParams + Sync + 'static,
     R: WasmResults + Sync + 'static,
 {
-    // Not an `async fn`: its parameters would be in the work twice.
     async move {
         // Until the guest has proved well: a trap leaves here by `Err`, a host panic by unwinding, and a call that is given up
         // by being dropped.

@@ -28,10 +28,13 @@ use std::sync::{Arc, Weak};
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RayonGlobal;
 
-static GLOBAL: SegQueue<Job> = SegQueue::new();
+/// The jobs of a pool that can have a turn, the one that has waited longest in front.
+type Queue = SegQueue<Job>;
+
+static GLOBAL: Queue = Queue::new();
 
 /// The queues of the other pools.
-static QUEUES: Mutex<Vec<(Weak<ThreadPool>, Arc<SegQueue<Job>>)>> = Mutex::new(Vec::new());
+static OTHERS: Mutex<Vec<(Weak<ThreadPool>, Arc<Queue>)>> = Mutex::new(Vec::new());
 
 thread_local! {
     /// Whether this worker serves a queue already, further out.
@@ -53,19 +56,19 @@ impl JobPool for Arc<ThreadPool> {
     }
 }
 
-fn queue_of(pool: &Arc<ThreadPool>) -> Arc<SegQueue<Job>> {
-    let mut queues = QUEUES.lock();
+fn queue_of(pool: &Arc<ThreadPool>) -> Arc<Queue> {
+    let mut queues = OTHERS.lock();
     if let Some((_, queue)) = queues.iter().find(|(of, _)| of.as_ptr() == Arc::as_ptr(pool)) {
         return queue.clone();
     }
     queues.retain(|(of, _)| of.strong_count() > 0);
-    let queue = Arc::new(SegQueue::new());
+    let queue = Arc::new(Queue::new());
     queues.push((Arc::downgrade(pool), queue.clone()));
     queue
 }
 
 /// What a ticket does.
-fn serve(queue: &SegQueue<Job>, pool: &impl JobPool) {
+fn serve(queue: &Queue, pool: &impl JobPool) {
     let nested = SERVING.replace(true);
     while let Some(job) = queue.pop() {
         let again = job.turn();
