@@ -90,7 +90,7 @@ impl<T: Send + 'static> Future<T> {
             Progress::Yielded => Ok(Step::Yielded),
             Progress::Waiting => Ok(Step::Waiting),
             Progress::Done(outcome) => {
-                self.end(outcome);
+                self.call = Call::Ended(outcome);
                 Ok(Step::Done)
             }
         }
@@ -173,7 +173,12 @@ impl<T: Send + 'static> Future<T> {
     /// that.
     pub fn cancel(&mut self) {
         match &self.call {
-            Call::Ours(_) => self.end(Err(Box::new(Error::Cancelled))),
+            Call::Ours(_) => {
+                let ended = Call::Ended(Err(Box::new(Error::Cancelled)));
+                if let Call::Ours(work) = mem::replace(&mut self.call, ended) {
+                    work.discard();
+                }
+            }
             Call::Lent => self.task.cancel(),
             Call::Ended(_) | Call::Disposed => {}
         }
@@ -187,13 +192,6 @@ impl<T: Send + 'static> Future<T> {
             Call::Lent => Err(Error::InJob),
             Call::Ended(_) => Ok(Step::Done),
             Call::Disposed => Err(Error::ResultTaken),
-        }
-    }
-
-    /// The call that was ours has ended.
-    fn end(&mut self, outcome: Outcome<T>) {
-        if let Call::Ours(work) = mem::replace(&mut self.call, Call::Ended(outcome)) {
-            work.discard();
         }
     }
 

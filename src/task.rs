@@ -64,10 +64,10 @@ pub(crate) fn inside_a_step() -> bool {
 }
 
 pin_project_lite::pin_project! {
-    /// Work that may panic, as work that gives the panic as its error.
+    /// Work that may panic, as work that gives the panic as its error, and that holds nothing any more once it is ready.
     struct Caught<F> {
         #[pin]
-        work: F,
+        work: Option<F>,
     }
 }
 
@@ -76,10 +76,21 @@ impl<T, F: std::future::Future<Output = Result<T, Error>>> std::future::Future f
 
     #[inline]
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome<T>> {
-        let work = self.project().work;
-        match enter(|| work.poll(context)) {
-            Ok(polled) => polled.map_err(Box::new),
-            Err(payload) => Poll::Ready(Err(Box::new(Error::Panic(Panic::new(payload))))),
+        let mut work = self.project().work;
+        let polled = enter(|| {
+            let polled = work.as_mut().as_pin_mut()?.poll(context);
+            if polled.is_ready() {
+                work.set(None);
+            }
+            Some(polled)
+        });
+        match polled {
+            Ok(Some(polled)) => polled.map_err(Box::new),
+            Ok(None) => unreachable!("it is not polled again when it is ready"),
+            Err(payload) => {
+                quietly(|| work.set(None));
+                Poll::Ready(Err(Box::new(Error::Panic(Panic::new(payload)))))
+            }
         }
     }
 }
@@ -137,7 +148,7 @@ impl<T: Send + 'static> Task<T> {
             slot: Mutex::new(Slot { work: None, result: None, submission: None }),
             owner: Mutex::new(None),
         });
-        (task, Work { future: Box::pin(Caught { work }), seen: Seen::NOTHING })
+        (task, Work { future: Box::pin(Caught { work: Some(work) }), seen: Seen::NOTHING })
     }
 
     // The owner's side, while it has the call.

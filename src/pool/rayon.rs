@@ -2,16 +2,20 @@
 //!
 //! A worker of rayon runs what it has spawned itself before it looks at what comes from outside, so a job that went
 //! back to rayon after each turn would keep its worker for good. Therefore the jobs of a pool have a queue of their own, and
-//! what rayon gets is tickets: "serve the queue". There are never fewer tickets, on their way or being served between two
-//! turns, than jobs in the queue, so that no job is left there while a worker sleeps; and a worker that serves the queue
-//! lets rayon run something else after each turn, so that other work of the pool gets its share.
+//! what rayon gets is tickets: "serve the queue". There are never fewer tickets, on their way or between two turns of being
+//! served, than jobs in the queue, so that no job is left there while a worker sleeps.
+//!
+//! A worker that serves the queue lets rayon run something else after each turn, so that other work of the pool gets its
+//! share. And it stops after a number of turns, with a new ticket in the place of the old: it may have got the ticket while it
+//! was waiting for something in the pool, which has happened by now.
 
 use super::{Job, JobPool};
+use crate::task::inside_a_step;
 use ::rayon::ThreadPool;
 use crossbeam::queue::SegQueue;
 use parking_lot::Mutex;
 use std::cell::Cell;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, LazyLock, Weak};
 
 /// Rayon's global pool, as a [`JobPool`]. `Arc<rayon::ThreadPool>` is one too.
 ///
@@ -31,10 +35,13 @@ pub struct RayonGlobal;
 /// The jobs of a pool that can have a turn, the one that has waited longest in front.
 type Queue = SegQueue<Job>;
 
-static GLOBAL: Queue = Queue::new();
+static GLOBAL: LazyLock<Arc<Queue>> = LazyLock::new(Arc::default);
 
 /// The queues of the other pools.
 static OTHERS: Mutex<Vec<(Weak<ThreadPool>, Arc<Queue>)>> = Mutex::new(Vec::new());
+
+/// How many turns a ticket is good for: about a millisecond, if they are long ones.
+const TURNS: u32 = 20;
 
 thread_local! {
     /// Whether this worker serves a queue already, further out.
@@ -43,16 +50,29 @@ thread_local! {
 
 impl JobPool for RayonGlobal {
     fn spawn(&self, job: Job) {
-        GLOBAL.push(job);
-        ::rayon::spawn_fifo(|| serve(&GLOBAL, &RayonGlobal));
+        put(self, GLOBAL.clone(), job);
     }
 }
 
 impl JobPool for Arc<ThreadPool> {
     fn spawn(&self, job: Job) {
-        let (pool, queue) = (self.clone(), queue_of(self));
-        queue.push(job);
-        self.spawn_fifo(move || serve(&queue, &pool));
+        put(self, queue_of(self), job);
+    }
+}
+
+trait Rayon: JobPool {
+    fn send(&self, ticket: impl FnOnce() + Send + 'static);
+}
+
+impl Rayon for RayonGlobal {
+    fn send(&self, ticket: impl FnOnce() + Send + 'static) {
+        ::rayon::spawn_fifo(ticket);
+    }
+}
+
+impl Rayon for Arc<ThreadPool> {
+    fn send(&self, ticket: impl FnOnce() + Send + 'static) {
+        self.spawn_fifo(ticket);
     }
 }
 
@@ -62,27 +82,39 @@ fn queue_of(pool: &Arc<ThreadPool>) -> Arc<Queue> {
         return queue.clone();
     }
     queues.retain(|(of, _)| of.strong_count() > 0);
-    let queue = Arc::new(Queue::new());
+    let queue = Arc::<Queue>::default();
     queues.push((Arc::downgrade(pool), queue.clone()));
     queue
 }
 
+fn put(pool: &impl Rayon, queue: Arc<Queue>, job: Job) {
+    queue.push(job);
+    send_ticket(pool.clone(), queue);
+}
+
+fn send_ticket(pool: impl Rayon, queue: Arc<Queue>) {
+    pool.clone().send(move || serve(pool, queue));
+}
+
 /// What a ticket does.
-fn serve(queue: &Queue, pool: &impl JobPool) {
-    let nested = SERVING.replace(true);
-    while let Some(job) = queue.pop() {
-        let again = job.turn();
-        if nested {
-            // A ticket for a turn: who knows when the worker gets back to where it serves the queue.
-            if let Some(job) = again {
-                pool.spawn(job);
-            }
-            break;
+fn serve(pool: impl Rayon, queue: Arc<Queue>) {
+    if SERVING.get() || inside_a_step() {
+        // The worker waits for something that this holds up. A ticket for a turn, then.
+        if let Some(job) = queue.pop().and_then(Job::turn) {
+            put(&pool, queue, job);
         }
-        if let Some(job) = again {
+        return;
+    }
+    SERVING.set(true);
+    for _ in 0..TURNS {
+        let Some(job) = queue.pop() else { break };
+        if let Some(job) = job.turn() {
             queue.push(job);
         }
         ::rayon::yield_now();
     }
-    SERVING.set(nested);
+    SERVING.set(false);
+    if !queue.is_empty() {
+        send_ticket(pool, queue);
+    }
 }

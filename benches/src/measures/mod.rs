@@ -10,7 +10,9 @@ mod resume;
 mod startup;
 mod throughput;
 
-pub(crate) const ALL: [(&str, fn() -> Comparison); 6] = [
+pub(crate) type Measure = fn() -> Comparison;
+
+pub(crate) const ALL: [(&str, Measure); 6] = [
     ("resume", resume::kept),
     ("resume_pinned", resume::pinned),
     ("call", call::measure),
