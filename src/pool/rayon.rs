@@ -1,23 +1,25 @@
 //! [`JobPool`] for rayon's pools.
 //!
-//! A worker of rayon runs what it has spawned itself before it looks at what comes from outside, so a job that went
-//! back to rayon after each turn would keep its worker for good. Therefore the jobs of a pool have a queue of their own, and
-//! what rayon gets is tickets: "serve the queue". There are never fewer tickets, on their way or between two turns of being
-//! served, than jobs in the queue, so that no job is left there while a worker sleeps.
-//!
-//! A worker that serves the queue lets rayon run something else after each turn, so that other work of the pool gets its
-//! share. And it stops after a number of turns, with a new ticket in the place of the old: it may have got the ticket while it
-//! was waiting for something in the pool, which has happened by now.
+//! A worker of rayon runs what was spawned on it before it looks at what comes from outside. A job that went back to rayon
+//! after each turn would keep its worker for good, and whatever else the pool is to do would have to wait. Therefore the
+//! jobs of a pool have a [`Queue`] of their own, and what rayon gets is tickets, as many as it has workers at most: a
+//! worker with a ticket serves the queue for some turns, and has then to queue up with its ticket like everybody else.
+//! It must do so from outside the pool, and that is what the [`OFFICE`] is for.
 
 use super::{Job, JobPool};
 use crate::task::inside_a_step;
 use ::rayon::ThreadPool;
 use crossbeam::queue::SegQueue;
 use parking_lot::Mutex;
-use std::cell::Cell;
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, LazyLock, Weak};
+use std::thread;
 
 /// Rayon's global pool, as a [`JobPool`]. `Arc<rayon::ThreadPool>` is one too.
+///
+/// Other work of the pool gets its share while there are jobs, no matter how many: it waits for a millisecond or so.
+/// One thread beside the pool's sees to that; it sleeps but for some microseconds in each millisecond in which calls
+/// yield.
 ///
 /// # Host functions that use rayon
 ///
@@ -29,44 +31,34 @@ use std::sync::{Arc, LazyLock, Weak};
 ///   (`EngineOptions::host_stack`): running out of it aborts the process.
 /// - Do not hold a lock while waiting that another job's host functions take: that job may be run in between, by
 ///   this very thread.
+/// - Do not wait for a job there, but in an `async` host function, by awaiting its handle.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RayonGlobal;
 
-/// The jobs of a pool that can have a turn, the one that has waited longest in front.
-type Queue = SegQueue<Job>;
-
-static GLOBAL: LazyLock<Arc<Queue>> = LazyLock::new(Arc::default);
-
-/// The queues of the other pools.
-static OTHERS: Mutex<Vec<(Weak<ThreadPool>, Arc<Queue>)>> = Mutex::new(Vec::new());
-
-/// How many turns a ticket is good for: about a millisecond, if they are long ones.
-const TURNS: u32 = 20;
-
-thread_local! {
-    /// Whether this worker serves a queue already, further out.
-    static SERVING: Cell<bool> = const { Cell::new(false) };
-}
-
 impl JobPool for RayonGlobal {
     fn spawn(&self, job: Job) {
-        put(self, GLOBAL.clone(), job);
+        GLOBAL.put(job, self);
     }
 }
 
 impl JobPool for Arc<ThreadPool> {
     fn spawn(&self, job: Job) {
-        put(self, queue_of(self), job);
+        queue_of(self).put(job, self);
     }
 }
 
 trait Rayon: JobPool {
     fn send(&self, ticket: impl FnOnce() + Send + 'static);
+    fn workers(&self) -> usize;
 }
 
 impl Rayon for RayonGlobal {
     fn send(&self, ticket: impl FnOnce() + Send + 'static) {
         ::rayon::spawn_fifo(ticket);
+    }
+
+    fn workers(&self) -> usize {
+        ::rayon::current_num_threads()
     }
 }
 
@@ -74,7 +66,25 @@ impl Rayon for Arc<ThreadPool> {
     fn send(&self, ticket: impl FnOnce() + Send + 'static) {
         self.spawn_fifo(ticket);
     }
+
+    fn workers(&self) -> usize {
+        self.current_num_threads()
+    }
 }
+
+/// The jobs of a pool that can have a turn.
+#[derive(Default)]
+struct Queue {
+    jobs: SegQueue<Job>,
+    /// How many tickets there are, with rayon, in the office, or being used. There is one whenever there are jobs, and
+    /// then as many as there are jobs or workers.
+    tickets: Mutex<usize>,
+}
+
+static GLOBAL: LazyLock<Arc<Queue>> = LazyLock::new(Arc::default);
+
+/// The queues of the other pools.
+static OTHERS: Mutex<Vec<(Weak<ThreadPool>, Arc<Queue>)>> = Mutex::new(Vec::new());
 
 fn queue_of(pool: &Arc<ThreadPool>) -> Arc<Queue> {
     let mut queues = OTHERS.lock();
@@ -87,34 +97,78 @@ fn queue_of(pool: &Arc<ThreadPool>) -> Arc<Queue> {
     queue
 }
 
-fn put(pool: &impl Rayon, queue: Arc<Queue>, job: Job) {
-    queue.push(job);
-    send_ticket(pool.clone(), queue);
+/// How many turns a ticket is good for: about a millisecond, if they are long ones.
+const TURNS: u32 = 20;
+
+impl Queue {
+    fn put(self: &Arc<Self>, job: Job, pool: &impl Rayon) {
+        self.jobs.push(job);
+        let mut tickets = self.tickets.lock();
+        if *tickets < pool.workers() {
+            *tickets += 1;
+            drop(tickets);
+            pool.send(self.ticket(pool));
+        }
+    }
+
+    fn ticket<R: Rayon>(self: &Arc<Self>, pool: &R) -> impl FnOnce() + Send + 'static + use<R> {
+        let (queue, pool) = (self.clone(), pool.clone());
+        move || queue.serve(&pool)
+    }
+
+    /// What a worker does with a ticket.
+    fn serve<R: Rayon>(self: Arc<Self>, pool: &R) {
+        // Inside a step, a host function waits for its pool, and is held up no longer than it must be.
+        let turns = if inside_a_step() { 1 } else { TURNS };
+        for turn in 1..=turns {
+            let job = loop {
+                match self.jobs.pop() {
+                    Some(job) => break job,
+                    None if self.give_up_ticket() => return,
+                    None => {}
+                }
+            };
+            if turn < turns {
+                if let Some(job) = job.turn() {
+                    self.jobs.push(job);
+                }
+            } else {
+                // The ticket goes before the last turn rather than after it, to be with rayon when the worker is. It may
+                // have been given up by the time that the job is put back.
+                OFFICE.send(pool.clone(), self.ticket(pool));
+                if let Some(job) = job.turn() {
+                    self.put(job, pool);
+                }
+            }
+        }
+    }
+
+    /// False if a job has come, for which no ticket was made because there is this one.
+    fn give_up_ticket(&self) -> bool {
+        let mut tickets = self.tickets.lock();
+        let give_up = self.jobs.is_empty();
+        *tickets -= usize::from(give_up);
+        give_up
+    }
 }
 
-fn send_ticket(pool: impl Rayon, queue: Arc<Queue>) {
-    pool.clone().send(move || serve(pool, queue));
-}
+/// A thread that is no worker, and so can put a ticket at the back of rayon's queue.
+struct Office(Option<Sender<Box<dyn FnOnce() + Send>>>);
 
-/// What a ticket does.
-fn serve(pool: impl Rayon, queue: Arc<Queue>) {
-    if SERVING.get() || inside_a_step() {
-        // The worker waits for something that this holds up. A ticket for a turn, then.
-        if let Some(job) = queue.pop().and_then(Job::turn) {
-            put(&pool, queue, job);
+static OFFICE: LazyLock<Office> = LazyLock::new(|| {
+    let (sender, tickets) = channel::<Box<dyn FnOnce() + Send>>();
+    let office = move || tickets.into_iter().for_each(|send| send());
+    let thread = thread::Builder::new().name("wasm-jobs office".into()).spawn(office);
+    Office(thread.ok().map(|_| sender))
+});
+
+impl Office {
+    fn send<R: Rayon>(&self, pool: R, ticket: impl FnOnce() + Send + 'static) {
+        let send: Box<dyn FnOnce() + Send> = Box::new(move || pool.send(ticket));
+        match &self.0 {
+            Some(office) => office.send(send).unwrap_or_else(|unsent| unsent.0()),
+            // No more threads are to be had. The pool still runs its jobs, and nothing else while they yield.
+            None => send(),
         }
-        return;
-    }
-    SERVING.set(true);
-    for _ in 0..TURNS {
-        let Some(job) = queue.pop() else { break };
-        if let Some(job) = job.turn() {
-            queue.push(job);
-        }
-        ::rayon::yield_now();
-    }
-    SERVING.set(false);
-    if !queue.is_empty() {
-        send_ticket(pool, queue);
     }
 }

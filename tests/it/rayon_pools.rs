@@ -1,0 +1,375 @@
+//! Finishing calls on rayon's pools, beside rayon's own work.
+
+use crate::support::{
+    Counter, Event, Flag, alarm_clock, comes, counted, stack_pointer, yields_until,
+};
+use rayon::{ThreadPool, ThreadPoolBuilder};
+use std::sync::{Arc, mpsc};
+use std::thread;
+use wasm_jobs::{Error, Future, JobHandle, JobPool, RayonGlobal, yield_now};
+
+/// A pool of its own, so that nothing but the test is on it.
+pub(crate) fn pool(threads: usize) -> Arc<ThreadPool> {
+    Arc::new(ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool of rayon's"))
+}
+
+/// As far as a stack goes that two frames of it can be apart, in a test.
+pub(crate) const FAR_AWAY: usize = 1 << 20;
+
+#[test]
+fn calls_are_finished_on_rayons_global_pool() -> Result<(), Error> {
+    let mut futures: Vec<_> = (0..100_u64)
+        .map(|n| {
+            Future::new(async move {
+                yield_now().await;
+                assert!(rayon::current_thread_index().is_some());
+                Ok(n * n)
+            })
+        })
+        .collect();
+    let jobs = futures.iter_mut().map(|future| Ok(RayonGlobal.submit(future.to_job()?)));
+    JobHandle::all(jobs.collect::<Result<Vec<_>, Error>>()?).wait();
+    for (n, future) in (0..).zip(&mut futures) {
+        assert_eq!(future.try_get_result()?, Some(n * n));
+    }
+    Ok(())
+}
+
+#[test]
+fn calls_are_finished_on_a_pool_of_ones_own() -> Result<(), Error> {
+    for threads in [1, 2] {
+        let pool = pool(threads);
+        let (alarm, clock) = alarm_clock();
+        let mut futures: Vec<_> = (0..50)
+            .map(|n| {
+                let alarm = alarm.clone();
+                Future::new(async move {
+                    for _ in 0..n {
+                        yield_now().await;
+                    }
+                    alarm.rings().await;
+                    assert!(rayon::current_thread_index().is_some_and(|index| index < threads));
+                    assert_eq!(rayon::current_num_threads(), threads);
+                    Ok(n)
+                })
+            })
+            .collect();
+        let jobs = futures.iter_mut().map(|future| Ok(pool.submit(future.to_job()?)));
+        JobHandle::all(jobs.collect::<Result<Vec<_>, Error>>()?).wait();
+        for (n, future) in futures.iter_mut().enumerate() {
+            assert_eq!(future.try_get_result()?, Some(n));
+        }
+        drop((alarm, futures));
+        clock.join().expect("it ends with its last sender");
+    }
+    Ok(())
+}
+
+#[test]
+fn jobs_of_two_pools_stay_on_their_own() -> Result<(), Error> {
+    let (one, two) = (pool(1), pool(2));
+    for (pool, threads) in [(&one, 1), (&two, 2), (&one, 1)] {
+        let mut future = Future::new(async {
+            yield_now().await;
+            Ok(rayon::current_num_threads())
+        });
+        pool.submit(future.to_job()?);
+        assert_eq!(future.wait()?, threads);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_job_that_yields_does_not_keep_the_only_worker_from_later_jobs() -> Result<(), Error> {
+    for yielding in [1, 2, 5] {
+        let (pool, may_stop, should_stop) = (pool(1), Flag::default(), Flag::default());
+        let mut futures: Vec<_> =
+            (0..yielding).map(|_| yields_until(&may_stop, &should_stop)).collect();
+        let jobs = futures.iter_mut().map(|future| Ok(pool.submit(future.to_job()?)));
+        let jobs = JobHandle::all(jobs.collect::<Result<Vec<_>, Error>>()?);
+        let mut later = Future::new(async move { Ok(may_stop.set()) });
+        pool.submit(later.to_job()?);
+        should_stop.set();
+        jobs.wait();
+        later.wait()?;
+        for future in &mut futures {
+            assert!(future.wait()?, "one of {yielding} has yielded in vain");
+        }
+    }
+    Ok(())
+}
+
+/// Jobs that yield on the only worker of a pool, and have had turns, until they may stop.
+struct Yielding {
+    pool: Arc<ThreadPool>,
+    may_stop: Flag,
+    /// From now on, they lose patience.
+    should_stop: Flag,
+    futures: Vec<Future<bool>>,
+}
+
+fn yielding(jobs: usize) -> Result<Yielding, Error> {
+    let (pool, may_stop, should_stop) = (pool(1), Flag::default(), Flag::default());
+    let mut futures: Vec<_> = (0..jobs).map(|_| yields_until(&may_stop, &should_stop)).collect();
+    for future in &mut futures {
+        pool.submit(future.to_job()?);
+    }
+    let mut last = Future::new(async {
+        for _ in 0..10_000 {
+            yield_now().await;
+        }
+        Ok(())
+    });
+    pool.submit(last.to_job()?);
+    last.wait()?;
+    Ok(Yielding { pool, may_stop, should_stop, futures })
+}
+
+#[test]
+fn a_job_that_yields_does_not_keep_the_only_worker_from_what_others_spawn() -> Result<(), Error> {
+    let Yielding { pool, may_stop, should_stop, mut futures } = yielding(1)?;
+    ThreadPool::spawn(&pool, move || may_stop.set());
+    should_stop.set();
+    assert!(futures[0].wait()?, "what was spawned has not run");
+    Ok(())
+}
+
+#[test]
+fn jobs_that_yield_do_not_keep_the_only_worker_from_what_others_spawn() -> Result<(), Error> {
+    for jobs in [2, 3, 10] {
+        let Yielding { pool, may_stop, should_stop, futures } = yielding(jobs)?;
+        ThreadPool::spawn_fifo(&pool, move || may_stop.set());
+        should_stop.set();
+        for mut future in futures {
+            assert!(future.wait()?, "{jobs} jobs yield, and what was spawned has not run");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn jobs_that_yield_do_not_keep_the_only_worker_from_what_others_install() -> Result<(), Error> {
+    for jobs in [1, 2, 10] {
+        let Yielding { pool, may_stop, futures, .. } = yielding(jobs)?;
+        let (installed, is_installed) = mpsc::channel();
+        let installing = thread::spawn(move || {
+            let (one, two) = pool.install(|| rayon::join(|| 1, || 2));
+            installed.send(one + two).expect("the test listens");
+        });
+        let is_done = comes(&is_installed);
+        may_stop.set();
+        for mut future in futures {
+            assert!(future.wait()?);
+        }
+        assert!(installing.join().is_ok());
+        assert!(is_done, "{jobs} jobs yield, and what was installed has not run");
+    }
+    Ok(())
+}
+
+#[test]
+fn jobs_that_wait_occupy_no_worker() -> Result<(), Error> {
+    let (pool, event) = (pool(1), Event::default());
+    let polls = Counter::default();
+    let mut waiting: Vec<_> = (0..100)
+        .map(|n| {
+            let waits = event.happens();
+            Future::new(counted(&polls, async move {
+                waits.await;
+                Ok(n)
+            }))
+        })
+        .collect();
+    let jobs = waiting.iter_mut().map(|future| Ok(pool.submit(future.to_job()?)));
+    let all = JobHandle::all(jobs.collect::<Result<Vec<_>, Error>>()?);
+    assert_eq!(pool.install(|| 6 * 7), 42, "rayon's own work has the worker");
+    let mut setting = Future::new(async move { Ok(event.set()) });
+    pool.submit(setting.to_job()?);
+    all.wait();
+    setting.wait()?;
+    for (n, future) in waiting.iter_mut().enumerate() {
+        assert_eq!(future.try_get_result()?, Some(n));
+    }
+    assert!(polls.get() <= 200, "no more than a step to the event and one from there");
+    Ok(())
+}
+
+#[test]
+fn a_pool_that_only_its_jobs_have_finishes_them() -> Result<(), Error> {
+    let event = Event::default();
+    let waits = event.happens();
+    let mut future = Future::new(async {
+        waits.await;
+        yield_now().await;
+        Ok("on a pool that only the job has")
+    });
+    let handle = pool(1).submit(future.to_job()?);
+    event.set();
+    handle.wait();
+    assert_eq!(future.try_get_result()?, Some("on a pool that only the job has"));
+    Ok(())
+}
+
+#[test]
+fn jobs_that_fail_take_down_no_worker() -> Result<(), Error> {
+    let pool = pool(1);
+    let worker = pool.install(|| thread::current().id());
+    for n in 0..10 {
+        let mut panicking = Future::<()>::new(async move { panic!("number {n}") });
+        pool.submit(panicking.to_job()?).wait();
+        assert!(matches!(panicking.try_get_result(), Err(Error::Panic(_))));
+    }
+    assert_eq!(pool.install(|| thread::current().id()), worker);
+    Ok(())
+}
+
+#[test]
+fn a_job_run_while_another_one_yields_to_rayon_is_not_on_its_stack() -> Result<(), Error> {
+    let pool = pool(1);
+    let mut inner = Future::new(async { Ok((thread::current().id(), stack_pointer())) });
+    let runner = inner.to_job()?;
+    let mut outer = Future::new({
+        let pool = pool.clone();
+        async move {
+            let handle = pool.submit(runner);
+            while rayon::yield_now() == Some(rayon::Yield::Executed) {}
+            Ok((handle.is_complete(), thread::current().id(), stack_pointer()))
+        }
+    });
+    pool.submit(outer.to_job()?);
+    let (ran_meanwhile, thread, at) = outer.wait()?;
+    let (thread_of_inner, at_inner) = inner.wait()?;
+    assert!(ran_meanwhile);
+    assert_eq!(thread_of_inner, thread);
+    assert!(at_inner.abs_diff(at) > FAR_AWAY, "{at_inner:#x} is on the stack of {at:#x}");
+    Ok(())
+}
+
+#[test]
+fn a_job_run_while_another_one_joins_is_not_on_its_stack() -> Result<(), Error> {
+    let pool = pool(2);
+    let mut inner = Future::new(async {
+        yield_now().await;
+        Ok((thread::current().id(), stack_pointer()))
+    });
+    let runner = inner.to_job()?;
+    let mut outer = Future::new({
+        let pool = pool.clone();
+        async move {
+            let (stolen, is_stolen) = mpsc::channel();
+            let (submitted, is_submitted) = mpsc::channel::<JobHandle>();
+            rayon::join(
+                move || {
+                    // The other worker has taken the other closure, and both are busy, so this one will run the job.
+                    is_stolen.recv().expect("the other worker is there");
+                    submitted.send(pool.submit(runner)).expect("the other worker listens");
+                },
+                move || {
+                    stolen.send(()).expect("this worker listens");
+                    is_submitted.recv().expect("this worker is there").wait();
+                },
+            );
+            Ok((thread::current().id(), stack_pointer()))
+        }
+    });
+    pool.submit(outer.to_job()?);
+    let (thread, at) = outer.wait()?;
+    let (thread_of_inner, at_inner) = inner.wait()?;
+    assert_eq!(thread_of_inner, thread);
+    assert!(at_inner.abs_diff(at) > FAR_AWAY, "{at_inner:#x} is on the stack of {at:#x}");
+    Ok(())
+}
+
+#[test]
+fn a_job_inside_a_job_inside_a_job() -> Result<(), Error> {
+    let pool = pool(1);
+    let mut places = Vec::new();
+    let mut runner = None;
+    // From the innermost out: each submits the one made before it, and has it run meanwhile.
+    let mut futures: Vec<Future<usize>> = Vec::new();
+    for _ in 0..5 {
+        let (pool, inner) = (pool.clone(), runner.take());
+        let mut future = Future::new(async move {
+            if let Some(inner) = inner {
+                pool.submit(inner);
+                while rayon::yield_now() == Some(rayon::Yield::Executed) {}
+            }
+            Ok(stack_pointer())
+        });
+        runner = Some(future.to_job()?);
+        futures.push(future);
+    }
+    pool.submit(runner.expect("there is an outermost"));
+    for future in &mut futures {
+        places.push(future.wait()?);
+    }
+    for (n, &at) in places.iter().enumerate() {
+        for &other in &places[..n] {
+            assert!(at.abs_diff(other) > FAR_AWAY, "{places:#x?}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_job_that_panics_while_run_inside_another_is_its_own_failure() -> Result<(), Error> {
+    let pool = pool(1);
+    let mut inner = Future::<()>::new(async { panic!("inside another") });
+    let runner = inner.to_job()?;
+    let mut outer = Future::new({
+        let pool = pool.clone();
+        async move {
+            pool.submit(runner);
+            while rayon::yield_now() == Some(rayon::Yield::Executed) {}
+            Ok("undisturbed")
+        }
+    });
+    pool.submit(outer.to_job()?);
+    assert_eq!(outer.wait()?, "undisturbed");
+    assert!(matches!(inner.wait(), Err(Error::Panic(_))));
+    Ok(())
+}
+
+#[test]
+fn a_step_that_lets_rayon_work_is_held_up_for_a_turn_at_most() -> Result<(), Error> {
+    let (pool, may_stop, has_begun) = (pool(1), Flag::default(), Flag::default());
+    has_begun.set();
+    let mut yielding = yields_until(&may_stop, &has_begun);
+    let runner = yielding.to_job()?;
+    let mut outer = Future::new({
+        let pool = pool.clone();
+        async move {
+            pool.submit(runner);
+            rayon::yield_now();
+            Ok(may_stop.set())
+        }
+    });
+    pool.submit(outer.to_job()?);
+    outer.wait()?;
+    assert!(yielding.wait()?, "the step has not gone on before the other job had given up");
+    Ok(())
+}
+
+#[test]
+fn a_step_of_an_owner_on_a_worker_is_held_up_for_a_turn_at_most() -> Result<(), Error> {
+    let pool = pool(1);
+    let submitting = pool.clone();
+    let went_on = pool.install(move || {
+        let (may_stop, has_begun) = (Flag::default(), Flag::default());
+        has_begun.set();
+        let mut yielding = yields_until(&may_stop, &has_begun);
+        let handle = submitting.submit(yielding.to_job()?);
+        // No job: the owner's own call, on the owner's thread, which is a worker.
+        let mut outer = Future::new(async move {
+            rayon::yield_now();
+            Ok(may_stop.set())
+        });
+        outer.wait()?;
+        while !handle.is_complete() {
+            rayon::yield_now();
+        }
+        yielding.wait()
+    });
+    assert!(went_on?, "the step has not gone on before the other job had given up");
+    Ok(())
+}

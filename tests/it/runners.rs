@@ -1,0 +1,192 @@
+//! Finishing a call by its runner, without a pool.
+
+use crate::support::{Counter, Event, counted};
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread;
+use wasm_jobs::{Error, Future, FutureRunner, Step, yield_now};
+
+#[test]
+fn a_runner_is_resumed_by_hand_on_another_thread() -> Result<(), Error> {
+    let ran_on = Arc::new(Mutex::new(Vec::new()));
+    let mut future = Future::new({
+        let ran_on = ran_on.clone();
+        async move {
+            for _ in 0..3 {
+                ran_on.lock().unwrap().push(thread::current().id());
+                yield_now().await;
+            }
+            Ok("there and back")
+        }
+    });
+    let mut runner = future.to_job()?;
+    let elsewhere = thread::spawn(move || {
+        for _ in 0..3 {
+            assert_eq!(runner.resume(), Step::Yielded);
+        }
+        assert_eq!(runner.resume(), Step::Done);
+        assert_eq!(runner.resume(), Step::Done);
+        thread::current().id()
+    });
+    let elsewhere = elsewhere.join().expect("the steps are as many");
+    assert!(future.has_result());
+    assert_eq!(future.try_get_result()?, Some("there and back"));
+    assert_eq!(*ran_on.lock().unwrap(), [elsewhere; 3]);
+    Ok(())
+}
+
+#[test]
+fn a_runner_travels_from_thread_to_thread() -> Result<(), Error> {
+    let mut future = Future::new(async {
+        let mut threads = Vec::new();
+        for _ in 0..8 {
+            threads.push(thread::current().id());
+            yield_now().await;
+        }
+        Ok(threads)
+    });
+    fn pass_on(mut runner: FutureRunner<Vec<thread::ThreadId>>) {
+        if runner.resume() != Step::Done {
+            thread::spawn(|| pass_on(runner)).join().expect("none of them panics");
+        }
+    }
+    pass_on(future.to_job()?);
+    let mut threads = future.wait()?;
+    threads.dedup();
+    assert_eq!(threads.len(), 8);
+    Ok(())
+}
+
+#[test]
+fn a_runner_says_waiting_and_does_not_enter_the_call() -> Result<(), Error> {
+    let (polls, event) = (Counter::default(), Event::default());
+    let waits = event.happens();
+    let mut future = Future::new(counted(&polls, async { Ok(waits.await) }));
+    let mut runner = future.to_job()?;
+    for _ in 0..100 {
+        assert_eq!(runner.resume(), Step::Waiting);
+    }
+    assert_eq!(polls.get(), 1);
+    event.set();
+    assert_eq!(runner.resume(), Step::Done);
+    assert_eq!(future.try_get_result()?, Some(()));
+    Ok(())
+}
+
+#[test]
+fn running_sleeps_while_the_call_waits() -> Result<(), Error> {
+    let polls = Counter::default();
+    let (at_an_event, next_event) = mpsc::channel::<Event>();
+    let mut future = Future::new(counted(&polls, async move {
+        for _ in 0..3 {
+            let event = Event::default();
+            at_an_event.send(event.clone()).expect("the test listens");
+            event.happens().await;
+        }
+        Ok("woken three times")
+    }));
+    let runner = future.to_job()?;
+    let running = thread::spawn(move || runner.run());
+    for event in next_event {
+        assert!(!future.has_result());
+        event.set();
+    }
+    running.join().expect("running does not panic");
+    assert_eq!(future.try_get_result()?, Some("woken three times"));
+    assert_eq!(polls.get(), 4, "one step to each event, and one from the last");
+    Ok(())
+}
+
+#[test]
+fn running_goes_on_while_the_call_yields() -> Result<(), Error> {
+    let polls = Counter::default();
+    let mut future = Future::new(counted(&polls, async {
+        for _ in 0..10_000 {
+            yield_now().await;
+        }
+        Ok(())
+    }));
+    future.to_job()?.run();
+    assert_eq!(future.try_get_result()?, Some(()));
+    assert_eq!(polls.get(), 10_001);
+    Ok(())
+}
+
+#[test]
+fn running_on_the_owners_own_thread() -> Result<(), Error> {
+    let event = Event::default();
+    let waits = event.happens();
+    let mut future = Future::new(async { Ok(waits.await) });
+    let runner = future.to_job()?;
+    thread::scope(|scope| {
+        scope.spawn(|| event.set());
+        runner.run();
+    });
+    assert_eq!(future.try_get_result()?, Some(()));
+    Ok(())
+}
+
+#[test]
+fn running_returns_when_the_owner_cancels() -> Result<(), Error> {
+    let (waiting, is_waiting) = mpsc::channel();
+    let never = Event::default().happens();
+    let mut future = Future::new(async move {
+        waiting.send(()).expect("the test listens");
+        Ok(never.await)
+    });
+    let runner = future.to_job()?;
+    let running = thread::spawn(move || runner.run());
+    is_waiting.recv().expect("the call is stepped");
+    future.cancel();
+    running.join().expect("running does not panic");
+    assert!(matches!(future.try_get_result(), Err(Error::Cancelled)));
+    Ok(())
+}
+
+#[test]
+fn running_returns_when_the_future_is_dropped() -> Result<(), Error> {
+    let (waiting, is_waiting) = mpsc::channel();
+    let never = Event::default().happens();
+    let mut future = Future::new(async move {
+        waiting.send(()).expect("the test listens");
+        Ok(never.await)
+    });
+    let runner = future.to_job()?;
+    let running = thread::spawn(move || runner.run());
+    is_waiting.recv().expect("the call is stepped");
+    drop(future);
+    assert!(running.join().is_ok());
+    Ok(())
+}
+
+#[test]
+fn a_failure_is_done_for_the_runner() -> Result<(), Error> {
+    let mut failing = Future::<()>::new(async { Err(Error::other("no")) });
+    assert_eq!(failing.to_job()?.resume(), Step::Done);
+    assert!(matches!(failing.try_get_result(), Err(Error::Other(_))));
+
+    let mut panicking = Future::<()>::new(async { panic!("on a runner") });
+    assert_eq!(panicking.to_job()?.resume(), Step::Done);
+    assert!(matches!(panicking.try_get_result(), Err(Error::Panic(_))));
+    Ok(())
+}
+
+#[test]
+fn the_owner_sees_what_the_runner_did() -> Result<(), Error> {
+    let mut future = Future::new(async {
+        let mut bytes = vec![0_u8; 1 << 16];
+        for (n, byte) in bytes.iter_mut().enumerate() {
+            *byte = n as u8;
+        }
+        Ok(bytes)
+    });
+    let mut runner = future.to_job()?;
+    let stepping = thread::spawn(move || runner.resume());
+    // Not by `join`, which would be an order of its own.
+    while !future.has_result() {
+        thread::yield_now();
+    }
+    let bytes = future.try_get_result()?.expect("it has a result");
+    assert!(bytes.iter().enumerate().all(|(n, &byte)| byte == n as u8));
+    assert_eq!(stepping.join().expect("the step does not panic"), Step::Done);
+    Ok(())
+}

@@ -1,0 +1,301 @@
+//! What the tests have in common: events to wait for, counters, and the ways to bring a call to its end.
+
+use std::collections::VecDeque;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, JoinHandle, Thread};
+use std::time::Duration;
+use wasm_jobs::{Error, Future, Job, JobPool, Step};
+
+/// Something that happens once. Works await it, and anyone may set it.
+#[derive(Clone, Default)]
+pub(crate) struct Event(Arc<Mutex<Waiting>>);
+
+#[derive(Default)]
+struct Waiting {
+    has_happened: bool,
+    wakers: Vec<Waker>,
+}
+
+impl Event {
+    pub(crate) fn set(&self) {
+        let wakers = {
+            let mut waiting = self.0.lock().unwrap();
+            waiting.has_happened = true;
+            std::mem::take(&mut waiting.wakers)
+        };
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    pub(crate) fn has_happened(&self) -> bool {
+        self.0.lock().unwrap().has_happened
+    }
+
+    /// Wakes whoever waits, although it has not happened.
+    pub(crate) fn wake_for_nothing(&self) {
+        let wakers = self.0.lock().unwrap().wakers.clone();
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    pub(crate) fn happens(&self) -> impl std::future::Future<Output = ()> + Send + use<> {
+        let event = self.clone();
+        std::future::poll_fn(move |context| {
+            let mut waiting = event.0.lock().unwrap();
+            if waiting.has_happened {
+                return Poll::Ready(());
+            }
+            if !waiting.wakers.iter().any(|known| known.will_wake(context.waker())) {
+                waiting.wakers.push(context.waker().clone());
+            }
+            Poll::Pending
+        })
+    }
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Flag(Arc<AtomicBool>);
+
+impl Flag {
+    pub(crate) fn set(&self) {
+        self.0.store(true, SeqCst);
+    }
+
+    pub(crate) fn is_set(&self) -> bool {
+        self.0.load(SeqCst)
+    }
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Counter(Arc<AtomicUsize>);
+
+impl Counter {
+    pub(crate) fn add(&self) {
+        self.0.fetch_add(1, SeqCst);
+    }
+
+    pub(crate) fn get(&self) -> usize {
+        self.0.load(SeqCst)
+    }
+
+    /// A thing that is counted when it is dropped.
+    pub(crate) fn on_drop(&self) -> OnDrop {
+        OnDrop(self.clone())
+    }
+}
+
+/// Not `Clone`: each is dropped once, or the compiler is at fault.
+#[derive(Debug)]
+pub(crate) struct OnDrop(Counter);
+
+impl Drop for OnDrop {
+    fn drop(&mut self) {
+        self.0.add();
+    }
+}
+
+/// A waker that counts how often it is woken.
+impl Wake for Counter {
+    fn wake(self: Arc<Self>) {
+        self.add();
+    }
+}
+
+/// The same work, with its polls counted.
+pub(crate) fn counted<F: std::future::Future>(
+    polls: &Counter,
+    work: F,
+) -> impl std::future::Future<Output = F::Output> + use<F> {
+    let polls = polls.clone();
+    let mut work = Box::pin(work);
+    std::future::poll_fn(move |context| {
+        polls.add();
+        work.as_mut().poll(context)
+    })
+}
+
+/// Brings a std future to its end on this thread, as the executors of other crates do.
+pub(crate) fn block_on<F: std::future::Future>(future: F) -> F::Output {
+    struct Unpark(Thread);
+
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut future = pin!(future);
+    loop {
+        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => thread::park(),
+        }
+    }
+}
+
+/// Polls a std future once, with a waker that counts.
+pub(crate) fn poll_once<F: std::future::Future + Unpin>(
+    future: &mut F,
+    wakes: &Arc<Counter>,
+) -> Poll<F::Output> {
+    let waker = Waker::from(wakes.clone());
+    std::pin::Pin::new(future).poll(&mut Context::from_waker(&waker))
+}
+
+/// A message that comes, unless the test is about to hang. The time is no part of any test: it makes a failure of a hang.
+pub(crate) fn comes<T>(messages: &Receiver<T>) -> bool {
+    messages.recv_timeout(Duration::from_secs(60)).is_ok()
+}
+
+/// A pool without threads. Its jobs are run, dropped or counted by hand.
+#[derive(Clone, Default)]
+pub(crate) struct Queue(Arc<Mutex<VecDeque<Job>>>);
+
+impl JobPool for Queue {
+    fn spawn(&self, job: Job) {
+        self.0.lock().unwrap().push_back(job);
+    }
+}
+
+impl Queue {
+    pub(crate) fn len(&self) -> usize {
+        self.0.lock().unwrap().len()
+    }
+
+    pub(crate) fn pop(&self) -> Option<Job> {
+        self.0.lock().unwrap().pop_front()
+    }
+
+    /// Gives each job one turn after the other, until none is left.
+    pub(crate) fn run(&self) {
+        while let Some(job) = self.pop() {
+            if let Some(job) = job.turn() {
+                self.spawn(job);
+            }
+        }
+    }
+}
+
+/// A pool around a channel, with this many workers. They end when no one has the pool any more.
+pub(crate) fn workers(count: usize) -> impl JobPool {
+    let (sender, jobs) = crossbeam::channel::unbounded::<Job>();
+    for _ in 0..count {
+        let jobs = jobs.clone();
+        thread::spawn(move || jobs.into_iter().for_each(Job::run));
+    }
+    move |job: Job| sender.send(job).expect("the workers are there as long as the pool is")
+}
+
+pub(crate) fn a_thread_each(job: Job) {
+    thread::spawn(|| job.run());
+}
+
+pub(crate) fn at_once(job: Job) {
+    job.run();
+}
+
+/// A thread on which things happen that works wait for. It ends when nobody can ask for anything any more.
+pub(crate) fn alarm_clock() -> (Alarm, JoinHandle<()>) {
+    let (sender, events) = mpsc::channel::<Event>();
+    (Alarm(sender), thread::spawn(move || events.into_iter().for_each(|event| event.set())))
+}
+
+#[derive(Clone)]
+pub(crate) struct Alarm(Sender<Event>);
+
+impl Alarm {
+    /// Waits until the other thread gets to it.
+    pub(crate) async fn rings(&self) {
+        let event = Event::default();
+        self.0.send(event.clone()).expect("the thread is there as long as its senders are");
+        event.happens().await;
+    }
+}
+
+/// A way to bring a call to its end.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Way {
+    Resume,
+    Wait,
+    Await,
+    ResumeRunner,
+    RunRunner,
+    AThreadEach,
+    AtOnce,
+    Workers,
+    #[cfg(feature = "rayon")]
+    Rayon,
+}
+
+impl Way {
+    pub(crate) const ALL: &[Self] = &[
+        Self::Resume,
+        Self::Wait,
+        Self::Await,
+        Self::ResumeRunner,
+        Self::RunRunner,
+        Self::AThreadEach,
+        Self::AtOnce,
+        Self::Workers,
+        #[cfg(feature = "rayon")]
+        Self::Rayon,
+    ];
+
+    pub(crate) fn finish<T: Send + 'static>(self, future: &mut Future<T>) -> Result<T, Error> {
+        match self {
+            Self::Resume => {
+                while future.resume()? != Step::Done {
+                    thread::yield_now();
+                }
+            }
+            Self::Wait => return future.wait(),
+            Self::Await => return block_on(future),
+            Self::ResumeRunner => {
+                let mut runner = future.to_job()?;
+                let stepping = thread::spawn(move || {
+                    while runner.resume() != Step::Done {
+                        thread::yield_now();
+                    }
+                });
+                stepping.join().expect("the steps do not panic");
+            }
+            Self::RunRunner => {
+                let runner = future.to_job()?;
+                thread::spawn(move || runner.run()).join().expect("running does not panic");
+            }
+            Self::AThreadEach => a_thread_each.submit(future.to_job()?).wait(),
+            Self::AtOnce => at_once.submit(future.to_job()?).wait(),
+            Self::Workers => workers(2).submit(future.to_job()?).wait(),
+            #[cfg(feature = "rayon")]
+            Self::Rayon => wasm_jobs::RayonGlobal.submit(future.to_job()?).wait(),
+        }
+        assert!(future.has_result(), "{self:?} brings the call to its end");
+        Ok(future.try_get_result()?.expect("it has a result"))
+    }
+}
+
+/// A call that yields until it `may_stop`. It gives true then; or false, if it has yielded a great many times since it
+/// `should_stop`, as nothing else on its worker has a turn.
+pub(crate) fn yields_until(may_stop: &Flag, should_stop: &Flag) -> Future<bool> {
+    let (may_stop, should_stop) = (may_stop.clone(), should_stop.clone());
+    Future::new(async move {
+        let mut patience = 300_000;
+        while !may_stop.is_set() && patience > 0 {
+            if should_stop.is_set() {
+                patience -= 1;
+            }
+            wasm_jobs::yield_now().await;
+        }
+        Ok(may_stop.is_set())
+    })
+}
+
+/// Where on a stack its caller is, about.
+#[inline(never)]
+pub(crate) fn stack_pointer() -> usize {
+    let local = 0_u8;
+    std::hint::black_box(&raw const local).addr()
+}
