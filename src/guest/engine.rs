@@ -44,8 +44,8 @@ impl Default for EngineOptions {
 
 impl EngineOptions {
     /// Instances come from a pool that holds this many at most. Instantiating is then about ten times as fast as on
-    /// demand, and the address space for all of them, 4 GiB and a guard for each memory, is reserved when the engine is
-    /// made. One more is [`Error::TooManyInstances`].
+    /// demand, and the address space for all of them, 8 GiB and guards for each, is reserved when the engine is made. One
+    /// more is [`Error::TooManyInstances`].
     ///
     /// A guest of the pool has one memory and one table of 20,000 elements at most; for others, start from
     /// [`config`](Self::config).
@@ -143,7 +143,8 @@ impl EngineOptions {
         if let Some(instances) = self.pool {
             let mut pool = PoolingAllocationConfig::new();
             pool.total_core_instances(instances)
-                .total_memories(instances)
+                // One for its memory, and one for the heap of a guest that throws exceptions.
+                .total_memories(instances.saturating_mul(2))
                 .total_tables(instances)
                 .total_gc_heaps(instances)
                 // A guest keeps its stack, so as many as instances.
