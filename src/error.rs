@@ -91,13 +91,15 @@ pub enum Error {
     /// The engine's pool is full.
     #[cfg(feature = "wasm")]
     #[error(
-        "the engine's pool is full, of {instances} instances at most: drop one, or make an engine with more \
-         (`EngineOptions::pooling`): {source}"
+        "{name}: the engine's pool holds {instances} instances and what they need, and is full: drop one, or make an \
+         engine with a larger pool (`EngineOptions::pooling`)"
     )]
     TooManyInstances {
-        /// How many instances the engine holds at most.
+        /// What there is no room for: the module, or the export whose call needs a stack.
+        name: Box<str>,
+        /// How many instances the pool holds.
         instances: u32,
-        /// What wasmtime says is used up.
+        /// What of the pool is used up.
         source: wasmtime::Error,
     },
 
@@ -113,9 +115,9 @@ pub enum Error {
 
     /// The store and the module were made by different engines.
     #[cfg(feature = "wasm")]
-    #[error("module {module}: its engine is not the store's: make both with one engine")]
+    #[error("{module}: its engine is not the store's: make both with one engine")]
     OtherEngine {
-        /// The name of the module, in quotes, or "without a name".
+        /// Which module.
         module: Box<str>,
     },
 

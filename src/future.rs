@@ -113,7 +113,8 @@ impl<T: Send + 'static> Future<T> {
     /// Brings the call to its end and gives its result. It steps the call on this thread, which sleeps while the call waits;
     /// or, if a job has the call, only sleeps until the job is over.
     ///
-    /// Do not wait for a job on a worker of its own pool, as with [`JobHandle::wait`](crate::JobHandle::wait).
+    /// Do not wait for a job on a worker of its own pool, as with [`JobHandle::wait`](crate::JobHandle::wait), nor while the
+    /// runner of the call is in this thread's own hands: this would sleep for ever.
     ///
     /// # Errors
     ///
@@ -280,7 +281,9 @@ impl<T: Send + 'static> Drop for Future<T> {
         if !self.is_disposed() {
             self.cancel();
         }
-        if let Call::Lent = self.call {
+        if let Call::Lent = self.call
+            && self.task.lent() == Lent::Done
+        {
             // Wakers may keep the task for long; nobody will take the result.
             drop(self.task.take_result());
         }

@@ -1,7 +1,8 @@
 //! [`JobHandle`]: what the rest of the world sees of a job. It says that the job is over, and never what came of it; the
 //! result is for the [`Future`](crate::Future) alone. Behind it stands a latch that the job sets, once.
 
-use crate::sync::{Mutex, Sleeper};
+use crate::sync::{Mutex, block_on};
+use crate::task::quietly;
 use std::fmt;
 use std::mem;
 use std::pin::Pin;
@@ -50,7 +51,7 @@ impl Latch {
             mem::take(&mut waiting.wakers)
         };
         for (_, waker) in wakers {
-            waker.wake();
+            quietly(|| waker.wake());
         }
     }
 
@@ -64,19 +65,27 @@ impl Latch {
         if waiting.is_set {
             return true;
         }
+        let mut waker = waker.clone();
         if let Some((_, known)) = waiting.wakers.iter_mut().find(|(key, _)| Some(*key) == *ticket) {
-            known.clone_from(waker);
+            mem::swap(known, &mut waker);
+            // Out of the lock before the other is dropped: it may be the last reference to anything.
+            drop(waiting);
         } else {
             waiting.tickets += 1;
             let key = waiting.tickets;
-            waiting.wakers.push((key, waker.clone()));
+            waiting.wakers.push((key, waker));
             *ticket = Some(key);
         }
         false
     }
 
     fn forget(&self, ticket: u64) {
-        self.0.lock().wakers.retain(|(key, _)| *key != ticket);
+        let mut waiting = self.0.lock();
+        if let Some(at) = waiting.wakers.iter().position(|(key, _)| *key == ticket) {
+            let forgotten = waiting.wakers.swap_remove(at);
+            drop(waiting);
+            drop(forgotten);
+        }
     }
 }
 
@@ -121,14 +130,12 @@ impl JobHandle {
     /// Do not call it on a worker of a pool whose other workers may all be doing the same: a pool that only waits for
     /// itself never goes on. A job that has to wait for another one awaits its handle instead.
     pub fn wait(&self) {
-        let sleeper = Sleeper::new();
-        let mut handle = self.clone();
-        while !handle.is_complete_or_tell(sleeper.waker()) {
-            sleeper.sleep();
-        }
+        block_on(self.clone());
     }
 
     /// A handle that is complete when all of these are. With none, it is complete at once.
+    ///
+    /// Make one and keep it: what it takes to be told of each job is kept until that job is over.
     #[must_use]
     pub fn all(handles: impl IntoIterator<Item = JobHandle>) -> JobHandle {
         let latch = Arc::new(Latch::default());

@@ -7,11 +7,11 @@
 use crate::job::{JobHandle, Latch};
 use crate::runner::FutureRunner;
 use crate::sync::{Stopwatch, const_thread_local};
-use crate::task::inside_a_step;
+use crate::task::{inside_a_step, quietly};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,6 +39,10 @@ pub use self::rayon::RayonGlobal;
 /// ```
 pub trait JobPool: Clone + Send + Sync + 'static {
     /// Puts a job at the back of the queue, for a worker to [run](Job::run) once.
+    ///
+    /// It is called by [`submit`](Self::submit), by workers at the end of a turn, and by whatever wakes a waiting call, on
+    /// any thread and inside other calls' steps too. So it must not block for long, nor until a worker is free. If it panics,
+    /// the job is given back; except in `submit`, the panic goes no further.
     fn spawn(&self, job: Job);
 
     /// Hands a call over to the pool, which goes on with it until it ends: whenever it is woken, and in turns of about
@@ -92,8 +96,9 @@ const_thread_local! {
 
 impl Job {
     /// How long a job that yields keeps its worker before it goes to the back of the queue, counted from its first yield:
-    /// 50 µs. A trip through a pool's queue costs a fraction of a microsecond, so that a turn loses less than one percent to
-    /// it, and each of a hundred jobs on a worker still comes around several times a frame.
+    /// 50 µs, and then until the clock is looked at, which is at every eighth yield at the latest. A trip through a pool's
+    /// queue costs a fraction of a microsecond, so that a turn loses less than one percent to it; and each of a hundred jobs
+    /// on a worker still comes around several times a frame, if they yield as often as that.
     pub const QUANTUM: Duration = Duration::from_micros(50);
 
     /// The stack that a job gets when its thread is inside a guest: as large as Rust gives a thread.
@@ -131,11 +136,19 @@ impl Job {
     /// }
     /// ```
     #[must_use = "dropping the job takes the call out of the pool"]
-    pub fn turn(mut self) -> Option<Self> {
+    pub fn turn(self) -> Option<Self> {
+        if inside_a_step() {
+            // If there is no memory for a stack, this panics, and the job is dropped, and so given back.
+            catch_unwind(AssertUnwindSafe(|| stacker::grow(Self::STACK, || self.turn_here())))
+                .ok()?
+        } else {
+            self.turn_here()
+        }
+    }
+
+    fn turn_here(mut self) -> Option<Self> {
         let task = self.task.take()?;
-        let turn = || task.clone().turn();
-        let yielded = if inside_a_step() { stacker::grow(Self::STACK, turn) } else { turn() };
-        yielded.then(|| Self::new(task))
+        task.clone().turn().then(|| Self::new(task))
     }
 
     /// Puts the job at the back of its pool's queue. A pool without a queue runs it right there, and would go one deeper
@@ -145,12 +158,9 @@ impl Job {
             return VecDeque::new();
         };
         RUN_BY_SPAWN.with(|jobs| jobs.replace(Some(VecDeque::new())));
-        let spawned = catch_unwind(AssertUnwindSafe(|| spawn(self)));
-        let jobs = RUN_BY_SPAWN.with(RefCell::take);
-        if let Err(panic_of_pool) = spawned {
-            resume_unwind(panic_of_pool);
-        }
-        jobs.unwrap_or_default()
+        // If that panics, the job is dropped, and so given back.
+        quietly(|| spawn(self));
+        RUN_BY_SPAWN.with(RefCell::take).unwrap_or_default()
     }
 
     /// The job, unless a `spawn` further out on this thread waits for it.
@@ -195,7 +205,7 @@ impl Submission {
 }
 
 /// How much of its turn a job has left. Reading the clock costs as much as a fifth of a yield, so it is read after one
-/// yield, then two, then four: as often again as it has been only if, at the pace so far, that fits.
+/// yield, after two, after four, and from then on after every eighth.
 #[derive(Default)]
 pub(crate) struct Quantum {
     since_first_yield: Option<Stopwatch>,
@@ -210,10 +220,7 @@ impl Quantum {
         if self.yields < self.next_look {
             return true;
         }
-        let spent = self.since_first_yield.get_or_insert_with(Stopwatch::start).elapsed();
-        let left = Job::QUANTUM.saturating_sub(spent);
-        let fit = if left > spent { self.yields } else { 1 };
-        self.next_look = self.yields.saturating_add(fit);
-        left > Duration::ZERO
+        self.next_look = self.yields.saturating_add(self.yields.min(8));
+        self.since_first_yield.get_or_insert_with(Stopwatch::start).elapsed() < Job::QUANTUM
     }
 }

@@ -80,7 +80,12 @@ impl<T: Send + 'static> FutureRunner<T> {
         while !handle.is_complete_or_tell(sleeper.waker()) {
             let job = queue.lock().take();
             match job {
-                Some(job) => job.run(),
+                // By turns: on a thread that is inside a pool's `spawn`, `Job::run` would leave the job for later.
+                Some(job) => {
+                    if let Some(job) = job.turn() {
+                        *queue.lock() = Some(job);
+                    }
+                }
                 None => sleeper.sleep(),
             }
         }

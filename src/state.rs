@@ -20,6 +20,9 @@
 //!              └─────────┘           └────────┘                  └──────┘
 //! ```
 //!
+//! `CANCELLED` may come at any time while the call is lent. Whoever is then in charge, by the rule of `RUNNING` below, drops
+//! the work, and the call is `DONE`.
+//!
 //! **A wake is a count, not a flag.** Each wake adds one. A step notes the count that it starts from ([`Seen`]); if the
 //! count is another one afterwards, a wake has come meanwhile and there must be another step. So a step needs no
 //! read-modify-write of its own, and no wake can be overwritten: a wake that the note covers happened before the step
@@ -175,6 +178,11 @@ impl State {
         // The owner may have parked and not been woken; what it waited for is the runner's business now. Relaxed is
         // enough: the work was put behind the task's mutex, and the runner is made on this thread.
         self.update(Relaxed, |word| (word | LENT) & !PARKED);
+    }
+
+    /// The same for a call that has ended already, with its result in the task.
+    pub(crate) fn lend_done(&self) {
+        self.update(Relaxed, |word| (word | LENT | DONE) & !PARKED);
     }
 
     /// A runner or a job begins a turn.

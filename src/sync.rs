@@ -1,5 +1,5 @@
 //! The synchronisation that the call layer is built on: the real one, or loom's, so that the models in `loom-tests/`
-//! check this very code. Only the pools of other people, which no model can run, have theirs from elsewhere.
+//! check this very code. What no model runs, rayon's pools and the payload of a panic, has its own.
 
 #[cfg(not(wasm_jobs_loom))]
 mod real {
@@ -37,7 +37,8 @@ mod real {
     pub(crate) use loom::thread_local as const_thread_local;
     use std::sync::Arc;
 
-    /// `parking_lot::Mutex`, as far as we use it: a lock cannot be poisoned, because no user code runs under one.
+    /// `parking_lot::Mutex`, as far as we use it: without poisoning: what may panic under
+    /// a lock is caught there.
     #[derive(Debug, Default)]
     pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
 
@@ -115,9 +116,7 @@ mod real {
 pub(crate) use real::*;
 
 use std::sync::Arc;
-#[cfg(feature = "wasm")]
-use std::task::{Context, Poll};
-use std::task::{Wake, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 
 /// A thread that sleeps until its waker is woken. One per wait, not one per thread: a token that was meant for this
 /// wait can then neither be taken by other code that parks the thread, nor be left behind for it.
@@ -159,8 +158,7 @@ impl Sleeper {
 }
 
 /// Runs a future to its end on this thread, which sleeps while it waits.
-#[cfg(feature = "wasm")]
-pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
+pub(crate) fn block_on<F: std::future::Future>(future: F) -> F::Output {
     let mut future = std::pin::pin!(future);
     let sleeper = Sleeper::new();
     let mut context = Context::from_waker(sleeper.waker());

@@ -1,9 +1,9 @@
 //! What a [`Future`](crate::Future) and its runner share, and the [`Work`] that passes between them.
 //!
 //! The work of a call is owned by whoever may step it: by the `Future` itself until it is lent, then by the task's slot,
-//! from where a turn takes it by holding the slot's lock. That lock is never waited for: only whoever the
-//! [state](crate::state) says is in charge (a turn that has started, the canceller that ends the call, the owner once the
-//! call is done or back) goes near it.
+//! from where a turn takes it by holding the slot's lock. Only whoever the [state](crate::state) says is in charge goes near
+//! that lock (a turn that has started, the canceller that ends the call, the owner once the call is done or back), so nobody
+//! waits for it for longer than it takes to move a result.
 //!
 //! The work always sees one waker, the task itself. Where a wake leads, to nobody yet, to the owner or to a pool's
 //! queue, is decided here, when it comes.
@@ -88,7 +88,7 @@ impl<T, F: std::future::Future<Output = Result<T, Error>>> std::future::Future f
             Ok(Some(polled)) => polled.map_err(Box::new),
             Ok(None) => unreachable!("it is not polled again when it is ready"),
             Err(payload) => {
-                quietly(|| work.set(None));
+                let _ = enter(|| work.set(None));
                 Poll::Ready(Err(Box::new(Error::Panic(Panic::new(payload)))))
             }
         }
@@ -104,9 +104,10 @@ pub(crate) fn enter<R>(code: impl FnOnce() -> R) -> std::thread::Result<R> {
     outcome
 }
 
-/// Runs destructors of a call that has its result already, so that what they panic with is nobody's.
-fn quietly(destructors: impl FnOnce()) {
-    let _ = enter(destructors);
+/// Runs code that is neither the call's nor ours, a waker or a destructor: what it panics with is nobody's, and must not keep
+/// us from what there is to do after it.
+pub(crate) fn quietly(code: impl FnOnce()) {
+    let _ = catch_unwind(AssertUnwindSafe(code));
 }
 
 impl<T: Send + 'static> Work<T> {
@@ -132,7 +133,7 @@ impl<T: Send + 'static> Work<T> {
 
     /// Drops the work, with all that the call holds.
     pub(crate) fn discard(self) {
-        quietly(|| drop(self));
+        let _ = enter(|| drop(self));
     }
 }
 
@@ -161,15 +162,16 @@ impl<T: Send + 'static> Task<T> {
 
     /// Puts the work here for a runner.
     pub(crate) fn lend(&self, work: Work<T>) {
-        *self.owner.lock() = None;
+        let waker = self.owner.lock().take();
+        drop(waker);
         self.slot.lock().work = Some(work);
         self.state.lend();
     }
 
     /// The same for a call that has ended: its runner has nothing to do.
     pub(crate) fn lend_ended(&self, result: Outcome<T>) {
-        self.state.lend();
-        self.end(result);
+        self.slot.lock().result = Some(result);
+        self.state.lend_done();
     }
 
     // The owner's side, while the call is lent.
@@ -180,7 +182,9 @@ impl<T: Send + 'static> Task<T> {
 
     /// The owner will sleep until the call is done or back, of which `waker` is told. The caller looks again after this.
     pub(crate) fn register_owner(&self, waker: &Waker) {
-        *self.owner.lock() = Some(waker.clone());
+        // Out of the lock before it is dropped: it may be the last reference to anything.
+        let other = self.owner.lock().replace(waker.clone());
+        drop(other);
     }
 
     /// The work of a call that came back.
@@ -281,7 +285,7 @@ impl<T: Send + 'static> Task<T> {
     fn wake_owner(&self) {
         let owner = self.owner.lock().take();
         if let Some(waker) = owner {
-            waker.wake();
+            quietly(|| waker.wake());
         }
     }
 }
@@ -338,7 +342,8 @@ impl<T: Send + 'static> ArcWake for Task<T> {
             Wake::Owner => task.wake_owner(),
             Wake::Enqueue => {
                 if let Some(spawn) = Turn::spawn(&**task) {
-                    spawn(Job::new(task.clone()));
+                    // If that panics, the job is dropped, and so given back.
+                    quietly(|| spawn(Job::new(task.clone())));
                 }
             }
         }

@@ -7,8 +7,8 @@ use loom::thread;
 use std::sync::Arc;
 use std::task::Poll;
 use wasm_jobs::model::{Lease, Leased};
-use wasm_jobs::{Future, JobHandle, JobPool};
-use wasm_jobs_loom_tests::{Pool, Token, Told, Watch, poll, try_take};
+use wasm_jobs::{Error, Future, JobHandle, JobPool};
+use wasm_jobs_loom_tests::{Gate, Pool, Token, Told, Watch, poll, try_take};
 
 /// A guest, which lives in an instance and writes to a memory that the host can see too.
 struct Instance {
@@ -31,6 +31,23 @@ impl Instance {
             memory.store(1, Relaxed);
             Poll::Ready(())
         })
+    }
+
+    /// A call with a step that takes its time.
+    fn slow_call(&self, is_inside: &Gate, may_leave: &Gate) -> Future<Token> {
+        let (is_inside, may_leave) = (is_inside.clone(), may_leave.clone());
+        let guest: Leased<()> = try_take(&self.guest).unwrap();
+        self.watch.call(move |_| {
+            let _in_use = &guest;
+            is_inside.open();
+            may_leave.pass();
+            Poll::Pending
+        })
+    }
+
+    fn assert_is_free(&self) {
+        assert!(try_take(&self.guest).is_some(), "the instance is not free");
+        assert!(self.watch.is_dropped(), "the work is not dropped");
     }
 
     fn assert_is_over(&self) {
@@ -60,6 +77,29 @@ fn the_owner_sees_a_result() {
             instance.assert_is_over();
             assert_has_result(future);
         }
+        worker.join().unwrap();
+    });
+}
+
+/// Mistake: the work is dropped after finishing.
+#[test]
+fn the_owner_sees_the_end_of_a_call_that_it_cancelled() {
+    loom::model(|| {
+        let (pool, instance) = (Pool::of_calls(1), Instance::new());
+        let (is_inside, may_leave) = (Gate::default(), Gate::default());
+        let mut future = instance.slow_call(&is_inside, &may_leave);
+        let handle = pool.submit(future.to_job().unwrap());
+        let worker = thread::spawn(move || pool.run_one());
+
+        is_inside.pass();
+        future.cancel();
+        may_leave.open();
+        if future.has_result() {
+            instance.assert_is_free();
+        }
+        handle.wait();
+        instance.assert_is_free();
+        assert!(matches!(future.try_get_result(), Err(Error::Cancelled)));
         worker.join().unwrap();
     });
 }

@@ -176,6 +176,34 @@ fn the_future_is_dropped_while_its_waiting_job_is_woken() {
     });
 }
 
+/// Mistake: the wake takes it for granted that the call is still its pool's.
+#[test]
+fn the_future_is_dropped_while_its_waiting_job_is_woken_and_run() {
+    loom::model(|| {
+        let (pool, watch) = (Pool::of_calls(1), Watch::default());
+        let (mut future, waker) = watch.waiting_call(|_| Poll::Pending);
+        let handle = pool.submit(future.to_job().unwrap());
+        pool.run_one();
+        let event = thread::spawn(move || waker.wake());
+        let worker = thread::spawn({
+            let (pool, handle) = (pool.clone(), handle.clone());
+            move || pool.work_until(handle)
+        });
+
+        drop(future);
+        handle.wait();
+        watch.assert_is_over();
+        event.join().unwrap();
+        worker.join().unwrap();
+        // The wake may have come to its pool after the end.
+        if let Some(job) = pool.try_take() {
+            job.run();
+        }
+        watch.assert_is_over();
+        pool.assert_is_forgotten();
+    });
+}
+
 /// Mistake: giving back does not complete the handle, or the canceller leaves it to the job.
 #[test]
 fn the_future_is_dropped_while_the_pool_drops_its_job() {

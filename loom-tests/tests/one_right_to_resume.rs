@@ -59,6 +59,25 @@ fn a_pool_drops_a_job_while_the_owner_waits() {
     });
 }
 
+/// Mistake: giving back does not tell the owner.
+#[test]
+fn a_worker_drops_a_job_that_yielded_while_the_owner_waits() {
+    loom::model(|| {
+        let (pool, watch) = (Pool::of_calls(1), Watch::default());
+        let mut future = watch.call(two_steps());
+        let handle = pool.submit(future.to_job().unwrap());
+        let job = pool.try_take().unwrap();
+        let worker = thread::spawn(move || drop(job.turn().expect("it yields")));
+
+        drop(future.wait().unwrap());
+        handle.wait();
+        worker.join().unwrap();
+        assert_eq!(watch.steps(), 2);
+        watch.assert_is_over();
+        pool.assert_is_forgotten();
+    });
+}
+
 /// Mistakes: `resume` steps a call that is lent; the right is given back before the runner is done with the call.
 #[test]
 fn the_owner_resumes_while_a_runner_does() {

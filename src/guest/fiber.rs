@@ -31,7 +31,13 @@ where
                 guest.poisoned = false;
                 Ok(results)
             }
-            Err(error) => Err(wasm_failed(error, &mut guest.store)),
+            Err(error) => {
+                let name = || format!("export {:?}", export.name).into();
+                match wasm_failed(error, &mut guest.store, name) {
+                    Error::Wasmtime(error) => Err(Error::Host(error)),
+                    error => Err(error),
+                }
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::guest::{Instance, fiber};
 use std::any::type_name;
 use std::fmt;
 use std::sync::Arc;
-use wasmtime::{TypedFunc, WasmParams, WasmResults};
+use wasmtime::{FuncType, TypedFunc, ValType, WasmParams, WasmResults};
 
 /// An exported function of one [`Instance`], with its signature.
 ///
@@ -34,7 +34,7 @@ pub struct Func<P, R, S: 'static = ()> {
 /// What all calls of a function share.
 pub(super) struct Export<P, R, S: 'static> {
     home: Arc<Home<S>>,
-    name: Box<str>,
+    pub(super) name: Box<str>,
     pub(super) func: TypedFunc<P, R>,
     /// Of the guest that `func` belongs to.
     generation: u64,
@@ -122,11 +122,26 @@ where
         Error::Signature(Box::new(Mismatch {
             export: name.into(),
             expected: format!("{} -> {}", type_name::<P>(), type_name::<R>()),
-            found: func.ty(&guest.store).to_string(),
+            found: signature(&func.ty(&guest.store)),
         }))
     })?;
     let (home, name, generation) = (home.clone(), name.into(), guest.generation);
     Ok(Arc::new(Export { home, name, func, generation }))
+}
+
+/// A type as Rust would write it.
+fn signature(ty: &FuncType) -> String {
+    fn tuple(mut types: impl ExactSizeIterator<Item = ValType>) -> String {
+        match (types.len(), types.next()) {
+            (1, Some(only)) => only.to_string(),
+            (_, first) => {
+                let types: Vec<_> =
+                    first.into_iter().chain(types).map(|ty| ty.to_string()).collect();
+                format!("({})", types.join(", "))
+            }
+        }
+    }
+    format!("{} -> {}", tuple(ty.params()), tuple(ty.results()))
 }
 
 impl<P, R, S: 'static> AsRef<Home<S>> for Export<P, R, S> {

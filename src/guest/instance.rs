@@ -10,6 +10,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use wasmtime::{
     AsContext, AsContextMut, Engine, Extern, InstancePre, Store, StoreContext, StoreContextMut,
+    WasmBacktrace,
 };
 
 /// An instance of a module, which has one call at a time.
@@ -75,13 +76,7 @@ impl<S: Send + 'static> Instance<S> {
     ///
     /// As [`new`](Self::new), and [`Error::OtherEngine`] if the store and the module have different engines.
     pub fn with_store(pre: &InstancePre<S>, store: Store<S>) -> Result<Self, Error> {
-        if !Engine::same(store.engine(), pre.module().engine()) {
-            let module = match pre.module().name() {
-                Some(name) => format!("{name:?}").into(),
-                None => "without a name".into(),
-            };
-            return Err(Error::OtherEngine { module });
-        }
+        check_engine(pre, &store)?;
         let mut guest = Box::new(Guest { store, instance: None, generation: 0, poisoned: false });
         guest.instantiate(pre)?;
         Ok(Self { home: Lease::new(guest), pre: pre.clone() })
@@ -101,22 +96,38 @@ impl<S: Send + 'static> Instance<S> {
 
     /// Makes the guest anew, in a new store with this state. The old one is dropped first, so that a full pool has room.
     ///
+    /// What was set up in a store of the caller's own, a limiter for one, is gone with it: see
+    /// [`reset_with_store`](Self::reset_with_store).
+    ///
     /// # Errors
     ///
     /// [`Error::CallInProgress`] if a call has it, which goes on undisturbed; and the errors of [`new`](Self::new). After one
     /// of those there is no guest: the instance stays poisoned until a `reset` succeeds.
     pub fn reset(&self, state: S) -> Result<(), Error> {
+        self.reset_with_store(Store::new(self.pre.module().engine(), state))
+    }
+
+    /// The same, in a store that was made and set up by the caller, as for [`with_store`](Self::with_store).
+    ///
+    /// # Errors
+    ///
+    /// As [`reset`](Self::reset), and [`Error::OtherEngine`] if the store and the module have different engines, which
+    /// leaves the guest as it was.
+    pub fn reset_with_store(&self, store: Store<S>) -> Result<(), Error> {
+        check_engine(&self.pre, &store)?;
         let mut guest = claim(self.home.clone())?;
         guest.poisoned = true;
         guest.instance = None;
         guest.generation += 1;
-        guest.store = Store::new(self.pre.module().engine(), state);
+        guest.store = store;
         guest.instantiate(&self.pre)?;
         guest.poisoned = false;
         Ok(())
     }
 
     /// Did a call end before its end, since the last `reset` or `clear_poison`?
+    ///
+    /// Like every look at the guest, this has it for a moment, in which a call from another thread is refused.
     ///
     /// # Errors
     ///
@@ -148,6 +159,22 @@ impl<S: Send + 'static> Instance<S> {
     }
 }
 
+fn check_engine<S: 'static>(pre: &InstancePre<S>, store: &Store<S>) -> Result<(), Error> {
+    if Engine::same(store.engine(), pre.module().engine()) {
+        Ok(())
+    } else {
+        Err(Error::OtherEngine { module: name_of(pre) })
+    }
+}
+
+/// The name of a module, as it stands in errors.
+fn name_of<S: 'static>(pre: &InstancePre<S>) -> Box<str> {
+    match pre.module().name() {
+        Some(name) => format!("module {name:?}").into(),
+        None => "a module without a name".into(),
+    }
+}
+
 /// Takes the guest for a call, or for looking at it.
 pub(super) fn claim<S, H>(home: Arc<H>) -> Result<Leased<Box<Guest<S>>, H>, Error>
 where
@@ -170,7 +197,15 @@ impl<S: Send + 'static> Guest<S> {
         // The start function is inside a guest as any call is.
         let instance = enter(|| block_on(pre.instantiate_async(&mut self.store)))
             .map_err(|payload| Error::Panic(Panic::new(payload)))?;
-        self.instance = Some(instance.map_err(|error| wasm_failed(error, &mut self.store))?);
+        let instance = instance.map_err(|error| {
+            // What has passed through the guest is a host function's.
+            let from_guest = error.is::<WasmBacktrace>();
+            match wasm_failed(error, &mut self.store, || name_of(pre)) {
+                Error::Wasmtime(error) if from_guest => Error::Host(error),
+                error => error,
+            }
+        });
+        self.instance = Some(instance?);
         Ok(())
     }
 

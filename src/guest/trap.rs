@@ -54,8 +54,12 @@ impl std::error::Error for Trap {
     }
 }
 
-/// What wasmtime says when a guest does not come to its end, be it in a call or when it is made.
-pub(super) fn wasm_failed<S: Send>(error: wasmtime::Error, store: &mut Store<S>) -> Error {
+/// What wasmtime says when a guest does not come to its end, be it in a call or when it is made. `name` tells which.
+pub(super) fn wasm_failed<S: Send>(
+    error: wasmtime::Error,
+    store: &mut Store<S>,
+    name: impl FnOnce() -> Box<str>,
+) -> Error {
     if error.is::<ThrownException>() {
         // Out of the store, or the next exception would find it there.
         store.take_pending_exception();
@@ -64,13 +68,9 @@ pub(super) fn wasm_failed<S: Send>(error: wasmtime::Error, store: &mut Store<S>)
     if error.is::<PoolConcurrencyLimitError>() {
         let pool = store.engine().get_pooling_config();
         let instances = pool.map_or(0, |pool| pool.get_total_core_instances());
-        return Error::TooManyInstances { instances, source: error };
+        return Error::TooManyInstances { name: name(), instances, source: error };
     }
-    match Error::from(error) {
-        // It passed through the guest, so it is a host function's.
-        Error::Wasmtime(error) if error.is::<WasmBacktrace>() => Error::Host(error),
-        error => error,
-    }
+    Error::from(error)
 }
 
 /// Errors of wasmtime's own functions, so that `?` takes them along: making a module, a linker, a global.

@@ -3,23 +3,25 @@
 //! A worker of rayon runs what was spawned on it before it looks at what comes from outside. A job that went back to rayon
 //! after each turn would keep its worker for good, and whatever else the pool is to do would have to wait. Therefore the
 //! jobs of a pool have a [`Queue`] of their own, and what rayon gets is tickets, as many as it has workers at most: a
-//! worker with a ticket serves the queue for some turns, and has then to queue up with its ticket like everybody else.
-//! It must do so from outside the pool, and that is what the [`OFFICE`] is for.
+//! worker with a ticket serves the queue for a while, and has then to queue up with its ticket like everybody else. It
+//! must do so from outside the pool, and that is what the [`OFFICE`] is for.
 
 use super::{Job, JobPool};
 use crate::task::inside_a_step;
 use ::rayon::ThreadPool;
 use crossbeam::queue::SegQueue;
 use parking_lot::Mutex;
+use std::cell::Cell;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, LazyLock, Weak};
 use std::thread;
+use std::time::{Duration, Instant};
 
 /// Rayon's global pool, as a [`JobPool`]. `Arc<rayon::ThreadPool>` is one too.
 ///
-/// Other work of the pool gets its share while there are jobs, no matter how many: it waits for a millisecond or so.
-/// One thread beside the pool's sees to that; it sleeps but for some microseconds in each millisecond in which calls
-/// yield.
+/// Other work of the pool gets its share while there are jobs, no matter how many: it waits for a millisecond, and for the
+/// turns that are in progress then. One thread beside the pool's sees to that, which has something to do once in a
+/// millisecond while there are jobs all the time.
 ///
 /// # Host functions that use rayon
 ///
@@ -52,13 +54,31 @@ trait Rayon: JobPool {
     fn workers(&self) -> usize;
 }
 
+thread_local! {
+    /// Whether this is known to be a worker of the global pool: it has served its queue.
+    static IS_GLOBAL: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Rayon's own functions mean the pool of the worker that calls them, whichever that is, and the global one elsewhere.
 impl Rayon for RayonGlobal {
     fn send(&self, ticket: impl FnOnce() + Send + 'static) {
-        ::rayon::spawn_fifo(ticket);
+        let ticket = || {
+            IS_GLOBAL.set(true);
+            ticket();
+        };
+        if IS_GLOBAL.get() || ::rayon::current_thread_index().is_none() {
+            ::rayon::spawn_fifo(ticket);
+        } else {
+            OFFICE.send(|| ::rayon::spawn_fifo(ticket));
+        }
     }
 
     fn workers(&self) -> usize {
-        ::rayon::current_num_threads()
+        static WORKERS: LazyLock<usize> = LazyLock::new(|| {
+            let count = thread::Builder::new().spawn(::rayon::current_num_threads);
+            count.ok().and_then(|count| count.join().ok()).unwrap_or(1)
+        });
+        *WORKERS
     }
 }
 
@@ -76,8 +96,8 @@ impl Rayon for Arc<ThreadPool> {
 #[derive(Default)]
 struct Queue {
     jobs: SegQueue<Job>,
-    /// How many tickets there are, with rayon, in the office, or being used. There is one whenever there are jobs, and
-    /// then as many as there are jobs or workers.
+    /// How many tickets there are, with rayon, in the office, or with a worker that will look for another job: as many as
+    /// there are jobs here, or as there are workers.
     tickets: Mutex<usize>,
 }
 
@@ -97,8 +117,8 @@ fn queue_of(pool: &Arc<ThreadPool>) -> Arc<Queue> {
     queue
 }
 
-/// How many turns a ticket is good for: about a millisecond, if they are long ones.
-const TURNS: u32 = 20;
+/// How long a worker serves the queue with a ticket, up to the last turn. Getting a new one costs some microseconds.
+const SHIFT: Duration = Duration::from_millis(1);
 
 impl Queue {
     fn put(self: &Arc<Self>, job: Job, pool: &impl Rayon) {
@@ -118,9 +138,8 @@ impl Queue {
 
     /// What a worker does with a ticket.
     fn serve<R: Rayon>(self: Arc<Self>, pool: &R) {
-        // Inside a step, a host function waits for its pool, and is held up no longer than it must be.
-        let turns = if inside_a_step() { 1 } else { TURNS };
-        for turn in 1..=turns {
+        let start = Instant::now();
+        loop {
             let job = loop {
                 match self.jobs.pop() {
                     Some(job) => break job,
@@ -128,17 +147,19 @@ impl Queue {
                     None => {}
                 }
             };
-            if turn < turns {
-                if let Some(job) = job.turn() {
-                    self.jobs.push(job);
-                }
-            } else {
+            // Inside a step, a host function waits for its pool, and is held up no longer than it must be.
+            if inside_a_step() || start.elapsed() >= SHIFT {
                 // The ticket goes before the last turn rather than after it, to be with rayon when the worker is. It may
                 // have been given up by the time that the job is put back.
-                OFFICE.send(pool.clone(), self.ticket(pool));
+                let (ticket, to) = (self.ticket(pool), pool.clone());
+                OFFICE.send(move || to.send(ticket));
                 if let Some(job) = job.turn() {
                     self.put(job, pool);
                 }
+                return;
+            }
+            if let Some(job) = job.turn() {
+                self.jobs.push(job);
             }
         }
     }
@@ -163,10 +184,10 @@ static OFFICE: LazyLock<Office> = LazyLock::new(|| {
 });
 
 impl Office {
-    fn send<R: Rayon>(&self, pool: R, ticket: impl FnOnce() + Send + 'static) {
-        let send: Box<dyn FnOnce() + Send> = Box::new(move || pool.send(ticket));
+    /// Has `send` called on the thread.
+    fn send(&self, send: impl FnOnce() + Send + 'static) {
         match &self.0 {
-            Some(office) => office.send(send).unwrap_or_else(|unsent| unsent.0()),
+            Some(office) => office.send(Box::new(send)).unwrap_or_else(|unsent| unsent.0()),
             // No more threads are to be had. The pool still runs its jobs, and nothing else while they yield.
             None => send(),
         }

@@ -30,7 +30,7 @@ fn call() -> Call {
 
 impl Call {
     /// Cancels it, with nobody inside it: it has ended at once.
-    fn is_cancelled_at_once(mut self) -> Result<(), Error> {
+    fn ends_when_cancelled(mut self) -> Result<(), Error> {
         self.future.cancel();
         assert_eq!((self.works.get(), self.results.get()), (1, 1), "what the call held is dropped");
         self.future.cancel();
@@ -46,7 +46,7 @@ impl Call {
     }
 
     /// Drops it, with nobody inside it: it has ended at once.
-    fn is_dropped_at_once(self) {
+    fn ends_when_dropped(self) {
         drop(self.future);
         assert_eq!((self.works.get(), self.results.get()), (1, 1), "what the call held is dropped");
         self.event.set();
@@ -88,14 +88,14 @@ fn in_a_step(then_yields: bool) -> InAStep {
 
 #[test]
 fn cancelling_a_call_that_was_not_started() -> Result<(), Error> {
-    call().is_cancelled_at_once()
+    call().ends_when_cancelled()
 }
 
 #[test]
 fn cancelling_a_call_that_has_yielded() -> Result<(), Error> {
     let mut call = call();
     assert_eq!(call.future.resume()?, Step::Yielded);
-    call.is_cancelled_at_once()
+    call.ends_when_cancelled()
 }
 
 #[test]
@@ -103,7 +103,7 @@ fn cancelling_a_call_that_waits() -> Result<(), Error> {
     let mut call = call();
     assert_eq!(call.future.resume()?, Step::Yielded);
     assert_eq!(call.future.resume()?, Step::Waiting);
-    call.is_cancelled_at_once()
+    call.ends_when_cancelled()
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn cancelling_a_call_that_a_runner_has() -> Result<(), Error> {
         for _ in 0..steps {
             assert_ne!(runner.resume(), Step::Done);
         }
-        call.is_cancelled_at_once()?;
+        call.ends_when_cancelled()?;
         assert_eq!(runner.resume(), Step::Done, "there is nothing left to do");
     }
     Ok(())
@@ -164,7 +164,7 @@ fn cancelling_a_call_whose_runner_is_then_submitted() -> Result<(), Error> {
 fn cancelling_a_job_that_stands_in_its_pools_queue() -> Result<(), Error> {
     let (queue, mut call) = (Queue::default(), call());
     let handle = queue.submit(call.future.to_job()?);
-    call.is_cancelled_at_once()?;
+    call.ends_when_cancelled()?;
     assert!(handle.is_complete());
     assert_eq!(queue.len(), 1);
     queue.run();
@@ -177,7 +177,7 @@ fn cancelling_a_job_that_waits() -> Result<(), Error> {
     let (queue, mut call) = (Queue::default(), call());
     let handle = queue.submit(call.future.to_job()?);
     queue.run();
-    call.is_cancelled_at_once()?;
+    call.ends_when_cancelled()?;
     assert!(handle.is_complete());
     assert_eq!(queue.len(), 0, "the wake that came afterwards has led nowhere");
     Ok(())
@@ -190,7 +190,7 @@ fn cancelling_a_job_that_was_woken() -> Result<(), Error> {
     queue.run();
     call.event.set();
     assert_eq!(queue.len(), 1);
-    call.is_cancelled_at_once()?;
+    call.ends_when_cancelled()?;
     assert!(handle.is_complete());
     queue.run();
     assert_eq!(queue.len(), 0);
@@ -203,7 +203,7 @@ fn cancelling_a_call_that_came_back() -> Result<(), Error> {
     let mut runner = call.future.to_job()?;
     assert_eq!(runner.resume(), Step::Yielded);
     drop(runner);
-    call.is_cancelled_at_once()
+    call.ends_when_cancelled()
 }
 
 #[test]
@@ -265,14 +265,14 @@ fn nothing_that_the_owner_does_during_a_step_waits_for_the_step() -> Result<(), 
 
 #[test]
 fn dropping_a_call_that_was_not_started() {
-    call().is_dropped_at_once();
+    call().ends_when_dropped();
 }
 
 #[test]
 fn dropping_a_call_that_has_yielded() -> Result<(), Error> {
     let mut call = call();
     assert_eq!(call.future.resume()?, Step::Yielded);
-    call.is_dropped_at_once();
+    call.ends_when_dropped();
     Ok(())
 }
 
@@ -281,7 +281,7 @@ fn dropping_a_call_that_waits() -> Result<(), Error> {
     let mut call = call();
     assert_eq!(call.future.resume()?, Step::Yielded);
     assert_eq!(call.future.resume()?, Step::Waiting);
-    call.is_dropped_at_once();
+    call.ends_when_dropped();
     Ok(())
 }
 
@@ -291,7 +291,7 @@ fn dropping_a_call_that_has_ended() -> Result<(), Error> {
     call.event.set();
     while call.future.resume()? != Step::Done {}
     assert_eq!((call.works.get(), call.results.get()), (1, 0), "the work goes when it has ended");
-    call.is_dropped_at_once();
+    call.ends_when_dropped();
     Ok(())
 }
 
@@ -304,7 +304,7 @@ fn dropping_a_call_that_a_runner_has() -> Result<(), Error> {
             assert_ne!(runner.resume(), Step::Done);
         }
         let works = call.works.clone();
-        call.is_dropped_at_once();
+        call.ends_when_dropped();
         assert_eq!(runner.resume(), Step::Done);
         runner.run();
         assert_eq!(works.get(), 1);
@@ -316,7 +316,7 @@ fn dropping_a_call_that_a_runner_has() -> Result<(), Error> {
 fn dropping_a_call_whose_runner_is_then_submitted() -> Result<(), Error> {
     let mut call = call();
     let runner = call.future.to_job()?;
-    call.is_dropped_at_once();
+    call.ends_when_dropped();
     let handle = workers(1).submit(runner);
     handle.wait();
     assert!(handle.is_complete());
@@ -330,7 +330,7 @@ fn dropping_a_call_after_its_runner() -> Result<(), Error> {
     assert_eq!(runner.resume(), Step::Yielded);
     drop(runner);
     assert_eq!(call.works.get(), 0, "the call came back, it did not end");
-    call.is_dropped_at_once();
+    call.ends_when_dropped();
     Ok(())
 }
 
@@ -338,7 +338,7 @@ fn dropping_a_call_after_its_runner() -> Result<(), Error> {
 fn dropping_a_call_that_stands_in_its_pools_queue() -> Result<(), Error> {
     let (queue, mut call) = (Queue::default(), call());
     let handle = queue.submit(call.future.to_job()?);
-    call.is_dropped_at_once();
+    call.ends_when_dropped();
     assert!(handle.is_complete());
     queue.run();
     assert_eq!(queue.len(), 0);
@@ -350,7 +350,7 @@ fn dropping_a_call_whose_job_waits() -> Result<(), Error> {
     let (queue, mut call) = (Queue::default(), call());
     let handle = queue.submit(call.future.to_job()?);
     queue.run();
-    call.is_dropped_at_once();
+    call.ends_when_dropped();
     assert!(handle.is_complete());
     assert_eq!(queue.len(), 0);
     Ok(())
@@ -362,7 +362,7 @@ fn dropping_a_call_whose_job_was_woken() -> Result<(), Error> {
     let handle = queue.submit(call.future.to_job()?);
     queue.run();
     call.event.set();
-    call.is_dropped_at_once();
+    call.ends_when_dropped();
     assert!(handle.is_complete());
     drop(queue.pop());
     assert!(handle.is_complete());
@@ -375,7 +375,7 @@ fn dropping_a_call_whose_job_has_ended() -> Result<(), Error> {
     call.event.set();
     a_thread_each.submit(call.future.to_job()?).wait();
     assert_eq!((call.works.get(), call.results.get()), (1, 0));
-    call.is_dropped_at_once();
+    call.ends_when_dropped();
     Ok(())
 }
 

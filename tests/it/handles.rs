@@ -83,8 +83,7 @@ fn a_handle_is_awaited_on_any_thread() -> Result<(), Error> {
 #[test]
 fn the_last_who_awaited_a_handle_is_woken_once() -> Result<(), Error> {
     let (event, queue) = (Event::default(), Queue::default());
-    let waits = event.happens();
-    let mut future = Future::new(async { Ok(waits.await) });
+    let mut future = Future::new(event.awaited());
     let mut handle = queue.submit(future.to_job()?);
     let mut clone = handle.clone();
     let [first, last, of_clone] = std::array::from_fn(|_| Arc::new(Counter::default()));

@@ -51,8 +51,7 @@ fn a_call_has_one_runner_at_a_time() -> Result<(), Error> {
 #[test]
 fn a_waiting_job_has_the_right_to_resume_although_it_is_nowhere_in_its_pool() -> Result<(), Error> {
     let (event, queue) = (Event::default(), Queue::default());
-    let waits = event.happens();
-    let mut future = Future::new(async { Ok(waits.await) });
+    let mut future = Future::new(event.awaited());
     queue.submit(future.to_job()?);
     queue.run();
     assert!(matches!(future.resume(), Err(Error::InJob)));
@@ -101,8 +100,7 @@ fn a_runner_that_never_ran_gives_the_right_back() -> Result<(), Error> {
 #[test]
 fn a_call_that_waits_goes_on_waiting_when_it_is_lent_and_when_it_is_back() -> Result<(), Error> {
     let (polls, event) = (Counter::default(), Event::default());
-    let waits = event.happens();
-    let mut future = Future::new(counted(&polls, async { Ok(waits.await) }));
+    let mut future = Future::new(counted(&polls, event.awaited()));
     assert_eq!(future.resume()?, Step::Waiting);
     let mut runner = future.to_job()?;
     assert_eq!(runner.resume(), Step::Waiting);
@@ -149,8 +147,7 @@ fn a_waker_from_the_owners_step_leads_to_the_pool_later() -> Result<(), Error> {
 #[test]
 fn a_waker_from_a_job_leads_to_the_owner_later() -> Result<(), Error> {
     let (event, queue) = (Event::default(), Queue::default());
-    let waits = event.happens();
-    let mut future = Future::new(async { Ok(waits.await) });
+    let mut future = Future::new(event.awaited());
     let handle = queue.submit(future.to_job()?);
     queue.run();
     event.wake_for_nothing();

@@ -120,6 +120,28 @@ fn a_job_woken_at_once_inside_a_step_of_another_is_not_on_its_stack() -> Result<
 }
 
 #[test]
+fn jobs_submitted_at_once_inside_each_other_have_stacks_of_their_own() -> Result<(), Error> {
+    let (mut futures, mut runner) = (Vec::new(), None::<wasm_jobs::FutureRunner<usize>>);
+    // From the innermost out: each submits the one made before it.
+    for _ in 0..5 {
+        let inner = runner.take();
+        let mut future = Future::new(async {
+            let handle = inner.map(|inner| at_once.submit(inner));
+            assert!(handle.is_none_or(|handle| handle.is_complete()));
+            Ok(stack_pointer())
+        });
+        runner = Some(future.to_job()?);
+        futures.push(future);
+    }
+    at_once.submit(runner.expect("there is an outermost"));
+    let places = futures.iter_mut().map(Future::wait).collect::<Result<Vec<_>, _>>()?;
+    for (n, &at) in places.iter().enumerate() {
+        assert!(places[..n].iter().all(|other| at.abs_diff(*other) > 1 << 20), "{places:#x?}");
+    }
+    Ok(())
+}
+
+#[test]
 fn two_jobs_that_wake_each_other_at_once() -> Result<(), Error> {
     const ROUNDS: usize = 10_000;
     let turn = Arc::new((AtomicUsize::new(0), Mutex::new([const { None }; 2])));
@@ -180,8 +202,7 @@ fn a_pool_that_drops_a_job_when_it_is_woken_gives_it_back() -> Result<(), Error>
             }
         }
     };
-    let waits = event.happens();
-    let mut future = Future::new(async { Ok(waits.await) });
+    let mut future = Future::new(event.awaited());
     let handle = runs_the_first_turn.submit(future.to_job()?);
     assert!(!handle.is_complete());
     event.set();
@@ -207,8 +228,7 @@ fn an_owner_waiting_for_a_job_that_its_pool_drops_goes_on_itself() -> Result<(),
 #[test]
 fn a_job_has_a_turn_that_ends_when_the_call_waits_or_is_over() -> Result<(), Error> {
     let (polls, event, queue) = (Counter::default(), Event::default(), Queue::default());
-    let waits = event.happens();
-    let mut future = Future::new(counted(&polls, async { Ok(waits.await) }));
+    let mut future = Future::new(counted(&polls, event.awaited()));
     let handle = queue.submit(future.to_job()?);
 
     assert!(queue.pop().expect("it was submitted").turn().is_none());
@@ -300,13 +320,15 @@ fn a_job_that_yields_does_not_keep_the_worker_from_a_later_one() -> Result<(), E
     let (pool, may_stop, should_stop) = (workers(1), Flag::default(), Flag::default());
     let mut yielding = yields_until(&may_stop, &should_stop);
     let handle = pool.submit(yielding.to_job()?);
-    let mut later = Future::new(async move { Ok(may_stop.set()) });
+    let mut later = Future::new(async move {
+        may_stop.set();
+        Ok(())
+    });
     pool.submit(later.to_job()?);
     should_stop.set();
     handle.wait();
     assert_eq!(yielding.try_get_result()?, Some(true));
-    assert_eq!(later.wait()?, ());
-    Ok(())
+    later.wait()
 }
 
 #[test]
@@ -325,7 +347,8 @@ fn jobs_that_wait_occupy_no_worker() -> Result<(), Error> {
     let all = JobHandle::all(jobs.collect::<Result<Vec<_>, Error>>()?);
     let mut setting = Future::new(async move {
         yield_now().await;
-        Ok(event.set())
+        event.set();
+        Ok(())
     });
     pool.submit(setting.to_job()?);
     all.wait();
@@ -338,8 +361,7 @@ fn jobs_that_wait_occupy_no_worker() -> Result<(), Error> {
 #[test]
 fn a_burst_of_wakes_puts_a_job_into_the_queue_once() -> Result<(), Error> {
     let (polls, event, queue) = (Counter::default(), Event::default(), Queue::default());
-    let waits = event.happens();
-    let mut future = Future::new(counted(&polls, async { Ok(waits.await) }));
+    let mut future = Future::new(counted(&polls, event.awaited()));
     queue.submit(future.to_job()?);
     event.wake_for_nothing();
     assert_eq!(queue.len(), 1, "it stood there already");

@@ -5,8 +5,8 @@ use crate::support::{
 };
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::sync::{Arc, mpsc};
-use std::thread;
-use wasm_jobs::{Error, Future, JobHandle, JobPool, RayonGlobal, yield_now};
+use std::thread::{self, ThreadId};
+use wasm_jobs::{Error, Future, FutureRunner, JobHandle, JobPool, RayonGlobal, yield_now};
 
 /// A pool of its own, so that nothing but the test is on it.
 pub(crate) fn pool(threads: usize) -> Arc<ThreadPool> {
@@ -87,7 +87,10 @@ fn a_job_that_yields_does_not_keep_the_only_worker_from_later_jobs() -> Result<(
             (0..yielding).map(|_| yields_until(&may_stop, &should_stop)).collect();
         let jobs = futures.iter_mut().map(|future| Ok(pool.submit(future.to_job()?)));
         let jobs = JobHandle::all(jobs.collect::<Result<Vec<_>, Error>>()?);
-        let mut later = Future::new(async move { Ok(may_stop.set()) });
+        let mut later = Future::new(async move {
+            may_stop.set();
+            Ok(())
+        });
         pool.submit(later.to_job()?);
         should_stop.set();
         jobs.wait();
@@ -183,7 +186,10 @@ fn jobs_that_wait_occupy_no_worker() -> Result<(), Error> {
     let jobs = waiting.iter_mut().map(|future| Ok(pool.submit(future.to_job()?)));
     let all = JobHandle::all(jobs.collect::<Result<Vec<_>, Error>>()?);
     assert_eq!(pool.install(|| 6 * 7), 42, "rayon's own work has the worker");
-    let mut setting = Future::new(async move { Ok(event.set()) });
+    let mut setting = Future::new(async move {
+        event.set();
+        Ok(())
+    });
     pool.submit(setting.to_job()?);
     all.wait();
     setting.wait()?;
@@ -223,25 +229,39 @@ fn jobs_that_fail_take_down_no_worker() -> Result<(), Error> {
     Ok(())
 }
 
-#[test]
-fn a_job_run_while_another_one_yields_to_rayon_is_not_on_its_stack() -> Result<(), Error> {
+/// Steps a call on the only worker of a pool, as its owner; the step submits the runner to the pool and lets rayon run it.
+fn runs_meanwhile<T: Send + 'static>(
+    runner: FutureRunner<T>,
+) -> Result<(bool, ThreadId, usize), Error> {
     let pool = pool(1);
-    let mut inner = Future::new(async { Ok((thread::current().id(), stack_pointer())) });
-    let runner = inner.to_job()?;
-    let mut outer = Future::new({
-        let pool = pool.clone();
-        async move {
-            let handle = pool.submit(runner);
+    let submitting = pool.clone();
+    pool.install(move || {
+        let mut outer = Future::new(async move {
+            let handle = submitting.submit(runner);
             while rayon::yield_now() == Some(rayon::Yield::Executed) {}
             Ok((handle.is_complete(), thread::current().id(), stack_pointer()))
-        }
-    });
-    pool.submit(outer.to_job()?);
-    let (ran_meanwhile, thread, at) = outer.wait()?;
+        });
+        outer.wait()
+    })
+}
+
+#[test]
+fn a_job_run_while_a_step_lets_rayon_work_is_not_on_its_stack() -> Result<(), Error> {
+    let mut inner = Future::new(async { Ok((thread::current().id(), stack_pointer())) });
+    let (ran_meanwhile, thread, at) = runs_meanwhile(inner.to_job()?)?;
     let (thread_of_inner, at_inner) = inner.wait()?;
     assert!(ran_meanwhile);
     assert_eq!(thread_of_inner, thread);
     assert!(at_inner.abs_diff(at) > FAR_AWAY, "{at_inner:#x} is on the stack of {at:#x}");
+    Ok(())
+}
+
+#[test]
+fn a_job_that_panics_while_a_step_lets_rayon_work_is_its_own_failure() -> Result<(), Error> {
+    let mut inner = Future::<()>::new(async { panic!("inside another") });
+    let (ran_meanwhile, ..) = runs_meanwhile(inner.to_job()?)?;
+    assert!(ran_meanwhile);
+    assert!(matches!(inner.wait(), Err(Error::Panic(_))));
     Ok(())
 }
 
@@ -281,56 +301,6 @@ fn a_job_run_while_another_one_joins_is_not_on_its_stack() -> Result<(), Error> 
 }
 
 #[test]
-fn a_job_inside_a_job_inside_a_job() -> Result<(), Error> {
-    let pool = pool(1);
-    let mut places = Vec::new();
-    let mut runner = None;
-    // From the innermost out: each submits the one made before it, and has it run meanwhile.
-    let mut futures: Vec<Future<usize>> = Vec::new();
-    for _ in 0..5 {
-        let (pool, inner) = (pool.clone(), runner.take());
-        let mut future = Future::new(async move {
-            if let Some(inner) = inner {
-                pool.submit(inner);
-                while rayon::yield_now() == Some(rayon::Yield::Executed) {}
-            }
-            Ok(stack_pointer())
-        });
-        runner = Some(future.to_job()?);
-        futures.push(future);
-    }
-    pool.submit(runner.expect("there is an outermost"));
-    for future in &mut futures {
-        places.push(future.wait()?);
-    }
-    for (n, &at) in places.iter().enumerate() {
-        for &other in &places[..n] {
-            assert!(at.abs_diff(other) > FAR_AWAY, "{places:#x?}");
-        }
-    }
-    Ok(())
-}
-
-#[test]
-fn a_job_that_panics_while_run_inside_another_is_its_own_failure() -> Result<(), Error> {
-    let pool = pool(1);
-    let mut inner = Future::<()>::new(async { panic!("inside another") });
-    let runner = inner.to_job()?;
-    let mut outer = Future::new({
-        let pool = pool.clone();
-        async move {
-            pool.submit(runner);
-            while rayon::yield_now() == Some(rayon::Yield::Executed) {}
-            Ok("undisturbed")
-        }
-    });
-    pool.submit(outer.to_job()?);
-    assert_eq!(outer.wait()?, "undisturbed");
-    assert!(matches!(inner.wait(), Err(Error::Panic(_))));
-    Ok(())
-}
-
-#[test]
 fn a_step_that_lets_rayon_work_is_held_up_for_a_turn_at_most() -> Result<(), Error> {
     let (pool, may_stop, has_begun) = (pool(1), Flag::default(), Flag::default());
     has_begun.set();
@@ -341,7 +311,8 @@ fn a_step_that_lets_rayon_work_is_held_up_for_a_turn_at_most() -> Result<(), Err
         async move {
             pool.submit(runner);
             rayon::yield_now();
-            Ok(may_stop.set())
+            may_stop.set();
+            Ok(())
         }
     });
     pool.submit(outer.to_job()?);
@@ -362,7 +333,8 @@ fn a_step_of_an_owner_on_a_worker_is_held_up_for_a_turn_at_most() -> Result<(), 
         // No job: the owner's own call, on the owner's thread, which is a worker.
         let mut outer = Future::new(async move {
             rayon::yield_now();
-            Ok(may_stop.set())
+            may_stop.set();
+            Ok(())
         });
         outer.wait()?;
         while !handle.is_complete() {

@@ -160,7 +160,10 @@ fn a_result_need_not_be_sync() -> Result<(), Error> {
 #[test]
 fn a_result_may_be_nothing() -> Result<(), Error> {
     for &way in Way::ALL {
-        let mut future: Future<()> = Future::new(async { Ok(yield_now().await) });
+        let mut future: Future<()> = Future::new(async {
+            yield_now().await;
+            Ok(())
+        });
         way.finish(&mut future)?;
         assert!(future.is_disposed());
     }

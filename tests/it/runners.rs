@@ -1,6 +1,6 @@
 //! Finishing a call by its runner, without a pool.
 
-use crate::support::{Counter, Event, counted};
+use crate::support::{Counter, Event, counted, telling};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use wasm_jobs::{Error, Future, FutureRunner, Step, yield_now};
@@ -59,8 +59,7 @@ fn a_runner_travels_from_thread_to_thread() -> Result<(), Error> {
 #[test]
 fn a_runner_says_waiting_and_does_not_enter_the_call() -> Result<(), Error> {
     let (polls, event) = (Counter::default(), Event::default());
-    let waits = event.happens();
-    let mut future = Future::new(counted(&polls, async { Ok(waits.await) }));
+    let mut future = Future::new(counted(&polls, event.awaited()));
     let mut runner = future.to_job()?;
     for _ in 0..100 {
         assert_eq!(runner.resume(), Step::Waiting);
@@ -79,8 +78,8 @@ fn running_sleeps_while_the_call_waits() -> Result<(), Error> {
     let mut future = Future::new(counted(&polls, async move {
         for _ in 0..3 {
             let event = Event::default();
-            at_an_event.send(event.clone()).expect("the test listens");
-            event.happens().await;
+            let happens = event.happens();
+            telling(|| at_an_event.send(event).expect("the test listens"), happens).await;
         }
         Ok("woken three times")
     }));
@@ -114,8 +113,7 @@ fn running_goes_on_while_the_call_yields() -> Result<(), Error> {
 #[test]
 fn running_on_the_owners_own_thread() -> Result<(), Error> {
     let event = Event::default();
-    let waits = event.happens();
-    let mut future = Future::new(async { Ok(waits.await) });
+    let mut future = Future::new(event.awaited());
     let runner = future.to_job()?;
     thread::scope(|scope| {
         scope.spawn(|| event.set());
@@ -130,8 +128,8 @@ fn running_returns_when_the_owner_cancels() -> Result<(), Error> {
     let (waiting, is_waiting) = mpsc::channel();
     let never = Event::default().happens();
     let mut future = Future::new(async move {
-        waiting.send(()).expect("the test listens");
-        Ok(never.await)
+        telling(|| waiting.send(()).expect("the test listens"), never).await;
+        Ok(())
     });
     let runner = future.to_job()?;
     let running = thread::spawn(move || runner.run());
@@ -147,8 +145,8 @@ fn running_returns_when_the_future_is_dropped() -> Result<(), Error> {
     let (waiting, is_waiting) = mpsc::channel();
     let never = Event::default().happens();
     let mut future = Future::new(async move {
-        waiting.send(()).expect("the test listens");
-        Ok(never.await)
+        telling(|| waiting.send(()).expect("the test listens"), never).await;
+        Ok(())
     });
     let runner = future.to_job()?;
     let running = thread::spawn(move || runner.run());

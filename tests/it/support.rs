@@ -40,6 +40,17 @@ impl Event {
         wakers.into_iter().for_each(Waker::wake);
     }
 
+    /// The work of a call that waits for it, and that is all.
+    pub(crate) fn awaited(
+        &self,
+    ) -> impl std::future::Future<Output = Result<(), Error>> + Send + use<> {
+        let happens = self.happens();
+        async {
+            happens.await;
+            Ok(())
+        }
+    }
+
     pub(crate) fn happens(&self) -> impl std::future::Future<Output = ()> + Send + use<> {
         let event = self.clone();
         std::future::poll_fn(move |context| {
@@ -53,6 +64,23 @@ impl Event {
             Poll::Pending
         })
     }
+}
+
+/// The same work, which tells when it waits for the first time: from then on, a wake finds it.
+pub(crate) fn telling<F: std::future::Future>(
+    tell: impl FnOnce(),
+    work: F,
+) -> impl std::future::Future<Output = F::Output> {
+    let (mut tell, mut work) = (Some(tell), Box::pin(work));
+    std::future::poll_fn(move |context| {
+        let polled = work.as_mut().poll(context);
+        if polled.is_pending()
+            && let Some(tell) = tell.take()
+        {
+            tell();
+        }
+        polled
+    })
 }
 
 #[derive(Clone, Debug, Default)]

@@ -1,6 +1,6 @@
 //! Waiting for a call, or awaiting it, by its future.
 
-use crate::support::{Counter, Event, block_on, counted, poll_once, workers};
+use crate::support::{Counter, Event, block_on, counted, poll_once, telling, workers};
 use std::sync::{Arc, Mutex, mpsc};
 use std::task::Poll;
 use std::thread::{self, ThreadId};
@@ -12,9 +12,8 @@ fn waits_for(
 ) -> (impl std::future::Future<Output = Result<u32, Error>> + Send + use<>, mpsc::Receiver<()>) {
     let (waiting, is_waiting) = mpsc::channel();
     let happens = event.happens();
-    let work = async move {
-        waiting.send(()).expect("the test listens");
-        happens.await;
+    let work = async {
+        telling(move || waiting.send(()).expect("the test listens"), happens).await;
         Ok(42)
     };
     (work, is_waiting)
@@ -126,8 +125,7 @@ fn each_poll_of_an_awaited_call_is_one_step() {
 fn a_poll_of_an_awaited_call_that_waits_does_not_enter_it() {
     let (polls, event, wakes) =
         (Counter::default(), Event::default(), Arc::new(Counter::default()));
-    let waits = event.happens();
-    let mut future = Future::new(counted(&polls, async { Ok(waits.await) }));
+    let mut future = Future::new(counted(&polls, event.awaited()));
     for _ in 0..5 {
         assert!(poll_once(&mut future, &wakes).is_pending());
     }
@@ -140,8 +138,7 @@ fn a_poll_of_an_awaited_call_that_waits_does_not_enter_it() {
 #[test]
 fn the_last_who_awaited_a_call_is_woken() {
     let event = Event::default();
-    let waits = event.happens();
-    let mut future = Future::new(async { Ok(waits.await) });
+    let mut future = Future::new(event.awaited());
     let (first, last) = (Arc::new(Counter::default()), Arc::new(Counter::default()));
     assert!(poll_once(&mut future, &first).is_pending());
     assert!(poll_once(&mut future, &last).is_pending());
@@ -219,8 +216,7 @@ fn a_runner_dropped_unfinished_wakes_whoever_awaits_the_call() -> Result<(), Err
 #[test]
 fn a_call_awaited_and_then_lent_tells_its_pool_and_not_who_awaited() -> Result<(), Error> {
     let (event, wakes) = (Event::default(), Arc::new(Counter::default()));
-    let waits = event.happens();
-    let mut future = Future::new(async { Ok(waits.await) });
+    let mut future = Future::new(event.awaited());
     assert!(poll_once(&mut future, &wakes).is_pending());
     let handle = workers(1).submit(future.to_job()?);
     event.set();

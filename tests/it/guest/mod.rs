@@ -1,1 +1,120 @@
-//! Guests.
+//! Calling guests. Here: the guests of the tests, and how they are made.
+
+mod calls;
+mod epochs;
+mod failures;
+mod host_functions;
+mod instances;
+mod misuse;
+mod poison;
+#[cfg(feature = "rayon")]
+mod stacks;
+mod stores;
+mod stress;
+
+use crate::support::{Alarm, Event, Flag};
+use std::sync::LazyLock;
+use wasm_jobs::wasmtime::{Caller, Engine, Linker, Module};
+use wasm_jobs::{EngineOptions, Error, Instance, add_yield, yield_now};
+
+/// The engine of most tests, with the options that users get. One for all: its pool takes up much of the address space.
+static ENGINE: LazyLock<Engine> =
+    LazyLock::new(|| wasm_jobs::engine(&EngineOptions::default()).expect("the default engine"));
+
+/// An engine of a test's own, for tests that fill its pool or advance its epoch.
+fn small_engine() -> Engine {
+    wasm_jobs::engine(&EngineOptions::default().pooling(4)).expect("a small engine")
+}
+
+fn compile(engine: &Engine, text: &str) -> Result<Module, Error> {
+    Ok(Module::new(engine, wat::parse_str(text).expect("the text of a module"))?)
+}
+
+/// What the guests of these tests may import.
+#[derive(Default)]
+struct Host {
+    /// `wait` waits for it.
+    event: Event,
+    /// `wait_for_alarm` waits for it.
+    alarm: Option<Alarm>,
+    /// `tick` counts here.
+    ticks: u32,
+    /// Whether `is_done`.
+    done: Flag,
+}
+
+fn linker(engine: &Engine) -> Result<Linker<Host>, Error> {
+    let mut linker = Linker::new(engine);
+    add_yield(&mut linker, "env", "yield")?;
+    linker.func_wrap("env", "tick", |mut host: Caller<'_, Host>| host.data_mut().ticks += 1)?;
+    linker.func_wrap("env", "is_done", |host: Caller<'_, Host>| {
+        i32::from(host.data().done.is_set())
+    })?;
+    linker.func_wrap_async("env", "wait", |host: Caller<'_, Host>, ()| {
+        Box::new(host.data().event.happens())
+    })?;
+    linker.func_wrap_async("env", "wait_for_alarm", |host: Caller<'_, Host>, ()| {
+        let alarm = host.data().alarm.clone().expect("the test has set one");
+        Box::new(async move { alarm.rings().await })
+    })?;
+    linker.func_wrap_async("env", "twice", |_: Caller<'_, Host>, (number,): (i32,)| {
+        Box::new(async move {
+            yield_now().await;
+            number * 2
+        })
+    })?;
+    Ok(linker)
+}
+
+fn instance_of(engine: &Engine, text: &str, host: Host) -> Result<Instance<Host>, Error> {
+    Instance::new(&linker(engine)?.instantiate_pre(&compile(engine, text)?)?, host)
+}
+
+fn instance(text: &str) -> Result<Instance<Host>, Error> {
+    instance_of(&ENGINE, text, Host::default())
+}
+
+/// `count_primes(from, to)`, which yields at each prime.
+const PRIMES: &str = r#"(module $primes
+    (import "env" "yield" (func $yield))
+    (func (export "count_primes") (param $n i32) (param $to i32) (result i32)
+        (local $divisor i32) (local $count i32)
+        (if (i32.lt_s (local.get $n) (i32.const 2)) (then (local.set $n (i32.const 2))))
+        (block $end
+            (loop $next
+                (br_if $end (i32.ge_s (local.get $n) (local.get $to)))
+                (local.set $divisor (i32.const 2))
+                (block $prime
+                    (block $composite
+                        (loop $divide
+                            (br_if $prime
+                                (i32.gt_s
+                                    (i32.mul (local.get $divisor) (local.get $divisor))
+                                    (local.get $n)))
+                            (br_if $composite
+                                (i32.eqz (i32.rem_s (local.get $n) (local.get $divisor))))
+                            (local.set $divisor (i32.add (local.get $divisor) (i32.const 1)))
+                            (br $divide)))
+                    (local.set $n (i32.add (local.get $n) (i32.const 1)))
+                    (br $next))
+                (local.set $count (i32.add (local.get $count) (i32.const 1)))
+                (call $yield)
+                (local.set $n (i32.add (local.get $n) (i32.const 1)))
+                (br $next)))
+        (local.get $count)))"#;
+
+/// `add(n)` adds to a total that it keeps in memory and in a global, and yields or waits on the way.
+const TOTAL: &str = r#"(module $total
+    (import "env" "yield" (func $yield))
+    (import "env" "wait" (func $wait))
+    (memory (export "memory") 1)
+    (global $total (export "total") (mut i32) (i32.const 0))
+    (func $add (export "add") (param i32) (result i32)
+        (i32.store (i32.const 8) (i32.add (i32.load (i32.const 8)) (local.get 0)))
+        (call $yield)
+        (global.set $total (i32.add (global.get $total) (local.get 0)))
+        (global.get $total))
+    (func (export "add_when_it_happens") (param i32) (result i32)
+        (call $wait)
+        (call $add (local.get 0)))
+    (func (export "nothing")))"#;

@@ -1,0 +1,138 @@
+//! Thousands of calls of guests on real threads, woken from another one.
+
+use super::{ENGINE, Host, compile, linker};
+use crate::stress::Random;
+use crate::support::{a_thread_each, alarm_clock, block_on, workers};
+use std::thread;
+use wasm_jobs::{Error, Instance, JobHandle, JobPool, Step};
+
+/// `work(n)` waits, yields and computes by turns, and gives n times the number of the call.
+const WORKING: &str = r#"(module $working
+    (import "env" "wait_for_alarm" (func $wait))
+    (import "env" "yield" (func $yield))
+    (memory (export "memory") 1)
+    (func (export "work") (param $n i32) (result i32) (local $turns i32)
+        (i32.store (i32.const 0) (i32.add (i32.load (i32.const 0)) (i32.const 1)))
+        (local.set $turns (i32.rem_u (local.get $n) (i32.const 4)))
+        (block $end
+            (loop $next
+                (br_if $end (i32.eqz (local.get $turns)))
+                (call $yield)
+                (if (i32.and (local.get $turns) (i32.const 1)) (then (call $wait)))
+                (local.set $turns (i32.sub (local.get $turns) (i32.const 1)))
+                (br $next)))
+        (i32.mul (local.get $n) (i32.load (i32.const 0)))))"#;
+
+const INSTANCES: usize = 64;
+
+/// So many calls of each instance, from several owners, all on one pool.
+fn work_on(pool: impl JobPool, calls: i32) -> Result<(), Error> {
+    const OWNERS: usize = 4;
+    let (alarm, clock) = alarm_clock();
+    let pre = linker(&ENGINE)?.instantiate_pre(&compile(&ENGINE, WORKING)?)?;
+    thread::scope(|scope| {
+        for owner in 0..OWNERS {
+            let (pool, pre, alarm) = (&pool, &pre, &alarm);
+            let own = move || -> Result<(), Error> {
+                let host = || Host { alarm: Some(alarm.clone()), ..Host::default() };
+                let instances = (0..INSTANCES / OWNERS)
+                    .map(|_| Instance::new(pre, host()))
+                    .collect::<Result<Vec<_>, _>>()?;
+                let mut random = Random::new(owner as u64);
+                for call in 1..=calls {
+                    let numbers: Vec<_> =
+                        instances.iter().map(|_| random.below(1_000) as i32).collect();
+                    let mut futures = std::iter::zip(&instances, &numbers)
+                        .map(|(instance, &n)| instance.call::<i32, i32>("work", n))
+                        .collect::<Result<Vec<_>, _>>()?;
+                    let jobs = futures.iter_mut().map(|future| Ok(pool.submit(future.to_job()?)));
+                    let all = JobHandle::all(jobs.collect::<Result<Vec<_>, Error>>()?);
+                    if call % 2 == 0 {
+                        all.wait()
+                    } else {
+                        block_on(all)
+                    }
+                    for (future, &n) in std::iter::zip(&mut futures, &numbers) {
+                        assert_eq!(future.try_get_result()?, Some(n * call));
+                    }
+                }
+                for instance in &instances {
+                    let mut store = instance.store()?;
+                    let memory = store.memory("memory")?;
+                    assert_eq!(memory.data(&store)[..4], calls.to_le_bytes());
+                }
+                Ok(())
+            };
+            scope.spawn(move || own().expect("no call fails"));
+        }
+    });
+    drop(alarm);
+    clock.join().expect("it ends with its last sender");
+    Ok(())
+}
+
+#[test]
+fn thousands_of_calls_on_a_channel() -> Result<(), Error> {
+    work_on(workers(2), 50)
+}
+
+#[test]
+fn hundreds_of_calls_on_a_thread_each() -> Result<(), Error> {
+    work_on(a_thread_each, 5)
+}
+
+#[cfg(feature = "rayon")]
+#[test]
+fn thousands_of_calls_on_rayon() -> Result<(), Error> {
+    work_on(crate::rayon_pools::pool(2), 100)?;
+    work_on(crate::rayon_pools::pool(4), 50)
+}
+
+#[test]
+fn calls_given_up_at_any_moment_leave_their_instances_usable() -> Result<(), Error> {
+    let (alarm, clock) = alarm_clock();
+    let pre = linker(&ENGINE)?.instantiate_pre(&compile(&ENGINE, WORKING)?)?;
+    let host = || Host { alarm: Some(alarm.clone()), ..Host::default() };
+    let instances = (0..8).map(|_| Instance::new(&pre, host())).collect::<Result<Vec<_>, _>>()?;
+    let (pool, mut random) = (workers(2), Random::new(1));
+    for _ in 0..100 {
+        for instance in &instances {
+            let mut future = instance.call::<i32, i32>("work", random.below(1_000) as i32)?;
+            let handle = match random.below(4) {
+                0 => None,
+                1 => {
+                    let _ = future.resume()?;
+                    None
+                }
+                _ => Some(pool.submit(future.to_job()?)),
+            };
+            match random.below(3) {
+                0 => drop(future),
+                1 => {
+                    future.cancel();
+                    assert!(matches!(future.wait(), Ok(_) | Err(Error::Cancelled)));
+                }
+                _ => {
+                    future.wait()?;
+                }
+            }
+            if let Some(handle) = handle {
+                handle.wait();
+            }
+            if instance.is_poisoned()? {
+                if random.below(2) == 0 {
+                    instance.clear_poison()?
+                } else {
+                    instance.reset(host())?
+                }
+            }
+            let mut after = instance.call::<i32, i32>("work", 0)?;
+            assert_eq!(after.resume()?, Step::Done);
+            assert_eq!(after.wait()?, 0);
+        }
+    }
+    drop((instances, host));
+    drop(alarm);
+    clock.join().expect("it ends with its last sender");
+    Ok(())
+}
