@@ -149,7 +149,10 @@ impl<T: Send + 'static> Task<T> {
             slot: Mutex::new(Slot { work: None, result: None, submission: None }),
             owner: Mutex::new(None),
         });
-        (task, Work { future: Box::pin(Caught { work: Some(work) }), seen: Seen::NOTHING })
+        // Straight into the box: a guest's call is some hundred bytes.
+        let mut future = Box::pin(Caught { work: None });
+        future.as_mut().project().work.set(Some(work));
+        (task, Work { future, seen: Seen::NOTHING })
     }
 
     // The owner's side, while it has the call.

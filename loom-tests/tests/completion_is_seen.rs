@@ -94,6 +94,9 @@ fn the_owner_sees_the_end_of_a_call_that_it_cancelled() {
         is_inside.pass();
         future.cancel();
         may_leave.open();
+        // The worker first: loom would not try that by itself, for what it compares with the write of a thread is only the
+        // last access before it, which is that thread's own.
+        thread::yield_now();
         if future.has_result() {
             instance.assert_is_free();
         }

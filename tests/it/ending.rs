@@ -1,6 +1,7 @@
 //! Ending a call before its end: cancelling it, and dropping its future, its runner or its job.
 
 use crate::support::{Counter, Event, OnDrop, Queue, Way, a_thread_each, comes, workers};
+use std::cell::Cell;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 use wasm_jobs::{Error, Future, JobPool, Step, yield_now};
@@ -553,4 +554,26 @@ fn a_work_that_panics_drops_what_it_holds_once() {
         drop(future);
         assert_eq!(drops.get(), 1, "{way:?}");
     }
+}
+
+#[test]
+fn a_call_may_drop_its_own_future() -> Result<(), Error> {
+    thread_local! {
+        static FUTURE: Cell<Option<Future<()>>> = const { Cell::new(None) };
+    }
+    let drops = Counter::default();
+    let guard = drops.on_drop();
+    let mut future = Future::new(async move {
+        let guard = guard;
+        FUTURE.take();
+        assert_eq!(guard.count(), 0, "a step is inside it");
+        yield_now().await;
+        Ok(())
+    });
+    let mut runner = future.to_job()?;
+    FUTURE.set(Some(future));
+    assert_eq!(runner.resume(), Step::Done);
+    assert!(FUTURE.take().is_none());
+    assert_eq!(drops.get(), 1);
+    Ok(())
 }

@@ -1,7 +1,10 @@
 //! Waiting for jobs by their handles.
 
 use crate::support::{Counter, Event, Queue, block_on, poll_once, workers};
+use std::future::Future as _;
+use std::pin::Pin;
 use std::sync::{Arc, Barrier};
+use std::task::{Context, Wake, Waker};
 use std::thread;
 use wasm_jobs::{Error, Future, JobHandle, JobPool, yield_now};
 
@@ -246,5 +249,33 @@ fn what_a_handle_says_is_true_of_the_future() -> Result<(), Error> {
         assert!(future.has_result());
         assert_eq!(future.try_get_result()?, Some(n));
     }
+    Ok(())
+}
+
+/// It panics when it is woken.
+struct Panics;
+
+impl Wake for Panics {
+    fn wake(self: Arc<Self>) {
+        panic!("a waker that panics");
+    }
+}
+
+#[test]
+fn a_waker_that_panics_keeps_nobody_else_from_being_told() -> Result<(), Error> {
+    let (event, queue) = (Event::default(), Queue::default());
+    let mut future = Future::new(event.awaited());
+    let handle = queue.submit(future.to_job()?);
+    let panics = Waker::from(Arc::new(Panics));
+    let mut first = handle.clone();
+    assert!(Pin::new(&mut first).poll(&mut Context::from_waker(&panics)).is_pending());
+    assert!(Pin::new(&mut future).poll(&mut Context::from_waker(&panics)).is_pending());
+    let (mut last, wakes) = (handle.clone(), Arc::new(Counter::default()));
+    assert!(poll_once(&mut last, &wakes).is_pending());
+    event.set();
+    queue.run();
+    assert_eq!(wakes.get(), 1);
+    assert!(handle.is_complete());
+    assert_eq!(future.try_get_result()?, Some(()));
     Ok(())
 }

@@ -4,6 +4,7 @@ use crate::support::{
     Counter, Event, Flag, Queue, a_thread_each, alarm_clock, at_once, counted, stack_pointer,
     workers, yields_until,
 };
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, mpsc};
 use std::task::Poll;
@@ -474,4 +475,35 @@ fn a_job_that_waits_and_yields_by_turns_comes_to_its_end_on_every_pool() -> Resu
         clock.join().expect("it ends with the call's sender");
     }
     Ok(())
+}
+
+#[test]
+fn a_pool_that_panics_when_it_is_given_a_job_gives_it_back() -> Result<(), Error> {
+    let panicking = |_: Job| panic!("the pool is closed");
+    let mut future = Future::new(async { Ok("done by its owner") });
+    let runner = future.to_job()?;
+    let submitting = catch_unwind(AssertUnwindSafe(|| panicking.submit(runner)));
+    assert!(submitting.is_err(), "it is the submitter's to know");
+    assert_eq!(future.wait()?, "done by its owner");
+    Ok(())
+}
+
+#[test]
+fn a_pool_that_panics_when_a_job_is_woken_gives_it_back() -> Result<(), Error> {
+    let (spawns, event) = (Counter::default(), Event::default());
+    let panicking_later = {
+        let spawns = spawns.clone();
+        move |job: Job| {
+            spawns.add();
+            assert_eq!(spawns.get(), 1, "the pool is closed");
+            job.run();
+        }
+    };
+    let mut future = Future::new(event.awaited());
+    let handle = panicking_later.submit(future.to_job()?);
+    // Whoever wakes it has nothing to do with the pool.
+    event.set();
+    assert_eq!(spawns.get(), 2);
+    assert!(handle.is_complete());
+    future.wait()
 }

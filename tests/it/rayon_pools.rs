@@ -345,3 +345,42 @@ fn a_step_of_an_owner_on_a_worker_is_held_up_for_a_turn_at_most() -> Result<(), 
     assert!(went_on?, "the step has not gone on before the other job had given up");
     Ok(())
 }
+
+#[test]
+fn a_call_submitted_to_the_global_pool_from_a_worker_of_another_runs_on_the_global_one()
+-> Result<(), Error> {
+    let global = rayon::broadcast(|_| thread::current().id());
+    let (other, event) = (pool(1), Event::default());
+    for _ in 0..3 {
+        let happens = event.happens();
+        let mut future = Future::new(async {
+            let first = thread::current().id();
+            happens.await;
+            Ok([first, thread::current().id()])
+        });
+        let runner = future.to_job()?;
+        let handle = other.install(|| RayonGlobal.submit(runner));
+        // It is woken there, too.
+        other.install(|| event.set());
+        handle.wait();
+        let threads = future.try_get_result()?.expect("the job is over");
+        assert!(threads.iter().all(|thread| global.contains(thread)), "{threads:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_call_submitted_to_another_pool_from_a_worker_of_the_global_one_runs_on_the_other()
+-> Result<(), Error> {
+    let other = pool(1);
+    let worker = other.install(|| thread::current().id());
+    let mut future = Future::new(async {
+        yield_now().await;
+        Ok(thread::current().id())
+    });
+    let (runner, (sender, submitted)) = (future.to_job()?, mpsc::channel());
+    rayon::spawn(move || sender.send(other.submit(runner)).expect("the test listens"));
+    submitted.recv().expect("it is submitted").wait();
+    assert_eq!(future.try_get_result()?, Some(worker));
+    Ok(())
+}

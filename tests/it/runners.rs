@@ -1,7 +1,9 @@
 //! Finishing a call by its runner, without a pool.
 
 use crate::support::{Counter, Event, counted, telling};
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, mpsc};
+use std::task::{Poll, Waker};
 use std::thread;
 use wasm_jobs::{Error, Future, FutureRunner, Step, yield_now};
 
@@ -186,5 +188,44 @@ fn the_owner_sees_what_the_runner_did() -> Result<(), Error> {
     let bytes = future.try_get_result()?.expect("it has a result");
     assert!(bytes.iter().enumerate().all(|(n, &byte)| byte == n as u8));
     assert_eq!(stepping.join().expect("the step does not panic"), Step::Done);
+    Ok(())
+}
+
+#[test]
+fn running_misses_no_wake_at_whatever_moment_it_comes() -> Result<(), Error> {
+    const STEPS: usize = 30_000;
+    let (step, kept) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(None::<Waker>)));
+    let mut future = Future::new({
+        let (step, kept) = (step.clone(), kept.clone());
+        std::future::poll_fn(move |context| {
+            kept.lock().unwrap().get_or_insert_with(|| context.waker().clone());
+            match step.fetch_add(1, SeqCst) + 1 {
+                STEPS => Poll::Ready(Ok(())),
+                _ => Poll::Pending,
+            }
+        })
+    });
+    let runner = future.to_job()?;
+    let running = thread::spawn(move || runner.run());
+    // It wakes the call once for each step, a little later each time: before the step ends, while the runner goes to
+    // sleep, and when it sleeps.
+    let mut seen = 0;
+    while !running.is_finished() {
+        let now = step.load(SeqCst);
+        if now == seen {
+            thread::yield_now();
+            continue;
+        }
+        seen = now;
+        for _ in 0..now % 50 {
+            std::hint::spin_loop();
+        }
+        if let Some(waker) = &*kept.lock().unwrap() {
+            waker.wake_by_ref();
+        }
+    }
+    running.join().expect("running does not panic");
+    assert_eq!(step.load(SeqCst), STEPS, "it has returned before the call had ended");
+    assert_eq!(future.try_get_result()?, Some(()));
     Ok(())
 }

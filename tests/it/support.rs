@@ -118,6 +118,13 @@ impl Counter {
 #[derive(Debug)]
 pub(crate) struct OnDrop(Counter);
 
+impl OnDrop {
+    /// Of all that are counted with this.
+    pub(crate) fn count(&self) -> usize {
+        self.0.get()
+    }
+}
+
 impl Drop for OnDrop {
     fn drop(&mut self) {
         self.0.add();

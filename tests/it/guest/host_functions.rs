@@ -325,3 +325,41 @@ fn a_waiting_guest_that_is_dropped_drops_what_its_host_function_holds() -> Resul
     assert_eq!(drops.get(), 1 + usize::from(began), "if the job has begun, it held a guard");
     Ok(())
 }
+
+/// Its destructor panics.
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("a destructor that panics");
+    }
+}
+
+#[test]
+fn a_host_function_whose_destructor_panics_when_its_call_is_given_up() -> Result<(), Error> {
+    let mut linker = linker(&ENGINE)?;
+    linker.allow_shadowing(true);
+    linker.func_wrap_async("env", "wait", |host: Caller<'_, Host>, ()| {
+        let happens = host.data().event.happens();
+        Box::new(async {
+            let _bomb = Bomb;
+            happens.await;
+        })
+    })?;
+    let pre = linker.instantiate_pre(&compile(&ENGINE, TOTAL)?)?;
+    let instance = Instance::new(&pre, Host::default())?;
+    for is_dropped in [false, true] {
+        let mut future = instance.call::<i32, i32>("add_when_it_happens", 1)?;
+        assert_eq!(future.resume()?, Step::Waiting);
+        if is_dropped {
+            drop(future);
+        } else {
+            future.cancel();
+            assert!(matches!(future.wait(), Err(Error::Cancelled)));
+        }
+        assert!(instance.is_poisoned()?);
+        instance.reset(Host::default())?;
+        assert_eq!(instance.call::<i32, i32>("add", 1)?.wait()?, 1);
+    }
+    Ok(())
+}

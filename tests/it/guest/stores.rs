@@ -1,9 +1,9 @@
 //! Looking into an instance between its calls.
 
-use super::{ENGINE, Host, TOTAL, instance, instance_of};
+use super::{ENGINE, Host, TOTAL, compile, instance, instance_of, linker};
 use crate::support::{Event, Way, workers};
 use wasm_jobs::wasmtime::{AsContext, AsContextMut, Ref, Val};
-use wasm_jobs::{EngineOptions, Error, JobPool, Step, engine, wasmtime};
+use wasm_jobs::{EngineOptions, Error, Instance, JobPool, Step, engine, wasmtime};
 
 #[test]
 fn memory_is_read_and_written_between_calls() -> Result<(), Error> {
@@ -176,4 +176,35 @@ fn fuel_is_given_and_used_up() -> Result<(), Error> {
     }
     instance.store()?.set_fuel(100_000)?;
     count.call(1_000)?.wait()
+}
+
+#[test]
+fn a_store_of_ones_own_keeps_its_fuel() -> Result<(), Error> {
+    let engine = engine(&EngineOptions::default().pooling(1).fuel(true))?;
+    let pre = linker(&engine)?.instantiate_pre(&compile(&engine, TOTAL)?)?;
+    let mut store = wasmtime::Store::new(&engine, Host::default());
+    store.set_fuel(1_000)?;
+    let instance = Instance::with_store(&pre, store)?;
+    assert_eq!(instance.call::<i32, i32>("add", 1)?.wait()?, 1);
+    let left = instance.store()?.fuel()?;
+    assert!((1..1_000).contains(&left), "{left}");
+    Ok(())
+}
+
+#[test]
+fn a_guard_goes_to_another_thread() -> Result<(), Error> {
+    let instance = instance(TOTAL)?;
+    std::thread::scope(|scope| {
+        let mut store = instance.store()?;
+        let writing = scope.spawn(move || {
+            let memory = store.memory("memory").expect("it has one");
+            memory.write(&mut store, 8, &41_i32.to_le_bytes()).expect("it is inside");
+        });
+        writing.join().expect("writing does not panic");
+        instance.call::<i32, i32>("add", 1)?.wait()?;
+        let mut store = instance.store()?;
+        let memory = store.memory("memory")?;
+        assert_eq!(memory.data(&store)[8..12], 42_i32.to_le_bytes());
+        Ok(())
+    })
 }
