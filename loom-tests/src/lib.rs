@@ -30,7 +30,16 @@ struct Queue {
 #[derive(Debug, Default)]
 struct Contents {
     jobs: VecDeque<Job>,
+    /// The library catches what a pool's `spawn` throws, so it must be told by somebody else.
+    had_too_many: bool,
     is_closed: bool,
+}
+
+impl Contents {
+    fn take(&mut self) -> Option<Job> {
+        assert!(!self.had_too_many, "a call stood in the queue twice");
+        self.jobs.pop_front()
+    }
 }
 
 impl Pool {
@@ -41,7 +50,7 @@ impl Pool {
 
     /// Takes a job out of the queue, if there is one.
     pub fn try_take(&self) -> Option<Job> {
-        self.0.contents.lock().unwrap().jobs.pop_front()
+        self.0.contents.lock().unwrap().take()
     }
 
     /// A worker that takes one job, which is there, and runs it.
@@ -78,13 +87,11 @@ impl Pool {
 
 impl JobPool for Pool {
     fn spawn(&self, job: Job) {
-        let jobs = {
-            let mut contents = self.0.contents.lock().unwrap();
-            contents.jobs.push_back(job);
-            contents.jobs.len()
-        };
+        let mut contents = self.0.contents.lock().unwrap();
+        contents.jobs.push_back(job);
+        contents.had_too_many |= contents.jobs.len() > self.0.calls;
+        drop(contents);
         self.0.has_changed.notify_one();
-        assert!(jobs <= self.0.calls, "a call stands in the queue twice");
     }
 }
 
@@ -92,7 +99,7 @@ impl Queue {
     fn next(&self) -> Option<Job> {
         let mut contents = self.contents.lock().unwrap();
         while !contents.is_closed {
-            if let Some(job) = contents.jobs.pop_front() {
+            if let Some(job) = contents.take() {
                 return Some(job);
             }
             contents = self.has_changed.wait(contents).unwrap();

@@ -347,6 +347,28 @@ fn a_step_of_an_owner_on_a_worker_is_held_up_for_a_turn_at_most() -> Result<(), 
 }
 
 #[test]
+fn a_step_that_lets_rayon_work_once_is_held_up_by_one_job_of_many() -> Result<(), Error> {
+    let pool = pool(1);
+    let mut futures: Vec<_> = (0..5).map(|n| Future::new(async move { Ok(n) })).collect();
+    let runners = futures.iter_mut().map(Future::to_job).collect::<Result<Vec<_>, _>>()?;
+    let submitting = pool.clone();
+    let ran_meanwhile = pool.install(move || {
+        let mut outer = Future::new(async move {
+            let jobs: Vec<_> =
+                runners.into_iter().map(|runner| submitting.submit(runner)).collect();
+            rayon::yield_now();
+            Ok(jobs.iter().filter(|job| job.is_complete()).count())
+        });
+        outer.wait()
+    })?;
+    assert_eq!(ran_meanwhile, 1);
+    for (n, future) in futures.iter_mut().enumerate() {
+        assert_eq!(future.wait()?, n);
+    }
+    Ok(())
+}
+
+#[test]
 fn a_call_submitted_to_the_global_pool_from_a_worker_of_another_runs_on_the_global_one()
 -> Result<(), Error> {
     let global = rayon::broadcast(|_| thread::current().id());
