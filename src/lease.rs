@@ -48,6 +48,7 @@ impl<X, H: AsRef<Lease<X>>> Leased<X, H> {
     }
 
     /// The same lease, that finds the way by something else.
+    #[cfg(feature = "wasm")]
     pub(crate) fn via<I: AsRef<Lease<X>>>(mut self, home: Arc<I>) -> Leased<X, I> {
         Leased { thing: self.thing.take(), home }
     }

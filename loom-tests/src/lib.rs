@@ -4,6 +4,10 @@
 //! thread's own is relaxed; and it must be loom's, for loom tries two orders only of what it knows to depend on its order.
 //! The exceptions are called *ghost*: in std's atomics, unseen by loom, for what is looked at when all is over.
 #![cfg(wasm_jobs_loom)]
+#![expect(
+    clippy::missing_panics_doc,
+    reason = "a panic is how a model says that something is wrong"
+)]
 
 use loom::cell::UnsafeCell;
 use loom::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -74,11 +78,7 @@ impl Pool {
         assert!(handle.is_complete());
     }
 
-    /// Everything is over: nothing stands in the queue, and only its owner knows the pool.
-    ///
-    /// # Panics
-    ///
-    /// If that is not so.
+    /// Asserts that everything is over: nothing stands in the queue, and only its owner knows the pool.
     pub fn assert_is_forgotten(self) {
         assert!(self.try_take().is_none(), "a job was left in the queue");
         assert_eq!(Arc::strong_count(&self.0), 1, "something still leads to the pool");
@@ -182,11 +182,7 @@ impl Watch {
         self.0.drops.load(Relaxed) > 0
     }
 
-    /// The call is over: its work was dropped once, and so was its result, if there was one.
-    ///
-    /// # Panics
-    ///
-    /// If that is not so.
+    /// Asserts that the call is over: its work was dropped once, and so was its result, if there was one.
     pub fn assert_is_over(&self) {
         assert_eq!(
             self.0.visits.load(SeqCst),

@@ -3,7 +3,7 @@
 use super::{ENGINE, Host, PRIMES, compile, instance_of, linker};
 use crate::support::{Way, workers};
 use std::error::Error as _;
-use wasm_jobs::wasmtime::{self, Caller, Linker, Trap};
+use wasm_jobs::wasmtime::{self, AsContextMut as _, Caller, Linker, Trap};
 use wasm_jobs::{EngineOptions, Error, Future, Instance, JobPool, engine, yield_now};
 
 /// Exports that yield so often and then fail, each named after what it does.
@@ -289,6 +289,7 @@ fn exceptions_that_nobody_catches_leave_nothing_behind() -> Result<(), Error> {
     for _ in 0..50 {
         let error = instance.call::<i32, ()>("throw", 0)?.wait().expect_err("it throws");
         assert!(matches!(error, Error::UncaughtException), "{error:?}");
+        assert!(!instance.store()?.as_context_mut().has_pending_exception());
         instance.clear_poison()?;
         assert_eq!(instance.call::<i32, i32>("succeed", 0)?.wait()?, 7);
     }
