@@ -4,9 +4,18 @@
 set -eu
 cd "$(dirname "$0")"
 
+compile() {
+    guest="${1%.c}.wasm"
+    python3 -m ziglang cc -O2 -s "$@" -o "$guest"
+    chmod -x "$guest"
+}
+
 # Freestanding: a guest imports what its source declares, and nothing else.
 for source in *.c; do
-    guest="${source%.c}.wasm"
-    python3 -m ziglang cc -target wasm32-freestanding -mcpu=generic+simd128 -O2 -s -Wl,--no-entry -o "$guest" "$source"
-    chmod -x "$guest"
+    compile "$source" -target wasm32-freestanding -mcpu=generic+simd128 -Wl,--no-entry
+done
+
+# Programs, with the C library, on WASI.
+for source in wasi/*.c; do
+    compile "$source" -target wasm32-wasi
 done

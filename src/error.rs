@@ -45,6 +45,24 @@ pub enum Error {
     #[error("the guest threw an exception and did not catch it")]
     UncaughtException,
 
+    /// The guest ended itself, by `proc_exit` with this code.
+    ///
+    /// With the code zero that is no failure: a call without results, as of a program's `_start`, has then succeeded. Only
+    /// a call that owes a result fails with it.
+    #[cfg(feature = "wasi")]
+    #[error("the guest exited with code {0}")]
+    Exit(i32),
+
+    /// A directory of a [`WasiCtx`](crate::wasi::WasiCtx) cannot be opened.
+    #[cfg(feature = "wasi")]
+    #[error("directory {path:?}: {source}")]
+    Directory {
+        /// Where it is in the host.
+        path: std::path::PathBuf,
+        /// What the system says.
+        source: wasmtime::Error,
+    },
+
     /// A host function failed.
     #[cfg(feature = "wasm")]
     #[error("a host function failed: {}", .0.root_cause())]

@@ -1,10 +1,9 @@
 //! [`JobHandle`]: what the rest of the world sees of a job. It says that the job is over, and never what came of it; the
 //! result is for the [`Future`](crate::Future) alone. Behind it stands a latch that the job sets, once.
 
+use crate::latch::{Latch, Wait};
 use crate::sync::{Mutex, block_on};
-use crate::task::quietly;
 use std::fmt;
-use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
@@ -27,66 +26,7 @@ use std::task::{Context, Poll, Wake, Waker};
 /// # Ok::<(), wasm_jobs::Error>(())
 /// ```
 pub struct JobHandle {
-    latch: Arc<Latch>,
-    /// Where this handle's waker stands in the latch, if it was polled.
-    ticket: Option<u64>,
-}
-
-/// Set once; tells everyone who waits for it.
-#[derive(Debug, Default)]
-pub(crate) struct Latch(Mutex<Waiting>);
-
-#[derive(Debug, Default)]
-struct Waiting {
-    is_set: bool,
-    tickets: u64,
-    wakers: Vec<(u64, Waker)>,
-}
-
-impl Latch {
-    pub(crate) fn set(&self) {
-        let wakers = {
-            let mut waiting = self.0.lock();
-            waiting.is_set = true;
-            mem::take(&mut waiting.wakers)
-        };
-        for (_, waker) in wakers {
-            quietly(|| waker.wake());
-        }
-    }
-
-    fn is_set(&self) -> bool {
-        self.0.lock().is_set
-    }
-
-    /// True if it is set; otherwise `waker` will be told, in the place of the one that has the `ticket`.
-    fn is_set_or_tell(&self, waker: &Waker, ticket: &mut Option<u64>) -> bool {
-        let mut waiting = self.0.lock();
-        if waiting.is_set {
-            return true;
-        }
-        let mut waker = waker.clone();
-        if let Some((_, known)) = waiting.wakers.iter_mut().find(|(key, _)| Some(*key) == *ticket) {
-            mem::swap(known, &mut waker);
-            // Out of the lock before the other is dropped: it may be the last reference to anything.
-            drop(waiting);
-        } else {
-            waiting.tickets += 1;
-            let key = waiting.tickets;
-            waiting.wakers.push((key, waker));
-            *ticket = Some(key);
-        }
-        false
-    }
-
-    fn forget(&self, ticket: u64) {
-        let mut waiting = self.0.lock();
-        if let Some(at) = waiting.wakers.iter().position(|(key, _)| *key == ticket) {
-            let forgotten = waiting.wakers.swap_remove(at);
-            drop(waiting);
-            drop(forgotten);
-        }
-    }
+    wait: Wait,
 }
 
 /// Sets its latch at the last of a number of wakes.
@@ -116,13 +56,13 @@ impl Wake for Countdown {
 
 impl JobHandle {
     pub(crate) fn new(latch: Arc<Latch>) -> Self {
-        Self { latch, ticket: None }
+        Self { wait: Wait::new(latch) }
     }
 
     /// Is the job over?
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.latch.is_set()
+        self.wait.latch().is_set()
     }
 
     /// Blocks this thread, without using the CPU, until the job is over.
@@ -146,7 +86,7 @@ impl JobHandle {
         let waker = Waker::from(countdown.clone());
         for handle in handles {
             // Not with the handle's own ticket: the handle goes, and the countdown goes on.
-            if handle.latch.is_set_or_tell(&waker, &mut None) {
+            if handle.wait.latch().is_set_or_tell(&waker, &mut None) {
                 countdown.count();
             }
         }
@@ -155,13 +95,13 @@ impl JobHandle {
     }
 
     pub(crate) fn is_complete_or_tell(&mut self, waker: &Waker) -> bool {
-        self.latch.is_set_or_tell(waker, &mut self.ticket)
+        self.wait.is_over_or_tell(waker)
     }
 }
 
 impl Clone for JobHandle {
     fn clone(&self) -> Self {
-        Self::new(self.latch.clone())
+        Self::new(self.wait.latch().clone())
     }
 }
 
@@ -169,15 +109,7 @@ impl std::future::Future for JobHandle {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        if self.is_complete_or_tell(context.waker()) { Poll::Ready(()) } else { Poll::Pending }
-    }
-}
-
-impl Drop for JobHandle {
-    fn drop(&mut self) {
-        if let Some(ticket) = self.ticket {
-            self.latch.forget(ticket);
-        }
+        Pin::new(&mut self.wait).poll(context)
     }
 }
 

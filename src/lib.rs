@@ -88,11 +88,14 @@
 // and how a step is done, is in `task`; which of them is in charge, in `state`. `sync` is what all this stands on, and
 // is replaced when a model of it is checked.
 
+mod clock;
 mod error;
+mod event;
 mod future;
 #[cfg(feature = "wasm")]
 mod guest;
 mod job;
+mod latch;
 #[cfg(any(feature = "wasm", wasm_jobs_loom))]
 #[cfg_attr(not(wasm_jobs_loom), expect(unreachable_pub, reason = "public for the models alone"))]
 mod lease;
@@ -101,11 +104,16 @@ mod runner;
 mod state;
 mod sync;
 mod task;
+mod waiters;
 
+pub use clock::{Clock, ManualClock, RealtimeClock, Sleep};
 #[cfg(feature = "wasm")]
 pub use error::Mismatch;
 pub use error::{Error, Panic};
+pub use event::Event;
 pub use future::{Future, YieldNow, yield_now};
+#[cfg(feature = "wasi")]
+pub use guest::wasi;
 #[cfg(feature = "wasm")]
 pub use guest::{EngineOptions, Func, Instance, StoreGuard, Trap, add_yield, engine};
 pub use job::JobHandle;
@@ -115,6 +123,8 @@ pub use pool::{Job, JobPool};
 pub use runner::{FutureRunner, Step};
 #[cfg(feature = "wasm")]
 pub use wasmtime;
+#[cfg(feature = "wasi")]
+pub use wasmtime_wasi;
 
 /// What the loom models need of the private parts.
 #[cfg(wasm_jobs_loom)]

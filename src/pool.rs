@@ -4,7 +4,8 @@
 //! a waiting call is woken, and again when a yielding call has used up its turn; a worker runs it once for each time. Between
 //! its turns a waiting job is nowhere in the pool.
 
-use crate::job::{JobHandle, Latch};
+use crate::job::JobHandle;
+use crate::latch::Latch;
 use crate::runner::FutureRunner;
 use crate::sync::{Stopwatch, const_thread_local};
 use crate::task::{inside_a_step, quietly};

@@ -1,7 +1,8 @@
 //! [`FutureRunner`]: the half of a call that travels. It comes from [`Future::to_job`](crate::Future::to_job), and goes
 //! to a [`JobPool`](crate::JobPool), or is resumed by hand on whichever thread has it.
 
-use crate::job::{JobHandle, Latch};
+use crate::job::JobHandle;
+use crate::latch::Latch;
 use crate::pool::{Job, JobPool, Spawn, Submission};
 use crate::sync::{Mutex, Sleeper};
 use crate::task::Task;

@@ -35,11 +35,20 @@ where
                 let name = || format!("export {:?}", export.name).into();
                 match wasm_failed(error, &mut guest.store, name) {
                     Error::Wasmtime(error) => Err(Error::Host(error)),
+                    #[cfg(feature = "wasi")]
+                    Error::Exit(0) => no_results().ok_or(Error::Exit(0)),
                     error => Err(error),
                 }
             }
         }
     }
+}
+
+/// The results of a function that has none; nothing for any other.
+#[cfg(feature = "wasi")]
+fn no_results<R: 'static>() -> Option<R> {
+    let mut none = Some(());
+    (&mut none as &mut dyn std::any::Any).downcast_mut::<Option<R>>()?.take()
 }
 
 /// Defines a host function without parameters or results that suspends the guest: its call has

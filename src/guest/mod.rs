@@ -9,6 +9,8 @@ mod fiber;
 mod func;
 mod instance;
 mod trap;
+#[cfg(feature = "wasi")]
+pub mod wasi;
 
 pub use engine::{EngineOptions, engine};
 pub use fiber::add_yield;

@@ -79,6 +79,10 @@ impl From<wasmtime::Error> for Error {
         if let Some(&code) = error.downcast_ref::<wasmtime::Trap>() {
             return Self::Trap(Trap { code, error });
         }
+        #[cfg(feature = "wasi")]
+        if let Some(exit) = error.downcast_ref::<wasmtime_wasi::I32Exit>() {
+            return Self::Exit(exit.0);
+        }
         if let Some(import) = error.downcast_ref::<UnknownImportError>() {
             return Self::MissingImport {
                 module: import.module().into(),

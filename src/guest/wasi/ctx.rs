@@ -1,0 +1,215 @@
+//! [`WasiCtx`]: what a WASI guest finds around it.
+
+use crate::{Clock, Error, RealtimeClock};
+use chacha20::ChaCha12Rng;
+use chacha20::rand_core::{Rng, SeedableRng};
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use wasmtime_wasi::FsPerms;
+use wasmtime_wasi::cli::{StdinStream, StdoutStream};
+use wasmtime_wasi::p1::WasiP1Ctx;
+
+/// What a WASI guest finds around it: its arguments, its files, its clock. It is, or is part of, the state of the guest's
+/// store.
+///
+/// A guest needs one of its own; another one for each [`reset`](crate::Instance::reset).
+pub struct WasiCtx {
+    p1: WasiP1Ctx,
+    clock: Arc<dyn Clock>,
+}
+
+impl WasiCtx {
+    /// The clock that the guest's times are of.
+    #[must_use]
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    /// The part of it that is wasmtime-wasi's.
+    pub(super) fn p1(&mut self) -> &mut WasiP1Ctx {
+        &mut self.p1
+    }
+}
+
+impl fmt::Debug for WasiCtx {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WasiCtx").finish_non_exhaustive()
+    }
+}
+
+/// Makes a [`WasiCtx`].
+///
+/// A guest gets nothing that it is not given here: by default it has no arguments, no environment, no directories, empty
+/// input, and output that goes nowhere; the [`RealtimeClock`], and random numbers from the system.
+///
+/// ```
+/// use wasm_jobs::ManualClock;
+/// use wasm_jobs::wasi::{FsPerms, Lines, MemoryInputPipe, WasiCtxBuilder};
+///
+/// let ctx = WasiCtxBuilder::new()
+///     .args(["guest", "--verbose"])
+///     .env("LANG", "C.UTF-8")
+///     .stdin(MemoryInputPipe::new("what the guest reads"))
+///     .stdout(Lines::new(|line| println!("guest: {line}")))
+///     .inherit_stderr()
+///     .preopened_dir("guests", "/data", FsPerms::ReadOnly)
+///     .clock(ManualClock::new())
+///     .seed(42)
+///     .build()?;
+/// # Ok::<(), wasm_jobs::Error>(())
+/// ```
+#[must_use]
+pub struct WasiCtxBuilder {
+    wasmtime: wasmtime_wasi::WasiCtxBuilder,
+    directories: Vec<(PathBuf, String, FsPerms)>,
+    clock: Arc<dyn Clock>,
+}
+
+impl WasiCtxBuilder {
+    /// A builder of a context that gives nothing to the guest.
+    pub fn new() -> Self {
+        Self {
+            wasmtime: wasmtime_wasi::WasiCtxBuilder::new(),
+            directories: Vec::new(),
+            clock: Arc::new(RealtimeClock),
+        }
+    }
+
+    /// Adds an argument. The first one is the program's name.
+    pub fn arg(mut self, arg: impl AsRef<str>) -> Self {
+        self.wasmtime.arg(arg);
+        self
+    }
+
+    /// Adds arguments. The first one of all is the program's name.
+    pub fn args(self, args: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
+        args.into_iter().fold(self, Self::arg)
+    }
+
+    /// Adds an environment variable.
+    pub fn env(mut self, name: impl AsRef<str>, value: impl AsRef<str>) -> Self {
+        self.wasmtime.env(name, value);
+        self
+    }
+
+    /// Adds environment variables.
+    pub fn envs(
+        self,
+        variables: impl IntoIterator<Item = (impl AsRef<str>, impl AsRef<str>)>,
+    ) -> Self {
+        variables.into_iter().fold(self, |builder, (name, value)| builder.env(name, value))
+    }
+
+    /// Adds the environment variables of this process.
+    pub fn inherit_env(mut self) -> Self {
+        self.wasmtime.inherit_env();
+        self
+    }
+
+    /// What the guest reads: a [`MemoryInputPipe`](super::MemoryInputPipe), or any other stream of wasmtime-wasi.
+    pub fn stdin(mut self, stdin: impl StdinStream + 'static) -> Self {
+        self.wasmtime.stdin(stdin);
+        self
+    }
+
+    /// Where the guest writes to: a [`MemoryOutputPipe`](super::MemoryOutputPipe) to capture it, [`Lines`](super::Lines), or
+    /// any other stream of wasmtime-wasi.
+    pub fn stdout(mut self, stdout: impl StdoutStream + 'static) -> Self {
+        self.wasmtime.stdout(stdout);
+        self
+    }
+
+    /// Where the guest writes its messages to, as for [`stdout`](Self::stdout).
+    pub fn stderr(mut self, stderr: impl StdoutStream + 'static) -> Self {
+        self.wasmtime.stderr(stderr);
+        self
+    }
+
+    /// The guest reads what this process does.
+    pub fn inherit_stdin(mut self) -> Self {
+        self.wasmtime.inherit_stdin();
+        self
+    }
+
+    /// The guest writes to where this process does.
+    pub fn inherit_stdout(mut self) -> Self {
+        self.wasmtime.inherit_stdout();
+        self
+    }
+
+    /// The guest writes its messages to where this process does.
+    pub fn inherit_stderr(mut self) -> Self {
+        self.wasmtime.inherit_stderr();
+        self
+    }
+
+    /// All three standard streams are this process's.
+    pub fn inherit_stdio(self) -> Self {
+        self.inherit_stdin().inherit_stdout().inherit_stderr()
+    }
+
+    /// Opens a directory of the host for the guest, which finds it under `guest_path`. [`build`](Self::build) opens it.
+    pub fn preopened_dir(
+        mut self,
+        host_path: impl Into<PathBuf>,
+        guest_path: impl Into<String>,
+        perms: FsPerms,
+    ) -> Self {
+        self.directories.push((host_path.into(), guest_path.into(), perms));
+        self
+    }
+
+    /// The clock that the guest reads and sleeps by, instead of the [`RealtimeClock`].
+    ///
+    /// The times of files stay the system's.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// The guest's random numbers follow from this, by ChaCha12, instead of coming from the system: they are the same in each
+    /// run and on each machine, and known to everyone who knows the seed.
+    pub fn seed(mut self, seed: u64) -> Self {
+        let mut rng = ChaCha12Rng::seed_from_u64(seed);
+        let mut next = || u128::from(rng.next_u64());
+        let insecure_seed = next() << 64 | next();
+        let insecure_rng = ChaCha12Rng::seed_from_u64(rng.next_u64());
+        self.wasmtime.insecure_random_seed(insecure_seed).insecure_random(insecure_rng);
+        self.wasmtime.secure_random(rng);
+        self
+    }
+
+    /// wasmtime-wasi's own builder, for what has no function here. Of its clocks, nothing comes to the guest.
+    pub fn wasmtime(&mut self) -> &mut wasmtime_wasi::WasiCtxBuilder {
+        &mut self.wasmtime
+    }
+
+    /// Makes the context.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Directory`] if a directory cannot be opened.
+    pub fn build(mut self) -> Result<WasiCtx, Error> {
+        for (path, guest_path, perms) in self.directories {
+            if let Err(source) = self.wasmtime.preopened_dir(&path, guest_path, perms) {
+                return Err(Error::Directory { path, source });
+            }
+        }
+        Ok(WasiCtx { p1: self.wasmtime.build_p1(), clock: self.clock })
+    }
+}
+
+impl Default for WasiCtxBuilder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for WasiCtxBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WasiCtxBuilder")
+            .field("directories", &self.directories)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,209 @@
+//! `poll_oneoff`: waits for the first of some times and descriptors. The times are the guest's clock's. The descriptors are
+//! wasmtime-wasi's, whose own `poll_oneoff` gets the subscriptions to them, in a memory that is made for that.
+
+use super::{Failure, WasiCtx, pointer, since_1970, with_memory};
+use crate::{Clock, yield_now};
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+use wasmtime::{AsContextMut, Caller};
+use wasmtime_wasi::p1::WasiP1Ctx;
+use wasmtime_wasi::p1::types::{
+    Clockid, Errno, Event, EventFdReadwrite, Eventrwflags, Eventtype, Filetype, Subclockflags,
+    Subscription, SubscriptionU,
+};
+use wasmtime_wasi::p1::wasi_snapshot_preview1::{self, WasiSnapshotPreview1};
+use wiggle::{GuestMemory, GuestPtr, GuestType};
+
+/// The parameters, as the guest gives them: subscriptions, room for events, how many of either, and where to write how
+/// many have occurred.
+pub(super) type Parameters = (i32, i32, i32, i32);
+
+pub(super) async fn poll_oneoff<S>(
+    caller: &mut Caller<'_, S>,
+    ctx: impl Fn(&mut S) -> &mut WasiCtx,
+    (subscriptions, events, count, occurred): Parameters,
+) -> Result<(), Failure> {
+    let count = count.cast_unsigned();
+    if count == 0 {
+        return Err(Errno::Inval.into());
+    }
+    // What the host copies for a guest is bounded, by the store.
+    let fuel = caller.as_context_mut().hostcall_fuel();
+    let each = Subscription::guest_size() + Event::guest_size();
+    if u64::from(count) * u64::from(each) > fuel as u64 {
+        return Err(Errno::Nomem.into());
+    }
+    let subscriptions = pointer::<Subscription>(subscriptions).as_array(count);
+    let events = pointer::<Event>(events);
+    let occurred = pointer::<u32>(occurred);
+    let subscriptions = with_memory(caller, |memory| {
+        // Before the wait: what there is no place for after it.
+        let bytes = count.checked_mul(Event::guest_size()).ok_or(Errno::Fault)?;
+        memory.as_cow(GuestPtr::new((events.offset(), bytes)))?;
+        memory.read(occurred)?;
+        let read = |at: Result<_, _>| Ok::<Subscription, Failure>(memory.read(at?)?);
+        subscriptions.iter().map(read).collect::<Result<Vec<_>, _>>()
+    })?;
+
+    let ctx = ctx(caller.data_mut());
+    let clock = ctx.clock().clone();
+    ctx.p1().set_hostcall_fuel(fuel);
+    let happened = first(&subscriptions, &clock, ctx.p1()).await?;
+
+    with_memory(caller, |memory| {
+        let mut count = 0;
+        for event in happened {
+            memory.write(events.add(count)?, event)?;
+            count += 1;
+        }
+        Ok(memory.write(occurred, count)?)
+    })
+}
+
+/// What has happened, in the order of the subscriptions, once anything has.
+async fn first(
+    subscriptions: &[Subscription],
+    clock: &impl Clock,
+    p1: &mut WasiP1Ctx,
+) -> Result<Vec<Event>, Failure> {
+    let mut times = Vec::new();
+    let mut descriptors = Vec::new();
+    for (index, subscription) in (0..).zip(subscriptions) {
+        match &subscription.u {
+            SubscriptionU::Clock(wait) => {
+                let absolute = wait.flags.contains(Subclockflags::SUBSCRIPTION_CLOCK_ABSTIME);
+                let timeout = Duration::from_nanos(wait.timeout);
+                let time = match wait.id {
+                    Clockid::Realtime if absolute => Time::OfDay(timeout),
+                    Clockid::Monotonic if absolute => Time::Monotonic(timeout),
+                    Clockid::Realtime | Clockid::Monotonic => {
+                        Time::Monotonic(clock.now().saturating_add(timeout))
+                    }
+                    Clockid::ProcessCputimeId | Clockid::ThreadCputimeId => {
+                        return Err(Errno::Inval.into());
+                    }
+                };
+                times.push((index, time));
+            }
+            SubscriptionU::FdRead(_) | SubscriptionU::FdWrite(_) => {
+                let u = subscription.u.clone();
+                descriptors.push(Subscription { userdata: index, u });
+            }
+        }
+    }
+
+    // A file is always ready, but it takes another thread to know that.
+    let mut waits_for_descriptors = times.is_empty();
+    for descriptor in &descriptors {
+        waits_for_descriptors |= is_file(descriptor, p1).await;
+    }
+    let mut descriptors = pin!(poll_descriptors(&descriptors, p1));
+    let mut ready = if waits_for_descriptors {
+        Some(descriptors.as_mut().await)
+    } else {
+        poll_fn(|context| {
+            Poll::Ready(match descriptors.as_mut().poll(context) {
+                Poll::Ready(events) => Some(events),
+                Poll::Pending => None,
+            })
+        })
+        .await
+    };
+    let is_past = |(_, time): &(u64, Time)| time.deadline(clock) <= clock.now();
+    if ready.is_none() && times.iter().any(is_past) {
+        yield_now().await;
+    }
+    while ready.is_none() && !times.iter().any(is_past) {
+        let next = times.iter().map(|(_, time)| time.deadline(clock)).min().unwrap_or_default();
+        let mut sleep = clock.sleep_until(next);
+        ready = poll_fn(|context| match descriptors.as_mut().poll(context) {
+            Poll::Ready(events) => Poll::Ready(Some(events)),
+            Poll::Pending => sleep.as_mut().poll(context).map(|()| None),
+        })
+        .await;
+    }
+
+    let mut happened = ready.transpose()?.unwrap_or_default();
+    happened.extend(times.iter().filter(|time| is_past(time)).map(|(index, _)| Event {
+        userdata: *index,
+        error: Errno::Success,
+        type_: Eventtype::Clock,
+        fd_readwrite: EventFdReadwrite { nbytes: 0, flags: Eventrwflags::empty() },
+    }));
+    happened.sort_by_key(|event| event.userdata);
+    for event in &mut happened {
+        let subscription = usize::try_from(event.userdata).map(|index| &subscriptions[index]);
+        event.userdata = subscription.map_or(0, |subscription| subscription.userdata);
+    }
+    Ok(happened)
+}
+
+/// When a subscription to a clock is due.
+enum Time {
+    /// By [`Clock::now`].
+    Monotonic(Duration),
+    /// By [`Clock::wall_time`], since 1970.
+    OfDay(Duration),
+}
+
+impl Time {
+    /// The same by [`Clock::now`], as far as one can tell: the time of day may be set meanwhile.
+    fn deadline(&self, clock: &impl Clock) -> Duration {
+        match *self {
+            Self::Monotonic(deadline) => deadline,
+            Self::OfDay(deadline) => {
+                // In this order, so that a clock which moves in between makes this too early, and not too late.
+                let now = clock.now();
+                now.saturating_add(deadline.saturating_sub(since_1970(clock.wall_time())))
+            }
+        }
+    }
+}
+
+/// Waits for descriptors alone. With none, it is never ready.
+async fn poll_descriptors(
+    subscriptions: &[Subscription],
+    p1: &mut WasiP1Ctx,
+) -> Result<Vec<Event>, Failure> {
+    let count = u32::try_from(subscriptions.len()).map_err(|_| Errno::Inval)?;
+    if count == 0 {
+        return std::future::pending().await;
+    }
+    // A memory, with the subscriptions, the events, and how many of these there are.
+    let events = count * Subscription::guest_size();
+    let occurred = events + count * Event::guest_size();
+    let size = occurred + u32::guest_size();
+    let mut bytes = vec![0; size as usize + Subscription::guest_align()];
+    let aligned = bytes.as_ptr().align_offset(Subscription::guest_align());
+    let mut memory = GuestMemory::Unshared(&mut bytes[aligned..][..size as usize]);
+    let events = GuestPtr::<Event>::new(events);
+    let occurred = GuestPtr::<u32>::new(occurred);
+    for (subscription, index) in subscriptions.iter().zip(0..) {
+        memory.write(GuestPtr::<Subscription>::new(0).add(index)?, subscription.clone())?;
+    }
+    let parameters = [0, events.offset(), count, occurred.offset()].map(u32::cast_signed);
+    let [subscriptions, events_at, count, occurred_at] = parameters;
+    let errno = wasi_snapshot_preview1::poll_oneoff(
+        p1,
+        &mut memory,
+        subscriptions,
+        events_at,
+        count,
+        occurred_at,
+    );
+    match Errno::try_from(errno.await.map_err(Failure::Host)?)? {
+        Errno::Success => {}
+        errno => return Err(errno.into()),
+    }
+    (0..memory.read(occurred)?).map(|index| Ok(memory.read(events.add(index)?)?)).collect()
+}
+
+async fn is_file(subscription: &Subscription, p1: &mut WasiP1Ctx) -> bool {
+    let (SubscriptionU::FdRead(wait) | SubscriptionU::FdWrite(wait)) = &subscription.u else {
+        return false;
+    };
+    let status = p1.fd_fdstat_get(&mut GuestMemory::Unshared(&mut []), wait.file_descriptor).await;
+    status.is_ok_and(|status| status.fs_filetype == Filetype::RegularFile)
+}

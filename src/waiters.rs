@@ -1,0 +1,58 @@
+//! Who waits for something, and in which order they are woken: [`Latch`](crate::latch) and [`clock`](crate::clock) have
+//! one of these each, under their lock.
+//!
+//! Wakers are code of other people. Whatever leaves this is therefore given to the caller, who lets go of the lock before
+//! waking or dropping it: a waker may run the very call that it wakes, which may wait again for the same thing.
+
+use std::collections::BTreeMap;
+use std::task::Waker;
+
+/// Wakers by what they wait for, a `K`, and then in the order of their arrival.
+#[derive(Debug)]
+pub(crate) struct Waiters<K> {
+    arrivals: u64,
+    wakers: BTreeMap<(K, Arrival), Waker>,
+}
+
+type Arrival = u64;
+
+/// The place of one who waits.
+pub(crate) type Ticket<K> = (K, Arrival);
+
+impl<K: Ord + Copy> Waiters<K> {
+    pub(crate) fn add(&mut self, key: K, waker: Waker) -> Ticket<K> {
+        self.arrivals += 1;
+        let ticket = (key, self.arrivals);
+        self.wakers.insert(ticket, waker);
+        ticket
+    }
+
+    /// Another waker for one who waits. `Err` if nobody has this ticket: it was released.
+    pub(crate) fn replace(&mut self, ticket: Ticket<K>, waker: Waker) -> Result<Waker, Waker> {
+        match self.wakers.get_mut(&ticket) {
+            Some(known) => Ok(std::mem::replace(known, waker)),
+            None => Err(waker),
+        }
+    }
+
+    pub(crate) fn forget(&mut self, ticket: Ticket<K>) -> Option<Waker> {
+        self.wakers.remove(&ticket)
+    }
+
+    /// Those who wait for this or for less, in their order.
+    pub(crate) fn release(&mut self, up_to: K) -> impl Iterator<Item = Waker> + use<K> {
+        let later = self.wakers.split_off(&(up_to, Arrival::MAX));
+        std::mem::replace(&mut self.wakers, later).into_values()
+    }
+
+    /// The first of them.
+    pub(crate) fn first(&self) -> Option<Ticket<K>> {
+        self.wakers.first_key_value().map(|(ticket, _)| *ticket)
+    }
+}
+
+impl<K> Default for Waiters<K> {
+    fn default() -> Self {
+        Self { arrivals: 0, wakers: BTreeMap::new() }
+    }
+}
