@@ -120,6 +120,15 @@ impl ManualClock {
     pub fn next_deadline(&self) -> Option<Duration> {
         Some(self.shared.sleepers.lock().first()?.0)
     }
+
+    /// How many wait for this clock.
+    ///
+    /// When all calls that have not ended do, nothing happens before the next tick. Who ticks then, and only then, gets the
+    /// same run whatever threads the calls are on.
+    #[must_use]
+    pub fn sleepers(&self) -> usize {
+        self.shared.sleepers.lock().len()
+    }
 }
 
 impl Default for ManualClock {

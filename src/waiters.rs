@@ -49,6 +49,10 @@ impl<K: Ord + Copy> Waiters<K> {
     pub(crate) fn first(&self) -> Option<Ticket<K>> {
         self.wakers.first_key_value().map(|(ticket, _)| *ticket)
     }
+
+    pub(crate) fn len(&self) -> usize {
+        self.wakers.len()
+    }
 }
 
 impl<K> Default for Waiters<K> {

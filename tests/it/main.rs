@@ -17,3 +17,5 @@ mod waiting;
 mod guest;
 #[cfg(feature = "rayon")]
 mod rayon_pools;
+#[cfg(feature = "wasi")]
+mod wasi;
