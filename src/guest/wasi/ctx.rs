@@ -2,7 +2,7 @@
 
 use crate::{Clock, Error, RealtimeClock};
 use chacha20::ChaCha12Rng;
-use chacha20::rand_core::{Rng, SeedableRng};
+use chacha20::rand_core::SeedableRng;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -171,12 +171,7 @@ impl WasiCtxBuilder {
     /// The guest's random numbers follow from this, by ChaCha12, instead of coming from the system: they are the same in each
     /// run and on each machine, and known to everyone who knows the seed.
     pub fn seed(mut self, seed: u64) -> Self {
-        let mut rng = ChaCha12Rng::seed_from_u64(seed);
-        let mut next = || u128::from(rng.next_u64());
-        let insecure_seed = next() << 64 | next();
-        let insecure_rng = ChaCha12Rng::seed_from_u64(rng.next_u64());
-        self.wasmtime.insecure_random_seed(insecure_seed).insecure_random(insecure_rng);
-        self.wasmtime.secure_random(rng);
+        self.wasmtime.secure_random(ChaCha12Rng::seed_from_u64(seed));
         self
     }
 

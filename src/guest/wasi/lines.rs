@@ -1,5 +1,6 @@
 //! [`Lines`]: a guest's output, line by line, for a log.
 
+use crate::task::quietly;
 use parking_lot::Mutex;
 use std::fmt;
 use std::io;
@@ -77,7 +78,7 @@ impl Shared {
 impl Drop for Shared {
     fn drop(&mut self) {
         if !self.line.is_empty() {
-            self.give();
+            quietly(|| self.give());
         }
     }
 }

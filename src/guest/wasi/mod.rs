@@ -73,20 +73,30 @@ pub fn add_to_linker<S: Send + 'static>(
 ) -> Result<(), Error> {
     wasmtime_wasi::p1::add_to_linker_async(linker, move |state| ctx(state).p1())?;
 
-    // Over those of wasmtime-wasi. The linker has no other way to say whether shadowing is allowed in it.
-    let sched_yield = |linker: &mut Linker<S>| {
-        linker
-            .func_wrap_async(MODULE, "sched_yield", |_, ()| {
-                Box::new(async {
-                    yield_now().await;
-                    Errno::Success as i32
-                })
-            })
-            .map(drop)
-    };
-    let allows_shadowing = sched_yield(linker).is_ok();
+    // The linker has no other way to say whether shadowing is allowed in it.
+    let allows_shadowing = define_yield(linker).is_ok();
     linker.allow_shadowing(true);
-    sched_yield(linker)?;
+    let defined = define_ours(linker, ctx);
+    linker.allow_shadowing(allows_shadowing);
+    Ok(defined?)
+}
+
+fn define_yield<S: Send + 'static>(linker: &mut Linker<S>) -> wasmtime::Result<()> {
+    linker.func_wrap_async(MODULE, "sched_yield", |_, ()| {
+        Box::new(async {
+            yield_now().await;
+            Errno::Success as i32
+        })
+    })?;
+    Ok(())
+}
+
+/// Defines what is to be otherwise than in wasmtime-wasi.
+fn define_ours<S: Send + 'static>(
+    linker: &mut Linker<S>,
+    ctx: impl Fn(&mut S) -> &mut WasiCtx + Copy + Send + Sync + 'static,
+) -> wasmtime::Result<()> {
+    define_yield(linker)?;
     linker.func_wrap_async(
         MODULE,
         "poll_oneoff",
@@ -112,7 +122,6 @@ pub fn add_to_linker<S: Send + 'static>(
     linker.func_wrap(MODULE, "proc_exit", |code: i32| -> wasmtime::Result<()> {
         Err(I32Exit(code).into())
     })?;
-    linker.allow_shadowing(allows_shadowing);
     Ok(())
 }
 
@@ -128,7 +137,7 @@ fn clock_time_get<S>(
         Clockid::Monotonic => clock.now(),
         Clockid::ProcessCputimeId | Clockid::ThreadCputimeId => return Err(Errno::Inval.into()),
     };
-    with_memory(caller, |memory| Ok(memory.write(pointer(time), timestamp(now)?)?))
+    write_time(caller, time, now)
 }
 
 fn clock_res_get<S>(
@@ -137,13 +146,17 @@ fn clock_res_get<S>(
     id: i32,
     resolution: i32,
 ) -> Result<(), Failure> {
-    let clock = ctx(caller.data_mut()).clock();
-    match Clockid::try_from(id)? {
-        Clockid::Realtime | Clockid::Monotonic => {}
+    let shortest = match Clockid::try_from(id)? {
+        Clockid::Realtime | Clockid::Monotonic => ctx(caller.data_mut()).clock().resolution(),
         Clockid::ProcessCputimeId | Clockid::ThreadCputimeId => return Err(Errno::Inval.into()),
-    }
-    let shortest = clock.resolution();
-    with_memory(caller, |memory| Ok(memory.write(pointer(resolution), timestamp(shortest)?)?))
+    };
+    write_time(caller, resolution, shortest)
+}
+
+/// In nanoseconds, as all times of WASI are.
+fn write_time<S>(caller: &mut Caller<'_, S>, to: i32, time: Duration) -> Result<(), Failure> {
+    let nanoseconds = u64::try_from(time.as_nanos()).map_err(|_| Errno::Overflow)?;
+    with_memory(caller, |memory| Ok(memory.write(pointer(to), nanoseconds)?))
 }
 
 /// Why a function of WASI fails.
@@ -200,9 +213,4 @@ where
 
 fn since_1970(time: SystemTime) -> Duration {
     time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
-}
-
-/// In nanoseconds.
-fn timestamp(time: Duration) -> Result<u64, Errno> {
-    u64::try_from(time.as_nanos()).map_err(|_| Errno::Overflow)
 }

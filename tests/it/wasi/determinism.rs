@@ -1,1 +1,78 @@
-//! TODO
+//! The same guests do the same, whoever runs them.
+
+use super::{Program, args, program};
+use std::iter;
+use wasm_jobs::{Error, JobHandle, JobPool, ManualClock, Step};
+
+/// Guests that compute, draw random numbers, sleep, yield, poll and print what time it is.
+fn start(clock: &ManualClock) -> Result<Vec<Program>, Error> {
+    let wanderer = program("wanderer")?;
+    let start = |n: u64| {
+        let ctx = args(["wanderer", &n.to_string()]).clock(clock.clone()).seed(n / 3);
+        Program::start(&wanderer, ctx)
+    };
+    (0..30).map(start).collect()
+}
+
+/// What comes of them: outcomes and output.
+fn outcome(programs: Vec<Program>) -> Vec<(String, String)> {
+    let outcome = |mut program: Program| {
+        let result = program.main.try_get_result();
+        (format!("{result:?}"), program.printed())
+    };
+    programs.into_iter().map(outcome).collect()
+}
+
+fn by_hand() -> Result<Vec<(String, String)>, Error> {
+    let clock = ManualClock::new();
+    let mut programs = start(&clock)?;
+    while !programs.iter().all(|program| program.main.has_result()) {
+        for program in &mut programs {
+            while program.main.resume()? == Step::Yielded {}
+        }
+        tick(&clock);
+    }
+    Ok(outcome(programs))
+}
+
+fn on(pool: impl JobPool) -> Result<Vec<(String, String)>, Error> {
+    let clock = ManualClock::new();
+    let mut programs = start(&clock)?;
+    let jobs: Result<Vec<JobHandle>, Error> =
+        programs.iter_mut().map(|program| Ok(pool.submit(program.main.to_job()?))).collect();
+    let jobs = jobs?;
+    loop {
+        let running = jobs.iter().filter(|job| !job.is_complete()).count();
+        if running == 0 {
+            return Ok(outcome(programs));
+        }
+        if clock.sleepers() == running {
+            tick(&clock);
+        } else {
+            std::thread::yield_now();
+        }
+    }
+}
+
+fn tick(clock: &ManualClock) {
+    if let Some(next) = clock.next_deadline() {
+        clock.tick(next - wasm_jobs::Clock::now(clock));
+    }
+}
+
+#[test]
+fn by_hand_on_one_worker_and_on_many() -> Result<(), Error> {
+    let expected = by_hand()?;
+    let printed: Vec<_> = expected.iter().map(|(_, printed)| printed).collect();
+    assert!(printed.iter().all(|printed| printed.lines().count() == 21), "{printed:?}");
+    assert_ne!(printed[0], printed[1], "guests of one seed differ by their arguments");
+    for workers in iter::repeat_n([1, 2, 8], 3).flatten() {
+        assert_eq!(on(crate::support::workers(workers))?, expected, "{workers} workers");
+        #[cfg(feature = "rayon")]
+        {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(workers).build().unwrap();
+            assert_eq!(on(std::sync::Arc::new(pool))?, expected, "{workers} rayon threads");
+        }
+    }
+    Ok(())
+}

@@ -1,1 +1,85 @@
-//! TODO
+//! Directories of the host.
+
+use super::{Program, args, functions, program};
+use crate::support::Way;
+use std::fs;
+use std::path::PathBuf;
+use wasm_jobs::wasi::{FsPerms, WasiCtx, WasiCtxBuilder};
+use wasm_jobs::{Error, Instance};
+
+/// Opens a file of the first directory for reading, and gives its descriptor.
+pub(super) fn open(guest: &Instance<WasiCtx>, path: &str) -> Result<u32, Error> {
+    let mut store = guest.store()?;
+    let memory = store.memory("memory")?;
+    memory.write(&mut store, 1031, &[path.len() as u8]).unwrap();
+    memory.write(&mut store, 1032, path.as_bytes()).unwrap();
+    drop(store);
+    const FD_READ: i64 = 1 << 1;
+    assert_eq!(guest.call::<_, i32>("path_open", (0, FD_READ))?.wait()?, 0);
+    let mut store = guest.store()?;
+    let memory = store.memory("memory")?;
+    Ok(u32::from_le_bytes(memory.data(&store)[1024..1028].try_into().unwrap()))
+}
+
+/// A new, empty directory of this test's own.
+fn directory(name: &str) -> PathBuf {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = fs::remove_dir_all(&path);
+    fs::create_dir_all(&path).unwrap();
+    path
+}
+
+#[test]
+fn a_program_copies_a_file() -> Result<(), Error> {
+    let path = directory("a_program_copies_a_file");
+    let content: Vec<u8> = (0..100_000_u32).map(|n| (n % 251) as u8).collect();
+    fs::write(path.join("from"), &content).unwrap();
+    let copy = program("copy")?;
+    for &way in Way::ALL {
+        let _ = fs::remove_file(path.join("to"));
+        let ctx = args(["copy", "/dir/from", "/dir/to"]);
+        let ctx = ctx.preopened_dir(&path, "/dir", FsPerms::ReadWrite);
+        way.finish(&mut Program::start(&copy, ctx)?.main)?;
+        assert!(fs::read(path.join("to")).unwrap() == content, "{way:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_program_reads_only_where_it_may() -> Result<(), Error> {
+    let path = directory("a_program_reads_only_where_it_may");
+    fs::write(path.join("from"), "content").unwrap();
+    fs::create_dir(path.join("inner")).unwrap();
+    let copy = program("copy")?;
+    for (from, to, perms) in [
+        ("/dir/from", "/dir/to", FsPerms::ReadOnly),
+        ("/dir/../from", "/dir/to", FsPerms::ReadWrite),
+        ("/etc/passwd", "/dir/to", FsPerms::ReadWrite),
+    ] {
+        let ctx = args(["copy", from, to]).preopened_dir(&path, "/dir", perms);
+        let failure = Program::start(&copy, ctx)?.main.wait().unwrap_err();
+        assert!(matches!(failure, Error::Exit(1)), "{from} to {to}: {failure:?}");
+        assert!(!path.join("to").exists());
+    }
+    Ok(())
+}
+
+#[test]
+fn a_program_is_dropped_while_it_reads() -> Result<(), Error> {
+    let path = directory("a_program_is_dropped_while_it_reads");
+    fs::write(path.join("from"), vec![7; 1 << 20]).unwrap();
+    let copy = program("copy")?;
+    for steps in 0..10 {
+        let ctx = args(["copy", "/dir/from", "/dir/to"]);
+        let mut program =
+            Program::start(&copy, ctx.preopened_dir(&path, "/dir", FsPerms::ReadWrite))?;
+        for _ in 0..steps {
+            let _ = program.main.resume()?;
+        }
+        drop(program.main);
+        assert_eq!(program.instance.is_poisoned()?, steps > 0);
+        let guest = functions(WasiCtxBuilder::new())?;
+        assert_eq!(guest.call::<(), i32>("sched_yield", ())?.wait()?, 0);
+    }
+    Ok(())
+}

@@ -11,8 +11,8 @@ mod polling;
 mod real_programs;
 mod threads;
 
-use crate::support::Way;
-use std::sync::LazyLock;
+use std::collections::BTreeMap;
+use std::sync::{LazyLock, Mutex};
 use wasm_jobs::wasi::{self, MemoryOutputPipe, WasiCtx, WasiCtxBuilder};
 use wasm_jobs::wasmtime::{Engine, InstancePre, Linker, Module};
 use wasm_jobs::{EngineOptions, Error, Future, Instance};
@@ -26,14 +26,79 @@ fn linked(module: &Module) -> Result<InstancePre<WasiCtx>, Error> {
     Ok(linker.instantiate_pre(module)?)
 }
 
-/// A guest in text form, with the names of what it imports in place of `$imports`.
 fn text(wat: &str) -> Result<InstancePre<WasiCtx>, Error> {
     linked(&Module::new(&ENGINE, wat::parse_str(wat).expect("the text of a module"))?)
 }
 
-/// One of `guests/wasi`.
-fn program(name: &str) -> Result<InstancePre<WasiCtx>, Error> {
-    linked(&Module::from_file(&ENGINE, format!("guests/wasi/{name}.wasm"))?)
+/// A guest whose exports are functions of WASI, called as they are.
+const FUNCTIONS: &str = r#"(module
+    (import "wasi_snapshot_preview1" "poll_oneoff"
+        (func $poll_oneoff (param i32 i32 i32 i32) (result i32)))
+    (import "wasi_snapshot_preview1" "clock_time_get"
+        (func $clock_time_get (param i32 i64 i32) (result i32)))
+    (import "wasi_snapshot_preview1" "clock_res_get"
+        (func $clock_res_get (param i32 i32) (result i32)))
+    (import "wasi_snapshot_preview1" "sched_yield" (func $sched_yield (result i32)))
+    (import "wasi_snapshot_preview1" "random_get"
+        (func $random_get (param i32 i32) (result i32)))
+    (import "wasi_snapshot_preview1" "fd_write"
+        (func $fd_write (param i32 i32 i32 i32) (result i32)))
+    (import "wasi_snapshot_preview1" "fd_close" (func $fd_close (param i32) (result i32)))
+    (import "wasi_snapshot_preview1" "path_open"
+        (func $path_open
+            (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+    (import "wasi_snapshot_preview1" "proc_exit" (func $proc_exit (param i32)))
+    (memory (export "memory") 1)
+    (func (export "poll_oneoff") (param i32 i32 i32 i32) (result i32)
+        (call $poll_oneoff (local.get 0) (local.get 1) (local.get 2) (local.get 3)))
+    (func (export "clock_time_get") (param i32 i64 i32) (result i32)
+        (call $clock_time_get (local.get 0) (local.get 1) (local.get 2)))
+    (func (export "clock_res_get") (param i32 i32) (result i32)
+        (call $clock_res_get (local.get 0) (local.get 1)))
+    (func (export "sched_yield") (result i32) (call $sched_yield))
+    (func (export "random_get") (param i32 i32) (result i32)
+        (call $random_get (local.get 0) (local.get 1)))
+    (func (export "fd_write") (param i32 i32 i32 i32) (result i32)
+        (call $fd_write (local.get 0) (local.get 1) (local.get 2) (local.get 3)))
+    (func (export "fd_close") (param i32) (result i32) (call $fd_close (local.get 0)))
+    (func (export "path_open") (param $flags i32) (param $rights i64) (result i32)
+        ;; The path is in memory, as long as the byte before it says; the descriptor comes before that.
+        (call $path_open
+            (i32.const 3) (i32.const 0) (i32.const 1032) (i32.load8_u (i32.const 1031))
+            (local.get $flags) (local.get $rights) (i64.const 0) (i32.const 0)
+            (i32.const 1024)))
+    (func (export "proc_exit") (param i32) (call $proc_exit (local.get 0)))
+    (func (export "number_or_exit") (param i32) (result i32)
+        (call $proc_exit (local.get 0)) (i32.const 7)))"#;
+
+fn functions(ctx: WasiCtxBuilder) -> Result<Instance<WasiCtx>, Error> {
+    static PRE: LazyLock<InstancePre<WasiCtx>> =
+        LazyLock::new(|| text(FUNCTIONS).expect("it imports what WASI has"));
+    Instance::new(&PRE, ctx.build()?)
+}
+
+// The numbers of errors, of <https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#errno>.
+const SUCCESS: i32 = 0;
+const BADF: i32 = 8;
+const FAULT: i32 = 21;
+const INVAL: i32 = 28;
+const IO: i32 = 29;
+const NOMEM: i32 = 48;
+
+// The numbers of clocks.
+const REALTIME: u32 = 0;
+const MONOTONIC: u32 = 1;
+
+/// One of `guests/wasi`. It is compiled once.
+fn program(name: &'static str) -> Result<InstancePre<WasiCtx>, Error> {
+    static PROGRAMS: Mutex<BTreeMap<&str, InstancePre<WasiCtx>>> = Mutex::new(BTreeMap::new());
+    let mut programs = PROGRAMS.lock().unwrap();
+    if let Some(program) = programs.get(name) {
+        return Ok(program.clone());
+    }
+    let program = linked(&Module::from_file(&ENGINE, format!("guests/wasi/{name}.wasm"))?)?;
+    programs.insert(name, program.clone());
+    Ok(program)
 }
 
 /// Room for all that a test's guest writes.
