@@ -1,7 +1,9 @@
 //! What a user sees of this library, with a module for each thing that a user does. Each test is named after its
 //! situation. None sleeps, and none depends on how long something takes: they wait for events.
 
+mod clocks;
 mod ending;
+mod events;
 mod handles;
 mod lending;
 mod pools;

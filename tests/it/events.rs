@@ -1,0 +1,202 @@
+//! Waiting for events of the host.
+
+use crate::support::{Counter, Queue, Way, at_once, comes, poll_once, telling};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::mpsc::channel;
+use std::task::{Context, Waker};
+use std::thread;
+use wasm_jobs::{Error, Event, Future, JobHandle, JobPool, Step};
+
+fn waits_for(event: &Event) -> Future<()> {
+    let wait = event.wait();
+    Future::new(async move { Ok(wait.await) })
+}
+
+#[test]
+fn a_call_waits_until_the_event_is_set() -> Result<(), Error> {
+    let event = Event::new();
+    let mut future = waits_for(&event);
+    for _ in 0..3 {
+        assert_eq!(future.resume()?, Step::Waiting);
+    }
+    assert!(!event.is_set());
+    event.clone().set();
+    assert!(event.is_set());
+    assert_eq!(future.resume()?, Step::Done);
+    Ok(())
+}
+
+#[test]
+fn an_event_that_is_set_lets_everybody_through_until_it_is_reset() -> Result<(), Error> {
+    let event = Event::new();
+    event.set();
+    event.set();
+    for _ in 0..3 {
+        assert_eq!(waits_for(&event).resume()?, Step::Done);
+    }
+    event.reset();
+    let mut late = waits_for(&event);
+    assert_eq!(late.resume()?, Step::Waiting);
+    event.set();
+    assert_eq!(late.resume()?, Step::Done);
+    Ok(())
+}
+
+#[test]
+fn a_wait_that_has_begun_is_over_although_the_event_was_reset() -> Result<(), Error> {
+    let event = Event::new();
+    let (mut begun, mut not_begun) = (waits_for(&event), waits_for(&event));
+    assert_eq!(begun.resume()?, Step::Waiting);
+    event.set();
+    event.reset();
+    assert_eq!(begun.resume()?, Step::Done);
+    assert_eq!(not_begun.resume()?, Step::Waiting);
+    Ok(())
+}
+
+#[test]
+fn an_event_ends_every_call_that_waits_for_it_in_every_way() -> Result<(), Error> {
+    for &way in Way::ALL {
+        let event = Event::new();
+        let (waiting, waits) = channel();
+        let setter = thread::spawn({
+            let event = event.clone();
+            move || {
+                assert!(comes(&waits));
+                event.set();
+            }
+        });
+        let wait = event.wait();
+        let work = telling(move || waiting.send(()).unwrap(), wait);
+        way.finish(&mut Future::new(async move { Ok(work.await) }))?;
+        setter.join().unwrap();
+    }
+    Ok(())
+}
+
+#[test]
+fn calls_wake_in_the_order_in_which_they_began_to_wait() -> Result<(), Error> {
+    let event = Event::new();
+    let pool = Queue::default();
+    let mut futures: Vec<_> = (0..10).map(|_| waits_for(&event)).collect();
+    for at in [7, 2, 9, 0, 1, 8, 3, 6, 5, 4] {
+        let _ = pool.submit(futures[at].to_job()?);
+    }
+    pool.run();
+    // It leaves, and begins again.
+    futures[9] = waits_for(&event);
+    let _ = pool.submit(futures[9].to_job()?);
+    pool.run();
+    event.set();
+    let mut order = Vec::new();
+    while let Some(job) = pool.pop() {
+        job.run();
+        let new = futures.iter().position(|future| future.has_result()).unwrap();
+        assert_eq!(futures[new].try_get_result()?, Some(()));
+        order.push(new);
+    }
+    assert_eq!(order, [7, 2, 0, 1, 8, 3, 6, 5, 4, 9]);
+    Ok(())
+}
+
+#[test]
+fn a_call_that_is_run_by_its_wake_waits_for_the_same_event_again() -> Result<(), Error> {
+    let event = Event::new();
+    let rounds = Arc::new(AtomicUsize::new(0));
+    let mut future = Future::new({
+        let (event, rounds) = (event.clone(), rounds.clone());
+        async move {
+            for _ in 0..3 {
+                event.wait().await;
+                event.reset();
+                rounds.fetch_add(1, Relaxed);
+            }
+            Ok(())
+        }
+    });
+    // Such a pool runs the job inside `set`.
+    let job = at_once.submit(future.to_job()?);
+    for round in 1..=3 {
+        event.set();
+        assert_eq!(rounds.load(Relaxed), round);
+    }
+    assert!(job.is_complete());
+    Ok(())
+}
+
+#[test]
+fn a_waker_that_panics_keeps_nobody_from_being_woken() {
+    struct Panics;
+
+    impl std::task::Wake for Panics {
+        fn wake(self: Arc<Self>) {
+            panic!("a waker panics");
+        }
+    }
+
+    let event = Event::new();
+    let mut panics = pin!(event.wait());
+    let waker = Waker::from(Arc::new(Panics));
+    assert!(panics.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    let mut wait = Box::pin(event.wait());
+    let wakes = Arc::new(Counter::default());
+    assert!(poll_once(&mut wait, &wakes).is_pending());
+    event.set();
+    assert_eq!(wakes.get(), 1);
+    assert!(poll_once(&mut wait, &wakes).is_ready());
+}
+
+#[test]
+fn a_wait_that_is_dropped_is_forgotten() {
+    let event = Event::new();
+    let wakes = Arc::new(Counter::default());
+    for _ in 0..1000 {
+        assert!(poll_once(&mut Box::pin(event.wait()), &wakes).is_pending());
+    }
+    assert_eq!(Arc::strong_count(&wakes), 1);
+    event.set();
+    assert_eq!(wakes.get(), 0);
+}
+
+#[test]
+fn nine_hundred_jobs_wait_and_two_workers_run_them_all() -> Result<(), Error> {
+    let pool = crate::support::workers(2);
+    let event = Event::new();
+    let arrived = Counter::default();
+    let mut futures: Vec<_> = (0..900)
+        .map(|_| {
+            let (wait, arrived) = (event.wait(), arrived.clone());
+            let work = telling(move || arrived.add(), wait);
+            Future::new(async move { Ok(work.await) })
+        })
+        .collect();
+    let jobs: Result<Vec<_>, Error> =
+        futures.iter_mut().map(|future| Ok(pool.submit(future.to_job()?))).collect();
+    let all = JobHandle::all(jobs?);
+    while arrived.get() < 900 {
+        thread::yield_now();
+    }
+    assert!(!all.is_complete());
+    event.set();
+    all.wait();
+    assert!(futures.iter().all(Future::has_result));
+    Ok(())
+}
+
+#[test]
+fn an_event_is_set_while_calls_begin_to_wait() -> Result<(), Error> {
+    for _ in 0..200 {
+        let event = Event::new();
+        let mut futures: Vec<_> = (0..4).map(|_| waits_for(&event)).collect();
+        let runners: Result<Vec<_>, Error> = futures.iter_mut().map(Future::to_job).collect();
+        let threads: Vec<_> =
+            runners?.into_iter().map(|runner| thread::spawn(move || runner.run())).collect();
+        event.set();
+        for thread in threads {
+            thread.join().unwrap();
+        }
+    }
+    Ok(())
+}
