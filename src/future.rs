@@ -74,7 +74,8 @@ impl<T: Send + 'static> Future<T> {
 
     /// Runs the call to its next stop, on this thread.
     ///
-    /// If it waits and was not woken, this says so without entering it. If it has ended, this is `Done` again until the
+    /// If it waits and was not woken, this is [`Step::Waiting`] again, without entering it: a call that waits costs a
+    /// few nanoseconds a frame, and nothing in between. If it has ended, this is `Done` again until the
     /// result is taken.
     ///
     /// # Errors

@@ -64,6 +64,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! A guest that waits costs nothing: its host function awaits an [`Event`], a [`Clock`] or any other std future, and the call
+//! goes on when that wakes it. With the feature `wasi`, programs that sleep and poll wait like that too, unmodified.
+//!
 //! Between two calls the guest's memory, globals and tables are there to be read and written, through
 //! [`Instance::store`].
 //!
@@ -80,6 +83,7 @@
 //!
 //! - `wasm` (default): instances of wasm modules, on wasmtime.
 //! - `rayon` (default): [`JobPool`] for rayon's pools.
+//! - `wasi`: WASI preview 1, on wasmtime-wasi.
 
 // The private tour, in the order in which a call goes through it:
 //
@@ -87,6 +91,9 @@
 // lends it to a `runner`, which a `pool` turns into jobs; a `job`'s handle tells when it is over. What the two ends share,
 // and how a step is done, is in `task`; which of them is in charge, in `state`. `sync` is what all this stands on, and
 // is replaced when a model of it is checked.
+//
+// What a call may wait for comes from `event` and `clock`, by way of a `latch` and its `waiters`; `guest::wasi` has the
+// programs that do so without knowing it.
 
 mod clock;
 mod error;
@@ -133,7 +140,7 @@ pub mod model {
     pub use crate::lease::{Lease, Leased};
 }
 
-#[cfg(all(doctest, feature = "wasm", feature = "rayon"))]
+#[cfg(all(doctest, feature = "rayon", feature = "wasi"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
 
