@@ -1,6 +1,6 @@
 //! Waiting for a time.
 
-use crate::support::{Counter, Queue, Way, at_once, poll_once};
+use crate::support::{Counter, Queue, Way, at_once, ok, poll_once};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread;
@@ -11,7 +11,7 @@ const MS: Duration = Duration::from_millis(1);
 
 fn sleeps(clock: &impl Clock, time: Duration) -> Future<()> {
     let sleep = clock.sleep(time);
-    Future::new(async move { Ok(sleep.await) })
+    Future::new(ok(sleep))
 }
 
 #[test]
@@ -35,7 +35,7 @@ fn a_tick_wakes_those_whose_time_has_come_in_their_order() -> Result<(), Error> 
         [5, 3, 9, 3, 1, 5, 10].iter().map(|ms| sleeps(&clock, *ms * MS)).collect();
     assert_eq!(clock.sleepers(), 0, "a sleep begins when it is first polled");
     for future in futures.iter_mut().rev() {
-        let _ = pool.submit(future.to_job()?);
+        drop(pool.submit(future.to_job()?));
     }
     pool.run();
     assert_eq!((clock.sleepers(), clock.next_deadline()), (7, Some(MS)));
@@ -66,11 +66,11 @@ fn a_time_that_has_come_is_not_waited_for() -> Result<(), Error> {
     clock.tick(MS);
     for deadline in [Duration::ZERO, MS] {
         let sleep = clock.sleep_until(deadline);
-        assert_eq!(Future::new(async move { Ok(sleep.await) }).resume()?, Step::Done);
+        assert_eq!(Future::new(ok(sleep)).resume()?, Step::Done);
     }
     for deadline in [Duration::ZERO, RealtimeClock.now()] {
         let sleep = RealtimeClock.sleep_until(deadline);
-        assert_eq!(Future::new(async move { Ok(sleep.await) }).resume()?, Step::Done);
+        assert_eq!(Future::new(ok(sleep)).resume()?, Step::Done);
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Waiting for events of the host.
 
-use crate::support::{Counter, Queue, Way, at_once, comes, poll_once, telling};
+use crate::support::{Counter, Queue, Way, at_once, comes, ok, poll_once, telling};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -11,7 +11,7 @@ use wasm_jobs::{Error, Event, Future, JobHandle, JobPool, Step};
 
 fn waits_for(event: &Event) -> Future<()> {
     let wait = event.wait();
-    Future::new(async move { Ok(wait.await) })
+    Future::new(ok(wait))
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn an_event_ends_every_call_that_waits_for_it_in_every_way() -> Result<(), Error
         });
         let wait = event.wait();
         let work = telling(move || waiting.send(()).unwrap(), wait);
-        way.finish(&mut Future::new(async move { Ok(work.await) }))?;
+        way.finish(&mut Future::new(ok(work)))?;
         setter.join().unwrap();
     }
     Ok(())
@@ -82,12 +82,12 @@ fn calls_wake_in_the_order_in_which_they_began_to_wait() -> Result<(), Error> {
     let pool = Queue::default();
     let mut futures: Vec<_> = (0..10).map(|_| waits_for(&event)).collect();
     for at in [7, 2, 9, 0, 1, 8, 3, 6, 5, 4] {
-        let _ = pool.submit(futures[at].to_job()?);
+        drop(pool.submit(futures[at].to_job()?));
     }
     pool.run();
     // It leaves, and begins again.
     futures[9] = waits_for(&event);
-    let _ = pool.submit(futures[9].to_job()?);
+    drop(pool.submit(futures[9].to_job()?));
     pool.run();
     event.set();
     let mut order = Vec::new();
@@ -169,7 +169,7 @@ fn nine_hundred_jobs_wait_and_two_workers_run_them_all() -> Result<(), Error> {
         .map(|_| {
             let (wait, arrived) = (event.wait(), arrived.clone());
             let work = telling(move || arrived.add(), wait);
-            Future::new(async move { Ok(work.await) })
+            Future::new(ok(work))
         })
         .collect();
     let jobs: Result<Vec<_>, Error> =

@@ -66,6 +66,11 @@ impl Event {
     }
 }
 
+/// Work that cannot fail, as the work of a call.
+pub(crate) async fn ok<F: std::future::Future>(work: F) -> Result<F::Output, Error> {
+    Ok(work.await)
+}
+
 /// The same work, which tells when it waits for the first time: from then on, a wake finds it.
 pub(crate) fn telling<F: std::future::Future>(
     tell: impl FnOnce(),

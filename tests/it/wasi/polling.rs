@@ -205,7 +205,7 @@ fn sleepers_wake_in_the_order_of_their_deadlines_and_then_of_their_arrival() -> 
     for ms in [30, 10, 20, 10, 40, 20, 10] {
         let guest = functions(with_clock(&time))?;
         let mut sleep = poll(&guest, &[clock(0, MONOTONIC, When::After(ms * MS))])?;
-        let _ = pool.submit(sleep.to_job()?);
+        drop(pool.submit(sleep.to_job()?));
         sleeps.push(sleep);
     }
     pool.run();
