@@ -103,6 +103,8 @@ impl ManualClock {
     /// Moves the clock, and wakes those whose time has come: in the order of their deadlines, and those of one deadline in
     /// the order in which they began to wait.
     ///
+    /// That is the order within one tick; ticks of several threads at once may wake theirs in turns.
+    ///
     /// It wakes them at the time that it moves to. Who goes back to sleep for less than `by` sleeps until the next tick.
     pub fn tick(&self, by: Duration) {
         let now = {

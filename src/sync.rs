@@ -1,5 +1,6 @@
 //! The synchronisation that the call layer is built on: the real one, or loom's, so that the models in `loom-tests/`
-//! check this very code. What no model runs, rayon's pools and the payload of a panic, has its own.
+//! check this very code. What no model runs, rayon's pools, the alarm of the real clock and the payload of a panic, has its
+//! own.
 
 #[cfg(not(wasm_jobs_loom))]
 mod real {

@@ -4,9 +4,11 @@
 
 use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use loom::thread;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
-use wasm_jobs::{Future, JobPool, Step};
+use std::time::Duration;
+use wasm_jobs::{Clock, Event, Future, JobPool, ManualClock, Step};
 use wasm_jobs_loom_tests::{Pool, Token, Told, Watch, poll};
 
 /// A call that waits until so many things have happened, and what tells it of one.
@@ -169,6 +171,155 @@ fn the_owner_awaits_with_another_waker() {
             assert!(poll(&mut future, &second).is_ready());
         }
         drop(future);
+        watch.assert_is_over();
+    });
+}
+
+const TICK: Duration = Duration::from_secs(1);
+
+/// A wait for an event, or for a time.
+type Wait = Pin<Box<dyn std::future::Future<Output = ()> + Send>>;
+
+fn call_that_awaits(mut wait: Wait, watch: &Watch) -> Future<Token> {
+    watch.call(move |context| wait.as_mut().poll(context))
+}
+
+/// The wait begins after the reset: it is over if the event is set after that, and only then.
+///
+/// Mistakes: the event is set, and releases those who wait, in two, and so ends a wait that began after the reset; it looks
+/// whether it is set, and registers who waits, in two; it looks without acquiring.
+#[test]
+fn the_owner_resets_an_event_and_waits_for_it_while_it_is_set() {
+    loom::model(|| {
+        let (watch, event) = (Watch::default(), Event::new());
+        let is_written = Arc::new(AtomicBool::new(false));
+        let mut future = watch.call({
+            let (mut wait, is_written) = (Box::pin(event.wait()), is_written.clone());
+            move |context| {
+                let waited = wait.as_mut().poll(context);
+                assert!(waited.is_pending() || is_written.load(Relaxed), "it is over too early");
+                waited
+            }
+        });
+        let setter = thread::spawn({
+            let event = event.clone();
+            move || {
+                is_written.store(true, Relaxed);
+                event.set();
+            }
+        });
+
+        event.reset();
+        let _ = future.resume().unwrap();
+        setter.join().unwrap();
+        let is_done = future.resume().unwrap() == Step::Done;
+        assert_eq!(is_done, event.is_set());
+        drop(future.try_get_result().unwrap());
+        drop(future);
+        watch.assert_is_over();
+    });
+}
+
+/// Whichever comes first, the wait has begun before both.
+///
+/// Mistakes: a reset forgets those who wait; a wait that was released, and finds the event reset, goes on waiting.
+#[test]
+fn an_event_is_set_and_reset_while_a_job_waits_for_it() {
+    loom::model(|| {
+        let (pool, watch, event) = (Pool::of_calls(1), Watch::default(), Event::new());
+        let mut future = call_that_awaits(Box::pin(event.wait()), &watch);
+        assert_eq!(future.resume().unwrap(), Step::Waiting);
+        let handle = pool.submit(future.to_job().unwrap());
+        let setter = thread::spawn({
+            let event = event.clone();
+            move || event.set()
+        });
+        let resetter = thread::spawn(move || event.reset());
+
+        pool.work_until(handle);
+        setter.join().unwrap();
+        resetter.join().unwrap();
+        drop(future.try_get_result().unwrap().unwrap());
+        watch.assert_is_over();
+        pool.assert_is_forgotten();
+    });
+}
+
+/// A wait for what is about to happen is polled with one waker, and with another while it happens.
+fn assert_the_last_waker_is_told(mut wait: Wait, happens: impl FnOnce() + 'static) {
+    let (first, last) = (Told::default(), Told::default());
+    assert!(poll(&mut wait, &first).is_pending());
+    let other = thread::spawn(happens);
+
+    let is_over = poll(&mut wait, &last).is_ready();
+    other.join().unwrap();
+    if !is_over {
+        assert!(last.is_told(), "the last waker was not told");
+        assert!(poll(&mut wait, &last).is_ready());
+    }
+}
+
+/// Mistakes: a wait keeps its first waker; one that was released registers again.
+#[test]
+fn a_wait_gets_another_waker_while_its_event_is_set_and_reset() {
+    loom::model(|| {
+        let event = Event::new();
+        assert_the_last_waker_is_told(Box::pin(event.wait()), move || {
+            event.set();
+            event.reset();
+        });
+    });
+}
+
+/// Mistakes: a sleeper keeps its first waker; it does not look at the clock after it has left another.
+#[test]
+fn a_sleeper_gets_another_waker_while_its_clock_ticks() {
+    loom::model(|| {
+        let clock = ManualClock::new();
+        assert_the_last_waker_is_told(clock.sleep_until(TICK), move || clock.tick(TICK));
+    });
+}
+
+/// Mistakes: a tick wakes one of those whose time has come, or not those whose time it is just now, or before it moves the
+/// clock; a sleeper does not look at the clock after it has registered.
+#[test]
+fn a_clock_ticks_while_the_owner_and_a_job_fall_asleep() {
+    loom::model(|| {
+        let (pool, watches) = (Pool::of_calls(1), [Watch::default(), Watch::default()]);
+        let clock = ManualClock::new();
+        let [mut mine, mut lent] =
+            [0, 1].map(|n| call_that_awaits(clock.sleep_until(TICK), &watches[n]));
+        let handle = pool.submit(lent.to_job().unwrap());
+        let worker = thread::spawn({
+            let pool = pool.clone();
+            move || pool.work_until(handle)
+        });
+        let ticker = thread::spawn(move || clock.tick(TICK));
+
+        drop(mine.wait().unwrap());
+        ticker.join().unwrap();
+        worker.join().unwrap();
+        drop(lent.try_get_result().unwrap().unwrap());
+        watches.iter().for_each(Watch::assert_is_over);
+        pool.assert_is_forgotten();
+    });
+}
+
+/// Mistakes: a tick reads the clock and moves it in two; it forgets those whose time has not come, or releases them too.
+#[test]
+fn two_threads_tick_while_the_owner_falls_asleep() {
+    loom::model(|| {
+        let (watch, clock) = (Watch::default(), ManualClock::new());
+        let mut future = call_that_awaits(clock.sleep_until(2 * TICK), &watch);
+        let tickers = [0, 1].map(|_| {
+            let clock = clock.clone();
+            thread::spawn(move || clock.tick(TICK))
+        });
+
+        drop(future.wait().unwrap());
+        for ticker in tickers {
+            ticker.join().unwrap();
+        }
         watch.assert_is_over();
     });
 }

@@ -4,8 +4,9 @@
 
 use loom::thread;
 use std::task::Poll;
-use wasm_jobs::{Error, JobPool, Step};
-use wasm_jobs_loom_tests::{Gate, Pool, Watch};
+use std::time::Duration;
+use wasm_jobs::{Clock, Error, Event, JobPool, ManualClock, Step};
+use wasm_jobs_loom_tests::{Gate, Pool, Told, Watch, poll};
 
 /// Mistakes: a turn starts although the call was cancelled; a turn does not end a call that is cancelled meanwhile.
 #[test]
@@ -317,5 +318,46 @@ fn every_handle_is_dropped_while_its_job_finishes() {
         worker.join().unwrap();
         watch.assert_is_over();
         pool.assert_is_forgotten();
+    });
+}
+
+/// Mistakes: those who wait are numbered anew after a release, so that one who goes takes away another; it takes away all.
+#[test]
+fn a_wait_is_dropped_while_its_event_is_set_and_another_begins() {
+    loom::model(|| {
+        let event = Event::new();
+        let (mut goes, mut stays) = (Box::pin(event.wait()), Box::pin(event.wait()));
+        assert!(poll(&mut goes, &Told::default()).is_pending());
+        let other = thread::spawn(move || drop(goes));
+
+        let told = Told::default();
+        event.set();
+        event.reset();
+        assert!(poll(&mut stays, &told).is_pending());
+        event.set();
+        other.join().unwrap();
+        assert!(told.is_told(), "the other was forgotten");
+    });
+}
+
+/// Mistakes: a sleeper that is dropped stays in the clock, or is put back by a tick that has looked at it; it takes away the
+/// others.
+#[test]
+fn a_sleeper_is_dropped_while_its_clock_ticks() {
+    loom::model(|| {
+        let (clock, told) = (ManualClock::new(), Told::default());
+        let [mut stays, mut goes] = [1, 2].map(|n| clock.sleep_until(Duration::from_secs(n)));
+        assert!(poll(&mut stays, &told).is_pending());
+        assert!(poll(&mut goes, &Told::default()).is_pending());
+        let ticker = thread::spawn({
+            let clock = clock.clone();
+            move || clock.tick(Duration::from_secs(1))
+        });
+
+        drop(goes);
+        ticker.join().unwrap();
+        assert!(told.is_told(), "the other was forgotten");
+        assert!(poll(&mut stays, &told).is_ready());
+        assert_eq!(clock.next_deadline(), None, "one who is gone is waited for");
     });
 }

@@ -4,7 +4,7 @@
 use super::{Failure, WasiCtx, pointer, since_1970, with_memory};
 use crate::{Clock, yield_now};
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::Duration;
 use wasmtime::{AsContextMut, Caller};
@@ -68,6 +68,7 @@ async fn first(
     clock: &impl Clock,
     p1: &mut WasiP1Ctx,
 ) -> Result<Vec<Event>, Failure> {
+    let now = clock.now();
     let mut times = Vec::new();
     let mut descriptors = Vec::new();
     for (index, subscription) in (0..).zip(subscriptions) {
@@ -79,7 +80,7 @@ async fn first(
                     Clockid::Realtime if absolute => Time::OfDay(timeout),
                     Clockid::Monotonic if absolute => Time::Monotonic(timeout),
                     Clockid::Realtime | Clockid::Monotonic => {
-                        Time::Monotonic(clock.now().saturating_add(timeout))
+                        Time::Monotonic(now.saturating_add(timeout))
                     }
                     Clockid::ProcessCputimeId | Clockid::ThreadCputimeId => {
                         return Err(Errno::Inval.into());
@@ -94,26 +95,19 @@ async fn first(
         }
     }
 
-    // A file is always ready, but it takes another thread to know that.
-    let mut waits_for_descriptors = times.is_empty();
-    for descriptor in &descriptors {
-        waits_for_descriptors |= is_file(descriptor, p1).await;
-    }
+    // A file is always ready, but it takes another thread to say so.
+    let waits_for_descriptors = times.is_empty() || has_file(&descriptors, p1).await;
     let mut descriptors = pin!(poll_descriptors(&descriptors, p1));
     let mut ready = if waits_for_descriptors {
         Some(descriptors.as_mut().await)
     } else {
-        poll_fn(|context| {
-            Poll::Ready(match descriptors.as_mut().poll(context) {
-                Poll::Ready(events) => Some(events),
-                Poll::Pending => None,
-            })
-        })
-        .await
+        look(descriptors.as_mut()).await
     };
     let is_past = |(_, time): &(u64, Time)| time.deadline(clock) <= clock.now();
     if ready.is_none() && times.iter().any(is_past) {
+        // A guest that asks again and again must not keep its worker.
         yield_now().await;
+        ready = look(descriptors.as_mut()).await;
     }
     while ready.is_none() && !times.iter().any(is_past) {
         let next = times.iter().map(|(_, time)| time.deadline(clock)).min().unwrap_or_default();
@@ -138,6 +132,17 @@ async fn first(
         event.userdata = subscription.map_or(0, |subscription| subscription.userdata);
     }
     Ok(happened)
+}
+
+/// Polls once.
+async fn look<F: std::future::Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
+    poll_fn(|context| {
+        Poll::Ready(match future.as_mut().poll(context) {
+            Poll::Ready(output) => Some(output),
+            Poll::Pending => None,
+        })
+    })
+    .await
 }
 
 /// When a subscription to a clock is due.
@@ -167,17 +172,21 @@ async fn poll_descriptors(
     subscriptions: &[Subscription],
     p1: &mut WasiP1Ctx,
 ) -> Result<Vec<Event>, Failure> {
-    let count = u32::try_from(subscriptions.len()).map_err(|_| Errno::Inval)?;
-    if count == 0 {
+    if subscriptions.is_empty() {
         return std::future::pending().await;
     }
     // A memory, with the subscriptions, the events, and how many of these there are.
-    let events = count * Subscription::guest_size();
-    let occurred = events + count * Event::guest_size();
-    let size = occurred + u32::guest_size();
-    let mut bytes = vec![0; size as usize + Subscription::guest_align()];
+    let layout = || {
+        let count = u32::try_from(subscriptions.len()).ok()?;
+        let events = count.checked_mul(Subscription::guest_size())?;
+        let occurred = events.checked_add(count.checked_mul(Event::guest_size())?)?;
+        let size = occurred.checked_add(u32::guest_size())?;
+        Some((count, events, occurred, usize::try_from(size).ok()?))
+    };
+    let (count, events, occurred, size) = layout().ok_or(Errno::Nomem)?;
+    let mut bytes = vec![0; size + Subscription::guest_align()];
     let aligned = bytes.as_ptr().align_offset(Subscription::guest_align());
-    let mut memory = GuestMemory::Unshared(&mut bytes[aligned..][..size as usize]);
+    let mut memory = GuestMemory::Unshared(&mut bytes[aligned..][..size]);
     let events = GuestPtr::<Event>::new(events);
     let occurred = GuestPtr::<u32>::new(occurred);
     for (subscription, index) in subscriptions.iter().zip(0..) {
@@ -200,10 +209,15 @@ async fn poll_descriptors(
     (0..memory.read(occurred)?).map(|index| Ok(memory.read(events.add(index)?)?)).collect()
 }
 
-async fn is_file(subscription: &Subscription, p1: &mut WasiP1Ctx) -> bool {
-    let (SubscriptionU::FdRead(wait) | SubscriptionU::FdWrite(wait)) = &subscription.u else {
-        return false;
-    };
-    let status = p1.fd_fdstat_get(&mut GuestMemory::Unshared(&mut []), wait.file_descriptor).await;
-    status.is_ok_and(|status| status.fs_filetype == Filetype::RegularFile)
+async fn has_file(subscriptions: &[Subscription], p1: &mut WasiP1Ctx) -> bool {
+    let memory = &mut GuestMemory::Unshared(&mut []);
+    for subscription in subscriptions {
+        if let SubscriptionU::FdRead(wait) | SubscriptionU::FdWrite(wait) = &subscription.u
+            && let Ok(status) = p1.fd_fdstat_get(memory, wait.file_descriptor).await
+            && status.fs_filetype == Filetype::RegularFile
+        {
+            return true;
+        }
+    }
+    false
 }

@@ -1,8 +1,9 @@
 //! What a guest is given: arguments, environment, input, random numbers.
 
 use super::{Program, functions, program};
-use wasm_jobs::Error;
-use wasm_jobs::wasi::{MemoryInputPipe, WasiCtxBuilder};
+use wasm_jobs::wasi::{self, MemoryInputPipe, WasiCtx, WasiCtxBuilder};
+use wasm_jobs::wasmtime::{Caller, Linker, Module};
+use wasm_jobs::{Error, Instance};
 
 #[test]
 fn arguments_environment_and_input() -> Result<(), Error> {
@@ -51,5 +52,28 @@ const EIGHT_BYTES_OF_42: [u8; 8] = [162, 99, 125, 19, 209, 113, 178, 120];
 #[test]
 fn random_numbers_come_from_the_system() -> Result<(), Error> {
     assert_ne!(random(WasiCtxBuilder::new())?, random(WasiCtxBuilder::new())?);
+    Ok(())
+}
+
+#[test]
+fn a_context_is_a_part_of_the_state() -> Result<(), Error> {
+    struct State {
+        ctx: WasiCtx,
+        score: u32,
+    }
+
+    let mut linker = Linker::<State>::new(&super::ENGINE);
+    wasi::add_to_linker(&mut linker, |state| &mut state.ctx)?;
+    linker.func_wrap("env", "score", |mut state: Caller<'_, State>| state.data_mut().score += 1)?;
+    let text = r#"(module
+        (import "wasi_snapshot_preview1" "sched_yield" (func $yield (result i32)))
+        (import "env" "score" (func $score))
+        (memory (export "memory") 1)
+        (func (export "_start") (drop (call $yield)) (call $score)))"#;
+    let module = Module::new(&super::ENGINE, wat::parse_str(text).unwrap())?;
+    let state = State { ctx: WasiCtxBuilder::new().build()?, score: 6 };
+    let guest = Instance::new(&linker.instantiate_pre(&module)?, state)?;
+    guest.call::<(), ()>("_start", ())?.wait()?;
+    assert_eq!(guest.store()?.data().score, 7);
     Ok(())
 }
