@@ -1,4 +1,4 @@
-//! The guest of the measures, on one engine for both sides.
+//! The guests of the measures, on one engine for both sides.
 
 use std::pin::Pin;
 use std::sync::LazyLock;
@@ -18,13 +18,26 @@ const GUEST: &str = r#"
         end))
 "#;
 
-static ENGINE: LazyLock<Engine> = LazyLock::new(|| {
+/// One that waits for the host, and tells it each time that it goes on.
+const WAITING: &str = r#"
+    (module
+      (import "env" "wait" (func $wait))
+      (import "env" "awake" (func $awake))
+      (func (export "waits") (param $times i32)
+        loop $again
+          call $wait
+          call $awake
+          (br_if $again (local.tee $times (i32.sub (local.get $times) (i32.const 1))))
+        end))
+"#;
+
+pub(crate) static ENGINE: LazyLock<Engine> = LazyLock::new(|| {
     wasm_jobs::engine(&EngineOptions::default().pooling(2_100))
         .expect("a machine that measures has room for a pool")
 });
 
-fn linked(linker: &Linker<()>) -> InstancePre<()> {
-    let wasm = wat::parse_str(GUEST).expect("the guest is well-formed");
+fn linked(linker: &Linker<()>, guest: &str) -> InstancePre<()> {
+    let wasm = wat::parse_str(guest).expect("the guest is well-formed");
     let module = Module::new(&ENGINE, wasm).expect("the guest is valid");
     linker.instantiate_pre(&module).expect("the guest imports what is linked")
 }
@@ -33,7 +46,7 @@ fn linked(linker: &Linker<()>) -> InstancePre<()> {
 pub(crate) fn ours() -> InstancePre<()> {
     let mut linker = Linker::new(&ENGINE);
     wasm_jobs::add_yield(&mut linker, "env", "yield").expect("the linker is new");
-    linked(&linker)
+    linked(&linker, GUEST)
 }
 
 /// The guest as a user of wasmtime links it, with a `yield` of the shortest kind.
@@ -56,7 +69,20 @@ pub(crate) fn theirs() -> InstancePre<()> {
     linker
         .func_wrap_async("env", "yield", |_, ()| Box::new(Yield(false)))
         .expect("the linker is new");
-    linked(&linker)
+    linked(&linker, GUEST)
+}
+
+/// The guest that waits, with its two imports.
+pub(crate) fn waiting<W: Future<Output = ()> + Send + 'static>(
+    wait: impl Fn() -> W + Send + Sync + 'static,
+    awake: impl Fn() + Send + Sync + 'static,
+) -> InstancePre<()> {
+    let mut linker = Linker::new(&ENGINE);
+    linker
+        .func_wrap_async("env", "wait", move |_, ()| Box::new(wait()))
+        .expect("the linker is new");
+    linker.func_wrap("env", "awake", awake).expect("there is none of that name");
+    linked(&linker, WAITING)
 }
 
 /// A store with an instance, made by hand: as this library's are, it yields when the epoch changes.

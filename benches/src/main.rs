@@ -4,10 +4,11 @@
 //!
 //! ```text
 //! measure=resume ours_ns=… peer=wasmtime peer_ns=… ratio=…
+//! measure=waiting_resume ours_ns=…
 //! ```
 //!
 //! Both sides take turns in one process, round by round, so that what else the machine does hits both; the line has the
-//! median of the rounds, and the median of their ratios.
+//! median of the rounds, and the median of their ratios. The second form is for what has no peer.
 
 mod guests;
 mod measures;
@@ -23,7 +24,7 @@ fn main() -> ExitCode {
     }
     for (name, measure) in measures::ALL {
         if arguments.is_empty() || arguments.iter().any(|argument| argument == name) {
-            println!("{}", measure().line(name));
+            println!("measure={name} {}", measure());
         }
     }
     match arguments.iter().find(|argument| measures::ALL.iter().all(|(name, _)| name != argument)) {

@@ -1,23 +1,32 @@
-//! Two sides, round by round.
+//! Two sides, round by round; or one, where there is nothing to set beside it.
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
-/// What a measure found: the medians of both sides, and of their ratio.
+/// What a measure found.
 #[derive(Debug)]
-pub(crate) struct Comparison {
-    pub(crate) unit: &'static str,
-    pub(crate) peer: &'static str,
-    pub(crate) ours: f64,
-    pub(crate) theirs: f64,
-    pub(crate) ratio: f64,
+pub(crate) enum Finding {
+    /// The medians of both sides, and of their ratio.
+    Beside { unit: &'static str, peer: &'static str, ours: f64, theirs: f64, ratio: f64 },
+    /// What nobody else does.
+    Alone { unit: &'static str, ours: f64 },
+    /// It could not be measured here.
+    Skipped { why: String },
 }
 
-impl Comparison {
-    pub(crate) fn line(&self, measure: &str) -> String {
-        let Self { unit, peer, ours, theirs, ratio } = self;
-        format!(
-            "measure={measure} ours_{unit}={ours:.1} peer={peer} peer_{unit}={theirs:.1} ratio={ratio:.3}"
-        )
+/// As it stands in the line of the measure, after the name.
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Beside { unit, peer, ours, theirs, ratio } => write!(
+                f,
+                "ours_{unit}={ours:.1} peer={peer} peer_{unit}={theirs:.1} ratio={ratio:.3}"
+            ),
+            // Shares of a whole are small.
+            Self::Alone { unit, ours } if *ours < 0.1 => write!(f, "ours_{unit}={ours:.6}"),
+            Self::Alone { unit, ours } => write!(f, "ours_{unit}={ours:.1}"),
+            Self::Skipped { why } => write!(f, "skipped={why:?}"),
+        }
     }
 }
 
@@ -29,7 +38,7 @@ pub(crate) fn compare(
     each: u64,
     mut ours: impl FnMut(),
     mut theirs: impl FnMut(),
-) -> Comparison {
+) -> Finding {
     let per_thing = |time: Duration| time.as_nanos() as f64 / each as f64;
     let mut pairs = Vec::with_capacity(rounds);
     for round in 0..=rounds {
@@ -47,9 +56,9 @@ pub(crate) fn compare(
     of_pairs("ns", peer, &pairs)
 }
 
-/// The comparison of what was measured in pairs.
-pub(crate) fn of_pairs(unit: &'static str, peer: &'static str, pairs: &[(f64, f64)]) -> Comparison {
-    Comparison {
+/// What was measured in pairs.
+pub(crate) fn of_pairs(unit: &'static str, peer: &'static str, pairs: &[(f64, f64)]) -> Finding {
+    Finding::Beside {
         unit,
         peer,
         ours: median(pairs.iter().map(|pair| pair.0)),
@@ -58,13 +67,20 @@ pub(crate) fn of_pairs(unit: &'static str, peer: &'static str, pairs: &[(f64, f6
     }
 }
 
+/// Times one side, and gives nanoseconds for one of the `each` things that it does in a round. The first round does not
+/// count.
+pub(crate) fn alone(rounds: usize, each: u64, mut ours: impl FnMut()) -> Finding {
+    let times = (0..=rounds).map(|_| time(&mut ours).as_nanos() as f64 / each as f64);
+    Finding::Alone { unit: "ns", ours: median(times.skip(1)) }
+}
+
 fn time(side: &mut impl FnMut()) -> Duration {
     let start = Instant::now();
     side();
     start.elapsed()
 }
 
-fn median(values: impl Iterator<Item = f64>) -> f64 {
+pub(crate) fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]

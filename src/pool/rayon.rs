@@ -52,6 +52,7 @@ impl JobPool for Arc<ThreadPool> {
 trait Rayon: JobPool {
     fn send(&self, ticket: impl FnOnce() + Send + 'static);
     fn workers(&self) -> usize;
+    fn is_on_worker(&self) -> bool;
 }
 
 thread_local! {
@@ -80,6 +81,10 @@ impl Rayon for RayonGlobal {
         });
         *WORKERS
     }
+
+    fn is_on_worker(&self) -> bool {
+        ::rayon::current_thread_index().is_some()
+    }
 }
 
 impl Rayon for Arc<ThreadPool> {
@@ -89,6 +94,10 @@ impl Rayon for Arc<ThreadPool> {
 
     fn workers(&self) -> usize {
         self.current_num_threads()
+    }
+
+    fn is_on_worker(&self) -> bool {
+        self.current_thread_index().is_some()
     }
 }
 
@@ -124,10 +133,16 @@ impl Queue {
     fn put(self: &Arc<Self>, job: Job, pool: &impl Rayon) {
         self.jobs.push(job);
         let mut tickets = self.tickets.lock();
-        if *tickets < pool.workers() {
+        let (before, workers) = (*tickets, pool.workers());
+        if before < workers {
             *tickets += 1;
             drop(tickets);
             pool.send(self.ticket(pool));
+            // A worker that rayon wakes wakes others before it does what it was woken for, and in a pool of two that is as
+            // long again as its own waking took. An empty job has this thread wake the other one meanwhile.
+            if before == 0 && workers == 2 && !pool.is_on_worker() {
+                pool.send(|| {});
+            }
         }
     }
 

@@ -2,12 +2,12 @@
 
 use super::poll_to_end;
 use crate::guests;
-use crate::rounds::{Comparison, compare};
+use crate::rounds::{Finding, compare};
 use wasm_jobs::{Instance, Step};
 
 const CALLS: u32 = 50_000;
 
-pub(crate) fn measure() -> Comparison {
+pub(crate) fn measure() -> Finding {
     let instance = Instance::new(&guests::ours(), ()).expect("the pool has room");
     let nothing = instance.func::<(), ()>("nothing").expect("the guest exports it");
     let ours = || {

@@ -1,24 +1,34 @@
 //! The measures, a file each.
 
-use crate::rounds::Comparison;
+use crate::rounds::Finding;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 mod call;
+mod idle;
 pub(crate) mod parked;
 mod resume;
+mod sleep;
 mod startup;
 mod throughput;
+mod waiting_resume;
+mod wake;
+mod wasi_sqlite;
 
-pub(crate) type Measure = fn() -> Comparison;
+pub(crate) type Measure = fn() -> Finding;
 
-pub(crate) const ALL: [(&str, Measure); 6] = [
+pub(crate) const ALL: [(&str, Measure); 11] = [
     ("resume", resume::kept),
     ("resume_pinned", resume::pinned),
     ("call", call::measure),
     ("throughput", throughput::measure),
     ("startup", startup::measure),
     ("parked", parked::measure),
+    ("idle", idle::measure),
+    ("waiting_resume", waiting_resume::measure),
+    ("wake", wake::measure),
+    ("sleep", sleep::measure),
+    ("wasi_sqlite", wasi_sqlite::measure),
 ];
 
 /// Polls a future until it is ready, as the shortest of loops does.

@@ -3,7 +3,7 @@
 
 use super::poll_to_end;
 use crate::guests;
-use crate::rounds::{Comparison, of_pairs};
+use crate::rounds::{Finding, of_pairs};
 use std::fs;
 use std::process::Command;
 use std::task::{Context, Waker};
@@ -11,7 +11,7 @@ use wasm_jobs::{Instance, Step};
 
 const CALLS: usize = 900;
 
-pub(crate) fn measure() -> Comparison {
+pub(crate) fn measure() -> Finding {
     let pairs: Vec<_> = (0..5).map(|_| (in_child("ours"), in_child("theirs"))).collect();
     of_pairs("bytes", "wasmtime", &pairs)
 }

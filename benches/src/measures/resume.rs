@@ -6,13 +6,13 @@
 
 use super::poll_to_end;
 use crate::guests;
-use crate::rounds::{Comparison, compare};
+use crate::rounds::{Finding, compare};
 use std::pin::Pin;
 use wasm_jobs::{Instance, Step};
 
 const YIELDS: i32 = 100_000;
 
-pub(crate) fn kept() -> Comparison {
+pub(crate) fn kept() -> Finding {
     let mut store_and_func = Some(poll_to_end(guests::export(&guests::theirs(), "yields")));
     let theirs = || {
         let (mut store, func) = store_and_func.take().expect("each round puts them back");
@@ -26,7 +26,7 @@ pub(crate) fn kept() -> Comparison {
     compare("wasmtime", 31, YIELDS as u64, ours(), theirs)
 }
 
-pub(crate) fn pinned() -> Comparison {
+pub(crate) fn pinned() -> Finding {
     let (mut store, func) = poll_to_end(guests::export(&guests::theirs(), "yields"));
     let theirs = || {
         store.set_epoch_deadline(1);

@@ -2,12 +2,12 @@
 
 use super::poll_to_end;
 use crate::guests;
-use crate::rounds::{Comparison, compare};
+use crate::rounds::{Finding, compare};
 use wasm_jobs::{Instance, Step};
 
 const STARTS: u32 = 2_000;
 
-pub(crate) fn measure() -> Comparison {
+pub(crate) fn measure() -> Finding {
     let pre = guests::ours();
     let ours = || {
         for _ in 0..STARTS {

@@ -2,7 +2,7 @@
 
 use super::poll_to_end;
 use crate::guests;
-use crate::rounds::{Comparison, compare};
+use crate::rounds::{Finding, compare};
 use std::sync::Arc;
 use wasm_jobs::{Instance, JobHandle, JobPool};
 
@@ -10,7 +10,7 @@ const CALLS: u32 = 1_000;
 const YIELDS: u32 = 200;
 const WORKERS: usize = 2;
 
-pub(crate) fn measure() -> Comparison {
+pub(crate) fn measure() -> Finding {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(WORKERS).build();
     let pool = Arc::new(pool.expect("threads can be started"));
     let pre = guests::ours();

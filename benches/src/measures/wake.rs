@@ -1,0 +1,82 @@
+//! From `Event::set` until the guest runs again as a job on rayon, beside `Notify` and a task on tokio's multi-thread
+//! runtime, with two workers each: the median of a round. All threads are asleep before a wake, and the two sides take turns
+//! wake by wake, so that each finds the processor's caches as somebody else has left them, as one who slept does.
+
+use super::poll_to_end;
+use crate::guests;
+use crate::rounds::{Finding, median, of_pairs};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+use tokio::runtime::Builder;
+use tokio::sync::Notify;
+use wasm_jobs::{Event, Instance, JobPool};
+
+const ROUNDS: usize = 15;
+const WAKES: usize = 200;
+const WORKERS: usize = 2;
+
+/// More than enough for a guest to go back to wait, and for its worker to look for other work, find none and fall asleep.
+const PAUSE: Duration = Duration::from_micros(500);
+
+const ALL_WAKES: i32 = (ROUNDS * WAKES) as i32;
+
+pub(crate) fn measure() -> Finding {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(WORKERS).build();
+    let pool = Arc::new(pool.expect("threads can be started"));
+    let event = Event::new();
+    let (awake, ours_awake) = channel();
+    let pre = {
+        let (waited_for, reset) = (event.clone(), event.clone());
+        let awake = move || {
+            awake.send(Instant::now()).expect("the measure goes on");
+            reset.reset();
+        };
+        guests::waiting(move || waited_for.wait(), awake)
+    };
+    let instance = Instance::new(&pre, ()).expect("the pool has room");
+    let mut call = instance.call::<i32, ()>("waits", ALL_WAKES).expect("the guest exports it");
+    let job = pool.submit(call.to_job().expect("the call is ours"));
+
+    let runtime = Builder::new_multi_thread().worker_threads(WORKERS).build();
+    let runtime = runtime.expect("threads can be started");
+    let notify = Arc::new(Notify::new());
+    let (awake, theirs_awake) = channel();
+    let pre = {
+        let notify = notify.clone();
+        let awake = move || awake.send(Instant::now()).expect("the measure goes on");
+        guests::waiting(move || notify.clone().notified_owned(), awake)
+    };
+    let (mut store, func) = poll_to_end(guests::export(&pre, "waits"));
+    let task = runtime.spawn(async move {
+        store.set_epoch_deadline(1);
+        func.call_async(&mut store, ALL_WAKES).await.expect("the guest returns");
+    });
+
+    let pairs: Vec<_> = (0..ROUNDS)
+        .map(|_| {
+            let (ours, theirs): (Vec<_>, Vec<_>) = (0..WAKES)
+                .map(|_| {
+                    let ours = time(|| event.set(), &ours_awake);
+                    (ours, time(|| notify.notify_one(), &theirs_awake))
+                })
+                .unzip();
+            (median(ours.into_iter()), median(theirs.into_iter()))
+        })
+        .collect();
+
+    job.wait();
+    call.try_get_result().expect("the guest returns").expect("it is done");
+    runtime.block_on(task).expect("the task does not panic");
+    of_pairs("ns", "tokio", &pairs)
+}
+
+/// In nanoseconds.
+fn time(wake: impl FnOnce(), awake: &Receiver<Instant>) -> f64 {
+    thread::sleep(PAUSE);
+    let start = Instant::now();
+    wake();
+    let awake = awake.recv().expect("the guest tells each time");
+    (awake - start).as_nanos() as f64
+}
