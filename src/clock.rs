@@ -67,6 +67,10 @@ impl<C: Clock + ?Sized> Clock for Arc<C> {
         (**self).sleep_until(deadline)
     }
 
+    fn sleep(&self, duration: Duration) -> Sleep {
+        (**self).sleep(duration)
+    }
+
     fn resolution(&self) -> Duration {
         (**self).resolution()
     }
@@ -163,7 +167,8 @@ impl fmt::Debug for ManualClock {
 ///
 /// [`now`](Clock::now) counts from the first use of such a clock in the process; [`wall_time`](Clock::wall_time) is the
 /// system's. Whoever sleeps is woken by one thread of the process, which starts with the first sleep, and sleeps itself
-/// until the next deadline.
+/// until the next deadline. That thread calls the pools' [`spawn`](crate::JobPool::spawn): one that blocks there, or that
+/// runs its job there, lets all who sleep by this clock wait.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RealtimeClock;
 
@@ -180,27 +185,39 @@ impl Clock for RealtimeClock {
 
     /// # Panics
     ///
-    /// When it is polled, if the system has no thread left for waking. In a call, that is the call's failure.
+    /// When it is polled, if no thread can be started for the waking. In a call, that is the call's failure.
     fn sleep_until(&self, deadline: Duration) -> Sleep {
         Box::pin(Sleeping { clock: *self, deadline, ticket: None })
     }
 }
 
-/// The thread that wakes who sleeps by the [`RealtimeClock`].
+/// Who sleeps by the [`RealtimeClock`], and the thread that wakes them.
 struct Alarm {
     sleepers: Mutex<Waiters<Duration>>,
-    thread: Unparker,
+    /// There once somebody has slept.
+    thread: Mutex<Option<Unparker>>,
 }
 
-static ALARM: LazyLock<Alarm> = LazyLock::new(|| {
-    let parker = Parker::new();
-    let thread = parker.unparker().clone();
-    let builder = thread::Builder::new().name("wasm-jobs alarm".into());
-    builder.spawn(move || ALARM.ring(&parker)).expect("there is a thread left for the alarm");
-    Alarm { sleepers: Mutex::default(), thread }
-});
+static ALARM: LazyLock<Alarm> =
+    LazyLock::new(|| Alarm { sleepers: Mutex::default(), thread: Mutex::default() });
 
 impl Alarm {
+    /// The thread looks again when to wake whom.
+    fn set(&self) {
+        let mut thread = self.thread.lock();
+        if let Some(thread) = &*thread {
+            thread.unpark();
+            return;
+        }
+        let parker = Parker::new();
+        let unparker = parker.unparker().clone();
+        let builder = thread::Builder::new().name("wasm-jobs alarm".into());
+        match builder.spawn(move || ALARM.ring(&parker)) {
+            Ok(_) => *thread = Some(unparker),
+            Err(error) => panic!("no thread can be started for the alarm: {error}"),
+        }
+    }
+
     fn ring(&self, parker: &Parker) {
         loop {
             wake_sleepers(&self.sleepers, RealtimeClock.now());
@@ -223,25 +240,25 @@ fn wake_sleepers(sleepers: &Mutex<Waiters<Duration>>, now: Duration) {
 
 /// A clock with sleepers of its own.
 trait Sleepers: Clock + Unpin {
-    fn sleepers(&self) -> &Mutex<Waiters<Duration>>;
+    fn queue(&self) -> &Mutex<Waiters<Duration>>;
 
     /// Somebody sleeps who is to be woken before all others.
-    fn sooner(&self) {}
+    fn set_alarm(&self) {}
 }
 
 impl Sleepers for ManualClock {
-    fn sleepers(&self) -> &Mutex<Waiters<Duration>> {
+    fn queue(&self) -> &Mutex<Waiters<Duration>> {
         &self.shared.sleepers
     }
 }
 
 impl Sleepers for RealtimeClock {
-    fn sleepers(&self) -> &Mutex<Waiters<Duration>> {
+    fn queue(&self) -> &Mutex<Waiters<Duration>> {
         &ALARM.sleepers
     }
 
-    fn sooner(&self) {
-        ALARM.thread.unpark();
+    fn set_alarm(&self) {
+        ALARM.set();
     }
 }
 
@@ -266,7 +283,7 @@ impl<C: Sleepers> std::future::Future for Sleeping<C> {
             return Poll::Ready(());
         }
         let waker = context.waker().clone();
-        let mut sleepers = self.clock.sleepers().lock();
+        let mut sleepers = self.clock.queue().lock();
         if let Some(ticket) = self.ticket {
             let replaced = sleepers.replace(ticket, waker);
             drop(sleepers);
@@ -275,10 +292,10 @@ impl<C: Sleepers> std::future::Future for Sleeping<C> {
             let ticket = sleepers.add(self.deadline, waker);
             let is_first = sleepers.first() == Some(ticket);
             drop(sleepers);
-            if is_first {
-                self.clock.sooner();
-            }
             self.ticket = Some(ticket);
+            if is_first {
+                self.clock.set_alarm();
+            }
         }
         // A clock moves before it looks who sleeps; so a sleeper lies down before it looks at the clock.
         if self.is_over() { Poll::Ready(()) } else { Poll::Pending }
@@ -288,7 +305,7 @@ impl<C: Sleepers> std::future::Future for Sleeping<C> {
 impl<C: Sleepers> Drop for Sleeping<C> {
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket {
-            let forgotten = self.clock.sleepers().lock().forget(ticket);
+            let forgotten = self.clock.queue().lock().forget(ticket);
             drop(forgotten);
         }
     }

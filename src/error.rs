@@ -48,7 +48,7 @@ pub enum Error {
     /// The guest ended itself, by `proc_exit` with this code.
     ///
     /// With the code zero that is no failure: a call without results, as of a program's `_start`, has then succeeded. Only
-    /// a call that owes a result fails with it.
+    /// a call that owes a result fails with it, and an instance whose start function exits.
     #[cfg(feature = "wasi")]
     #[error("the guest exited with code {0}")]
     Exit(i32),
@@ -71,7 +71,7 @@ pub enum Error {
     /// An earlier call ended before its end, so the guest's memory may be half-way through something.
     #[cfg(feature = "wasm")]
     #[error(
-        "an earlier call on the instance failed or was dropped, which may have left its memory half-way through something: \
+        "an earlier call on the instance failed, exited or was dropped, which may have left its memory half-way through something: \
          reset the instance, or clear the poison"
     )]
     Poisoned,

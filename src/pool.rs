@@ -42,7 +42,8 @@ pub trait JobPool: Clone + Send + Sync + 'static {
     /// Puts a job at the back of the queue, for a worker to [run](Job::run) once.
     ///
     /// It is called by [`submit`](Self::submit), by workers at the end of a turn, and by whatever wakes a waiting call, on
-    /// any thread and inside other calls' steps too. So it must not block for long, nor until a worker is free. If it panics,
+    /// any thread and inside other calls' steps too, of which the thread that wakes the sleepers of the
+    /// [`RealtimeClock`](crate::RealtimeClock) is one. So it must not block for long, nor until a worker is free. If it panics,
     /// the job is given back; except in `submit`, the panic goes no further.
     fn spawn(&self, job: Job);
 

@@ -16,6 +16,7 @@ use crate::sync::{Mutex, const_thread_local};
 use futures_task::{ArcWake, waker_ref};
 use std::cell::Cell;
 use std::fmt;
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -88,7 +89,7 @@ impl<T, F: std::future::Future<Output = Result<T, Error>>> std::future::Future f
             Ok(Some(polled)) => polled.map_err(Box::new),
             Ok(None) => unreachable!("it is not polled again when it is ready"),
             Err(payload) => {
-                let _ = enter(|| work.set(None));
+                forgo(enter(|| work.set(None)));
                 Poll::Ready(Err(Box::new(Error::Panic(Panic::new(payload)))))
             }
         }
@@ -107,7 +108,16 @@ pub(crate) fn enter<R>(code: impl FnOnce() -> R) -> std::thread::Result<R> {
 /// Runs code that is neither the call's nor ours, a waker or a destructor: what it panics with is nobody's, and must not keep
 /// us from what there is to do after it.
 pub(crate) fn quietly(code: impl FnOnce()) {
-    let _ = catch_unwind(AssertUnwindSafe(code));
+    forgo(catch_unwind(AssertUnwindSafe(code)));
+}
+
+/// Drops the payload of a panic, whose destructor may panic too.
+fn forgo(outcome: std::thread::Result<()>) {
+    if let Err(payload) = outcome
+        && let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(payload)))
+    {
+        mem::forget(another);
+    }
 }
 
 impl<T: Send + 'static> Work<T> {
@@ -133,7 +143,7 @@ impl<T: Send + 'static> Work<T> {
 
     /// Drops the work, with all that the call holds.
     pub(crate) fn discard(self) {
-        let _ = enter(|| drop(self));
+        forgo(enter(|| drop(self)));
     }
 }
 

@@ -18,7 +18,7 @@ use wasmtime::{
 /// `S` is the state that its host functions find, as in [`wasmtime::Store`].
 ///
 /// A call has the store of the instance from the moment it is made until it ends: meanwhile there is no other call, and
-/// no [`store`](Self::store). After a call that ended before its end, by a trap, an error or a panic of the host, or by
+/// no [`store`](Self::store). After a call that ended before its end, by a trap, an exit, an error or a panic of the host, or by
 /// being dropped or cancelled half-way, the guest's memory may be half-way through something. The instance is then
 /// poisoned, and makes no calls until it is [reset](Self::reset), or [declared fit](Self::clear_poison).
 ///
@@ -61,7 +61,8 @@ impl<S: Send + 'static> Instance<S> {
     /// # Errors
     ///
     /// - [`Error::TooManyInstances`] if the engine's pool is full;
-    /// - [`Error::Trap`], [`Error::UncaughtException`], [`Error::Host`] or [`Error::Panic`] if the start function fails;
+    /// - [`Error::Trap`], [`Error::UncaughtException`], [`Error::Host`] or [`Error::Panic`] if the start function fails, or
+    ///   `Error::Exit` if it ends the program;
     /// - [`Error::Wasmtime`] for what else wasmtime refuses.
     pub fn new(pre: &InstancePre<S>, state: S) -> Result<Self, Error> {
         Self::with_store(pre, Store::new(pre.module().engine(), state))

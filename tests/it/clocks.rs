@@ -1,11 +1,13 @@
 //! Waiting for a time.
 
 use crate::support::{Counter, Queue, Way, at_once, ok, poll_once};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Duration, SystemTime};
-use wasm_jobs::{Clock, Error, Future, JobHandle, JobPool, ManualClock, RealtimeClock, Step};
+use wasm_jobs::{
+    Clock, Error, Future, FutureRunner, JobHandle, JobPool, ManualClock, RealtimeClock, Step,
+};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -158,8 +160,16 @@ fn a_clock_ticks_while_calls_fall_asleep() -> Result<(), Error> {
         let clock = ManualClock::new();
         let mut futures: Vec<_> = (1..=4).map(|ms| sleeps(&clock, ms * MS)).collect();
         let runners: Result<Vec<_>, Error> = futures.iter_mut().map(Future::to_job).collect();
-        let threads: Vec<_> =
-            runners?.into_iter().map(|runner| thread::spawn(move || runner.run())).collect();
+        let begin = Arc::new(Barrier::new(5));
+        let run = |runner: FutureRunner<()>| {
+            let begin = begin.clone();
+            thread::spawn(move || {
+                begin.wait();
+                runner.run();
+            })
+        };
+        let threads: Vec<_> = runners?.into_iter().map(run).collect();
+        begin.wait();
         for _ in 0..4 {
             clock.tick(MS);
         }

@@ -2,12 +2,12 @@
 
 use crate::support::{Counter, Queue, Way, at_once, comes, ok, poll_once, telling};
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::channel;
+use std::sync::{Arc, Barrier};
 use std::task::{Context, Waker};
 use std::thread;
-use wasm_jobs::{Error, Event, Future, JobHandle, JobPool, Step};
+use wasm_jobs::{Error, Event, Future, FutureRunner, JobHandle, JobPool, Step};
 
 fn waits_for(event: &Event) -> Future<()> {
     let wait = event.wait();
@@ -132,7 +132,15 @@ fn a_waker_that_panics_keeps_nobody_from_being_woken() {
 
     impl std::task::Wake for Panics {
         fn wake(self: Arc<Self>) {
-            panic!("a waker panics");
+            std::panic::panic_any(PanicsToo);
+        }
+    }
+
+    struct PanicsToo;
+
+    impl Drop for PanicsToo {
+        fn drop(&mut self) {
+            panic!("and so does what it panics with");
         }
     }
 
@@ -191,8 +199,16 @@ fn an_event_is_set_while_calls_begin_to_wait() -> Result<(), Error> {
         let event = Event::new();
         let mut futures: Vec<_> = (0..4).map(|_| waits_for(&event)).collect();
         let runners: Result<Vec<_>, Error> = futures.iter_mut().map(Future::to_job).collect();
-        let threads: Vec<_> =
-            runners?.into_iter().map(|runner| thread::spawn(move || runner.run())).collect();
+        let begin = Arc::new(Barrier::new(5));
+        let run = |runner: FutureRunner<()>| {
+            let begin = begin.clone();
+            thread::spawn(move || {
+                begin.wait();
+                runner.run();
+            })
+        };
+        let threads: Vec<_> = runners?.into_iter().map(run).collect();
+        begin.wait();
         event.set();
         for thread in threads {
             thread.join().unwrap();

@@ -26,8 +26,8 @@ impl WasiCtx {
         &self.clock
     }
 
-    /// The part of it that is wasmtime-wasi's.
-    pub(super) fn p1(&mut self) -> &mut WasiP1Ctx {
+    /// The part of it that is wasmtime-wasi's, for other linkers than [`add_to_linker`](super::add_to_linker)'s.
+    pub fn p1(&mut self) -> &mut WasiP1Ctx {
         &mut self.p1
     }
 }
@@ -85,6 +85,12 @@ impl WasiCtxBuilder {
     /// Adds arguments. The first one of all is the program's name.
     pub fn args(self, args: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
         args.into_iter().fold(self, Self::arg)
+    }
+
+    /// Adds the arguments of this process, the first of which is its own name.
+    pub fn inherit_args(mut self) -> Self {
+        self.wasmtime.inherit_args();
+        self
     }
 
     /// Adds an environment variable.

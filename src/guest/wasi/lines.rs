@@ -15,10 +15,11 @@ use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
 /// A stream that gives each line to a closure, without its end, on the thread that runs the guest.
 ///
-/// What is not UTF-8 is replaced by U+FFFD. A line of more than [`LONGEST`](Self::LONGEST) bytes comes in pieces of that
-/// length. A last line that the guest has not ended comes when the guest is dropped, or reset.
+/// What is not UTF-8 is replaced by U+FFFD. A line of more than [`LONGEST`](Self::LONGEST) bytes comes in pieces of about
+/// that length. A last line that the guest has not ended comes when the guest is dropped, or reset.
 ///
-/// A clone writes to the same closure, and goes on with the same line: for standard output and messages together.
+/// A clone writes to the same closure, and goes on with the same line: for standard output and messages together. While the
+/// closure runs, whoever else writes there waits; so it must not wait for a guest that may, nor resume one.
 ///
 /// ```
 /// use wasm_jobs::wasi::{Lines, WasiCtxBuilder};
@@ -55,30 +56,34 @@ impl Shared {
                 Some(text) => (text, true),
                 None => (piece, false),
             };
-            let mut rest = text;
-            while self.line.len() + rest.len() > Lines::LONGEST {
-                let (fits, more) = rest.split_at(Lines::LONGEST - self.line.len());
-                self.line.extend_from_slice(fits);
-                rest = more;
-                self.give();
+            self.line.extend_from_slice(text);
+            while self.line.len() > Lines::LONGEST {
+                self.give(character_boundary(&self.line, Lines::LONGEST));
             }
-            self.line.extend_from_slice(rest);
             if ends {
-                self.give();
+                self.give(self.line.len());
             }
         }
     }
 
-    fn give(&mut self) {
-        let line = mem::take(&mut self.line);
+    /// Gives the beginning of the line.
+    fn give(&mut self, length: usize) {
+        let rest = self.line.split_off(length);
+        let line = mem::replace(&mut self.line, rest);
         (self.give)(&String::from_utf8_lossy(&line));
     }
+}
+
+/// Where text can be cut, at a position or a bit before that.
+fn character_boundary(text: &[u8], at: usize) -> usize {
+    let is_inside_a_character = |byte: u8| byte & 0b1100_0000 == 0b1000_0000;
+    (at - 3..=at).rev().find(|&at| !is_inside_a_character(text[at])).unwrap_or(at)
 }
 
 impl Drop for Shared {
     fn drop(&mut self) {
         if !self.line.is_empty() {
-            quietly(|| self.give());
+            quietly(|| self.give(self.line.len()));
         }
     }
 }
@@ -94,6 +99,7 @@ impl StdoutStream for Lines {
         Box::new(self.clone())
     }
 
+    /// For components; the functions of preview 1 do not come here.
     fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
         Box::new(self.clone())
     }

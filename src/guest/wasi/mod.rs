@@ -10,7 +10,8 @@
 //!   gets into the guest, and a sleeping one is woken by a tick.
 //! - `proc_exit(0)` is a success, for a call without results; any other code is [`Error::Exit`].
 //!
-//! A program runs by a call of its `_start`. Like a process it runs once: after `proc_exit`, the instance is poisoned.
+//! A program runs by a call of its `_start`. Like a process it runs once: after `proc_exit`, with zero too, the instance is
+//! poisoned, for the guest was left where it stood.
 //!
 //! ```
 //! use wasm_jobs::wasi::{self, MemoryOutputPipe, WasiCtx, WasiCtxBuilder};
@@ -34,15 +35,17 @@
 //! # Threads
 //!
 //! No tokio runtime is needed. wasmtime-wasi has one of its own, whose threads start when a guest first uses a real file,
-//! and read and write there while the call waits; on a thread that is inside a runtime of the host's, that one is used.
+//! and read and write there while the call waits. On a thread that is inside a runtime of the host's, that one is used;
+//! if it is shut down before the file is read, the call fails with [`Error::Panic`]. A stream of the host's own that needs the
+//! timers or sockets of a runtime must see to that itself.
+//!
 //! What a guest writes to the process's own standard output is written by the thread that runs the guest.
 //!
 //! # Errors that guests see
 //!
-//! They are wasmtime-wasi's and the specification's. In `poll_oneoff` and the functions of the clock, `EFAULT` is for a
-//! pointer that leads out of the guest's memory or is not aligned, and `EINVAL` for a clock that is unknown, which the clocks
-//! of CPU time are; and for no subscriptions at all. A pointer of the other functions that leads out of memory is a trap, as
-//! wasmtime-wasi has it.
+//! They are wasmtime-wasi's and the specification's. A pointer that leads out of the guest's memory, or that is not
+//! aligned, is `EFAULT` in `poll_oneoff` and the functions of the clock; in the other functions it ends the call, as
+//! [`Error::Host`]. `EINVAL` is for a clock that is unknown, which the clocks of CPU time are, and for no subscriptions at all.
 
 mod ctx;
 mod lines;

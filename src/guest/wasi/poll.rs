@@ -3,6 +3,7 @@
 
 use super::{Failure, WasiCtx, pointer, since_1970, with_memory};
 use crate::{Clock, yield_now};
+use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::task::Poll;
@@ -42,6 +43,7 @@ pub(super) async fn poll_oneoff<S>(
         // Before the wait: what there is no place for after it.
         let bytes = count.checked_mul(Event::guest_size()).ok_or(Errno::Fault)?;
         memory.as_cow(GuestPtr::new((events.offset(), bytes)))?;
+        memory.read(events.cast::<u64>())?;
         memory.read(occurred)?;
         let read = |at: Result<_, _>| Ok::<Subscription, Failure>(memory.read(at?)?);
         subscriptions.iter().map(read).collect::<Result<Vec<_>, _>>()
@@ -103,13 +105,15 @@ async fn first(
     } else {
         look(descriptors.as_mut()).await
     };
-    let is_past = |(_, time): &(u64, Time)| time.deadline(clock) <= clock.now();
-    if ready.is_none() && times.iter().any(is_past) {
+    // What has come is looked up once a round: a clock may go anywhere in between.
+    let mut come = has_come(&times, clock);
+    if ready.is_none() && !come.is_empty() {
         // A guest that asks again and again must not keep its worker.
         yield_now().await;
         ready = look(descriptors.as_mut()).await;
+        come.extend(has_come(&times, clock));
     }
-    while ready.is_none() && !times.iter().any(is_past) {
+    while ready.is_none() && come.is_empty() {
         let next = times.iter().map(|(_, time)| time.deadline(clock)).min().unwrap_or_default();
         let mut sleep = clock.sleep_until(next);
         ready = poll_fn(|context| match descriptors.as_mut().poll(context) {
@@ -117,21 +121,36 @@ async fn first(
             Poll::Pending => sleep.as_mut().poll(context).map(|()| None),
         })
         .await;
+        come = has_come(&times, clock);
+        if ready.is_none() && come.is_empty() {
+            // It was woken too early. A clock that does that all the time must not keep the worker either.
+            yield_now().await;
+        }
     }
 
-    let mut happened = ready.transpose()?.unwrap_or_default();
-    happened.extend(times.iter().filter(|time| is_past(time)).map(|(index, _)| Event {
-        userdata: *index,
-        error: Errno::Success,
-        type_: Eventtype::Clock,
-        fd_readwrite: EventFdReadwrite { nbytes: 0, flags: Eventrwflags::empty() },
+    let descriptors = ready.transpose()?.unwrap_or_default();
+    let mut happened: BTreeMap<u64, Event> =
+        descriptors.into_iter().map(|event| (event.userdata, event)).collect();
+    happened.extend(come.into_iter().map(|index| {
+        let fd_readwrite = EventFdReadwrite { nbytes: 0, flags: Eventrwflags::empty() };
+        let (error, type_) = (Errno::Success, Eventtype::Clock);
+        (index, Event { userdata: index, error, type_, fd_readwrite })
     }));
-    happened.sort_by_key(|event| event.userdata);
-    for event in &mut happened {
-        let subscription = usize::try_from(event.userdata).map(|index| &subscriptions[index]);
-        event.userdata = subscription.map_or(0, |subscription| subscription.userdata);
-    }
-    Ok(happened)
+    let in_order = (0..).zip(subscriptions).filter_map(|(index, subscription)| {
+        let event = happened.remove(&index)?;
+        Some(Event { userdata: subscription.userdata, ..event })
+    });
+    Ok(in_order.collect())
+}
+
+/// The subscriptions whose time has come.
+fn has_come(times: &[(u64, Time)], clock: &impl Clock) -> Vec<u64> {
+    let (now, of_day) = (clock.now(), since_1970(clock.wall_time()));
+    let has_come = |time: &Time| match *time {
+        Time::Monotonic(deadline) => now >= deadline,
+        Time::OfDay(deadline) => of_day >= deadline,
+    };
+    times.iter().filter(|(_, time)| has_come(time)).map(|(index, _)| *index).collect()
 }
 
 /// Polls once.
@@ -154,7 +173,7 @@ enum Time {
 }
 
 impl Time {
-    /// The same by [`Clock::now`], as far as one can tell: the time of day may be set meanwhile.
+    /// When to look again, by [`Clock::now`]: the time of day may be set meanwhile.
     fn deadline(&self, clock: &impl Clock) -> Duration {
         match *self {
             Self::Monotonic(deadline) => deadline,

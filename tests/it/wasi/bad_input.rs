@@ -2,7 +2,7 @@
 
 use super::{BADF, FAULT, INVAL, NOMEM, SUCCESS, functions};
 use wasm_jobs::wasi::{WasiCtx, WasiCtxBuilder};
-use wasm_jobs::{Error, Instance};
+use wasm_jobs::{Error, Instance, Step};
 
 fn guest() -> Result<Instance<WasiCtx>, Error> {
     functions(WasiCtxBuilder::new())
@@ -38,8 +38,15 @@ fn pointers_out_of_the_memory() -> Result<(), Error> {
         assert_eq!(guest.call::<_, i32>("clock_res_get", (1, out))?.wait()?, FAULT);
     }
     for misaligned in [2049, 2052] {
-        let parameters = (misaligned, output, 1, count);
-        assert_eq!(guest.call::<_, i32>("poll_oneoff", parameters)?.wait()?, FAULT);
+        for parameters in [
+            (misaligned, output, 1, count),
+            (input, misaligned, 1, count),
+            (input, output, 1, 1023),
+        ] {
+            let mut call = guest.call::<_, i32>("poll_oneoff", parameters)?;
+            assert_eq!(call.resume()?, Step::Done, "it does not wait first");
+            assert_eq!(call.try_get_result()?, Some(FAULT));
+        }
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ mod files;
 mod given;
 mod output;
 mod polling;
+#[cfg(feature = "rayon")]
 mod real_programs;
 mod threads;
 

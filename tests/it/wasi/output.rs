@@ -88,6 +88,18 @@ fn a_line_without_end_comes_in_pieces() -> Result<(), Error> {
 }
 
 #[test]
+fn a_line_is_cut_between_characters() -> Result<(), Error> {
+    let (stdout, lines) = lines();
+    let line = format!("x{}", "\u{fc}\u{20ac}\u{1f600}".repeat(20_000));
+    let pieces: Vec<_> = line.as_bytes().chunks(999).collect();
+    let _guest = write(stdout, &[&pieces[..], &[b"\n"]].concat())?;
+    let lines = lines.lock().unwrap();
+    assert_eq!(lines.concat(), line);
+    assert!(lines.iter().all(|piece| piece.len() <= Lines::LONGEST));
+    Ok(())
+}
+
+#[test]
 fn a_log_that_panics_fails_the_call_and_nothing_else() -> Result<(), Error> {
     let stdout = Lines::new(|line| panic!("no room for {line:?}"));
     let mut program = {

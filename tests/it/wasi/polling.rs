@@ -2,14 +2,16 @@
 
 use super::{BADF, INVAL, MONOTONIC, REALTIME, SUCCESS, functions};
 use crate::support::{Counter, Queue, poll_once};
+use std::future::ready;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::time::{Duration, SystemTime};
 use tokio::io::AsyncRead;
 use wasm_jobs::wasi::{FsPerms, MemoryInputPipe, WasiCtx, WasiCtxBuilder};
 use wasm_jobs::wasmtime_wasi::async_trait;
 use wasm_jobs::wasmtime_wasi::cli::StdinStream;
 use wasm_jobs::wasmtime_wasi::p2::{InputStream, Pollable, StreamError, StreamResult};
-use wasm_jobs::{Clock, Error, Future, Instance, JobPool, ManualClock, Step};
+use wasm_jobs::{Clock, Error, Future, Instance, JobPool, ManualClock, Sleep, Step};
 
 /// A subscription, as it stands in memory.
 pub(super) type Subscription = [u8; 48];
@@ -307,6 +309,63 @@ fn a_clock_that_there_is_not_is_an_error_at_once() -> Result<(), Error> {
         let mut wait = poll(&guest, &[write(1, 1), clock(2, id, When::After(MS))])?;
         assert_eq!(wait.resume()?, Step::Done);
         assert_eq!(wait.try_get_result()?, Some(INVAL), "clock {id}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_clock_moves_while_it_is_read() -> Result<(), Error> {
+    /// Each look at the time of day takes ten milliseconds.
+    #[derive(Default)]
+    struct Slow(AtomicU32);
+
+    impl Clock for Slow {
+        fn now(&self) -> Duration {
+            self.0.load(SeqCst) * MS
+        }
+
+        fn wall_time(&self) -> SystemTime {
+            SystemTime::UNIX_EPOCH + self.0.fetch_add(10, SeqCst) * MS
+        }
+
+        fn sleep_until(&self, deadline: Duration) -> Sleep {
+            self.0.fetch_max(u32::try_from(deadline.as_millis()).unwrap(), SeqCst);
+            Box::pin(ready(()))
+        }
+    }
+
+    for ms in 1..100 {
+        let time = Arc::new(Slow::default());
+        let guest = functions(WasiCtxBuilder::new().clock(time.clone()))?;
+        poll(&guest, &[clock(1, REALTIME, When::At(ms * MS))])?.wait()?;
+        assert_eq!(events(&guest)?, [event(1, CLOCK)]);
+        assert!(time.now() >= ms * MS);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_clock_that_wakes_too_early_leaves_the_worker_to_others() -> Result<(), Error> {
+    struct Early;
+
+    impl Clock for Early {
+        fn now(&self) -> Duration {
+            Duration::ZERO
+        }
+
+        fn wall_time(&self) -> SystemTime {
+            SystemTime::UNIX_EPOCH
+        }
+
+        fn sleep_until(&self, _: Duration) -> Sleep {
+            Box::pin(ready(()))
+        }
+    }
+
+    let guest = functions(WasiCtxBuilder::new().clock(Early))?;
+    let mut sleep = poll(&guest, &[clock(1, MONOTONIC, When::After(MS))])?;
+    for _ in 0..10 {
+        assert_eq!(sleep.resume()?, Step::Yielded);
     }
     Ok(())
 }
