@@ -13,7 +13,7 @@ use wasm_jobs::{Instance, JobPool};
 const GUEST: &str =
     concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/guests/sqlite-speedtest1.wasm");
 const ARGS: [&str; 5] = ["speedtest1", "--memdb", "--size", "2", "--verify"];
-const ROUNDS: usize = 21;
+const ROUNDS: usize = 31;
 
 /// Its last line.
 const HASH: &str = "Verification Hash: 244592 28e6676ac610b0067f7b48634a7665a3ccf4f1ef8d7fd374";
