@@ -1,16 +1,15 @@
 //! [`Clock`]: what time it is, and waiting until some time. [`RealtimeClock`] goes by itself, [`ManualClock`] by its
 //! owner's ticks.
 
+use crate::alarm::{self, Alarm};
 use crate::sync::Mutex;
 use crate::task::quietly;
 use crate::waiters::{Ticket, Waiters};
-use crossbeam::sync::{Parker, Unparker};
 use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, LazyLock};
-use std::task::{Context, Poll};
-use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, SystemTime};
 
 /// A clock that calls can wait for.
 ///
@@ -116,7 +115,10 @@ impl ManualClock {
             *now = now.saturating_add(by);
             *now
         };
-        wake_sleepers(&self.shared.sleepers, now);
+        let released = self.shared.sleepers.lock().release(now);
+        for waker in released {
+            quietly(|| waker.wake());
+        }
     }
 
     /// When the next one of those who wait is to be woken; none if nobody waits.
@@ -172,11 +174,9 @@ impl fmt::Debug for ManualClock {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RealtimeClock;
 
-static START: LazyLock<Instant> = LazyLock::new(Instant::now);
-
 impl Clock for RealtimeClock {
     fn now(&self) -> Duration {
-        START.elapsed()
+        alarm::now()
     }
 
     fn wall_time(&self) -> SystemTime {
@@ -191,74 +191,40 @@ impl Clock for RealtimeClock {
     }
 }
 
-/// Who sleeps by the [`RealtimeClock`], and the thread that wakes them.
-struct Alarm {
-    sleepers: Mutex<Waiters<Duration>>,
-    /// There once somebody has slept.
-    thread: Mutex<Option<Unparker>>,
-}
-
-static ALARM: LazyLock<Alarm> =
-    LazyLock::new(|| Alarm { sleepers: Mutex::default(), thread: Mutex::default() });
-
-impl Alarm {
-    /// The thread looks again when to wake whom.
-    fn set(&self) {
-        let mut thread = self.thread.lock();
-        if let Some(thread) = &*thread {
-            thread.unpark();
-            return;
-        }
-        let parker = Parker::new();
-        let unparker = parker.unparker().clone();
-        let builder = thread::Builder::new().name("wasm-jobs alarm".into());
-        match builder.spawn(move || ALARM.ring(&parker)) {
-            Ok(_) => *thread = Some(unparker),
-            Err(error) => panic!("no thread can be started for the alarm: {error}"),
-        }
-    }
-
-    fn ring(&self, parker: &Parker) {
-        loop {
-            wake_sleepers(&self.sleepers, RealtimeClock.now());
-            let next = self.sleepers.lock().first();
-            // A sleeper that comes before that, and has come since, has left a token in the parker.
-            match next.and_then(|(deadline, _)| START.checked_add(deadline)) {
-                Some(deadline) => parker.park_deadline(deadline),
-                None => parker.park(),
-            }
-        }
-    }
-}
-
-fn wake_sleepers(sleepers: &Mutex<Waiters<Duration>>, now: Duration) {
-    let released = sleepers.lock().release(now);
-    for waker in released {
-        quietly(|| waker.wake());
-    }
-}
+static ALARM: LazyLock<Alarm> = LazyLock::new(|| Alarm::new("wasm-jobs alarm"));
 
 /// A clock with sleepers of its own.
 trait Sleepers: Clock + Unpin {
-    fn queue(&self) -> &Mutex<Waiters<Duration>>;
-
-    /// Somebody sleeps who is to be woken before all others.
-    fn set_alarm(&self) {}
+    fn add(&self, deadline: Duration, waker: Waker) -> Ticket<Duration>;
+    fn replace(&self, ticket: Ticket<Duration>, waker: Waker) -> Result<Waker, Waker>;
+    fn forget(&self, ticket: Ticket<Duration>) -> Option<Waker>;
 }
 
 impl Sleepers for ManualClock {
-    fn queue(&self) -> &Mutex<Waiters<Duration>> {
-        &self.shared.sleepers
+    fn add(&self, deadline: Duration, waker: Waker) -> Ticket<Duration> {
+        self.shared.sleepers.lock().add(deadline, waker)
+    }
+
+    fn replace(&self, ticket: Ticket<Duration>, waker: Waker) -> Result<Waker, Waker> {
+        self.shared.sleepers.lock().replace(ticket, waker)
+    }
+
+    fn forget(&self, ticket: Ticket<Duration>) -> Option<Waker> {
+        self.shared.sleepers.lock().forget(ticket)
     }
 }
 
 impl Sleepers for RealtimeClock {
-    fn queue(&self) -> &Mutex<Waiters<Duration>> {
-        &ALARM.sleepers
+    fn add(&self, deadline: Duration, waker: Waker) -> Ticket<Duration> {
+        ALARM.add(deadline, waker)
     }
 
-    fn set_alarm(&self) {
-        ALARM.set();
+    fn replace(&self, ticket: Ticket<Duration>, waker: Waker) -> Result<Waker, Waker> {
+        ALARM.replace(ticket, waker)
+    }
+
+    fn forget(&self, ticket: Ticket<Duration>) -> Option<Waker> {
+        ALARM.forget(ticket)
     }
 }
 
@@ -283,19 +249,9 @@ impl<C: Sleepers> std::future::Future for Sleeping<C> {
             return Poll::Ready(());
         }
         let waker = context.waker().clone();
-        let mut sleepers = self.clock.queue().lock();
-        if let Some(ticket) = self.ticket {
-            let replaced = sleepers.replace(ticket, waker);
-            drop(sleepers);
-            drop(replaced);
-        } else {
-            let ticket = sleepers.add(self.deadline, waker);
-            let is_first = sleepers.first() == Some(ticket);
-            drop(sleepers);
-            self.ticket = Some(ticket);
-            if is_first {
-                self.clock.set_alarm();
-            }
+        match self.ticket {
+            Some(ticket) => drop(self.clock.replace(ticket, waker)),
+            None => self.ticket = Some(self.clock.add(self.deadline, waker)),
         }
         // A clock moves before it looks who sleeps; so a sleeper lies down before it looks at the clock.
         if self.is_over() { Poll::Ready(()) } else { Poll::Pending }
@@ -305,8 +261,7 @@ impl<C: Sleepers> std::future::Future for Sleeping<C> {
 impl<C: Sleepers> Drop for Sleeping<C> {
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket {
-            let forgotten = self.clock.queue().lock().forget(ticket);
-            drop(forgotten);
+            drop(self.clock.forget(ticket));
         }
     }
 }

@@ -67,6 +67,8 @@
 //! A guest that waits costs nothing: its host function awaits an [`Event`], a [`Clock`] or any other std future, and the call
 //! goes on when that wakes it. With the feature `wasi`, programs that sleep and poll wait like that too, unmodified.
 //!
+//! A guest that computes for too long is stopped at the end of its [`Slice`].
+//!
 //! Between two calls the guest's memory, globals and tables are there to be read and written, through
 //! [`Instance::store`].
 //!
@@ -95,6 +97,7 @@
 // What a call may wait for comes from `event` and `clock`, by way of a `latch` and its `waiters`; `guest::wasi` has the
 // programs that do so without knowing it.
 
+mod alarm;
 mod clock;
 mod error;
 mod event;
@@ -122,7 +125,7 @@ pub use future::{Future, YieldNow, yield_now};
 #[cfg(feature = "wasi")]
 pub use guest::wasi;
 #[cfg(feature = "wasm")]
-pub use guest::{EngineOptions, Func, Instance, StoreGuard, Trap, add_yield, engine};
+pub use guest::{EngineOptions, Func, Instance, Slice, StoreGuard, Trap, add_yield, engine};
 pub use job::JobHandle;
 #[cfg(feature = "rayon")]
 pub use pool::RayonGlobal;

@@ -11,6 +11,11 @@ const GUEST: &str = r#"
       (import "env" "yield" (func $yield))
       (memory (export "memory") 1)
       (func (export "nothing"))
+      (func (export "counts") (param $to i64) (result i64) (local $n i64)
+        loop $again
+          (br_if $again (i64.lt_u (local.tee $n (i64.add (local.get $n) (i64.const 1))) (local.get $to)))
+        end
+        local.get $n)
       (func (export "yields") (param $times i32)
         loop $again
           call $yield

@@ -83,7 +83,8 @@ impl EngineOptions {
     }
 
     /// Whether a guest that never yields can be made to. With it, every call that is in a guest when
-    /// [`Engine::increment_epoch`] is called [yields](crate::Step::Yielded) at its next loop or function entry.
+    /// [`Engine::increment_epoch`] is called [yields](crate::Step::Yielded) at its next loop or function entry, and slices
+    /// of [time](crate::Slice::Time) end there.
     ///
     /// Guests pay for the checks. Without, code that does little but loop was measured to take half the time, and a
     /// recursive function nine tenths.
@@ -115,8 +116,8 @@ impl EngineOptions {
         self
     }
 
-    /// Whether instructions are counted. A new instance has as much fuel as there can be, until
-    /// [`StoreGuard::set_fuel`](crate::StoreGuard::set_fuel).
+    /// Whether instructions are counted, as slices of [fuel](crate::Slice::Fuel) need. A new instance has as much fuel as
+    /// there can be, until [`StoreGuard::set_fuel`](crate::StoreGuard::set_fuel).
     #[must_use]
     pub fn fuel(mut self, enable: bool) -> Self {
         self.fuel = enable;

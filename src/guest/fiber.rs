@@ -3,6 +3,7 @@
 
 use crate::guest::func::Export;
 use crate::guest::instance::Guest;
+use crate::guest::slice::Sliced;
 use crate::guest::trap::wasm_failed;
 use crate::lease::Leased;
 use crate::{Error, yield_now};
@@ -26,7 +27,9 @@ where
         guest.poisoned = true;
         // A store's deadline is one that has passed, until it is set. The call would yield before it begins.
         guest.store.set_epoch_deadline(1);
-        match export.func.call_async(&mut guest.store, params).await {
+        let Guest { store, control, .. } = &mut **guest;
+        let call = export.func.call_async(store, params);
+        match (Sliced { call, control }).await {
             Ok(results) => {
                 guest.poisoned = false;
                 Ok(results)

@@ -1,6 +1,7 @@
 //! [`Instance`]: a guest in its sandbox, home of one store. A call takes the store along, and brings it home when it ends.
 
 use crate::error::{Error, Mismatch, Panic};
+use crate::guest::slice::{Control, Slice};
 use crate::guest::trap::wasm_failed;
 use crate::lease::{Lease, Leased};
 use crate::sync::block_on;
@@ -40,6 +41,7 @@ use wasmtime::{
 pub struct Instance<S: 'static> {
     home: Arc<Home<S>>,
     pre: InstancePre<S>,
+    control: Arc<Control>,
 }
 
 /// Where the guest of an instance is between calls. In a box, to come and go as one pointer.
@@ -48,6 +50,7 @@ pub(super) type Home<S> = Lease<Box<Guest<S>>>;
 /// A store with an instance in it.
 pub(super) struct Guest<S: 'static> {
     pub(super) store: Store<S>,
+    pub(super) control: Arc<Control>,
     /// None after a `reset` that failed.
     instance: Option<wasmtime::Instance>,
     /// How many times it was reset.
@@ -70,17 +73,24 @@ impl<S: Send + 'static> Instance<S> {
 
     /// The same, in a store that was made and set up by the caller: with a limiter, for instance.
     ///
-    /// The store must be new, for instances of a store are freed together with it. Its epoch deadline is set here, so that
-    /// the guest yields when it is reached.
+    /// The store must be new, for instances of a store are freed together with it. What it does at its epoch deadline is
+    /// set here, and so is its call hook if the engine counts fuel.
     ///
     /// # Errors
     ///
     /// As [`new`](Self::new), and [`Error::OtherEngine`] if the store and the module have different engines.
     pub fn with_store(pre: &InstancePre<S>, store: Store<S>) -> Result<Self, Error> {
         check_engine(pre, &store)?;
-        let mut guest = Box::new(Guest { store, instance: None, generation: 0, poisoned: false });
+        let control = Control::new(store.engine());
+        let mut guest = Box::new(Guest {
+            store,
+            control: control.clone(),
+            instance: None,
+            generation: 0,
+            poisoned: false,
+        });
         guest.instantiate(pre)?;
-        Ok(Self { home: Lease::new(guest), pre: pre.clone() })
+        Ok(Self { home: Lease::new(guest), pre: pre.clone(), control })
     }
 
     /// The store, for what is done between calls: reading and writing memories, globals and tables, the host's state,
@@ -93,6 +103,40 @@ impl<S: Send + 'static> Instance<S> {
     /// [`Error::CallInProgress`] if a call or another guard has it.
     pub fn store(&self) -> Result<StoreGuard<'_, S>, Error> {
         Ok(StoreGuard { guest: claim(self.home.clone())?, instance: PhantomData })
+    }
+
+    /// Sets how much the guest may do in one step, from the next step on. Until then it is [`Slice::Unbounded`].
+    ///
+    /// It may be set at any time, also while the instance has a call, and stays when the instance is reset.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] for a slice of time if the engine was made without
+    /// [`EngineOptions::epoch_interruption`](crate::EngineOptions::epoch_interruption), and for a slice of fuel if it was made
+    /// without [`EngineOptions::fuel`](crate::EngineOptions::fuel).
+    pub fn set_slice(&self, slice: Slice) -> Result<(), Error> {
+        let engine = self.pre.module().engine();
+        let unsupported = |what, option| {
+            let why =
+                format!("the engine was made without it: see `EngineOptions::{option}`").into();
+            Err(Error::Unsupported { what, why })
+        };
+        match slice {
+            Slice::Time(_) if !engine.get_epoch_interruption() => {
+                unsupported("a slice of time", "epoch_interruption")
+            }
+            Slice::Fuel(_) if !engine.get_consume_fuel() => unsupported("a slice of fuel", "fuel"),
+            slice => {
+                self.control.set_slice(slice);
+                Ok(())
+            }
+        }
+    }
+
+    /// How much the guest may do in one step.
+    #[must_use]
+    pub fn slice(&self) -> Slice {
+        self.control.slice()
     }
 
     /// Makes the guest anew, in a new store with this state. The old one is dropped first, so that a full pool has room.
@@ -188,10 +232,7 @@ where
 impl<S: Send + 'static> Guest<S> {
     fn instantiate(&mut self, pre: &InstancePre<S>) -> Result<(), Error> {
         let engine = pre.module().engine();
-        if engine.get_epoch_interruption() {
-            self.store.epoch_deadline_async_yield_and_update(1);
-            self.store.set_epoch_deadline(1);
-        }
+        self.control.attach(&mut self.store);
         if engine.get_consume_fuel() && self.store.get_fuel().is_ok_and(|fuel| fuel == 0) {
             self.store.set_fuel(u64::MAX).map_err(Error::Wasmtime)?;
         }

@@ -9,6 +9,7 @@ mod idle;
 pub(crate) mod parked;
 mod resume;
 mod sleep;
+mod slice;
 mod startup;
 mod throughput;
 mod waiting_resume;
@@ -17,7 +18,7 @@ mod wasi_sqlite;
 
 pub(crate) type Measure = fn() -> Finding;
 
-pub(crate) const ALL: [(&str, Measure); 11] = [
+pub(crate) const ALL: [(&str, Measure); 13] = [
     ("resume", resume::kept),
     ("resume_pinned", resume::pinned),
     ("call", call::measure),
@@ -29,6 +30,8 @@ pub(crate) const ALL: [(&str, Measure); 11] = [
     ("wake", wake::measure),
     ("sleep", sleep::measure),
     ("wasi_sqlite", wasi_sqlite::measure),
+    ("slice_overshoot", slice::overshoot),
+    ("slice_cost", slice::cost),
 ];
 
 /// Polls a future until it is ready, as the shortest of loops does.

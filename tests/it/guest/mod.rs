@@ -7,6 +7,7 @@ mod host_functions;
 mod instances;
 mod misuse;
 mod poison;
+mod slices;
 #[cfg(feature = "rayon")]
 mod stacks;
 mod stores;

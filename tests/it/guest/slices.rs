@@ -1,0 +1,297 @@
+//! How much a guest may do in one step.
+
+use super::{Host, instance, instance_of, small_engine};
+use crate::support::{Counter, Flag, Way};
+use std::time::{Duration, Instant};
+use wasm_jobs::wasmtime::Trap;
+use wasm_jobs::{EngineOptions, Error, Instance, Slice, Step};
+
+/// `forever()` never ends, and never yields; the others count to n, without hurry.
+const LOOPS: &str = r#"(module
+    (import "env" "yield" (func $yield))
+    (import "env" "wait" (func $wait))
+    (import "env" "tick" (func $tick))
+    (memory (export "memory") 1)
+    (func (export "forever")
+        (loop $again
+            (i32.store (i32.const 0) (i32.add (i32.load (i32.const 0)) (i32.const 1)))
+            (br $again)))
+    (func (export "count") (param $to i32) (result i32) (local $n i32)
+        (loop $again
+            (local.set $n (i32.add (local.get $n) (i32.const 1)))
+            (br_if $again (i32.lt_u (local.get $n) (local.get $to))))
+        (local.get $n))
+    (func (export "count_and_tick") (param $to i32) (result i32) (local $n i32)
+        (loop $again
+            (if (i32.eqz (i32.rem_u (local.get $n) (i32.const 1000))) (then (call $tick)))
+            (local.set $n (i32.add (local.get $n) (i32.const 1)))
+            (br_if $again (i32.lt_u (local.get $n) (local.get $to))))
+        (local.get $n))
+    (func (export "wait_and_count") (param $to i32) (result i32) (local $n i32)
+        (call $wait)
+        (call $yield)
+        (loop $again
+            (local.set $n (i32.add (local.get $n) (i32.const 1)))
+            (br_if $again (i32.lt_u (local.get $n) (local.get $to))))
+        (local.get $n)))"#;
+
+const MS: Duration = Duration::from_millis(1);
+
+#[test]
+fn a_guest_that_never_yields_yields_at_the_end_of_its_slice() -> Result<(), Error> {
+    let guest = instance(LOOPS)?;
+    guest.set_slice(Slice::Time(MS))?;
+    let mut future = guest.call::<(), ()>("forever", ())?;
+    for _ in 0..20 {
+        let start = Instant::now();
+        assert_eq!(future.resume()?, Step::Yielded);
+        assert!(start.elapsed() >= MS, "it has the whole of its slice");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_sliced_guest_comes_to_the_same_result() -> Result<(), Error> {
+    for &way in Way::ALL {
+        let guest = instance(LOOPS)?;
+        for slice in [Slice::Time(MS), Slice::Time(Duration::ZERO), Slice::Unbounded] {
+            guest.set_slice(slice)?;
+            let mut future = guest.call::<i32, i32>("count", 2_000_000)?;
+            assert_eq!(way.finish(&mut future)?, 2_000_000, "{way:?} {slice:?}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_slice_changes_between_steps() -> Result<(), Error> {
+    let guest = instance(LOOPS)?;
+    assert_eq!(guest.slice(), Slice::Unbounded);
+    guest.set_slice(Slice::Time(2 * MS))?;
+    assert_eq!(guest.slice(), Slice::Time(2 * MS));
+    let mut future = guest.call::<i32, i32>("count", 300_000_000)?;
+    assert_eq!(future.resume()?, Step::Yielded);
+    guest.set_slice(Slice::Unbounded)?;
+    assert_eq!(future.resume()?, Step::Done);
+    Ok(())
+}
+
+#[test]
+fn the_end_of_one_slice_stops_no_other_guest() -> Result<(), Error> {
+    let engine = small_engine();
+    let (sliced, other) = (
+        instance_of(&engine, LOOPS, Host::default())?,
+        instance_of(&engine, LOOPS, Host::default())?,
+    );
+    sliced.set_slice(Slice::Time(MS / 2))?;
+    let mut forever = sliced.call::<(), ()>("forever", ())?;
+    let mut runner = forever.to_job()?;
+    let stepping = std::thread::spawn(move || {
+        for _ in 0..100 {
+            assert_eq!(runner.resume(), Step::Yielded);
+        }
+    });
+    while !stepping.is_finished() {
+        let mut count = other.call::<i32, i32>("count", 10_000_000)?;
+        assert_eq!(count.resume()?, Step::Done);
+    }
+    stepping.join().unwrap();
+    Ok(())
+}
+
+#[test]
+fn waiting_is_no_part_of_a_slice() -> Result<(), Error> {
+    let guest = instance(LOOPS)?;
+    let event = guest.store()?.data().event.clone();
+    guest.set_slice(Slice::Time(Duration::from_secs(3600)))?;
+    let mut future = guest.call::<i32, i32>("wait_and_count", 1000)?;
+    assert_eq!(future.resume()?, Step::Waiting);
+    guest.set_slice(Slice::Time(20 * MS))?;
+    std::thread::sleep(40 * MS);
+    event.set();
+    assert_eq!(future.resume()?, Step::Yielded, "at its own yield");
+    assert_eq!(future.resume()?, Step::Done);
+    Ok(())
+}
+
+#[test]
+fn the_epoch_still_makes_every_guest_yield() -> Result<(), Error> {
+    let engine = small_engine();
+    let guest = instance_of(&engine, LOOPS, Host::default())?;
+    for slice in [Slice::Unbounded, Slice::Time(Duration::from_secs(3600))] {
+        guest.set_slice(slice)?;
+        let mut future = guest.call::<(), ()>("forever", ())?;
+        let stepped = Flag::default();
+        let advancing = std::thread::spawn({
+            let (engine, stepped) = (engine.clone(), stepped.clone());
+            move || {
+                while !stepped.is_set() {
+                    engine.increment_epoch();
+                    std::thread::yield_now();
+                }
+            }
+        });
+        for _ in 0..3 {
+            assert_eq!(future.resume()?, Step::Yielded);
+        }
+        stepped.set();
+        advancing.join().unwrap();
+        drop(future);
+        guest.clear_poison()?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_slice_of_time_needs_epochs() -> Result<(), Error> {
+    let engine = wasm_jobs::engine(&EngineOptions::default().pooling(1).epoch_interruption(false))?;
+    let guest: Instance<Host> = instance_of(&engine, LOOPS, Host::default())?;
+    let refusal = guest.set_slice(Slice::Time(MS)).unwrap_err();
+    assert!(matches!(refusal, Error::Unsupported { .. }), "{refusal}");
+    assert!(refusal.to_string().contains("epoch_interruption"), "{refusal}");
+    guest.set_slice(Slice::Unbounded)?;
+    assert_eq!(guest.call::<i32, i32>("count", 10)?.wait()?, 10);
+    Ok(())
+}
+
+/// A guest whose steps end by fuel, and what it had counted at the end of each.
+fn counts(slices: &[Slice], yields: bool) -> Result<Vec<usize>, Error> {
+    let engine = wasm_jobs::engine(&EngineOptions::default().pooling(1).fuel(true))?;
+    let counter = Counter::default();
+    let mut linker = super::linker(&engine)?;
+    linker.allow_shadowing(true);
+    let ticks = counter.clone();
+    linker.func_wrap("env", "tick", move || ticks.add())?;
+    let text = format!(
+        r#"(module
+            (import "env" "tick" (func $tick))
+            (import "env" "yield" (func $yield))
+            (func (export "run") (local $n i32)
+                (loop $again
+                    (call $tick)
+                    {}
+                    (local.set $n (i32.add (local.get $n) (i32.const 1)))
+                    (br_if $again (i32.lt_u (local.get $n) (i32.const 10000))))))"#,
+        if yields {
+            "(if (i32.eqz (i32.rem_u (local.get $n) (i32.const 70))) (then (call $yield)))"
+        } else {
+            ""
+        }
+    );
+    let pre = linker.instantiate_pre(&super::compile(&engine, &text)?)?;
+    let guest = Instance::new(&pre, Host::default())?;
+    let mut slices = slices.iter().copied();
+    guest.set_slice(slices.next().unwrap_or_default())?;
+    let mut future = guest.call::<(), ()>("run", ())?;
+    let mut counts = Vec::new();
+    while future.resume()? != Step::Done {
+        counts.push(counter.get());
+        if let Some(slice) = slices.next() {
+            guest.set_slice(slice)?;
+        }
+    }
+    assert_eq!(counter.get(), 10_000);
+    future.try_get_result()?;
+    Ok(counts)
+}
+
+#[test]
+fn a_slice_of_fuel_ends_at_the_same_places_every_time() -> Result<(), Error> {
+    let first = counts(&[Slice::Fuel(1000)], false)?;
+    assert!(first.len() > 20, "{first:?}");
+    for _ in 0..3 {
+        assert_eq!(counts(&[Slice::Fuel(1000)], false)?, first);
+    }
+    // A loop of nine instructions or so.
+    let lengths: Vec<_> = first.windows(2).map(|two| two[1] - two[0]).collect();
+    let (least, most) = (lengths.iter().min().unwrap(), lengths.iter().max().unwrap());
+    assert!(most - least <= 1, "{lengths:?}");
+    assert_eq!(counts(&[Slice::Unbounded], false)?, [0; 0]);
+    Ok(())
+}
+
+#[test]
+fn a_slice_of_fuel_begins_with_the_step() -> Result<(), Error> {
+    let rounds = counts(&[Slice::Fuel(1000)], false)?[0];
+    assert!(rounds > 70, "{rounds}");
+    // It yields by itself in every 70th round, before the end of a slice that begins anew with each step.
+    let yields: Vec<_> = (0..10_000).step_by(70).map(|n| n + 1).collect();
+    assert_eq!(counts(&[Slice::Fuel(2000)], true)?, yields);
+    Ok(())
+}
+
+#[test]
+fn a_slice_of_fuel_changes_between_steps() -> Result<(), Error> {
+    let short = counts(&[Slice::Fuel(500)], false)?;
+    let long = counts(&[Slice::Fuel(2000)], false)?;
+    let mixed = counts(&[Slice::Fuel(500), Slice::Fuel(2000), Slice::Unbounded], false)?;
+    assert_eq!(mixed.len(), 2);
+    assert_eq!(mixed[0], short[0]);
+    assert!((mixed[1] - mixed[0]).abs_diff(long[1] - long[0]) <= 1, "{mixed:?} {long:?}");
+    Ok(())
+}
+
+#[test]
+fn a_slice_of_fuel_takes_nothing_from_the_whole() -> Result<(), Error> {
+    let engine = wasm_jobs::engine(&EngineOptions::default().pooling(1).fuel(true))?;
+    let mut left = Vec::new();
+    for slice in [Slice::Unbounded, Slice::Fuel(1000), Slice::Fuel(7), Slice::Time(MS)] {
+        let guest = instance_of(&engine, LOOPS, Host::default())?;
+        guest.set_slice(slice)?;
+        guest.store()?.set_fuel(1_000_000)?;
+        assert_eq!(guest.call::<i32, i32>("count", 10_000)?.wait()?, 10_000);
+        left.push(guest.store()?.fuel()?);
+    }
+    assert!(left.iter().all(|fuel| *fuel == left[0] && *fuel < 990_000), "{left:?}");
+
+    let guest = instance_of(&engine, LOOPS, Host::default())?;
+    guest.set_slice(Slice::Fuel(1000))?;
+    guest.store()?.set_fuel(50_000)?;
+    let failure = guest.call::<(), ()>("forever", ())?.wait().unwrap_err();
+    assert!(matches!(&failure, Error::Trap(trap) if trap.code() == Trap::OutOfFuel), "{failure}");
+    Ok(())
+}
+
+#[test]
+fn the_epoch_leaves_the_fuel_as_it_is() -> Result<(), Error> {
+    let engine = wasm_jobs::engine(&EngineOptions::default().pooling(1).fuel(true))?;
+    let used = |advance: bool| -> Result<u64, Error> {
+        let guest = instance_of(&engine, LOOPS, Host::default())?;
+        guest.set_slice(Slice::Fuel(100_000))?;
+        guest.store()?.set_fuel(1_000_000_000)?;
+        let over = Flag::default();
+        let advancing = std::thread::spawn({
+            let (engine, over) = (engine.clone(), over.clone());
+            move || {
+                while advance && !over.is_set() {
+                    engine.increment_epoch();
+                }
+            }
+        });
+        assert_eq!(guest.call::<i32, i32>("count_and_tick", 3_000_000)?.wait()?, 3_000_000);
+        over.set();
+        advancing.join().unwrap();
+        Ok(1_000_000_000 - guest.store()?.fuel()?)
+    };
+    assert_eq!(used(true)?, used(false)?);
+    Ok(())
+}
+
+#[test]
+fn a_slice_of_fuel_needs_fuel() -> Result<(), Error> {
+    let guest = instance(LOOPS)?;
+    let refusal = guest.set_slice(Slice::Fuel(1)).unwrap_err();
+    assert!(matches!(refusal, Error::Unsupported { .. }), "{refusal}");
+    assert_eq!(guest.slice(), Slice::Unbounded);
+    Ok(())
+}
+
+#[test]
+fn a_slice_stays_when_the_instance_is_reset() -> Result<(), Error> {
+    let guest = instance(LOOPS)?;
+    guest.set_slice(Slice::Time(MS))?;
+    guest.reset(Host::default())?;
+    let mut future = guest.call::<(), ()>("forever", ())?;
+    assert_eq!(future.resume()?, Step::Yielded);
+    Ok(())
+}
