@@ -14,7 +14,7 @@ use crate::runner::Step;
 use crate::state::{Cancel, Finish, Lent, Park, Seen, Start, State, Stop, Wake};
 use crate::sync::{Mutex, const_thread_local};
 use futures_task::{ArcWake, waker_ref};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -27,6 +27,8 @@ pub(crate) struct Task<T> {
     slot: Mutex<Slot<T>>,
     /// The owner, if it waits: for a wake while it has the call, for the end while the call is lent.
     owner: Mutex<Option<Waker>>,
+    /// How to interrupt a step of the lent call, once its work has said so.
+    interrupt: Mutex<Option<Arc<dyn Interrupt>>>,
 }
 
 /// What the task holds of a lent call.
@@ -57,6 +59,57 @@ pub(crate) enum Progress<T> {
 
 const_thread_local! {
     static INSIDE_A_STEP: Cell<bool> = Cell::new(false);
+}
+
+const_thread_local! {
+    /// The lent call that this thread steps.
+    static STEPPED: RefCell<Option<Stepped>> = RefCell::new(None);
+}
+
+#[cfg_attr(
+    not(feature = "wasm"),
+    allow(dead_code, reason = "only a guest's steps can be interrupted")
+)]
+struct Stepped {
+    call: Arc<dyn Turn>,
+    /// Whether its work has said how to interrupt it.
+    is_interruptible: bool,
+}
+
+/// Makes a step stop that would go on for long.
+pub(crate) trait Interrupt: Send + Sync {
+    /// The call was cancelled during a step. Until it has ended, that step is to be stopped.
+    fn interrupt(self: Arc<Self>, call: Arc<dyn Turn>);
+}
+
+/// The work that this thread steps, if its call is lent, can be interrupted like this.
+#[cfg(any(feature = "wasm", wasm_jobs_loom))]
+pub(crate) fn interruptible(interrupt: impl FnOnce() -> Arc<dyn Interrupt>) {
+    STEPPED.with(|stepped| {
+        if let Some(stepped) = &mut *stepped.borrow_mut()
+            && !stepped.is_interruptible
+        {
+            stepped.is_interruptible = true;
+            stepped.call.clone().interruptible(interrupt());
+        }
+    });
+}
+
+/// Was the lent call cancelled that this thread steps?
+#[cfg(feature = "wasm")]
+pub(crate) fn is_cancelled() -> bool {
+    STEPPED.with(|stepped| {
+        stepped.borrow().as_ref().is_some_and(|stepped| stepped.call.is_cancelled())
+    })
+}
+
+/// Steps a lent call. Nothing of the call's panics through here.
+fn stepping<R>(call: Arc<dyn Turn>, steps: impl FnOnce() -> R) -> R {
+    let stepped = Some(Stepped { call, is_interruptible: false });
+    let outer = STEPPED.with(|here| here.replace(stepped));
+    let outcome = steps();
+    STEPPED.with(|here| *here.borrow_mut() = outer);
+    outcome
 }
 
 /// Is this thread inside a step of some call, and so perhaps on a guest's stack?
@@ -158,6 +211,7 @@ impl<T: Send + 'static> Task<T> {
             state: State::new(),
             slot: Mutex::new(Slot { work: None, result: None, submission: None }),
             owner: Mutex::new(None),
+            interrupt: Mutex::new(None),
         });
         // Straight into the box: a guest's call is some hundred bytes.
         let mut future = Box::pin(Caught { work: None });
@@ -210,11 +264,17 @@ impl<T: Send + 'static> Task<T> {
         self.slot.lock().result.take()
     }
 
-    /// Ends a lent call, at once or at the next stop of the turn that is in progress.
-    pub(crate) fn cancel(&self) {
+    /// Ends a lent call, at once or at the next stop of the step that is in progress, to which it is brought if it can be.
+    pub(crate) fn cancel(self: &Arc<Self>) {
         match self.state.cancel() {
             Cancel::End => self.end_cancelled(),
-            Cancel::EndsAtNextStop | Cancel::Over => {}
+            Cancel::EndsAtNextStop => {
+                let interrupt = self.interrupt.lock().clone();
+                if let Some(interrupt) = interrupt {
+                    quietly(|| interrupt.interrupt(self.clone()));
+                }
+            }
+            Cancel::Over => {}
         }
     }
 
@@ -226,7 +286,7 @@ impl<T: Send + 'static> Task<T> {
             return Step::Done;
         };
         let progress = match &mut self.slot.lock().work {
-            Some(work) => work.step(self),
+            Some(work) => stepping(self.clone(), || work.step(self)),
             None => unreachable!("a call that may start has its work"),
         };
         let step = match progress {
@@ -313,12 +373,14 @@ impl<T: Send + 'static> Turn for Task<T> {
             let Some(work) = &mut slot.work else {
                 unreachable!("a call that may start has its work");
             };
-            let progress = loop {
-                match work.step(&self) {
-                    Progress::Yielded if quantum.lasts() && !self.state.is_cancelled() => {}
-                    progress => break progress,
+            let progress = stepping(self.clone(), || {
+                loop {
+                    match work.step(&self) {
+                        Progress::Yielded if quantum.lasts() && !self.state.is_cancelled() => {}
+                        progress => break progress,
+                    }
                 }
-            };
+            });
             let seen = work.seen;
             // Out of the slot before the transition: from then on, somebody else may be in charge.
             drop(slot);
@@ -336,6 +398,22 @@ impl<T: Send + 'static> Turn for Task<T> {
             }
             return false;
         }
+    }
+
+    fn interruptible(self: Arc<Self>, interrupt: Arc<dyn Interrupt>) {
+        *self.interrupt.lock() = Some(interrupt.clone());
+        // Who has cancelled before that has found nothing to interrupt with.
+        if self.state.is_cancelled() {
+            quietly(|| interrupt.interrupt(self));
+        }
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.state.is_cancelled()
+    }
+
+    fn has_ended(&self) -> bool {
+        self.state.lent() == Lent::Done
     }
 
     fn spawn(&self) -> Option<Spawn> {
