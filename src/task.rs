@@ -62,18 +62,13 @@ const_thread_local! {
 }
 
 const_thread_local! {
-    /// The lent call that this thread steps.
-    static STEPPED: RefCell<Option<Stepped>> = RefCell::new(None);
+    /// Whether this thread steps a lent call whose work has not said how to interrupt it: what every step asks.
+    static ASKS: Cell<bool> = Cell::new(false);
 }
 
-#[cfg_attr(
-    not(feature = "wasm"),
-    allow(dead_code, reason = "only a guest's steps can be interrupted")
-)]
-struct Stepped {
-    call: Arc<dyn Turn>,
-    /// Whether its work has said how to interrupt it.
-    is_interruptible: bool,
+const_thread_local! {
+    /// The lent call that this thread steps.
+    static STEPPED: RefCell<Option<Arc<dyn Turn>>> = RefCell::new(None);
 }
 
 /// Makes a step stop that would go on for long.
@@ -84,31 +79,36 @@ pub(crate) trait Interrupt: Send + Sync {
 
 /// The work that this thread steps, if its call is lent, can be interrupted like this.
 #[cfg(any(feature = "wasm", wasm_jobs_loom))]
+#[inline(always)]
 pub(crate) fn interruptible(interrupt: impl FnOnce() -> Arc<dyn Interrupt>) {
-    STEPPED.with(|stepped| {
-        if let Some(stepped) = &mut *stepped.borrow_mut()
-            && !stepped.is_interruptible
-        {
-            stepped.is_interruptible = true;
-            stepped.call.clone().interruptible(interrupt());
-        }
-    });
+    if ASKS.with(Cell::get) {
+        tell_how(interrupt());
+    }
+}
+
+#[cfg(any(feature = "wasm", wasm_jobs_loom))]
+#[cold]
+fn tell_how(interrupt: Arc<dyn Interrupt>) {
+    ASKS.with(|asks| asks.set(false));
+    let call = STEPPED.with(|stepped| stepped.borrow().clone());
+    if let Some(call) = call {
+        call.interruptible(interrupt);
+    }
 }
 
 /// Was the lent call cancelled that this thread steps?
 #[cfg(feature = "wasm")]
 pub(crate) fn is_cancelled() -> bool {
-    STEPPED.with(|stepped| {
-        stepped.borrow().as_ref().is_some_and(|stepped| stepped.call.is_cancelled())
-    })
+    STEPPED.with(|stepped| stepped.borrow().as_ref().is_some_and(|call| call.is_cancelled()))
 }
 
 /// Steps a lent call. Nothing of the call's panics through here.
 fn stepping<R>(call: Arc<dyn Turn>, steps: impl FnOnce() -> R) -> R {
-    let stepped = Some(Stepped { call, is_interruptible: false });
-    let outer = STEPPED.with(|here| here.replace(stepped));
+    let asked = ASKS.with(|asks| asks.replace(true));
+    let outer = STEPPED.with(|stepped| stepped.replace(Some(call)));
     let outcome = steps();
-    STEPPED.with(|here| *here.borrow_mut() = outer);
+    STEPPED.with(|stepped| *stepped.borrow_mut() = outer);
+    ASKS.with(|asks| asks.set(asked));
     outcome
 }
 
