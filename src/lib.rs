@@ -141,22 +141,6 @@ pub use wasmtime_wasi;
 #[doc(hidden)]
 pub mod model {
     pub use crate::lease::{Lease, Leased};
-    use crate::pool::Turn;
-    use crate::task::{self, Interrupt};
-    use std::sync::Arc;
-
-    /// The work that this thread steps is interrupted by calling this.
-    pub fn interruptible(interrupt: impl Fn() + Send + Sync + 'static) {
-        struct Called<F>(F);
-
-        impl<F: Fn() + Send + Sync> Interrupt for Called<F> {
-            fn interrupt(self: Arc<Self>, _: Arc<dyn Turn>) {
-                (self.0)();
-            }
-        }
-
-        task::interruptible(|| Arc::new(Called(interrupt)));
-    }
 }
 
 #[cfg(all(doctest, feature = "rayon", feature = "wasi"))]

@@ -8,7 +8,7 @@ use crate::job::JobHandle;
 use crate::latch::Latch;
 use crate::runner::FutureRunner;
 use crate::sync::{Stopwatch, const_thread_local};
-use crate::task::{Interrupt, inside_a_step, quietly};
+use crate::task::{inside_a_step, quietly};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fmt;
@@ -74,21 +74,12 @@ pub struct Job {
 }
 
 /// A task, whatever its result.
-#[cfg_attr(
-    not(feature = "wasm"),
-    allow(dead_code, reason = "only a guest's steps can be interrupted")
-)]
 pub(crate) trait Turn: Send + Sync {
     /// True if the job has yielded, and must have another turn.
     fn turn(self: Arc<Self>) -> bool;
     /// The way into its pool's queue; none if its owner cancelled it meanwhile.
     fn spawn(&self) -> Option<Spawn>;
     fn give_back(&self);
-    /// Its work can be interrupted like this, in its steps.
-    fn interruptible(self: Arc<Self>, interrupt: Arc<dyn Interrupt>);
-    /// Has its owner cancelled it?
-    fn is_cancelled(&self) -> bool;
-    fn has_ended(&self) -> bool;
 }
 
 /// Puts a job into the queue of its pool.

@@ -14,7 +14,7 @@ use crate::runner::Step;
 use crate::state::{Cancel, Finish, Lent, Park, Seen, Start, State, Stop, Wake};
 use crate::sync::{Mutex, const_thread_local};
 use futures_task::{ArcWake, waker_ref};
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::fmt;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -27,8 +27,6 @@ pub(crate) struct Task<T> {
     slot: Mutex<Slot<T>>,
     /// The owner, if it waits: for a wake while it has the call, for the end while the call is lent.
     owner: Mutex<Option<Waker>>,
-    /// How to interrupt a step of the lent call, once its work has said so.
-    interrupt: Mutex<Option<Arc<dyn Interrupt>>>,
 }
 
 /// What the task holds of a lent call.
@@ -59,57 +57,6 @@ pub(crate) enum Progress<T> {
 
 const_thread_local! {
     static INSIDE_A_STEP: Cell<bool> = Cell::new(false);
-}
-
-const_thread_local! {
-    /// Whether this thread steps a lent call whose work has not said how to interrupt it: what every step asks.
-    static ASKS: Cell<bool> = Cell::new(false);
-}
-
-const_thread_local! {
-    /// The lent call that this thread steps.
-    static STEPPED: RefCell<Option<Arc<dyn Turn>>> = RefCell::new(None);
-}
-
-/// Makes a step stop that would go on for long.
-pub(crate) trait Interrupt: Send + Sync {
-    /// The call was cancelled during a step. Until it has ended, that step is to be stopped.
-    fn interrupt(self: Arc<Self>, call: Arc<dyn Turn>);
-}
-
-/// The work that this thread steps, if its call is lent, can be interrupted like this.
-#[cfg(any(feature = "wasm", wasm_jobs_loom))]
-#[inline(always)]
-pub(crate) fn interruptible(interrupt: impl FnOnce() -> Arc<dyn Interrupt>) {
-    if ASKS.with(Cell::get) {
-        tell_how(interrupt());
-    }
-}
-
-#[cfg(any(feature = "wasm", wasm_jobs_loom))]
-#[cold]
-fn tell_how(interrupt: Arc<dyn Interrupt>) {
-    ASKS.with(|asks| asks.set(false));
-    let call = STEPPED.with(|stepped| stepped.borrow().clone());
-    if let Some(call) = call {
-        call.interruptible(interrupt);
-    }
-}
-
-/// Was the lent call cancelled that this thread steps?
-#[cfg(feature = "wasm")]
-pub(crate) fn is_cancelled() -> bool {
-    STEPPED.with(|stepped| stepped.borrow().as_ref().is_some_and(|call| call.is_cancelled()))
-}
-
-/// Steps a lent call. Nothing of the call's panics through here.
-fn stepping<R>(call: Arc<dyn Turn>, steps: impl FnOnce() -> R) -> R {
-    let asked = ASKS.with(|asks| asks.replace(true));
-    let outer = STEPPED.with(|stepped| stepped.replace(Some(call)));
-    let outcome = steps();
-    STEPPED.with(|stepped| *stepped.borrow_mut() = outer);
-    ASKS.with(|asks| asks.set(asked));
-    outcome
 }
 
 /// Is this thread inside a step of some call, and so perhaps on a guest's stack?
@@ -211,7 +158,6 @@ impl<T: Send + 'static> Task<T> {
             state: State::new(),
             slot: Mutex::new(Slot { work: None, result: None, submission: None }),
             owner: Mutex::new(None),
-            interrupt: Mutex::new(None),
         });
         // Straight into the box: a guest's call is some hundred bytes.
         let mut future = Box::pin(Caught { work: None });
@@ -264,17 +210,11 @@ impl<T: Send + 'static> Task<T> {
         self.slot.lock().result.take()
     }
 
-    /// Ends a lent call, at once or at the next stop of the step that is in progress, to which it is brought if it can be.
-    pub(crate) fn cancel(self: &Arc<Self>) {
+    /// Ends a lent call, at once or at the next stop of the turn that is in progress.
+    pub(crate) fn cancel(&self) {
         match self.state.cancel() {
             Cancel::End => self.end_cancelled(),
-            Cancel::EndsAtNextStop => {
-                let interrupt = self.interrupt.lock().clone();
-                if let Some(interrupt) = interrupt {
-                    quietly(|| interrupt.interrupt(self.clone()));
-                }
-            }
-            Cancel::Over => {}
+            Cancel::EndsAtNextStop | Cancel::Over => {}
         }
     }
 
@@ -286,7 +226,7 @@ impl<T: Send + 'static> Task<T> {
             return Step::Done;
         };
         let progress = match &mut self.slot.lock().work {
-            Some(work) => stepping(self.clone(), || work.step(self)),
+            Some(work) => work.step(self),
             None => unreachable!("a call that may start has its work"),
         };
         let step = match progress {
@@ -373,14 +313,12 @@ impl<T: Send + 'static> Turn for Task<T> {
             let Some(work) = &mut slot.work else {
                 unreachable!("a call that may start has its work");
             };
-            let progress = stepping(self.clone(), || {
-                loop {
-                    match work.step(&self) {
-                        Progress::Yielded if quantum.lasts() && !self.state.is_cancelled() => {}
-                        progress => break progress,
-                    }
+            let progress = loop {
+                match work.step(&self) {
+                    Progress::Yielded if quantum.lasts() && !self.state.is_cancelled() => {}
+                    progress => break progress,
                 }
-            });
+            };
             let seen = work.seen;
             // Out of the slot before the transition: from then on, somebody else may be in charge.
             drop(slot);
@@ -398,22 +336,6 @@ impl<T: Send + 'static> Turn for Task<T> {
             }
             return false;
         }
-    }
-
-    fn interruptible(self: Arc<Self>, interrupt: Arc<dyn Interrupt>) {
-        *self.interrupt.lock() = Some(interrupt.clone());
-        // Who has cancelled before that has found nothing to interrupt with.
-        if self.state.is_cancelled() {
-            quietly(|| interrupt.interrupt(self));
-        }
-    }
-
-    fn is_cancelled(&self) -> bool {
-        self.state.is_cancelled()
-    }
-
-    fn has_ended(&self) -> bool {
-        self.state.lent() == Lent::Done
     }
 
     fn spawn(&self) -> Option<Spawn> {

@@ -5,7 +5,6 @@
 use loom::thread;
 use std::task::Poll;
 use std::time::Duration;
-use wasm_jobs::model::interruptible;
 use wasm_jobs::{Clock, Error, Event, JobPool, ManualClock, Step};
 use wasm_jobs_loom_tests::{Gate, Pool, Told, Watch, poll};
 
@@ -78,33 +77,6 @@ fn the_future_is_cancelled_during_a_step() {
         assert!(!future.has_result());
         assert!(!watch.is_dropped());
         may_leave.open();
-        assert!(matches!(future.wait(), Err(Error::Cancelled)));
-        handle.wait();
-        worker.join().unwrap();
-        watch.assert_is_over();
-        pool.assert_is_forgotten();
-    });
-}
-
-/// Mistake: the canceller comes before the step has said how to interrupt it, and the step does not look whether it has.
-#[test]
-fn the_future_is_cancelled_while_a_step_begins_that_must_be_interrupted() {
-    loom::model(|| {
-        let (pool, watch) = (Pool::of_calls(1), Watch::default());
-        let mut future = watch.call(|_| {
-            let interrupted = Gate::default();
-            let gate = interrupted.clone();
-            interruptible(move || gate.open());
-            interrupted.pass();
-            Poll::Ready(())
-        });
-        let handle = pool.submit(future.to_job().unwrap());
-        let worker = thread::spawn({
-            let pool = pool.clone();
-            move || pool.run_one()
-        });
-
-        future.cancel();
         assert!(matches!(future.wait(), Err(Error::Cancelled)));
         handle.wait();
         worker.join().unwrap();

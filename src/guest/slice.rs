@@ -2,8 +2,6 @@
 //! goes, and the [`Ticker`] that advances the engine's epoch when a slice of time is over.
 
 use crate::alarm::{self, Alarm};
-use crate::pool::Turn;
-use crate::task::{Interrupt, interruptible, is_cancelled};
 use crate::waiters::Ticket;
 use parking_lot::Mutex;
 use pin_project_lite::pin_project;
@@ -65,7 +63,6 @@ const UNBOUNDED: u64 = u64::MAX;
 /// What stops the guest of one instance. It is set from any thread, and asked by the guest's store.
 pub(super) struct Control {
     ticker: Arc<Ticker>,
-    has_epochs: bool,
     /// As a word.
     slice: AtomicU64,
     /// When the step in progress is to end, in nanoseconds of [`alarm::now`].
@@ -86,7 +83,6 @@ impl Control {
         let ticks = ticker.ticks.load(Relaxed).into();
         Arc::new(Self {
             ticker,
-            has_epochs: engine.get_epoch_interruption(),
             slice: UNBOUNDED.into(),
             step_ends: NEVER.into(),
             ticks,
@@ -105,12 +101,13 @@ impl Control {
 
     /// Has a store go by this: what its guest does when the epoch has advanced, and how much fuel it has in each step.
     pub(super) fn attach<S: 'static>(self: &Arc<Self>, store: &mut Store<S>) {
-        if self.has_epochs {
+        let engine = store.engine().clone();
+        if engine.get_epoch_interruption() {
             let control = self.clone();
             store.epoch_deadline_callback(move |_| Ok(control.epoch_has_advanced()));
             store.set_epoch_deadline(1);
         }
-        if store.engine().get_consume_fuel() {
+        if engine.get_consume_fuel() {
             let control = self.clone();
             let mut step = 0;
             store.call_hook(move |store, hook| match hook {
@@ -141,9 +138,6 @@ impl Control {
     /// What the guest does when it sees that the epoch has advanced.
     pub(super) fn epoch_has_advanced(&self) -> UpdateDeadline {
         self.is_at_epoch.store(true, Relaxed);
-        if is_cancelled() {
-            return UpdateDeadline::Interrupt;
-        }
         // With the fence of the ticker: whoever has seen an epoch has seen its tick.
         fence(Acquire);
         let ticks = self.ticker.ticks.load(Relaxed);
@@ -175,31 +169,21 @@ pin_project! {
 impl<F: std::future::Future> std::future::Future for Sliced<'_, F> {
     type Output = F::Output;
 
-    #[inline(always)]
+    #[inline]
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
         let steps = this.control.steps.load(Relaxed);
         this.control.steps.store(steps.wrapping_add(1), Relaxed);
-        interruptible(|| this.control.ticker.clone());
-        if this.control.slice.load(Relaxed) == UNBOUNDED {
+        let slice = this.control.slice.load(Relaxed);
+        if slice == UNBOUNDED {
             return this.call.poll(context);
         }
-        poll_sliced(this.call, this.control, context)
+        let _timed = match Slice::from_word(slice) {
+            Slice::Time(time) => Some(Timed::start(this.control, time)),
+            Slice::Unbounded | Slice::Fuel(_) => None,
+        };
+        this.call.poll(context)
     }
-}
-
-/// Apart, for the sake of the calls that have no slice.
-#[inline(never)]
-fn poll_sliced<F: std::future::Future>(
-    call: Pin<&mut F>,
-    control: &Control,
-    context: &mut Context<'_>,
-) -> Poll<F::Output> {
-    let _timed = match control.slice() {
-        Slice::Time(time) => Some(Timed::start(control, time)),
-        Slice::Unbounded | Slice::Fuel(_) => None,
-    };
-    call.poll(context)
 }
 
 /// While a step with a slice of time is in progress.
@@ -235,6 +219,8 @@ impl Drop for Timed<'_> {
 }
 
 impl Wake for Step {
+    /// A store takes its new deadline from the epoch as it is then, and so overlooks a tick that comes between a guest's look
+    /// at the clock and that. Hence it ticks until the step has ended.
     fn wake(self: Arc<Self>) {
         if !self.has_ended.load(Relaxed) {
             self.ticker.tick();
@@ -243,37 +229,8 @@ impl Wake for Step {
     }
 }
 
-impl Interrupt for Ticker {
-    fn interrupt(self: Arc<Self>, call: Arc<dyn Turn>) {
-        Arc::new(Chase { ticker: self, call, pause: AtomicU64::new(nanoseconds(AGAIN)) }).wake();
-    }
-}
-
-/// A call that was cancelled during a step.
-struct Chase {
-    ticker: Arc<Ticker>,
-    call: Arc<dyn Turn>,
-    /// In nanoseconds. It grows: the guest may be in a host function that takes its time.
-    pause: AtomicU64,
-}
-
-impl Wake for Chase {
-    fn wake(self: Arc<Self>) {
-        if !self.call.has_ended() {
-            self.ticker.tick();
-            let pause = self.pause.load(Relaxed);
-            self.pause.store((pause * 2).min(nanoseconds(AT_LEAST)), Relaxed);
-            TICKS.add(alarm::now() + Duration::from_nanos(pause), Waker::from(self));
-        }
-    }
-}
-
-/// How long a guest may take to see a tick, before there is another one. A store takes its new deadline from the epoch as it is
-/// then, and so overlooks a tick that comes between its guest's look at the clock and that.
+/// How long a guest may take to see a tick, before there is another one.
 const AGAIN: Duration = Duration::from_micros(100);
-
-/// How often there is another one at least.
-const AT_LEAST: Duration = Duration::from_millis(10);
 
 /// Wakes the steps whose slice is over. It has a thread of its own, which no pool and no other waker can hold up.
 static TICKS: LazyLock<Alarm> = LazyLock::new(|| Alarm::new("wasm-jobs ticker"));

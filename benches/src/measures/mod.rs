@@ -5,7 +5,6 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 mod call;
-mod cancel;
 mod idle;
 pub(crate) mod parked;
 mod resume;
@@ -19,7 +18,7 @@ mod wasi_sqlite;
 
 pub(crate) type Measure = fn() -> Finding;
 
-pub(crate) const ALL: [(&str, Measure); 14] = [
+pub(crate) const ALL: [(&str, Measure); 13] = [
     ("resume", resume::kept),
     ("resume_pinned", resume::pinned),
     ("call", call::measure),
@@ -33,7 +32,6 @@ pub(crate) const ALL: [(&str, Measure); 14] = [
     ("wasi_sqlite", wasi_sqlite::measure),
     ("slice_overshoot", slice::overshoot),
     ("slice_cost", slice::cost),
-    ("cancel_latency", cancel::measure),
 ];
 
 /// Polls a future until it is ready, as the shortest of loops does.
