@@ -169,21 +169,30 @@ pin_project! {
 impl<F: std::future::Future> std::future::Future for Sliced<'_, F> {
     type Output = F::Output;
 
-    #[inline]
+    #[inline(always)]
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
         let steps = this.control.steps.load(Relaxed);
         this.control.steps.store(steps.wrapping_add(1), Relaxed);
-        let slice = this.control.slice.load(Relaxed);
-        if slice == UNBOUNDED {
+        if this.control.slice.load(Relaxed) == UNBOUNDED {
             return this.call.poll(context);
         }
-        let _timed = match Slice::from_word(slice) {
-            Slice::Time(time) => Some(Timed::start(this.control, time)),
-            Slice::Unbounded | Slice::Fuel(_) => None,
-        };
-        this.call.poll(context)
+        poll_sliced(this.call, this.control, context)
     }
+}
+
+/// Apart, for the sake of the calls that have no slice.
+#[inline(never)]
+fn poll_sliced<F: std::future::Future>(
+    call: Pin<&mut F>,
+    control: &Control,
+    context: &mut Context<'_>,
+) -> Poll<F::Output> {
+    let _timed = match control.slice() {
+        Slice::Time(time) => Some(Timed::start(control, time)),
+        Slice::Unbounded | Slice::Fuel(_) => None,
+    };
+    call.poll(context)
 }
 
 /// While a step with a slice of time is in progress.
