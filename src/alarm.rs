@@ -1,8 +1,7 @@
 //! [`Alarm`]: a thread that wakes others at given times.
 
 use crate::sync::Mutex;
-use crate::task::quietly;
-use crate::waiters::{Ticket, Waiters};
+use crate::waiters::{Ticket, Waiters, wake_all};
 use crossbeam::sync::{Parker, Unparker};
 use std::sync::LazyLock;
 use std::task::Waker;
@@ -86,13 +85,11 @@ impl Alarm {
         schedule.looks_at = schedule.waiters.first().map(|(at, _)| at);
         let looks_at = schedule.looks_at;
         drop(schedule);
-        for waker in released {
-            quietly(|| waker.wake());
-        }
+        wake_all(released);
         // Who has come meanwhile, for a time before that, has left a token in the parker.
-        match looks_at.map(|at| START.checked_add(at)) {
-            Some(Some(at)) => parker.park_deadline(at),
-            Some(None) | None => parker.park(),
+        match looks_at.and_then(|at| START.checked_add(at)) {
+            Some(at) => parker.park_deadline(at),
+            None => parker.park(),
         }
     }
 }

@@ -3,8 +3,7 @@
 
 use crate::alarm::{self, Alarm};
 use crate::sync::Mutex;
-use crate::task::quietly;
-use crate::waiters::{Ticket, Waiters};
+use crate::waiters::{Ticket, Waiters, wake_all};
 use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, LazyLock};
@@ -116,9 +115,7 @@ impl ManualClock {
             *now
         };
         let released = self.shared.sleepers.lock().release(now);
-        for waker in released {
-            quietly(|| waker.wake());
-        }
+        wake_all(released);
     }
 
     /// When the next one of those who wait is to be woken; none if nobody waits.
@@ -126,7 +123,7 @@ impl ManualClock {
     /// A simulation that has nothing to do until then may tick there at once.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Duration> {
-        Some(self.shared.sleepers.lock().first()?.0)
+        self.shared.sleepers.lock().first().map(|(deadline, _)| deadline)
     }
 
     /// How many wait for this clock.

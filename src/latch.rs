@@ -2,8 +2,7 @@
 //! [`Event`](crate::Event) it can be reset.
 
 use crate::sync::Mutex;
-use crate::task::quietly;
-use crate::waiters::{Ticket, Waiters};
+use crate::waiters::{Ticket, Waiters, wake_all};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -33,9 +32,7 @@ impl Latch {
             inside.is_set = true;
             inside.waiters.release(())
         };
-        for waker in released {
-            quietly(|| waker.wake());
-        }
+        wake_all(released);
     }
 
     pub(crate) fn reset(&self) {

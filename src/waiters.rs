@@ -4,6 +4,7 @@
 //! Wakers are code of other people. Whatever leaves this is therefore given to the caller, who lets go of the lock before
 //! waking or dropping it: a waker may run the very call that it wakes, which may wait again for the same thing.
 
+use crate::task::quietly;
 use std::collections::BTreeMap;
 use std::task::Waker;
 
@@ -52,6 +53,13 @@ impl<K: Ord + Copy> Waiters<K> {
 
     pub(crate) fn len(&self) -> usize {
         self.wakers.len()
+    }
+}
+
+/// Wakes those who were released, in their order. Not under the lock.
+pub(crate) fn wake_all(released: impl Iterator<Item = Waker>) {
+    for waker in released {
+        quietly(|| waker.wake());
     }
 }
 

@@ -198,12 +198,12 @@ fn poll_sliced<F: std::future::Future>(
 /// While a step with a slice of time is in progress.
 struct Timed<'a> {
     control: &'a Control,
-    step: Arc<Step>,
+    step: Arc<TimedStep>,
     ticket: Ticket<Duration>,
 }
 
 /// What the alarm wakes at the end of a slice.
-struct Step {
+struct TimedStep {
     ticker: Arc<Ticker>,
     has_ended: AtomicBool,
 }
@@ -213,7 +213,7 @@ impl<'a> Timed<'a> {
         let ends = alarm::now().saturating_add(slice);
         control.step_ends.store(nanoseconds(ends), Relaxed);
         let (ticker, has_ended) = (control.ticker.clone(), AtomicBool::new(false));
-        let step = Arc::new(Step { ticker, has_ended });
+        let step = Arc::new(TimedStep { ticker, has_ended });
         let ticket = TICKS.add(ends, Waker::from(step.clone()));
         Self { control, step, ticket }
     }
@@ -227,7 +227,7 @@ impl Drop for Timed<'_> {
     }
 }
 
-impl Wake for Step {
+impl Wake for TimedStep {
     /// A store takes its new deadline from the epoch as it is then, and so overlooks a tick that comes between a guest's look
     /// at the clock and that. Hence it ticks until the step has ended.
     fn wake(self: Arc<Self>) {

@@ -1,13 +1,12 @@
 //! Waiting for a time.
 
-use crate::support::{Counter, Queue, Way, at_once, ok, poll_once};
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Barrier};
-use std::thread;
-use std::time::{Duration, SystemTime};
-use wasm_jobs::{
-    Clock, Error, Future, FutureRunner, JobHandle, JobPool, ManualClock, RealtimeClock, Step,
+use crate::support::{
+    Counter, Queue, Way, at_once, ok, order_of_ends, poll_once, while_they_begin,
 };
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::{Duration, SystemTime};
+use wasm_jobs::{Clock, Error, Future, JobHandle, JobPool, ManualClock, RealtimeClock, Step};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -43,14 +42,7 @@ fn a_tick_wakes_those_whose_time_has_come_in_their_order() -> Result<(), Error> 
     assert_eq!((clock.sleepers(), clock.next_deadline()), (7, Some(MS)));
     let mut wakes = |clock: &ManualClock, tick| -> Result<Vec<usize>, Error> {
         clock.tick(tick);
-        let mut order = Vec::new();
-        while let Some(job) = pool.pop() {
-            job.run();
-            let woken = futures.iter().position(|future| future.has_result()).unwrap();
-            assert_eq!(futures[woken].try_get_result()?, Some(()));
-            order.push(woken);
-        }
-        Ok(order)
+        order_of_ends(&pool, &mut futures)
     };
     assert_eq!(wakes(&clock, MS - Duration::from_nanos(1))?, [0; 0]);
     assert_eq!(wakes(&clock, Duration::from_nanos(1))?, [4]);
@@ -159,23 +151,7 @@ fn a_clock_ticks_while_calls_fall_asleep() -> Result<(), Error> {
     for _ in 0..100 {
         let clock = ManualClock::new();
         let mut futures: Vec<_> = (1..=4).map(|ms| sleeps(&clock, ms * MS)).collect();
-        let runners: Result<Vec<_>, Error> = futures.iter_mut().map(Future::to_job).collect();
-        let begin = Arc::new(Barrier::new(5));
-        let run = |runner: FutureRunner<()>| {
-            let begin = begin.clone();
-            thread::spawn(move || {
-                begin.wait();
-                runner.run();
-            })
-        };
-        let threads: Vec<_> = runners?.into_iter().map(run).collect();
-        begin.wait();
-        for _ in 0..4 {
-            clock.tick(MS);
-        }
-        for thread in threads {
-            thread.join().unwrap();
-        }
+        while_they_begin(&mut futures, || (0..4).for_each(|_| clock.tick(MS)))?;
     }
     Ok(())
 }

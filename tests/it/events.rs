@@ -1,13 +1,15 @@
 //! Waiting for events of the host.
 
-use crate::support::{Counter, Queue, Way, at_once, comes, ok, poll_once, telling};
+use crate::support::{
+    Counter, Queue, Way, at_once, comes, ok, order_of_ends, poll_once, telling, while_they_begin,
+};
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::channel;
-use std::sync::{Arc, Barrier};
 use std::task::{Context, Waker};
 use std::thread;
-use wasm_jobs::{Error, Event, Future, FutureRunner, JobHandle, JobPool, Step};
+use wasm_jobs::{Error, Event, Future, JobHandle, JobPool, Step};
 
 fn waits_for(event: &Event) -> Future<()> {
     let wait = event.wait();
@@ -90,13 +92,7 @@ fn calls_wake_in_the_order_in_which_they_began_to_wait() -> Result<(), Error> {
     drop(pool.submit(futures[9].to_job()?));
     pool.run();
     event.set();
-    let mut order = Vec::new();
-    while let Some(job) = pool.pop() {
-        job.run();
-        let new = futures.iter().position(|future| future.has_result()).unwrap();
-        assert_eq!(futures[new].try_get_result()?, Some(()));
-        order.push(new);
-    }
+    let order = order_of_ends(&pool, &mut futures)?;
     assert_eq!(order, [7, 2, 0, 1, 8, 3, 6, 5, 4, 9]);
     Ok(())
 }
@@ -198,21 +194,7 @@ fn an_event_is_set_while_calls_begin_to_wait() -> Result<(), Error> {
     for _ in 0..200 {
         let event = Event::new();
         let mut futures: Vec<_> = (0..4).map(|_| waits_for(&event)).collect();
-        let runners: Result<Vec<_>, Error> = futures.iter_mut().map(Future::to_job).collect();
-        let begin = Arc::new(Barrier::new(5));
-        let run = |runner: FutureRunner<()>| {
-            let begin = begin.clone();
-            thread::spawn(move || {
-                begin.wait();
-                runner.run();
-            })
-        };
-        let threads: Vec<_> = runners?.into_iter().map(run).collect();
-        begin.wait();
-        event.set();
-        for thread in threads {
-            thread.join().unwrap();
-        }
+        while_they_begin(&mut futures, || event.set())?;
     }
     Ok(())
 }

@@ -4,11 +4,11 @@ use std::collections::VecDeque;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Barrier, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::Duration;
-use wasm_jobs::{Error, Future, Job, JobPool, Step};
+use wasm_jobs::{Error, Future, FutureRunner, Job, JobPool, Step};
 
 /// Something that happens once. Works await it, and anyone may set it.
 #[derive(Clone, Default)]
@@ -217,6 +217,41 @@ impl Queue {
             }
         }
     }
+}
+
+/// Gives each job one turn, and tells which of the calls ended in which order. Each turn ends one.
+pub(crate) fn order_of_ends(pool: &Queue, calls: &mut [Future<()>]) -> Result<Vec<usize>, Error> {
+    let mut order = Vec::new();
+    while let Some(job) = pool.pop() {
+        job.run();
+        let ended = calls.iter().position(Future::has_result).expect("the job has ended");
+        assert_eq!(calls[ended].try_get_result()?, Some(()));
+        order.push(ended);
+    }
+    Ok(order)
+}
+
+/// Runs calls to their ends, on a thread each, and begins something at the same moment.
+pub(crate) fn while_they_begin(
+    calls: &mut [Future<()>],
+    something: impl FnOnce(),
+) -> Result<(), Error> {
+    let runners: Result<Vec<_>, Error> = calls.iter_mut().map(Future::to_job).collect();
+    let begin = Arc::new(Barrier::new(calls.len() + 1));
+    let run = |runner: FutureRunner<()>| {
+        let begin = begin.clone();
+        thread::spawn(move || {
+            begin.wait();
+            runner.run();
+        })
+    };
+    let threads: Vec<_> = runners?.into_iter().map(run).collect();
+    begin.wait();
+    something();
+    for thread in threads {
+        thread.join().expect("running does not panic");
+    }
+    Ok(())
 }
 
 /// A pool around a channel, with this many workers. They end when no one has the pool any more.
