@@ -40,6 +40,11 @@ pub enum Error {
     #[error(transparent)]
     Trap(crate::Trap),
 
+    /// The call has taken longer than its [`InstanceOptions`](crate::InstanceOptions) allow.
+    #[cfg(feature = "wasm")]
+    #[error("the call has exceeded {0}: see `InstanceOptions`")]
+    TimedOut(crate::Timeout),
+
     /// The guest threw an exception, and nothing in it caught that.
     #[cfg(feature = "wasm")]
     #[error("the guest threw an exception and did not catch it")]

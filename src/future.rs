@@ -172,7 +172,8 @@ impl<T: Send + 'static> Future<T> {
     /// Ends the call: its result is [`Error::Cancelled`], unless it has one already.
     ///
     /// If a step is in progress on another thread, the call ends at the end of that step; [`wait`](Self::wait) waits for
-    /// that.
+    /// that. A guest that runs is stopped there, at its next loop or function entry, if its engine has
+    /// epoch interruption. A host function, or other work, is not interrupted.
     pub fn cancel(&mut self) {
         match &self.call {
             Call::Ours(_) => {

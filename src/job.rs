@@ -2,10 +2,11 @@
 //! result is for the [`Future`](crate::Future) alone. Behind it stands a latch that the job sets, once.
 
 use crate::latch::{Latch, Wait};
+use crate::pool::Turn;
 use crate::sync::{Mutex, block_on};
 use std::fmt;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 
 /// Waits for a job that was [submitted](crate::JobPool::submit) to a pool, from any thread and any number of times.
@@ -27,6 +28,27 @@ use std::task::{Context, Poll, Wake, Waker};
 /// ```
 pub struct JobHandle {
     wait: Wait,
+    cancels: Cancels,
+}
+
+/// What there is to cancel.
+#[derive(Clone)]
+enum Cancels {
+    Job(Weak<dyn Turn>, Arc<Latch>),
+    All(Arc<[Cancels]>),
+}
+
+impl Cancels {
+    fn cancel(&self) {
+        match self {
+            Self::Job(job, latch) => {
+                if let Some(job) = job.upgrade() {
+                    job.cancel(latch);
+                }
+            }
+            Self::All(all) => all.iter().for_each(Self::cancel),
+        }
+    }
 }
 
 /// Sets its latch at the last of a number of wakes.
@@ -55,8 +77,13 @@ impl Wake for Countdown {
 }
 
 impl JobHandle {
-    pub(crate) fn new(latch: Arc<Latch>) -> Self {
-        Self { wait: Wait::new(latch) }
+    /// The handle of a job, which sets the latch when it is over.
+    pub(crate) fn of(job: Weak<dyn Turn>, latch: Arc<Latch>) -> Self {
+        Self::new(latch.clone(), Cancels::Job(job, latch))
+    }
+
+    fn new(latch: Arc<Latch>, cancels: Cancels) -> Self {
+        Self { wait: Wait::new(latch), cancels }
     }
 
     /// Is the job over?
@@ -84,6 +111,7 @@ impl JobHandle {
         let countdown =
             Arc::new(Countdown { remaining: Mutex::new(handles.len() + 1), latch: latch.clone() });
         let waker = Waker::from(countdown.clone());
+        let cancels = handles.iter().map(|handle| handle.cancels.clone()).collect();
         for handle in handles {
             // Not with the handle's own ticket: the handle goes, and the countdown goes on.
             if handle.wait.latch().is_set_or_tell(&waker, &mut None) {
@@ -91,7 +119,16 @@ impl JobHandle {
             }
         }
         countdown.count();
-        JobHandle::new(latch)
+        JobHandle::new(latch, Cancels::All(cancels))
+    }
+
+    /// Ends the job, unless it is over: the result of its call is [`Error::Cancelled`](crate::Error::Cancelled).
+    ///
+    /// It does what [`Future::cancel`](crate::Future::cancel) does, on behalf of the owner, and from any thread. A job that is
+    /// in no step ends at once, and what its call held is dropped on this thread; one that is in a step ends on the
+    /// thread of that step. The handle of [all](Self::all) of some jobs cancels each of them.
+    pub fn cancel(&self) {
+        self.cancels.cancel();
     }
 
     pub(crate) fn is_complete_or_tell(&mut self, waker: &Waker) -> bool {
@@ -101,7 +138,7 @@ impl JobHandle {
 
 impl Clone for JobHandle {
     fn clone(&self) -> Self {
-        Self::new(self.wait.latch().clone())
+        Self::new(self.wait.latch().clone(), self.cancels.clone())
     }
 }
 

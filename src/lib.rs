@@ -92,7 +92,7 @@
 // `guest` makes work out of an export, having taken the guest out of its `lease`. `future` owns the work, and steps it or
 // lends it to a `runner`, which a `pool` turns into jobs; a `job`'s handle tells when it is over. What the two ends share,
 // and how a step is done, is in `task`; which of them is in charge, in `state`. `sync` is what all this stands on, and
-// is replaced when a model of it is checked.
+// is replaced when a model of it is checked. What makes a step stop that would go on, is asked of `interrupt`.
 //
 // What a call may wait for comes from `event` and `clock`, by way of a `latch` and its `waiters`; `guest::wasi` has the
 // programs that do so without knowing it.
@@ -104,6 +104,7 @@ mod event;
 mod future;
 #[cfg(feature = "wasm")]
 mod guest;
+mod interrupt;
 mod job;
 mod latch;
 #[cfg(any(feature = "wasm", wasm_jobs_loom))]
@@ -125,7 +126,10 @@ pub use future::{Future, YieldNow, yield_now};
 #[cfg(feature = "wasi")]
 pub use guest::wasi;
 #[cfg(feature = "wasm")]
-pub use guest::{EngineOptions, Func, Instance, Slice, StoreGuard, Trap, add_yield, engine};
+pub use guest::{
+    EngineOptions, Func, Instance, InstanceOptions, Slice, StoreGuard, Timeout, Trap, add_yield,
+    engine,
+};
 pub use job::JobHandle;
 #[cfg(feature = "rayon")]
 pub use pool::RayonGlobal;
@@ -141,6 +145,11 @@ pub use wasmtime_wasi;
 #[doc(hidden)]
 pub mod model {
     pub use crate::lease::{Lease, Leased};
+
+    /// Was the call given up in whose step this thread is?
+    pub fn is_cancelled() -> bool {
+        crate::interrupt::is_cancelled()
+    }
 }
 
 #[cfg(all(doctest, feature = "rayon", feature = "wasi"))]

@@ -4,11 +4,12 @@
 //! a waiting call is woken, and again when a yielding call has used up its turn; a worker runs it once for each time. Between
 //! its turns a waiting job is nowhere in the pool.
 
+use crate::interrupt::inside_a_step;
 use crate::job::JobHandle;
 use crate::latch::Latch;
 use crate::runner::FutureRunner;
 use crate::sync::{Stopwatch, const_thread_local};
-use crate::task::{inside_a_step, quietly};
+use crate::task::quietly;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fmt;
@@ -80,6 +81,13 @@ pub(crate) trait Turn: Send + Sync {
     /// The way into its pool's queue; none if its owner cancelled it meanwhile.
     fn spawn(&self) -> Option<Spawn>;
     fn give_back(&self);
+    /// Ends the call, if it is still the job that sets this latch.
+    fn cancel(self: Arc<Self>, job: &Arc<Latch>);
+    /// Was it given up?
+    #[cfg_attr(not(feature = "wasm"), allow(dead_code, reason = "for work that can be stopped"))]
+    fn is_cancelled(&self) -> bool;
+    #[cfg_attr(not(feature = "wasm"), allow(dead_code, reason = "for work that can be stopped"))]
+    fn has_ended(&self) -> bool;
 }
 
 /// Puts a job into the queue of its pool.
@@ -198,6 +206,10 @@ impl Submission {
 
     pub(crate) fn spawn(&self) -> Spawn {
         self.spawn.clone()
+    }
+
+    pub(crate) fn is_of(&self, job: &Arc<Latch>) -> bool {
+        Arc::ptr_eq(&self.latch, job)
     }
 
     /// The job is over.

@@ -7,7 +7,7 @@ use crate::pool::{Job, JobPool, Spawn, Submission};
 use crate::sync::{Mutex, Sleeper};
 use crate::task::Task;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 /// Where a call stands after a step.
 #[must_use]
@@ -97,7 +97,8 @@ impl<T: Send + 'static> FutureRunner<T> {
         let Some(task) = self.task.take() else { unreachable!("only this function takes it") };
         let latch = Arc::new(Latch::default());
         task.submit(Submission::new(spawn, latch.clone()));
-        (Job::new(task), JobHandle::new(latch))
+        let weak: Weak<Task<T>> = Arc::downgrade(&task);
+        (Job::new(task), JobHandle::of(weak, latch))
     }
 }
 

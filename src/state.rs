@@ -47,7 +47,7 @@ const LENT: u64 = 1;
 const RUNNING: u64 = 1 << 1;
 /// Stopped, and the next wake must lead somewhere. Never set together with `RUNNING`.
 const PARKED: u64 = 1 << 2;
-/// The owner has given up a lent call. Set once, never cleared.
+/// A lent call was given up, by its owner or through the handle of its job. Set once, never cleared.
 const CANCELLED: u64 = 1 << 3;
 /// The result of a lent call is in its task. Set once, never cleared.
 const DONE: u64 = 1 << 4;
@@ -95,7 +95,7 @@ pub(crate) enum Park {
     Parked,
     /// A wake has come first: there must be another step.
     Woken,
-    /// The owner has given up: the caller, who still has the work, ends the call.
+    /// The call was given up: the caller, who still has the work, ends it.
     Cancelled,
 }
 
@@ -104,7 +104,7 @@ pub(crate) enum Park {
 pub(crate) enum Stop {
     /// The work is back in the task, for whoever starts next.
     Stopped,
-    /// The owner has given up: the caller ends the call.
+    /// The call was given up: the caller ends it.
     Cancelled,
 }
 
@@ -113,7 +113,7 @@ pub(crate) enum Stop {
 pub(crate) enum Finish {
     /// The result is the owner's.
     Delivered,
-    /// The owner gave up just before: the result is nobody's.
+    /// The call was given up just before: the result is nobody's.
     Cancelled,
 }
 
@@ -192,7 +192,7 @@ impl State {
         if before & (CANCELLED | DONE) == 0 { Start::Run } else { Start::Over }
     }
 
-    /// In a turn, after a step: has the owner given up?
+    /// In a turn: was the call given up?
     #[inline]
     pub(crate) fn is_cancelled(&self) -> bool {
         // Relaxed: only a hint; `stop`, `park` and `finish` decide.
@@ -217,7 +217,7 @@ impl State {
                 return Park::Woken;
             }
             // Release: whoever is woken to go on must find what was done up to here. Acquire on failure: it was a
-            // wake, and the next step relies on it, or the owner's cancelling.
+            // wake, and the next step relies on it, or a cancelling.
             match self.0.compare_exchange_weak(word, (word & !RUNNING) | PARKED, Release, Acquire) {
                 Ok(_) => return Park::Parked,
                 Err(now) => word = now,
@@ -238,7 +238,7 @@ impl State {
         self.0.fetch_and(!LENT, Release);
     }
 
-    /// The owner gives up a call that it has lent.
+    /// A lent call is given up.
     pub(crate) fn cancel(&self) -> Cancel {
         // Acquire: pairs with `stop` and `park`; the caller may be about to drop the work.
         let before = self.0.fetch_or(CANCELLED, AcqRel);
@@ -257,7 +257,8 @@ impl State {
         let word = self.0.load(Acquire);
         if word & DONE != 0 {
             Lent::Done
-        } else if word & LENT != 0 {
+        } else if word & (LENT | CANCELLED) != 0 {
+            // Cancelled and back: whoever has cancelled it is about to end it.
             Lent::Out
         } else {
             Lent::Back

@@ -9,12 +9,13 @@
 //! queue, is decided here, when it comes.
 
 use crate::error::{Error, Panic};
+use crate::interrupt::{enter, interrupt, stepping};
+use crate::latch::Latch;
 use crate::pool::{Job, Quantum, Spawn, Submission, Turn};
 use crate::runner::Step;
 use crate::state::{Cancel, Finish, Lent, Park, Seen, Start, State, Stop, Wake};
-use crate::sync::{Mutex, const_thread_local};
+use crate::sync::Mutex;
 use futures_task::{ArcWake, waker_ref};
-use std::cell::Cell;
 use std::fmt;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -27,6 +28,8 @@ pub(crate) struct Task<T> {
     slot: Mutex<Slot<T>>,
     /// The owner, if it waits: for a wake while it has the call, for the end while the call is lent.
     owner: Mutex<Option<Waker>>,
+    /// There while the call is a job. Locked before the slot, where both are.
+    submission: Mutex<Option<Submission>>,
 }
 
 /// What the task holds of a lent call.
@@ -35,8 +38,6 @@ struct Slot<T> {
     work: Option<Work<T>>,
     /// There once the call has ended, until its owner takes it.
     result: Option<Outcome<T>>,
-    /// There while the call is a job.
-    submission: Option<Submission>,
 }
 
 /// A call that has not ended, with the exclusive right to step it.
@@ -53,15 +54,6 @@ pub(crate) enum Progress<T> {
     Done(Outcome<T>),
     Yielded,
     Waiting,
-}
-
-const_thread_local! {
-    static INSIDE_A_STEP: Cell<bool> = Cell::new(false);
-}
-
-/// Is this thread inside a step of some call, and so perhaps on a guest's stack?
-pub(crate) fn inside_a_step() -> bool {
-    INSIDE_A_STEP.with(Cell::get)
 }
 
 pin_project_lite::pin_project! {
@@ -94,15 +86,6 @@ impl<T, F: std::future::Future<Output = Result<T, Error>>> std::future::Future f
             }
         }
     }
-}
-
-/// Runs code of a call on this thread, marked as such. Unwind safety: what has panicked is dropped, and not used again.
-#[inline]
-pub(crate) fn enter<R>(code: impl FnOnce() -> R) -> std::thread::Result<R> {
-    let outer = INSIDE_A_STEP.with(|inside| inside.replace(true));
-    let outcome = catch_unwind(AssertUnwindSafe(code));
-    INSIDE_A_STEP.with(|inside| inside.set(outer));
-    outcome
 }
 
 /// Runs code that is neither the call's nor ours, a waker or a destructor: what it panics with is nobody's, and must not keep
@@ -156,8 +139,9 @@ impl<T: Send + 'static> Task<T> {
     {
         let task = Arc::new(Self {
             state: State::new(),
-            slot: Mutex::new(Slot { work: None, result: None, submission: None }),
+            slot: Mutex::new(Slot { work: None, result: None }),
             owner: Mutex::new(None),
+            submission: Mutex::new(None),
         });
         // Straight into the box: a guest's call is some hundred bytes.
         let mut future = Box::pin(Caught { work: None });
@@ -210,11 +194,16 @@ impl<T: Send + 'static> Task<T> {
         self.slot.lock().result.take()
     }
 
-    /// Ends a lent call, at once or at the next stop of the turn that is in progress.
-    pub(crate) fn cancel(&self) {
-        match self.state.cancel() {
+    /// Ends a lent call, at once or at the next stop of the step that is in progress, which is made to come soon.
+    pub(crate) fn cancel(self: &Arc<Self>) {
+        self.cancelled(self.state.cancel());
+    }
+
+    fn cancelled(self: &Arc<Self>, cancel: Cancel) {
+        match cancel {
             Cancel::End => self.end_cancelled(),
-            Cancel::EndsAtNextStop | Cancel::Over => {}
+            Cancel::EndsAtNextStop => interrupt(self.clone()),
+            Cancel::Over => {}
         }
     }
 
@@ -226,7 +215,7 @@ impl<T: Send + 'static> Task<T> {
             return Step::Done;
         };
         let progress = match &mut self.slot.lock().work {
-            Some(work) => work.step(self),
+            Some(work) => stepping(self.clone(), || work.step(self)),
             None => unreachable!("a call that may start has its work"),
         };
         let step = match progress {
@@ -248,20 +237,24 @@ impl<T: Send + 'static> Task<T> {
 
     /// Makes a lent call a job.
     pub(crate) fn submit(&self, submission: Submission) {
-        let mut slot = self.slot.lock();
+        let mut place = self.submission.lock();
         if self.state.lent() == Lent::Done {
             // Its owner cancelled it while the runner was in somebody's hands.
-            drop(slot);
+            drop(place);
             submission.complete();
         } else {
-            slot.submission = Some(submission);
+            *place = Some(submission);
         }
     }
 
     /// The work stays in the slot; the owner, if it waits, goes on with it itself.
     pub(crate) fn give_back(&self) {
-        let submission = self.slot.lock().submission.take();
-        self.state.give_back();
+        let submission = {
+            let mut submission = self.submission.lock();
+            // Under the lock: the handle of a job that is over cancels nothing.
+            self.state.give_back();
+            submission.take()
+        };
         self.wake_owner();
         if let Some(submission) = submission {
             submission.complete();
@@ -280,13 +273,14 @@ impl<T: Send + 'static> Task<T> {
             work.discard();
         }
         let (submission, unwanted) = {
+            let mut submission = self.submission.lock();
             let mut slot = self.slot.lock();
             let (result, unwanted) = match self.state.finish() {
                 Finish::Delivered => (result, None),
                 Finish::Cancelled => (Err(Box::new(Error::Cancelled)), Some(result)),
             };
             slot.result = Some(result);
-            (slot.submission.take(), unwanted)
+            (submission.take(), unwanted)
         };
         quietly(|| drop(unwanted));
         self.wake_owner();
@@ -313,12 +307,14 @@ impl<T: Send + 'static> Turn for Task<T> {
             let Some(work) = &mut slot.work else {
                 unreachable!("a call that may start has its work");
             };
-            let progress = loop {
-                match work.step(&self) {
-                    Progress::Yielded if quantum.lasts() && !self.state.is_cancelled() => {}
-                    progress => break progress,
+            let progress = stepping(self.clone(), || {
+                loop {
+                    match work.step(&self) {
+                        Progress::Yielded if quantum.lasts() && !self.state.is_cancelled() => {}
+                        progress => break progress,
+                    }
                 }
-            };
+            });
             let seen = work.seen;
             // Out of the slot before the transition: from then on, somebody else may be in charge.
             drop(slot);
@@ -339,7 +335,26 @@ impl<T: Send + 'static> Turn for Task<T> {
     }
 
     fn spawn(&self) -> Option<Spawn> {
-        self.slot.lock().submission.as_ref().map(Submission::spawn)
+        self.submission.lock().as_ref().map(Submission::spawn)
+    }
+
+    fn cancel(self: Arc<Self>, job: &Arc<Latch>) {
+        let cancel = {
+            let submission = self.submission.lock();
+            match &*submission {
+                Some(submission) if submission.is_of(job) => self.state.cancel(),
+                _ => Cancel::Over,
+            }
+        };
+        self.cancelled(cancel);
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.state.is_cancelled()
+    }
+
+    fn has_ended(&self) -> bool {
+        self.state.lent() == Lent::Done
     }
 
     fn give_back(&self) {

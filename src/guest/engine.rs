@@ -2,6 +2,7 @@
 //! with any other.
 
 use crate::Error;
+use std::num::NonZeroUsize;
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 /// What an [`engine`] is to support.
@@ -23,11 +24,12 @@ pub struct EngineOptions {
     simd: bool,
     threads: bool,
     fuel: bool,
+    backtraces: bool,
 }
 
 impl Default for EngineOptions {
     /// A pool of 1,000 instances, stacks of 512 KiB for a guest and 1.5 MiB for its host functions, epoch interruption,
-    /// exceptions and SIMD; no threads, no fuel.
+    /// exceptions, SIMD and backtraces; no threads, no fuel.
     fn default() -> Self {
         Self {
             pool: Some(1_000),
@@ -38,6 +40,7 @@ impl Default for EngineOptions {
             simd: true,
             threads: false,
             fuel: false,
+            backtraces: true,
         }
     }
 }
@@ -124,6 +127,13 @@ impl EngineOptions {
         self
     }
 
+    /// Whether a [`Trap`](crate::Trap) has a backtrace, of 20 frames at most. Collecting it makes up most of what a trap costs.
+    #[must_use]
+    pub fn backtraces(mut self, enable: bool) -> Self {
+        self.backtraces = enable;
+        self
+    }
+
     /// The wasmtime configuration that these options stand for, to start from where they do not reach.
     ///
     /// What this crate needs of an engine is no more than every engine has. An engine without epoch interruption cannot
@@ -140,7 +150,10 @@ impl EngineOptions {
             .wasm_relaxed_simd(self.simd)
             .wasm_threads(self.threads)
             .shared_memory(self.threads)
-            .consume_fuel(self.fuel);
+            .consume_fuel(self.fuel)
+            .wasm_backtrace_max_frames(
+                self.backtraces.then_some(const { NonZeroUsize::new(20).unwrap() }),
+            );
         if let Some(instances) = self.pool {
             let mut pool = PoolingAllocationConfig::new();
             pool.total_core_instances(instances)

@@ -1,25 +1,35 @@
 //! How a call of an export is suspended: on a stack of its own, by wasmtime's fibers. What comes out is the work of a
 //! [`Future`](crate::Future); nothing outside this file knows how it stops and goes on.
 
+use crate::guest::control::Controlled;
 use crate::guest::func::Export;
 use crate::guest::instance::Guest;
-use crate::guest::slice::Sliced;
-use crate::guest::trap::wasm_failed;
+use crate::guest::trap::{Trap, wasm_failed};
 use crate::lease::Leased;
 use crate::{Error, yield_now};
 use wasmtime::{Linker, WasmParams, WasmResults};
+
+/// The work of a call whose results are `R`.
+pub(super) trait Work<R>:
+    std::future::Future<Output = Result<R, Error>> + Send + 'static
+{
+}
+
+impl<R, F> Work<R> for F where F: std::future::Future<Output = Result<R, Error>> + Send + 'static {}
 
 /// The call, as work that has the guest until it ends.
 #[expect(clippy::manual_async_fn, reason = "an `async fn` would have its parameters twice")]
 pub(super) fn call<S, P, R>(
     mut guest: Leased<Box<Guest<S>>, Export<P, R, S>>,
     params: P,
-) -> impl std::future::Future<Output = Result<R, Error>>
+) -> impl Work<R>
 where
     S: Send + 'static,
     P: WasmParams + Sync + 'static,
     R: WasmResults + Sync + 'static,
 {
+    let Guest { store, control, .. } = &mut **guest;
+    control.begin_call(store);
     async move {
         // Until the guest has proved well: a trap leaves here by `Err`, a host panic by unwinding, and a call that is given up
         // by being dropped.
@@ -29,12 +39,15 @@ where
         guest.store.set_epoch_deadline(1);
         let Guest { store, control, .. } = &mut **guest;
         let call = export.func.call_async(store, params);
-        match (Sliced { call, control }).await {
+        match Controlled::new(call, control).await {
             Ok(results) => {
                 guest.poisoned = false;
                 Ok(results)
             }
             Err(error) => {
+                if let Some(timeout) = guest.control.timed_out() {
+                    return Err(Error::TimedOut(timeout));
+                }
                 let name = || format!("export {:?}", export.name).into();
                 match wasm_failed(error, &mut guest.store, name) {
                     Error::Wasmtime(error) => Err(Error::Host(error)),
@@ -44,6 +57,15 @@ where
                 }
             }
         }
+    }
+}
+
+/// The same work, whose result may be a trap.
+pub(super) async fn traps_as_values<R>(work: impl Work<R>) -> Result<Result<R, Trap>, Error> {
+    match work.await {
+        Ok(results) => Ok(Ok(results)),
+        Err(Error::Trap(trap)) => Ok(Err(trap)),
+        Err(error) => Err(error),
     }
 }
 

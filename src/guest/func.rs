@@ -2,8 +2,9 @@
 
 use crate::Future;
 use crate::error::{Error, Mismatch};
+use crate::guest::fiber::{self, Work};
 use crate::guest::instance::{Guest, Home, claim};
-use crate::guest::{Instance, fiber};
+use crate::guest::{Instance, Trap};
 use std::any::type_name;
 use std::fmt;
 use std::sync::Arc;
@@ -54,6 +55,11 @@ where
     /// end.
     #[inline]
     pub fn call(&self, params: P) -> Result<Future<R>, Error> {
+        Ok(Future::new(self.work(params)?))
+    }
+
+    #[inline]
+    fn work(&self, params: P) -> Result<impl Work<R> + use<P, R, S>, Error> {
         let mut lease = claim(self.export.clone())?;
         let (guest, export) = lease.parts();
         guest.refuse_if_poisoned()?;
@@ -61,7 +67,16 @@ where
             let anew = look_up(&export.home, guest, &export.name)?;
             lease = lease.via(anew);
         }
-        Ok(Future::new(fiber::call(lease, params)))
+        Ok(fiber::call(lease, params))
+    }
+
+    /// The same, with a trap as a value: what else can go wrong is still an error.
+    ///
+    /// # Errors
+    ///
+    /// As [`call`](Self::call).
+    pub fn try_call(&self, params: P) -> Result<Future<Result<R, Trap>>, Error> {
+        Ok(Future::new(fiber::traps_as_values(self.work(params)?)))
     }
 
     /// The name of the export.
@@ -85,10 +100,47 @@ impl<S: Send + 'static> Instance<S> {
         P: WasmParams + Sync + 'static,
         R: WasmResults + Sync + 'static,
     {
+        Ok(Future::new(self.work(export, params)?))
+    }
+
+    /// The same, with a trap as a value: what else can go wrong, a timeout for one, is still an error.
+    ///
+    /// The instance is [poisoned](Self::is_poisoned) by a trap either way.
+    ///
+    /// ```
+    /// # use wasm_jobs::{EngineOptions, Instance, engine, wasmtime};
+    /// # let engine = engine(&EngineOptions::default())?;
+    /// # let wasm = wat::parse_str(r#"(module (func (export "divide") (param i32 i32) (result i32)
+    /// #     local.get 0 local.get 1 i32.div_s))"#)?;
+    /// # let module = wasmtime::Module::new(&engine, wasm)?;
+    /// # let linker = wasmtime::Linker::<()>::new(&engine);
+    /// # let instance = Instance::new(&linker.instantiate_pre(&module)?, ())?;
+    /// let end = instance.try_call::<(i32, i32), i32>("divide", (1, 0))?.wait()?;
+    /// let trap = end.expect_err("nothing can be divided by zero");
+    /// assert_eq!(trap.code(), wasmtime::Trap::IntegerDivisionByZero);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`call`](Self::call).
+    pub fn try_call<P, R>(&self, export: &str, params: P) -> Result<Future<Result<R, Trap>>, Error>
+    where
+        P: WasmParams + Sync + 'static,
+        R: WasmResults + Sync + 'static,
+    {
+        Ok(Future::new(fiber::traps_as_values(self.work(export, params)?)))
+    }
+
+    fn work<P, R>(&self, export: &str, params: P) -> Result<impl Work<R> + use<P, R, S>, Error>
+    where
+        P: WasmParams + Sync + 'static,
+        R: WasmResults + Sync + 'static,
+    {
         let mut lease = claim(self.home().clone())?;
         lease.refuse_if_poisoned()?;
         let export = look_up(self.home(), &mut lease, export)?;
-        Ok(Future::new(fiber::call(lease.via(export), params)))
+        Ok(fiber::call(lease.via(export), params))
     }
 
     /// Looks an exported function up, and checks its signature, for many calls.

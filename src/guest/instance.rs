@@ -1,17 +1,20 @@
 //! [`Instance`]: a guest in its sandbox, home of one store. A call takes the store along, and brings it home when it ends.
 
 use crate::error::{Error, Mismatch, Panic};
-use crate::guest::slice::{Control, Slice};
+use crate::guest::control::{Control, Controlled};
+use crate::guest::options::{InstanceOptions, unsupported};
+use crate::guest::slice::Slice;
 use crate::guest::trap::wasm_failed;
+use crate::interrupt::enter;
 use crate::lease::{Lease, Leased};
 use crate::sync::block_on;
-use crate::task::enter;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
+use std::time::Duration;
 use wasmtime::{
-    AsContext, AsContextMut, Engine, Extern, InstancePre, Store, StoreContext, StoreContextMut,
-    WasmBacktrace,
+    AsContext, AsContextMut, Engine, Extern, Global, InstancePre, Mutability, Store, StoreContext,
+    StoreContextMut, Val, WasmBacktrace,
 };
 
 /// An instance of a module, which has one call at a time.
@@ -42,6 +45,8 @@ pub struct Instance<S: 'static> {
     home: Arc<Home<S>>,
     pre: InstancePre<S>,
     control: Arc<Control>,
+    /// Makes the state for a new guest.
+    state: Option<Arc<dyn Fn() -> S + Send + Sync>>,
 }
 
 /// Where the guest of an instance is between calls. In a box, to come and go as one pointer.
@@ -56,6 +61,14 @@ pub(super) struct Guest<S: 'static> {
     /// How many times it was reset.
     pub(super) generation: u64,
     pub(super) poisoned: bool,
+    stack_pointer: Option<StackPointer>,
+}
+
+/// The guest's own, which a call that ends before its end leaves where it was.
+struct StackPointer {
+    global: Global,
+    /// Where it is between calls.
+    at_rest: Val,
 }
 
 impl<S: Send + 'static> Instance<S> {
@@ -71,6 +84,24 @@ impl<S: Send + 'static> Instance<S> {
         Self::with_store(pre, Store::new(pre.module().engine(), state))
     }
 
+    /// The same within limits, and with a function that makes the state of the host, for this guest and for those that are made
+    /// by [`reset`](Self::reset).
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new); [`Error::Unsupported`] if the engine was not made for one of the options;
+    /// [`Error::TimedOut`] if the start function runs for longer than a call may; and [`Error::Wasmtime`] if the module begins
+    /// with more memory or larger tables than it may have.
+    pub fn with_options(
+        pre: &InstancePre<S>,
+        options: InstanceOptions,
+        state: impl Fn() -> S + Send + Sync + 'static,
+    ) -> Result<Self, Error> {
+        options.check(pre.module().engine())?;
+        let store = Store::new(pre.module().engine(), state());
+        Ok(Self { state: Some(Arc::new(state)), ..Self::make(pre, store, options)? })
+    }
+
     /// The same, in a store that was made and set up by the caller: with a limiter, for instance.
     ///
     /// The store must be new, for instances of a store are freed together with it. What it does at its epoch deadline is
@@ -81,16 +112,25 @@ impl<S: Send + 'static> Instance<S> {
     /// As [`new`](Self::new), and [`Error::OtherEngine`] if the store and the module have different engines.
     pub fn with_store(pre: &InstancePre<S>, store: Store<S>) -> Result<Self, Error> {
         check_engine(pre, &store)?;
-        let control = Control::new(store.engine());
+        Self::make(pre, store, InstanceOptions::default())
+    }
+
+    fn make(
+        pre: &InstancePre<S>,
+        store: Store<S>,
+        options: InstanceOptions,
+    ) -> Result<Self, Error> {
+        let control = Control::new(store.engine(), options);
         let mut guest = Box::new(Guest {
             store,
             control: control.clone(),
             instance: None,
             generation: 0,
             poisoned: false,
+            stack_pointer: None,
         });
         guest.instantiate(pre)?;
-        Ok(Self { home: Lease::new(guest), pre: pre.clone(), control })
+        Ok(Self { home: Lease::new(guest), pre: pre.clone(), control, state: None })
     }
 
     /// The store, for what is done between calls: reading and writing memories, globals and tables, the host's state,
@@ -115,22 +155,9 @@ impl<S: Send + 'static> Instance<S> {
     /// [`EngineOptions::epoch_interruption`](crate::EngineOptions::epoch_interruption), and for a slice of fuel if it was made
     /// without [`EngineOptions::fuel`](crate::EngineOptions::fuel).
     pub fn set_slice(&self, slice: Slice) -> Result<(), Error> {
-        let engine = self.pre.module().engine();
-        let unsupported = |what, option| {
-            let why =
-                format!("the engine was made without it: see `EngineOptions::{option}`").into();
-            Err(Error::Unsupported { what, why })
-        };
-        match slice {
-            Slice::Time(_) if !engine.get_epoch_interruption() => {
-                unsupported("a slice of time", "epoch_interruption")
-            }
-            Slice::Fuel(_) if !engine.get_consume_fuel() => unsupported("a slice of fuel", "fuel"),
-            slice => {
-                self.control.set_slice(slice);
-                Ok(())
-            }
-        }
+        slice.check(self.pre.module().engine())?;
+        self.control.set_slice(slice);
+        Ok(())
     }
 
     /// How much the guest may do in one step.
@@ -139,16 +166,67 @@ impl<S: Send + 'static> Instance<S> {
         self.control.slice()
     }
 
-    /// Makes the guest anew, in a new store with this state. The old one is dropped first, so that a full pool has room.
+    /// The fuel that is left: to the call in progress, as of its last stop, or to the next one.
+    ///
+    /// A guest that was stopped by the epoch, at the end of a slice of time for one, keeps the count to itself; then this is
+    /// what was left when it last called a host function or began the step.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] if the engine was made without [`EngineOptions::fuel`](crate::EngineOptions::fuel).
+    pub fn fuel_remaining(&self) -> Result<u64, Error> {
+        if !self.pre.module().engine().get_consume_fuel() {
+            return Err(no_fuel());
+        }
+        match self.store() {
+            Ok(store) => store.fuel(),
+            Err(_) => Ok(self.control.fuel()),
+        }
+    }
+
+    /// How long the call in progress has run, in the steps that have ended; or the last call, if there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] if that is not measured: it is with a timeout, or
+    /// with [`InstanceOptions::measure_time`].
+    pub fn time_used(&self) -> Result<Duration, Error> {
+        if !self.control.options().limits_time() {
+            return Err(Error::Unsupported {
+                what: "the time used",
+                why: "it is not measured: see `InstanceOptions::measure_time`".into(),
+            });
+        }
+        Ok(self.control.time_used())
+    }
+
+    /// Makes the guest anew, in a new store, with a state by the function that
+    /// [`with_options`](Self::with_options) was given. The old one is dropped first, so that a full pool has room.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::CallInProgress`] if a call has it, which goes on undisturbed; [`Error::Unsupported`] if there is no such function;
+    /// and the errors of [`new`](Self::new). After one of the latter there is no guest: the instance stays poisoned until a
+    /// reset succeeds.
+    pub fn reset(&self) -> Result<(), Error> {
+        match &self.state {
+            Some(state) => self.reset_with(state()),
+            None => Err(Error::Unsupported {
+                what: "a reset of an instance that was made with one state",
+                why: "use `Instance::reset_with`, or make it by `Instance::with_options`".into(),
+            }),
+        }
+    }
+
+    /// The same with this state, whichever way the instance was made.
     ///
     /// What was set up in a store of the caller's own, a limiter for one, is gone with it: see
     /// [`reset_with_store`](Self::reset_with_store).
     ///
     /// # Errors
     ///
-    /// [`Error::CallInProgress`] if a call has it, which goes on undisturbed; and the errors of [`new`](Self::new). After one
-    /// of those there is no guest: the instance stays poisoned until a `reset` succeeds.
-    pub fn reset(&self, state: S) -> Result<(), Error> {
+    /// As [`reset`](Self::reset).
+    pub fn reset_with(&self, state: S) -> Result<(), Error> {
         self.reset_with_store(Store::new(self.pre.module().engine(), state))
     }
 
@@ -156,13 +234,14 @@ impl<S: Send + 'static> Instance<S> {
     ///
     /// # Errors
     ///
-    /// As [`reset`](Self::reset), and [`Error::OtherEngine`] if the store and the module have different engines, which
+    /// As [`reset_with`](Self::reset_with), and [`Error::OtherEngine`] if the store and the module have different engines, which
     /// leaves the guest as it was.
     pub fn reset_with_store(&self, store: Store<S>) -> Result<(), Error> {
         check_engine(&self.pre, &store)?;
         let mut guest = claim(self.home.clone())?;
         guest.poisoned = true;
         guest.instance = None;
+        guest.stack_pointer = None;
         guest.generation += 1;
         guest.store = store;
         guest.instantiate(&self.pre)?;
@@ -236,10 +315,16 @@ impl<S: Send + 'static> Guest<S> {
         if engine.get_consume_fuel() && self.store.get_fuel().is_ok_and(|fuel| fuel == 0) {
             self.store.set_fuel(u64::MAX).map_err(Error::Wasmtime)?;
         }
+        let Self { store, control, .. } = self;
+        control.begin_call(store);
         // The start function is inside a guest as any call is.
-        let instance = enter(|| block_on(pre.instantiate_async(&mut self.store)))
+        let instance = pre.instantiate_async(store);
+        let instance = enter(|| block_on(Controlled::new(instance, control)))
             .map_err(|payload| Error::Panic(Panic::new(payload)))?;
         let instance = instance.map_err(|error| {
+            if let Some(timeout) = self.control.timed_out() {
+                return Error::TimedOut(timeout);
+            }
             // What has passed through the guest is a host function's.
             let from_guest = error.is::<WasmBacktrace>();
             match wasm_failed(error, &mut self.store, || name_of(pre)) {
@@ -247,8 +332,21 @@ impl<S: Send + 'static> Guest<S> {
                 error => error,
             }
         });
-        self.instance = Some(instance?);
+        let instance = instance?;
+        self.instance = Some(instance);
+        self.stack_pointer = instance
+            .get_global(&mut self.store, "__stack_pointer")
+            .filter(|global| global.ty(&self.store).mutability() == Mutability::Var)
+            .map(|global| StackPointer { global, at_rest: global.get(&mut self.store) });
         Ok(())
+    }
+
+    /// Puts the guest's stack pointer where it is between calls.
+    fn unwind_stack(&mut self) -> Result<(), Error> {
+        match &self.stack_pointer {
+            Some(StackPointer { global, at_rest }) => Ok(global.set(&mut self.store, *at_rest)?),
+            None => Ok(()),
+        }
     }
 
     pub(super) fn refuse_if_poisoned(&self) -> Result<(), Error> {
@@ -377,10 +475,7 @@ impl<S: Send + 'static> StoreGuard<'_, S> {
 }
 
 fn no_fuel() -> Error {
-    Error::Unsupported {
-        what: "fuel",
-        why: "the engine was made without it: see `EngineOptions::fuel`".into(),
-    }
+    unsupported("fuel", "fuel")
 }
 
 impl<S: 'static> AsContext for StoreGuard<'_, S> {

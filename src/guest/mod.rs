@@ -2,13 +2,20 @@
 //!
 //! An [`Engine`](wasmtime::Engine) that can suspend comes from `engine`; an [`Instance`] is a guest in its sandbox; a
 //! [`Func`] is an export of it, looked up and checked; `fiber` makes the work of a call out of these; a [`Trap`] is how
-//! a guest fails; a [`Slice`] is how much it may do at a time.
+//! a guest fails.
+//!
+//! How much a guest may do at a time is a [`Slice`], and how much in all is in [`InstanceOptions`]; `control` holds it to
+//! that, with a `ticker` that interrupts it and a `limiter` of what it may have.
 
+mod control;
 mod engine;
 mod fiber;
 mod func;
 mod instance;
+mod limiter;
+mod options;
 mod slice;
+mod ticker;
 mod trap;
 #[cfg(feature = "wasi")]
 pub mod wasi;
@@ -17,5 +24,6 @@ pub use engine::{EngineOptions, engine};
 pub use fiber::add_yield;
 pub use func::Func;
 pub use instance::{Instance, StoreGuard};
+pub use options::{InstanceOptions, Timeout};
 pub use slice::Slice;
 pub use trap::Trap;

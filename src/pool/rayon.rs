@@ -7,7 +7,7 @@
 //! must do so from outside the pool, and that is what the [`OFFICE`] is for.
 
 use super::{Job, JobPool};
-use crate::task::inside_a_step;
+use crate::interrupt::inside_a_step;
 use ::rayon::ThreadPool;
 use crossbeam::queue::SegQueue;
 use parking_lot::Mutex;

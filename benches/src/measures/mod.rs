@@ -5,6 +5,7 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 mod call;
+mod cancel;
 mod idle;
 pub(crate) mod parked;
 mod resume;
@@ -18,7 +19,7 @@ mod wasi_sqlite;
 
 pub(crate) type Measure = fn() -> Finding;
 
-pub(crate) const ALL: [(&str, Measure); 13] = [
+pub(crate) const ALL: [(&str, Measure); 14] = [
     ("resume", resume::kept),
     ("resume_pinned", resume::pinned),
     ("call", call::measure),
@@ -32,6 +33,7 @@ pub(crate) const ALL: [(&str, Measure); 13] = [
     ("wasi_sqlite", wasi_sqlite::measure),
     ("slice_overshoot", slice::overshoot),
     ("slice_cost", slice::cost),
+    ("cancel_latency", cancel::measure),
 ];
 
 /// Polls a future until it is ready, as the shortest of loops does.

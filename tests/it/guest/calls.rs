@@ -75,7 +75,7 @@ fn a_second_call_is_refused_and_the_first_goes_on() -> Result<(), Error> {
         assert!(matches!(add.call(7), Err(Error::CallInProgress)));
         assert!(matches!(instance.func::<i32, i32>("add"), Err(Error::CallInProgress)));
         assert!(matches!(instance.store(), Err(Error::CallInProgress)));
-        assert!(matches!(instance.reset(Host::default()), Err(Error::CallInProgress)));
+        assert!(matches!(instance.reset_with(Host::default()), Err(Error::CallInProgress)));
         assert!(matches!(instance.is_poisoned(), Err(Error::CallInProgress)));
         assert!(matches!(instance.clear_poison(), Err(Error::CallInProgress)));
         assert_eq!(first.resume()?, step);

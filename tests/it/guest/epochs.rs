@@ -206,7 +206,7 @@ fn a_store_of_ones_own_is_interrupted_too() -> Result<(), Error> {
     assert_eq!(future.resume()?, Step::Done);
     future.wait()?;
 
-    instance.reset(Host::default())?;
+    instance.reset_with(Host::default())?;
     let mut future = instance.call::<(), ()>("spin", ())?;
     assert_eq!(future.resume()?, Step::Yielded);
     future.wait()

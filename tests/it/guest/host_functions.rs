@@ -358,7 +358,7 @@ fn a_host_function_whose_destructor_panics_when_its_call_is_given_up() -> Result
             assert!(matches!(future.wait(), Err(Error::Cancelled)));
         }
         assert!(instance.is_poisoned()?);
-        instance.reset(Host::default())?;
+        instance.reset_with(Host::default())?;
         assert_eq!(instance.call::<i32, i32>("add", 1)?.wait()?, 1);
     }
     Ok(())

@@ -255,7 +255,7 @@ fn an_instance_in_a_full_pool_can_be_reset() -> Result<(), Error> {
     let instance = instance_of(&engine, TOTAL, Host::default())?;
     for _ in 0..3 {
         assert_eq!(instance.call::<i32, i32>("add", 1)?.wait()?, 1);
-        instance.reset(Host::default())?;
+        instance.reset_with(Host::default())?;
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Calling guests. Here: the guests of the tests, and how they are made.
 
 mod calls;
+mod cancelling;
 mod epochs;
 mod failures;
 mod host_functions;

@@ -51,7 +51,7 @@ fn after_a_failure_the_instance_refuses_calls_until_it_is_reset() -> Result<(), 
         for &(export, _) in FAILURES {
             assert!(instance.call::<i32, ()>(export, 1)?.wait().is_err());
             assert_poisoned(&instance, &succeed)?;
-            instance.reset(Host { ticks: round, ..Host::default() })?;
+            instance.reset_with(Host { ticks: round, ..Host::default() })?;
             assert!(!instance.is_poisoned()?);
             let mut store = instance.store()?;
             assert_eq!(store.data().ticks, round, "it has the new state");
@@ -70,12 +70,12 @@ fn an_instance_that_is_well_may_be_reset_too() -> Result<(), Error> {
     let instance = instance(TOTAL)?;
     let add = instance.func::<i32, i32>("add")?;
     assert_eq!(add.call(5)?.wait()?, 5);
-    instance.reset(Host::default())?;
+    instance.reset_with(Host::default())?;
     assert_eq!(add.call(1)?.wait()?, 1);
     let add_anew = instance.func::<i32, i32>("add")?;
     assert_eq!(add_anew.call(1)?.wait()?, 2);
     assert_eq!(add.call(1)?.wait()?, 3);
-    instance.reset(Host::default())?;
+    instance.reset_with(Host::default())?;
     assert_eq!(add_anew.call(1)?.wait()?, 1);
     instance.clear_poison()?;
     assert_eq!(add.call(1)?.wait()?, 2, "clearing what is not poisoned changes nothing");
@@ -135,7 +135,7 @@ fn a_call_cancelled_half_way_poisons_its_instance() -> Result<(), Error> {
     assert_poisoned(&instance, &add)?;
     assert!(matches!(future.wait(), Err(Error::Cancelled)));
     assert_poisoned(&instance, &add)?;
-    instance.reset(Host::default())?;
+    instance.reset_with(Host::default())?;
     assert_eq!(add.call(1)?.wait()?, 1);
     Ok(())
 }
@@ -193,7 +193,7 @@ fn other_instances_are_undisturbed() -> Result<(), Error> {
     assert_eq!(going_on.resume()?, Step::Yielded);
     for &(export, _) in FAILURES {
         assert!(failing.call::<i32, ()>(export, 1)?.wait().is_err());
-        failing.reset(Host::default())?;
+        failing.reset_with(Host::default())?;
     }
     assert_eq!(going_on.resume()?, Step::Done);
     assert_eq!(going_on.wait()?, 5);
@@ -233,7 +233,7 @@ fn a_reset_whose_start_function_traps_leaves_the_instance_poisoned() -> Result<(
 
     for _ in 0..2 {
         assert!(matches!(
-            instance.reset(Host { ticks: 9, ..Host::default() }),
+            instance.reset_with(Host { ticks: 9, ..Host::default() }),
             Err(Error::Trap(_))
         ));
         assert!(instance.is_poisoned()?);
@@ -247,7 +247,7 @@ fn a_reset_whose_start_function_traps_leaves_the_instance_poisoned() -> Result<(
         assert!(matches!(store.memory("memory"), Err(Error::Poisoned)));
     }
 
-    instance.reset(well())?;
+    instance.reset_with(well())?;
     assert!(!instance.is_poisoned()?);
     assert_eq!(double.call(4)?.wait()?, 8);
     assert_eq!(instance.call::<i32, i32>("double", 5)?.wait()?, 10);

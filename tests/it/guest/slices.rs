@@ -297,7 +297,7 @@ fn a_slice_of_fuel_needs_fuel() -> Result<(), Error> {
 fn a_slice_stays_when_the_instance_is_reset() -> Result<(), Error> {
     let guest = instance(LOOPS)?;
     guest.set_slice(Slice::Time(MS))?;
-    guest.reset(Host::default())?;
+    guest.reset_with(Host::default())?;
     let mut future = guest.call::<(), ()>("forever", ())?;
     assert_eq!(future.resume()?, Step::Yielded);
     Ok(())

@@ -110,7 +110,7 @@ fn while_a_guard_is_there_the_instance_makes_no_calls() -> Result<(), Error> {
     assert!(matches!(instance.call::<i32, i32>("add", 1), Err(Error::CallInProgress)));
     assert!(matches!(add.call(1), Err(Error::CallInProgress)));
     assert!(matches!(instance.store(), Err(Error::CallInProgress)));
-    assert!(matches!(instance.reset(Host::default()), Err(Error::CallInProgress)));
+    assert!(matches!(instance.reset_with(Host::default()), Err(Error::CallInProgress)));
     drop(store);
     assert_eq!(add.call(1)?.wait()?, 1);
     Ok(())

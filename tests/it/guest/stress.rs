@@ -123,7 +123,7 @@ fn calls_given_up_at_any_moment_leave_their_instances_usable() -> Result<(), Err
                 if random.below(2) == 0 {
                     instance.clear_poison()?
                 } else {
-                    instance.reset(host())?
+                    instance.reset_with(host())?
                 }
             }
             let mut after = instance.call::<i32, i32>("work", 0)?;

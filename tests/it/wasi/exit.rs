@@ -32,7 +32,7 @@ fn a_program_that_exits_with_zero_has_succeeded() -> Result<(), Error> {
         let guest = exits("(call $proc_exit (i32.const 0)) unreachable")?;
         way.finish(&mut guest.call::<(), ()>("_start", ())?)?;
         assert!(guest.is_poisoned()?, "{way:?}: it has left its stack as it was");
-        guest.reset(WasiCtxBuilder::new().build()?)?;
+        guest.reset_with(WasiCtxBuilder::new().build()?)?;
         way.finish(&mut guest.call::<(), ()>("_start", ())?)?;
     }
     Ok(())

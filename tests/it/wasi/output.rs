@@ -64,7 +64,7 @@ fn a_last_line_without_an_end_comes_when_the_guest_goes() -> Result<(), Error> {
     let (stdout, lines) = lines();
     let guest = write(stdout, &[b"whole\n", b"begun"])?;
     assert_eq!(*lines.lock().unwrap(), ["whole"]);
-    guest.reset(WasiCtxBuilder::new().build()?)?;
+    guest.reset_with(WasiCtxBuilder::new().build()?)?;
     assert_eq!(*lines.lock().unwrap(), ["whole", "begun"]);
     Ok(())
 }

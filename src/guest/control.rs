@@ -1,0 +1,328 @@
+//! [`Control`]: what stops the guest of one instance. Its store goes by it, and asks it when the epoch has advanced, when its
+//! memory grows, and at each of its calls of the host; [`Controlled`] is a call that goes by it in each of its steps.
+
+use crate::alarm;
+use crate::clock::{Clock, RealtimeClock, Sleep};
+use crate::guest::limiter::{Grown, limit};
+use crate::guest::options::{InstanceOptions, Timeout};
+use crate::guest::slice::{Slice, UNBOUNDED};
+use crate::guest::ticker::{Ticker, Timed};
+use crate::interrupt::{NEVER, is_cancelled, step_ends};
+use parking_lot::Mutex;
+use pin_project_lite::pin_project;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::task::{Context, Poll};
+use std::time::Duration;
+use wasmtime::{CallHook, Engine, Store, StoreContextMut, Trap, UpdateDeadline};
+
+/// It is set from any thread, and asked by the thread that steps the guest.
+pub(super) struct Control {
+    ticker: Arc<Ticker>,
+    options: InstanceOptions,
+    /// Whether there is something to be set at the beginning of each call.
+    limits_calls: bool,
+    /// Whether there is something to be looked at in each step.
+    limits_steps: bool,
+    /// As a word.
+    slice: AtomicU64,
+    /// When the step in progress is to yield, in nanoseconds of [`alarm::now`].
+    step_ends: AtomicU64,
+    /// How many ticks of the ticker this guest has seen.
+    ticks: AtomicU64,
+    /// How many steps there were. Only who is in a step writes it.
+    steps: AtomicU64,
+    /// Whether the guest is looking at the epoch.
+    is_at_epoch: AtomicBool,
+    /// What was left when the guest last called the host.
+    fuel: AtomicU64,
+    time: Mutex<Time>,
+    grown: Mutex<Grown>,
+}
+
+/// The time of a call. All times are those of [`alarm::now`].
+#[derive(Default)]
+struct Time {
+    /// In the steps that have ended.
+    used: Duration,
+    /// When the step in progress began.
+    step_began: Option<Duration>,
+    /// When the call may no longer run, whatever it does.
+    deadline: Option<Duration>,
+    timed_out: Option<Timeout>,
+}
+
+impl Control {
+    pub(super) fn new(engine: &Engine, options: InstanceOptions) -> Arc<Self> {
+        let ticker = Ticker::of(engine);
+        Arc::new(Self {
+            ticks: ticker.ticks().into(),
+            ticker,
+            slice: options.slice.to_word().into(),
+            limits_calls: options.limits_time() || options.fuel.is_some(),
+            limits_steps: options.limits_time() || options.limits_growth(),
+            options,
+            step_ends: NEVER.into(),
+            steps: AtomicU64::new(0),
+            is_at_epoch: AtomicBool::new(false),
+            fuel: AtomicU64::new(0),
+            time: Mutex::default(),
+            grown: Mutex::default(),
+        })
+    }
+
+    pub(super) fn options(&self) -> &InstanceOptions {
+        &self.options
+    }
+
+    pub(super) fn slice(&self) -> Slice {
+        Slice::from_word(self.slice.load(Relaxed))
+    }
+
+    pub(super) fn set_slice(&self, slice: Slice) {
+        self.slice.store(slice.to_word(), Relaxed);
+    }
+
+    /// The fuel that was left at the last stop of the call in progress.
+    pub(super) fn fuel(&self) -> u64 {
+        self.fuel.load(Relaxed)
+    }
+
+    /// In the steps of the call in progress, or of the last one.
+    pub(super) fn time_used(&self) -> Duration {
+        self.time.lock().used
+    }
+
+    pub(super) fn grown(&self) -> &Mutex<Grown> {
+        &self.grown
+    }
+
+    /// Has a store go by this: what its guest does when the epoch has advanced, how much fuel it has in each step, and how
+    /// much memory.
+    pub(super) fn attach<S: 'static>(self: &Arc<Self>, store: &mut Store<S>) {
+        if store.engine().get_epoch_interruption() {
+            let control = self.clone();
+            store.epoch_deadline_callback(move |_| Ok(control.epoch_has_advanced()));
+            store.set_epoch_deadline(1);
+        }
+        if store.engine().get_consume_fuel() {
+            let control = self.clone();
+            let mut step = 0;
+            store.call_hook(move |store, hook| match hook {
+                CallHook::CallingWasm | CallHook::ReturningFromHost => {
+                    control.refuel(store, &mut step)
+                }
+                CallHook::CallingHost | CallHook::ReturningFromWasm => {
+                    control.fuel.store(store.get_fuel()?, Relaxed);
+                    Ok(())
+                }
+            });
+        }
+        *self.grown.lock() = Grown::default();
+        if self.options.limits_growth() {
+            limit(store, self);
+        }
+    }
+
+    /// The guest runs on, in the step that it was in, or in a new one, with a new slice.
+    ///
+    /// Only then can its fuel be set: compiled code keeps the count to itself, except while it calls a function of the host
+    /// or has run out, which is where a step ends otherwise than at the epoch.
+    fn refuel<S>(&self, mut store: StoreContextMut<'_, S>, step: &mut u64) -> wasmtime::Result<()> {
+        let is_at_epoch = self.is_at_epoch.swap(false, Relaxed);
+        let steps = self.steps.load(Relaxed);
+        if std::mem::replace(step, steps) == steps || is_at_epoch {
+            return Ok(());
+        }
+        store.fuel_async_yield_interval(match self.slice() {
+            Slice::Fuel(fuel) => Some(fuel),
+            Slice::Unbounded | Slice::Time(_) => None,
+        })
+    }
+
+    /// What the guest does when it sees that the epoch has advanced.
+    fn epoch_has_advanced(&self) -> UpdateDeadline {
+        self.is_at_epoch.store(true, Relaxed);
+        if is_cancelled() || self.has_timed_out(alarm::now()) {
+            return UpdateDeadline::Interrupt;
+        }
+        let ticks = self.ticker.ticks();
+        let is_tick = self.ticks.swap(ticks, Relaxed) != ticks;
+        let step_ends = self.step_ends.load(Relaxed);
+        let is_over = step_ends != NEVER && nanoseconds(alarm::now()) >= step_ends;
+        if is_tick && !is_over {
+            // The end of somebody else's slice.
+            UpdateDeadline::Continue(1)
+        } else {
+            UpdateDeadline::Yield(1)
+        }
+    }
+
+    /// A call begins: its limits are those of this call alone.
+    #[inline]
+    pub(super) fn begin_call<S>(&self, store: &mut Store<S>) {
+        if self.limits_calls {
+            self.begin_limited_call(store);
+        }
+    }
+
+    #[inline(never)]
+    fn begin_limited_call<S>(&self, store: &mut Store<S>) {
+        let deadline =
+            self.options.elapsed_timeout.map(|timeout| alarm::now().saturating_add(timeout));
+        *self.time.lock() = Time { deadline, ..Time::default() };
+        if let Some(fuel) = self.options.fuel {
+            self.fuel.store(fuel, Relaxed);
+            if store.set_fuel(fuel).is_err() {
+                unreachable!("the options were checked with the engine");
+            }
+        }
+    }
+
+    /// Which of its limits in time has ended the call.
+    pub(super) fn timed_out(&self) -> Option<Timeout> {
+        if self.options.limits_time() { self.time.lock().timed_out } else { None }
+    }
+
+    fn has_timed_out(&self, now: Duration) -> bool {
+        if !self.options.limits_time() {
+            return false;
+        }
+        let mut time = self.time.lock();
+        let running =
+            time.used + time.step_began.map_or(Duration::ZERO, |began| now.saturating_sub(began));
+        if self.options.running_timeout.is_some_and(|timeout| running >= timeout) {
+            time.timed_out = Some(Timeout::Running);
+        } else if time.deadline.is_some_and(|deadline| now >= deadline) {
+            time.timed_out = Some(Timeout::Elapsed);
+        }
+        time.timed_out.is_some()
+    }
+
+    /// A step begins. When it is to be stopped, for whichever reason.
+    fn begin_step(&self, now: Duration) -> Option<Duration> {
+        let slice_ends = match self.slice() {
+            Slice::Time(time) => nanoseconds(now.saturating_add(time)),
+            Slice::Unbounded | Slice::Fuel(_) => NEVER,
+        };
+        let yields = slice_ends.min(step_ends());
+        self.step_ends.store(yields, Relaxed);
+        let yields = (yields != NEVER).then(|| Duration::from_nanos(yields));
+        if !self.options.limits_time() {
+            return yields;
+        }
+        let mut time = self.time.lock();
+        time.step_began = Some(now);
+        let left = |timeout: Duration| now.saturating_add(timeout.saturating_sub(time.used));
+        let running = self.options.running_timeout.map(left);
+        [yields, running, time.deadline].into_iter().flatten().min()
+    }
+}
+
+pub(super) fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(NEVER - 1)
+}
+
+pin_project! {
+    /// A guest's call, each poll of which is a step.
+    pub(super) struct Controlled<'a, F> {
+        #[pin]
+        call: F,
+        control: &'a Arc<Control>,
+        // Wakes the call when it may wait no longer, once it waits.
+        deadline: Option<Sleep>,
+    }
+}
+
+impl<'a, F> Controlled<'a, F> {
+    pub(super) fn new(call: F, control: &'a Arc<Control>) -> Self {
+        Self { call, control, deadline: None }
+    }
+}
+
+impl<F, R> std::future::Future for Controlled<'_, F>
+where
+    F: std::future::Future<Output = wasmtime::Result<R>>,
+{
+    type Output = F::Output;
+
+    #[inline(always)]
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        let steps = this.control.steps.load(Relaxed);
+        this.control.steps.store(steps.wrapping_add(1), Relaxed);
+        if this.control.slice.load(Relaxed) == UNBOUNDED
+            && !this.control.limits_steps
+            && step_ends() == NEVER
+        {
+            return this.call.poll(context);
+        }
+        poll_watched(this.call, this.control, this.deadline, context)
+    }
+}
+
+/// Apart, for the sake of the calls that nothing limits.
+#[inline(never)]
+fn poll_watched<F, R>(
+    call: Pin<&mut F>,
+    control: &Arc<Control>,
+    deadline: &mut Option<Sleep>,
+    context: &mut Context<'_>,
+) -> Poll<F::Output>
+where
+    F: std::future::Future<Output = wasmtime::Result<R>>,
+{
+    let over = || Poll::Ready(Err(Trap::Interrupt.into()));
+    let now = alarm::now();
+    if control.has_timed_out(now) {
+        return over();
+    }
+    let polled = {
+        let _watched = Watched::start(control, now);
+        call.poll(context)
+    };
+    if polled.is_ready() || !control.options.limits_time() {
+        return polled;
+    }
+    if control.has_timed_out(alarm::now()) {
+        return over();
+    }
+    let ends = control.time.lock().deadline;
+    if let Some(ends) = ends {
+        let sleep = deadline.get_or_insert_with(|| RealtimeClock.sleep_until(ends));
+        if sleep.as_mut().poll(context).is_ready() && control.has_timed_out(alarm::now()) {
+            return over();
+        }
+    }
+    Poll::Pending
+}
+
+/// While a step with an end is in progress.
+struct Watched<'a> {
+    control: &'a Arc<Control>,
+    _timed: Option<Timed>,
+}
+
+impl<'a> Watched<'a> {
+    fn start(control: &'a Arc<Control>, now: Duration) -> Self {
+        if control.options.limits_growth() {
+            crate::guest::limiter::enter(control);
+        }
+        let ends = control.begin_step(now);
+        Self { control, _timed: ends.map(|ends| Timed::start(&control.ticker, ends)) }
+    }
+}
+
+impl Drop for Watched<'_> {
+    fn drop(&mut self) {
+        self.control.step_ends.store(NEVER, Relaxed);
+        if self.control.options.limits_time() {
+            let mut time = self.control.time.lock();
+            if let Some(began) = time.step_began.take() {
+                time.used += alarm::now().saturating_sub(began);
+            }
+        }
+    }
+}
