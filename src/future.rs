@@ -46,6 +46,8 @@ use std::task::{Context, Poll, Waker};
 pub struct Future<T: Send + 'static> {
     call: Call<T>,
     task: Arc<Task<T>>,
+    /// When it was last stepped in a [`run_within`](crate::run_within), counted in steps.
+    pub(crate) turn: u64,
     /// Makes it neither `Send` nor `Sync`.
     owner: PhantomData<*const ()>,
 }
@@ -61,6 +63,16 @@ enum Call<T> {
     Disposed,
 }
 
+/// What there is to be done with a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    Ready,
+    Waiting,
+    Done,
+    InJob,
+    Disposed,
+}
+
 impl<T: Send + 'static> Future<T> {
     /// A call of any std future, which is first polled by the first step.
     ///
@@ -69,7 +81,7 @@ impl<T: Send + 'static> Future<T> {
     #[inline]
     pub fn new(work: impl std::future::Future<Output = Result<T, Error>> + Send + 'static) -> Self {
         let (task, work) = Task::new(work);
-        Self { call: Call::Ours(work), task, owner: PhantomData }
+        Self { call: Call::Ours(work), task, turn: 0, owner: PhantomData }
     }
 
     /// Runs the call to its next stop, on this thread.
@@ -172,8 +184,10 @@ impl<T: Send + 'static> Future<T> {
     /// Ends the call: its result is [`Error::Cancelled`], unless it has one already.
     ///
     /// If a step is in progress on another thread, the call ends at the end of that step; [`wait`](Self::wait) waits for
-    /// that. A guest that runs is stopped there, at its next loop or function entry, if its engine has
+    /// that. A guest that runs is made to stop, at its next loop or function entry, if its engine has
     /// epoch interruption. A host function, or other work, is not interrupted.
+    ///
+    /// What the call held, as the host futures that it awaited, is dropped by the thread that ends it.
     pub fn cancel(&mut self) {
         match &self.call {
             Call::Ours(_) => {
@@ -184,6 +198,18 @@ impl<T: Send + 'static> Future<T> {
             }
             Call::Lent => self.task.cancel(),
             Call::Ended(_) | Call::Disposed => {}
+        }
+    }
+
+    /// What there is to be done with it.
+    pub(crate) fn standing(&mut self) -> Standing {
+        self.settle();
+        match &self.call {
+            Call::Ours(work) if work.is_waiting(&self.task) => Standing::Waiting,
+            Call::Ours(_) => Standing::Ready,
+            Call::Lent => Standing::InJob,
+            Call::Ended(_) => Standing::Done,
+            Call::Disposed => Standing::Disposed,
         }
     }
 

@@ -10,6 +10,7 @@ use crate::task::quietly;
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 const_thread_local! {
     /// How many steps this thread is inside of. Host functions may step other calls.
@@ -28,6 +29,10 @@ const_thread_local! {
 
 /// No end of a step, which is otherwise in nanoseconds of [`alarm::now`](crate::alarm::now).
 pub(crate) const NEVER: u64 = u64::MAX;
+
+pub(crate) fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(NEVER - 1)
+}
 
 /// Is this thread inside a step of some call, and so perhaps on a guest's stack?
 pub(crate) fn inside_a_step() -> bool {
@@ -63,9 +68,8 @@ pub(crate) fn is_cancelled() -> bool {
     })
 }
 
-/// Takes a step that is to be over at this time.
-#[cfg(feature = "wasm")]
-pub(crate) fn until<R>(ends: u64, step: impl FnOnce() -> R) -> R {
+/// Takes a step that is to be over at this time, by [`alarm::now`](crate::alarm::now).
+pub(crate) fn until<R>(ends: Duration, step: impl FnOnce() -> R) -> R {
     struct Outer((u32, u64));
 
     impl Drop for Outer {
@@ -75,6 +79,7 @@ pub(crate) fn until<R>(ends: u64, step: impl FnOnce() -> R) -> R {
     }
 
     let here = DEPTH.with(Cell::get) + 1;
+    let ends = nanoseconds(ends);
     let _outer = Outer(ENDS.with(|there| there.replace((here, ends))));
     step()
 }

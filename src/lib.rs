@@ -101,6 +101,7 @@ mod alarm;
 mod clock;
 mod error;
 mod event;
+mod frame;
 mod future;
 #[cfg(feature = "wasm")]
 mod guest;
@@ -122,6 +123,7 @@ pub use clock::{Clock, ManualClock, RealtimeClock, Sleep};
 pub use error::Mismatch;
 pub use error::{Error, Panic};
 pub use event::Event;
+pub use frame::{Frame, run_within};
 pub use future::{Future, YieldNow, yield_now};
 #[cfg(feature = "wasi")]
 pub use guest::wasi;

@@ -124,6 +124,11 @@ impl<T: Send + 'static> Work<T> {
         }
     }
 
+    /// Has nothing woken it since it was last polled?
+    pub(crate) fn is_waiting(&self, task: &Task<T>) -> bool {
+        task.state.woken_since(self.seen).is_none()
+    }
+
     /// Drops the work, with all that the call holds.
     pub(crate) fn discard(self) {
         forgo(enter(|| drop(self)));

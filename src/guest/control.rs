@@ -7,7 +7,7 @@ use crate::guest::limiter::{Grown, limit};
 use crate::guest::options::{InstanceOptions, Timeout};
 use crate::guest::slice::{Slice, UNBOUNDED};
 use crate::guest::ticker::{Ticker, Timed};
-use crate::interrupt::{NEVER, is_cancelled, step_ends};
+use crate::interrupt::{NEVER, is_cancelled, nanoseconds, step_ends};
 use parking_lot::Mutex;
 use pin_project_lite::pin_project;
 use std::pin::Pin;
@@ -219,10 +219,6 @@ impl Control {
         let running = self.options.running_timeout.map(left);
         [yields, running, time.deadline].into_iter().flatten().min()
     }
-}
-
-pub(super) fn nanoseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(NEVER - 1)
 }
 
 pin_project! {

@@ -210,7 +210,7 @@ impl<S: Send + 'static> Instance<S> {
     /// reset succeeds.
     pub fn reset(&self) -> Result<(), Error> {
         match &self.state {
-            Some(state) => self.reset_with(state()),
+            Some(state) => self.renew(|| Store::new(self.pre.module().engine(), state())),
             None => Err(Error::Unsupported {
                 what: "a reset of an instance that was made with one state",
                 why: "use `Instance::reset_with`, or make it by `Instance::with_options`".into(),
@@ -238,7 +238,12 @@ impl<S: Send + 'static> Instance<S> {
     /// leaves the guest as it was.
     pub fn reset_with_store(&self, store: Store<S>) -> Result<(), Error> {
         check_engine(&self.pre, &store)?;
+        self.renew(|| store)
+    }
+
+    fn renew(&self, store: impl FnOnce() -> Store<S>) -> Result<(), Error> {
         let mut guest = claim(self.home.clone())?;
+        let store = store();
         guest.poisoned = true;
         guest.instance = None;
         guest.stack_pointer = None;
@@ -262,7 +267,8 @@ impl<S: Send + 'static> Instance<S> {
 
     /// Declares the guest fit for calls, in spite of a call that ended before its end.
     ///
-    /// Whatever the guest had written to its memory stays, and so does its stack pointer: a C or Rust guest loses the part of its
+    /// Whatever the guest had written to its memory stays. Its stack pointer is put back to where it was when the guest was
+    /// made, if the guest exports it, as `__stack_pointer`; otherwise a C or Rust guest loses the part of its
     /// stack that was in use.
     ///
     /// # Errors
@@ -274,7 +280,10 @@ impl<S: Send + 'static> Instance<S> {
         if guest.instance.is_none() {
             return Err(Error::Poisoned);
         }
-        guest.poisoned = false;
+        if guest.poisoned {
+            guest.unwind_stack()?;
+            guest.poisoned = false;
+        }
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! [`Slice`]: how much a guest may do in one step.
 
-use crate::guest::control::nanoseconds;
+use crate::interrupt::nanoseconds;
 use std::time::Duration;
 
 /// How much a guest may do in one step. At the end of its slice, a call has [yielded](crate::Step::Yielded).

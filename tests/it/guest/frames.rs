@@ -1,0 +1,125 @@
+//! Many calls within one budget.
+
+use super::{Host, instance_of, small_engine};
+use std::time::Duration;
+use wasm_jobs::{EngineOptions, Error, Future, Instance, run_within};
+
+const GUESTS: usize = 40;
+const MS: Duration = Duration::from_millis(1);
+
+/// `forever()` counts in its memory, and never yields; `yields(n)` yields so often; `waits()` waits.
+const GUEST: &str = r#"(module
+    (import "env" "yield" (func $yield))
+    (import "env" "wait" (func $wait))
+    (memory (export "memory") 1)
+    (func $count
+        (i64.store (i32.const 0) (i64.add (i64.load (i32.const 0)) (i64.const 1))))
+    (func (export "forever")
+        (loop $again (call $count) (br $again)))
+    (func (export "yields") (param $times i32)
+        (loop $again
+            (call $count)
+            (call $yield)
+            (br_if $again (local.tee $times (i32.sub (local.get $times) (i32.const 1))))))
+    (func (export "waits") (call $wait)))"#;
+
+fn guests(count: usize) -> Result<Vec<Instance<Host>>, Error> {
+    let engine = wasm_jobs::engine(&EngineOptions::default().pooling(GUESTS as u32))?;
+    (0..count).map(|_| instance_of(&engine, GUEST, Host::default())).collect()
+}
+
+/// How far a guest has counted. Its call is dropped for that.
+fn counted(guest: &Instance<Host>) -> Result<u64, Error> {
+    let mut store = guest.store()?;
+    let memory = store.memory("memory")?;
+    let bytes = memory.data(&store)[..8].try_into().expect("eight bytes");
+    Ok(u64::from_le_bytes(bytes))
+}
+
+#[test]
+fn calls_that_never_yield_share_the_frames() -> Result<(), Error> {
+    let guests = guests(GUESTS)?;
+    let call = |guest: &Instance<Host>| guest.call::<(), ()>("forever", ());
+    let mut futures = guests.iter().map(call).collect::<Result<Vec<_>, _>>()?;
+    // At most 20 come to their least share in each: who was first is last in the next.
+    let mut frames = 0;
+    let mut unreached = GUESTS;
+    while unreached > 0 {
+        let frame = run_within(&mut futures, 2 * MS);
+        assert!(frame.elapsed >= 2 * MS, "there is always more to do");
+        assert_eq!(frame.yielded + frame.unreached, GUESTS);
+        assert!(frame.yielded > 0, "each frame comes further");
+        unreached = unreached.saturating_sub(frame.yielded);
+        frames += 1;
+    }
+    assert!(frames > 1, "they do not all fit into one frame");
+    drop(futures);
+    for guest in &guests {
+        assert!(counted(guest)? > 0, "each has had its turn");
+    }
+    Ok(())
+}
+
+#[test]
+fn one_call_that_never_yields_leaves_the_rest_their_share() -> Result<(), Error> {
+    let guests = guests(5)?;
+    let mut futures = vec![guests[0].call::<(), ()>("forever", ())?];
+    for guest in &guests[1..] {
+        futures.push(guest.call("yields", (50,))?);
+    }
+    let frame = run_within(&mut futures, 1000 * MS);
+    assert_eq!((frame.done, frame.yielded, frame.unreached), (4, 1, 0));
+    Ok(())
+}
+
+#[test]
+fn a_frame_ends_when_nothing_can_go_on() -> Result<(), Error> {
+    let guests = guests(4)?;
+    let mut futures = vec![
+        guests[0].call::<(), ()>("waits", ())?,
+        guests[1].call("yields", (3,))?,
+        guests[2].call("waits", ())?,
+        guests[3].call("yields", (3,))?,
+    ];
+    let runner = futures[2].to_job()?;
+    let hour = Duration::from_secs(3600);
+    let frame = run_within(&mut futures, hour);
+    assert_eq!((frame.waiting, frame.done, frame.in_job), (1, 2, 1));
+    assert!(frame.elapsed < hour);
+    drop(runner);
+    futures[3].wait()?;
+    let frame = run_within(&mut futures, hour);
+    assert_eq!((frame.waiting, frame.done, frame.disposed), (2, 1, 1));
+    Ok(())
+}
+
+#[test]
+fn a_budget_of_nothing_steps_nobody() -> Result<(), Error> {
+    let guests = guests(2)?;
+    let mut futures = vec![guests[0].call::<(), ()>("waits", ())?, guests[1].call("waits", ())?];
+    let frame = run_within(&mut futures, Duration::ZERO);
+    assert_eq!((frame.unreached, frame.waiting), (2, 0));
+    assert_eq!(run_within(&mut futures, MS * 1000).waiting, 2);
+    assert_eq!(run_within(&mut futures, Duration::ZERO).waiting, 2);
+    let nobody = run_within::<()>([], MS);
+    assert_eq!(nobody.elapsed, Duration::ZERO, "{nobody:?}");
+    Ok(())
+}
+
+#[test]
+fn the_end_of_a_frame_is_none_of_the_calls_inside_a_host_function() -> Result<(), Error> {
+    // A call that a host function of a call in a frame brings to its end, itself.
+    let inner = instance_of(&small_engine(), GUEST, Host::default())?;
+    let mut outer = Future::new(async move {
+        let mut call = inner.call::<(i32,), ()>("yields", (3,))?;
+        let mut steps = 0;
+        while call.resume()? != wasm_jobs::Step::Done {
+            steps += 1;
+        }
+        Ok(steps)
+    });
+    let frame = run_within([&mut outer], Duration::from_nanos(1));
+    assert_eq!(frame.done, 1);
+    assert_eq!(outer.wait()?, 3, "it yields where its guest does, and nowhere else");
+    Ok(())
+}

@@ -1,0 +1,360 @@
+//! How much a guest may do in one call, and how much it may have.
+
+use super::{Host, compile, linker};
+use crate::support::{Event, Queue, Way, a_thread_each};
+use std::sync::LazyLock;
+use std::time::Duration;
+use wasm_jobs::wasmtime::{self, Engine, InstancePre, Memory, MemoryType, Ref, Val};
+use wasm_jobs::{EngineOptions, Error, Instance, InstanceOptions, JobPool, Slice, Step, Timeout};
+
+/// Counts fuel.
+static ENGINE: LazyLock<Engine> = LazyLock::new(|| {
+    wasm_jobs::engine(&EngineOptions::default().pooling(40).fuel(true)).expect("an engine")
+});
+
+const MS: Duration = Duration::from_millis(1);
+
+/// `forever` and `yields` never end, the latter yields; `grow` and `grow_table` give what the instructions give; `deep`
+/// takes from the stack, and traps or waits; `stack` is where it is.
+const GUEST: &str = r#"(module
+    (import "env" "yield" (func $yield))
+    (import "env" "wait" (func $wait))
+    (memory (export "memory") 1 100)
+    (table (export "table") 10 funcref)
+    (global $stack (export "__stack_pointer") (mut i32) (i32.const 4096))
+    (func (export "forever") (loop $again (br $again)))
+    (func (export "yields") (loop $again (call $yield) (br $again)))
+    (func (export "yield_once") (call $yield))
+    (func (export "waits") (call $wait))
+    (func (export "nothing"))
+    (func (export "count") (param $to i32) (result i32) (local $n i32)
+        (loop $again
+            (local.set $n (i32.add (local.get $n) (i32.const 1)))
+            (br_if $again (i32.lt_u (local.get $n) (local.get $to))))
+        (local.get $n))
+    (func (export "grow") (param i32) (result i32) (memory.grow (local.get 0)))
+    (func (export "grow_table") (param i32) (result i32)
+        (table.grow (ref.null func) (local.get 0)))
+    (func (export "stack") (result i32) (global.get $stack))
+    (func (export "deep") (param $waits i32)
+        (global.set $stack (i32.sub (global.get $stack) (i32.const 64)))
+        (if (local.get $waits) (then (call $wait)) (else unreachable))
+        (global.set $stack (i32.add (global.get $stack) (i32.const 64)))))"#;
+
+fn pre_of(engine: &Engine, text: &str) -> Result<InstancePre<Host>, Error> {
+    Ok(linker(engine)?.instantiate_pre(&compile(engine, text)?)?)
+}
+
+fn limited(options: InstanceOptions) -> Result<Instance<Host>, Error> {
+    Instance::with_options(&pre_of(&ENGINE, GUEST)?, options, Host::default)
+}
+
+fn options() -> InstanceOptions {
+    InstanceOptions::default()
+}
+
+#[test]
+fn a_call_that_runs_for_too_long_has_timed_out() -> Result<(), Error> {
+    for slice in [Slice::Unbounded, Slice::Time(MS), Slice::Fuel(10_000)] {
+        for export in ["forever", "yields"] {
+            for &way in Way::ALL {
+                let guest = limited(options().running_timeout(5 * MS).slice(slice))?;
+                let mut future = guest.call::<(), ()>(export, ())?;
+                let end = way.finish(&mut future);
+                assert!(matches!(end, Err(Error::TimedOut(Timeout::Running))), "{end:?}");
+                assert!(guest.time_used()? >= 5 * MS);
+                assert!(guest.is_poisoned()?);
+                guest.reset()?;
+                assert_eq!(guest.slice(), slice, "a new guest has the limits of the old");
+                assert_eq!(guest.call::<i32, i32>("count", 10)?.wait()?, 10);
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_call_that_has_not_ended_in_time_has_timed_out_whatever_it_does() -> Result<(), Error> {
+    for export in ["forever", "yields", "waits"] {
+        for &way in Way::ALL {
+            let guest = limited(options().elapsed_timeout(5 * MS))?;
+            let mut future = guest.call::<(), ()>(export, ())?;
+            let end = way.finish(&mut future);
+            assert!(matches!(end, Err(Error::TimedOut(Timeout::Elapsed))), "{export}: {end:?}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn waiting_does_not_count_as_running() -> Result<(), Error> {
+    let event = Event::default();
+    let state = {
+        let event = event.clone();
+        move || Host { event: event.clone(), ..Host::default() }
+    };
+    let pre = pre_of(&ENGINE, GUEST)?;
+    let guest = Instance::with_options(&pre, options().measure_time(true), state)?;
+    let mut future = guest.call::<(), ()>("waits", ())?;
+    assert_eq!(future.resume()?, Step::Waiting);
+    let used = guest.time_used()?;
+    assert!(used > Duration::ZERO);
+    std::thread::sleep(2 * MS);
+    assert_eq!(future.resume()?, Step::Waiting);
+    assert_eq!(guest.time_used()?, used);
+    event.set();
+    future.wait()?;
+    assert!(guest.time_used()? > used);
+    Ok(())
+}
+
+#[test]
+fn a_call_that_is_not_resumed_in_time_ends_at_its_next_step() -> Result<(), Error> {
+    let guest = limited(options().elapsed_timeout(MS))?;
+    let mut future = guest.call::<(), ()>("nothing", ())?;
+    std::thread::sleep(2 * MS);
+    assert_eq!(future.resume()?, Step::Done);
+    assert!(matches!(future.try_get_result(), Err(Error::TimedOut(Timeout::Elapsed))));
+    Ok(())
+}
+
+#[test]
+fn each_call_has_its_limits_to_itself() -> Result<(), Error> {
+    let guest = limited(options().running_timeout(1000 * MS).fuel(100_000))?;
+    for _ in 0..20 {
+        assert_eq!(guest.call::<i32, i32>("count", 10_000)?.wait()?, 10_000);
+    }
+    let end = guest.call::<i32, i32>("count", 100_000)?.wait();
+    assert!(matches!(end, Err(Error::Trap(trap)) if trap.code() == wasmtime::Trap::OutOfFuel));
+    Ok(())
+}
+
+#[test]
+fn the_fuel_that_is_left_and_the_time_used_are_told_while_a_call_is_suspended() -> Result<(), Error>
+{
+    let guest = limited(options().fuel(1_000_000).slice(Slice::Fuel(1_000)).measure_time(true))?;
+    let mut future = guest.call::<i32, i32>("count", 10_000)?;
+    assert_eq!(guest.fuel_remaining()?, 1_000_000);
+    assert_eq!(guest.time_used()?, Duration::ZERO);
+    let mut time = Duration::ZERO;
+    for step in 1..=20 {
+        assert_eq!(future.resume()?, Step::Yielded);
+        let used = 1_000_000 - guest.fuel_remaining()?;
+        // A step ends with the block of instructions that has used up its fuel.
+        assert!((1_000 * step..1_000 * step + 100 * step).contains(&used), "{used} after {step}");
+        assert!(guest.time_used()? > time);
+        time = guest.time_used()?;
+    }
+    future.wait()?;
+    let left = guest.fuel_remaining()?;
+    assert_eq!(left, guest.store()?.fuel()?);
+
+    guest.set_slice(Slice::Unbounded)?;
+    let mut future = guest.call::<(), ()>("yield_once", ())?;
+    assert_eq!(future.resume()?, Step::Yielded);
+    let left = guest.fuel_remaining()?;
+    assert!((999_900..1_000_000).contains(&left), "of this call: {left}");
+    Ok(())
+}
+
+#[test]
+fn what_is_not_measured_is_not_told() -> Result<(), Error> {
+    let engine = wasm_jobs::engine(&EngineOptions::default().pooling(1))?;
+    let guest = Instance::new(&pre_of(&engine, GUEST)?, Host::default())?;
+    assert!(matches!(guest.fuel_remaining(), Err(Error::Unsupported { .. })));
+    assert!(matches!(guest.time_used(), Err(Error::Unsupported { .. })));
+    assert!(matches!(guest.reset(), Err(Error::Unsupported { .. })));
+    guest.reset_with(Host::default())?;
+    Ok(())
+}
+
+#[test]
+fn an_engine_that_was_not_made_for_a_limit_refuses_it() -> Result<(), Error> {
+    let engine = wasm_jobs::engine(&EngineOptions::default().pooling(1).epoch_interruption(false))?;
+    let pre = pre_of(&engine, GUEST)?;
+    for options in [
+        options().fuel(1),
+        options().slice(Slice::Fuel(1)),
+        options().slice(Slice::Time(MS)),
+        options().running_timeout(MS),
+        options().elapsed_timeout(MS),
+    ] {
+        let made = Instance::with_options(&pre, options, Host::default);
+        assert!(matches!(made, Err(Error::Unsupported { .. })), "{made:?}");
+    }
+    let guest = Instance::with_options(&pre, options().memory(1 << 20), Host::default)?;
+    assert_eq!(guest.call::<i32, i32>("count", 10)?.wait()?, 10);
+    Ok(())
+}
+
+#[test]
+fn memory_grows_to_its_limit_and_not_beyond() -> Result<(), Error> {
+    let guest = limited(options().memory(10 << 16))?;
+    for _ in 0..2 {
+        let grow = guest.func::<i32, i32>("grow")?;
+        for (pages, before) in [(4, 1), (6, -1), (5, 5), (0, 10), (1, -1), (i32::MAX, -1)] {
+            assert_eq!(grow.call(pages)?.wait()?, before, "{pages}");
+        }
+        guest.reset()?;
+    }
+    Ok(())
+}
+
+#[test]
+fn memory_that_the_module_forbids_is_not_counted() -> Result<(), Error> {
+    let guest = limited(options().memory(120 << 16))?;
+    let grow = guest.func::<i32, i32>("grow")?;
+    for _ in 0..3 {
+        assert_eq!(grow.call(100)?.wait()?, -1, "the module says 100 in all");
+    }
+    assert_eq!(grow.call(99)?.wait()?, 1);
+    Ok(())
+}
+
+#[test]
+fn the_host_grows_a_guest_within_the_same_limits() -> Result<(), Error> {
+    let guest = limited(options().memory(10 << 16).table_elements(20))?;
+    {
+        let mut store = guest.store()?;
+        let memory = store.memory("memory")?;
+        assert!(memory.grow(&mut store, 10).is_err());
+        assert_eq!(memory.grow(&mut store, 8)?, 1);
+        let table = store.table("table")?;
+        assert!(table.grow(&mut store, 11, Ref::Func(None)).is_err());
+        assert_eq!(table.grow(&mut store, 10, Ref::Func(None))?, 10);
+    }
+    assert_eq!(guest.call::<i32, i32>("grow", 2)?.wait()?, -1);
+    assert_eq!(guest.call::<i32, i32>("grow", 1)?.wait()?, 9);
+    Ok(())
+}
+
+#[test]
+fn a_table_grows_to_its_limit_and_not_beyond() -> Result<(), Error> {
+    let guest = limited(options().table_elements(30))?;
+    let grow = guest.func::<i32, i32>("grow_table")?;
+    for (elements, before) in [(21, -1), (15, 10), (5, 25), (1, -1)] {
+        assert_eq!(grow.call(elements)?.wait()?, before, "{elements}");
+    }
+    Ok(())
+}
+
+#[test]
+fn several_memories_share_one_limit() -> Result<(), Error> {
+    let engine = wasm_jobs::engine(&EngineOptions::default().on_demand())?;
+    let text = r#"(module (memory 2) (memory 3)
+        (func (export "grow") (param i32) (result i32) (memory.grow 1 (local.get 0))))"#;
+    let pre = pre_of(&engine, text)?;
+    let guest = Instance::with_options(&pre, options().memory(6 << 16), Host::default)?;
+    assert_eq!(guest.call::<i32, i32>("grow", 2)?.wait()?, -1);
+    assert_eq!(guest.call::<i32, i32>("grow", 1)?.wait()?, 3);
+    let too_small = Instance::with_options(&pre, options().memory(4 << 16), Host::default);
+    assert!(matches!(too_small, Err(Error::Wasmtime(_))), "{too_small:?}");
+    let mut store = guest.store()?;
+    assert!(Memory::new(&mut store, MemoryType::new(1, None)).is_err(), "one more of the host's");
+    Ok(())
+}
+
+#[test]
+fn guests_on_many_threads_keep_to_their_own_limits() -> Result<(), Error> {
+    let pre = pre_of(&ENGINE, GUEST)?;
+    let guests = (1..=20)
+        .map(|pages| Instance::with_options(&pre, options().memory(pages << 16), Host::default));
+    let guests = guests.collect::<Result<Vec<_>, _>>()?;
+    for step in 1..=20 {
+        let call = |guest: &Instance<Host>| guest.call::<i32, i32>("grow", 1);
+        let mut futures = guests.iter().map(call).collect::<Result<Vec<_>, _>>()?;
+        for future in &mut futures {
+            a_thread_each.submit(future.to_job()?).wait();
+        }
+        for (mut future, pages) in futures.into_iter().zip(1..) {
+            let expected = if step < pages { step } else { -1 };
+            assert_eq!(future.wait()?, expected, "step {step}, {pages} pages");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn an_endless_start_function_times_out() -> Result<(), Error> {
+    let text = r#"(module (func $start (loop $again (br $again))) (start $start))"#;
+    let pre = pre_of(&ENGINE, text)?;
+    for (options, expected) in [
+        (options().running_timeout(5 * MS), Timeout::Running),
+        (options().elapsed_timeout(5 * MS), Timeout::Elapsed),
+    ] {
+        let made = Instance::with_options(&pre, options, Host::default);
+        assert!(matches!(&made, Err(Error::TimedOut(limit)) if *limit == expected), "{made:?}");
+    }
+    let made = Instance::with_options(&pre, options().fuel(10_000), Host::default);
+    assert!(matches!(made, Err(Error::Trap(trap)) if trap.code() == wasmtime::Trap::OutOfFuel));
+    Ok(())
+}
+
+#[test]
+fn a_trap_is_an_error_or_a_value_as_the_caller_likes() -> Result<(), Error> {
+    let guest = limited(options().running_timeout(5 * MS))?;
+    let trap = guest.try_call::<i32, ()>("deep", 0)?.wait()?.expect_err("it is unreachable");
+    assert_eq!(trap.code(), wasmtime::Trap::UnreachableCodeReached);
+    assert!(guest.is_poisoned()?);
+    assert!(matches!(guest.try_call::<i32, ()>("deep", 0), Err(Error::Poisoned)));
+    guest.reset()?;
+    let count = guest.func::<i32, i32>("count")?;
+    assert_eq!(count.try_call(10)?.wait()?.ok(), Some(10));
+    let end = guest.try_call::<(), ()>("forever", ())?.wait();
+    assert!(matches!(end, Err(Error::TimedOut(_))), "what is no trap is an error: {end:?}");
+    Ok(())
+}
+
+#[test]
+fn a_trap_has_a_backtrace_if_the_engine_collects_them() -> Result<(), Error> {
+    for collects in [true, false] {
+        let engine = wasm_jobs::engine(&EngineOptions::default().pooling(1).backtraces(collects))?;
+        let guest = Instance::new(&pre_of(&engine, GUEST)?, Host::default())?;
+        let trap = guest.try_call::<i32, ()>("deep", 0)?.wait()?.expect_err("it is unreachable");
+        let frames = trap.backtrace().map_or(0, |backtrace| backtrace.frames().len());
+        assert_eq!(frames, usize::from(collects));
+        assert_eq!(trap.code(), wasmtime::Trap::UnreachableCodeReached);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_guest_that_is_declared_fit_has_its_stack_pointer_back() -> Result<(), Error> {
+    let guest = limited(options())?;
+    for waits in [0, 1] {
+        let mut future = guest.call::<i32, ()>("deep", waits)?;
+        let _ = future.resume()?;
+        drop(future);
+        let mut store = guest.store()?;
+        let stack = store.global("__stack_pointer")?.get(&mut store);
+        assert!(matches!(stack, Val::I32(4032)), "{stack:?}");
+        drop(store);
+        guest.clear_poison()?;
+        assert_eq!(guest.call::<(), i32>("stack", ())?.wait()?, 4096);
+    }
+    Ok(())
+}
+
+#[test]
+fn the_handle_of_a_job_cancels_it_in_whichever_state_it_is() -> Result<(), Error> {
+    let guest = limited(options())?;
+    for export in ["forever", "yields", "waits"] {
+        let mut future = guest.call::<(), ()>(export, ())?;
+        let job = a_thread_each.submit(future.to_job()?);
+        job.cancel();
+        assert!(matches!(future.wait(), Err(Error::Cancelled)));
+        job.wait();
+        job.cancel();
+        guest.reset()?;
+    }
+
+    let queue = Queue::default();
+    let mut future = guest.call::<(), ()>("nothing", ())?;
+    let queued = queue.submit(future.to_job()?);
+    queued.clone().cancel();
+    assert!(queued.is_complete());
+    assert!(matches!(future.try_get_result(), Err(Error::Cancelled)));
+    queue.run();
+    assert!(!guest.is_poisoned()?, "it has not begun");
+    Ok(())
+}
