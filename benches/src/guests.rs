@@ -16,6 +16,12 @@ const GUEST: &str = r#"
           (br_if $again (i64.lt_u (local.tee $n (i64.add (local.get $n) (i64.const 1))) (local.get $to)))
         end
         local.get $n)
+      (func (export "counts_and_yields") (param $to i64) (result i64) (local $n i64)
+        loop $again
+          (if (i64.eqz (i64.and (local.get $n) (i64.const 0xfff))) (then call $yield))
+          (br_if $again (i64.lt_u (local.tee $n (i64.add (local.get $n) (i64.const 1))) (local.get $to)))
+        end
+        local.get $n)
       (func (export "yields") (param $times i32)
         loop $again
           call $yield

@@ -85,3 +85,9 @@ pub(crate) fn median(values: impl Iterator<Item = f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
 }
+
+/// The time that one in a hundred exceeds, in microseconds.
+pub(crate) fn p99_micros(mut times: Vec<Duration>) -> f64 {
+    times.sort();
+    times[times.len() * 99 / 100].as_secs_f64() * 1e6
+}

@@ -5,7 +5,7 @@ use crate::alarm;
 use crate::clock::{Clock, RealtimeClock, Sleep};
 use crate::guest::limiter::{Grown, limit};
 use crate::guest::options::{InstanceOptions, Timeout};
-use crate::guest::slice::{Slice, UNBOUNDED};
+use crate::guest::slice::Slice;
 use crate::guest::ticker::{Ticker, Timed};
 use crate::interrupt::{NEVER, is_cancelled, nanoseconds, step_ends};
 use parking_lot::Mutex;
@@ -24,8 +24,10 @@ pub(super) struct Control {
     options: InstanceOptions,
     /// Whether there is something to be set at the beginning of each call.
     limits_calls: bool,
-    /// Whether there is something to be looked at in each step.
+    /// Whether there is something to be looked at in each step, whatever the slice.
     limits_steps: bool,
+    /// Whether there is nothing to be looked at in a step.
+    is_free: AtomicBool,
     /// As a word.
     slice: AtomicU64,
     /// When the step in progress is to yield, in nanoseconds of [`alarm::now`].
@@ -51,18 +53,22 @@ struct Time {
     step_began: Option<Duration>,
     /// When the call may no longer run, whatever it does.
     deadline: Option<Duration>,
+    /// Wakes the call then, once it waits.
+    alarm: Option<Sleep>,
     timed_out: Option<Timeout>,
 }
 
 impl Control {
     pub(super) fn new(engine: &Engine, options: InstanceOptions) -> Arc<Self> {
         let ticker = Ticker::of(engine);
+        let limits_steps = options.limits_time() || options.limits_growth();
         Arc::new(Self {
             ticks: ticker.ticks().into(),
             ticker,
             slice: options.slice.to_word().into(),
             limits_calls: options.limits_time() || options.fuel.is_some(),
-            limits_steps: options.limits_time() || options.limits_growth(),
+            limits_steps,
+            is_free: (options.slice == Slice::Unbounded && !limits_steps).into(),
             options,
             step_ends: NEVER.into(),
             steps: AtomicU64::new(0),
@@ -83,6 +89,7 @@ impl Control {
 
     pub(super) fn set_slice(&self, slice: Slice) {
         self.slice.store(slice.to_word(), Relaxed);
+        self.is_free.store(slice == Slice::Unbounded && !self.limits_steps, Relaxed);
     }
 
     /// The fuel that was left at the last stop of the call in progress.
@@ -201,6 +208,23 @@ impl Control {
         time.timed_out.is_some()
     }
 
+    /// True if the call may wait no longer; until then, it is woken when that is so.
+    fn tell_at_deadline(&self, context: &mut Context<'_>) -> bool {
+        let mut time = self.time.lock();
+        let Some(deadline) = time.deadline else { return false };
+        let alarm = time.alarm.get_or_insert_with(|| RealtimeClock.sleep_until(deadline));
+        let has_come = alarm.as_mut().poll(context).is_ready();
+        if has_come {
+            time.timed_out = Some(Timeout::Elapsed);
+        }
+        has_come
+    }
+
+    fn end_call(&self) {
+        let alarm = self.time.lock().alarm.take();
+        drop(alarm);
+    }
+
     /// A step begins. When it is to be stopped, for whichever reason.
     fn begin_step(&self, now: Duration) -> Option<Duration> {
         let slice_ends = match self.slice() {
@@ -227,14 +251,20 @@ pin_project! {
         #[pin]
         call: F,
         control: &'a Arc<Control>,
-        // Wakes the call when it may wait no longer, once it waits.
-        deadline: Option<Sleep>,
+    }
+
+    impl<F> PinnedDrop for Controlled<'_, F> {
+        fn drop(this: Pin<&mut Self>) {
+            if this.control.limits_steps {
+                this.control.end_call();
+            }
+        }
     }
 }
 
 impl<'a, F> Controlled<'a, F> {
     pub(super) fn new(call: F, control: &'a Arc<Control>) -> Self {
-        Self { call, control, deadline: None }
+        Self { call, control }
     }
 }
 
@@ -249,13 +279,10 @@ where
         let this = self.project();
         let steps = this.control.steps.load(Relaxed);
         this.control.steps.store(steps.wrapping_add(1), Relaxed);
-        if this.control.slice.load(Relaxed) == UNBOUNDED
-            && !this.control.limits_steps
-            && step_ends() == NEVER
-        {
+        if this.control.is_free.load(Relaxed) && step_ends() == NEVER {
             return this.call.poll(context);
         }
-        poll_watched(this.call, this.control, this.deadline, context)
+        poll_watched(this.call, this.control, context)
     }
 }
 
@@ -264,7 +291,6 @@ where
 fn poll_watched<F, R>(
     call: Pin<&mut F>,
     control: &Arc<Control>,
-    deadline: &mut Option<Sleep>,
     context: &mut Context<'_>,
 ) -> Poll<F::Output>
 where
@@ -285,14 +311,7 @@ where
     if control.has_timed_out(alarm::now()) {
         return over();
     }
-    let ends = control.time.lock().deadline;
-    if let Some(ends) = ends {
-        let sleep = deadline.get_or_insert_with(|| RealtimeClock.sleep_until(ends));
-        if sleep.as_mut().poll(context).is_ready() && control.has_timed_out(alarm::now()) {
-            return over();
-        }
-    }
-    Poll::Pending
+    if control.tell_at_deadline(context) { over() } else { Poll::Pending }
 }
 
 /// While a step with an end is in progress.

@@ -2,10 +2,9 @@
 //! [`Future`](crate::Future); nothing outside this file knows how it stops and goes on.
 
 use crate::guest::control::Controlled;
-use crate::guest::func::Export;
+use crate::guest::func::Claimed;
 use crate::guest::instance::Guest;
 use crate::guest::trap::{Trap, wasm_failed};
-use crate::lease::Leased;
 use crate::{Error, yield_now};
 use wasmtime::{Linker, WasmParams, WasmResults};
 
@@ -19,10 +18,7 @@ impl<R, F> Work<R> for F where F: std::future::Future<Output = Result<R, Error>>
 
 /// The call, as work that has the guest until it ends.
 #[expect(clippy::manual_async_fn, reason = "an `async fn` would have its parameters twice")]
-pub(super) fn call<S, P, R>(
-    mut guest: Leased<Box<Guest<S>>, Export<P, R, S>>,
-    params: P,
-) -> impl Work<R>
+pub(super) fn call<S, P, R>(mut guest: Claimed<P, R, S>, params: P) -> impl Work<R>
 where
     S: Send + 'static,
     P: WasmParams + Sync + 'static,

@@ -2,9 +2,9 @@
 
 use crate::Future;
 use crate::error::{Error, Mismatch};
-use crate::guest::fiber::{self, Work};
 use crate::guest::instance::{Guest, Home, claim};
-use crate::guest::{Instance, Trap};
+use crate::guest::{Instance, Trap, fiber};
+use crate::lease::Leased;
 use std::any::type_name;
 use std::fmt;
 use std::sync::Arc;
@@ -32,6 +32,9 @@ pub struct Func<P, R, S: 'static = ()> {
     export: Arc<Export<P, R, S>>,
 }
 
+/// The guest, for a call of an export.
+pub(super) type Claimed<P, R, S> = Leased<Box<Guest<S>>, Export<P, R, S>>;
+
 /// What all calls of a function share.
 pub(super) struct Export<P, R, S: 'static> {
     home: Arc<Home<S>>,
@@ -55,11 +58,11 @@ where
     /// end.
     #[inline]
     pub fn call(&self, params: P) -> Result<Future<R>, Error> {
-        Ok(Future::new(self.work(params)?))
+        Ok(Future::new(fiber::call(self.claim()?, params)))
     }
 
     #[inline]
-    fn work(&self, params: P) -> Result<impl Work<R> + use<P, R, S>, Error> {
+    fn claim(&self) -> Result<Claimed<P, R, S>, Error> {
         let mut lease = claim(self.export.clone())?;
         let (guest, export) = lease.parts();
         guest.refuse_if_poisoned()?;
@@ -67,7 +70,7 @@ where
             let anew = look_up(&export.home, guest, &export.name)?;
             lease = lease.via(anew);
         }
-        Ok(fiber::call(lease, params))
+        Ok(lease)
     }
 
     /// The same, with a trap as a value: what else can go wrong is still an error.
@@ -76,7 +79,7 @@ where
     ///
     /// As [`call`](Self::call).
     pub fn try_call(&self, params: P) -> Result<Future<Result<R, Trap>>, Error> {
-        Ok(Future::new(fiber::traps_as_values(self.work(params)?)))
+        Ok(Future::new(fiber::traps_as_values(fiber::call(self.claim()?, params))))
     }
 
     /// The name of the export.
@@ -100,7 +103,7 @@ impl<S: Send + 'static> Instance<S> {
         P: WasmParams + Sync + 'static,
         R: WasmResults + Sync + 'static,
     {
-        Ok(Future::new(self.work(export, params)?))
+        Ok(Future::new(fiber::call(self.claim(export)?, params)))
     }
 
     /// The same, with a trap as a value: what else can go wrong, a timeout for one, is still an error.
@@ -129,10 +132,10 @@ impl<S: Send + 'static> Instance<S> {
         P: WasmParams + Sync + 'static,
         R: WasmResults + Sync + 'static,
     {
-        Ok(Future::new(fiber::traps_as_values(self.work(export, params)?)))
+        Ok(Future::new(fiber::traps_as_values(fiber::call(self.claim(export)?, params))))
     }
 
-    fn work<P, R>(&self, export: &str, params: P) -> Result<impl Work<R> + use<P, R, S>, Error>
+    fn claim<P, R>(&self, export: &str) -> Result<Claimed<P, R, S>, Error>
     where
         P: WasmParams + Sync + 'static,
         R: WasmResults + Sync + 'static,
@@ -140,7 +143,7 @@ impl<S: Send + 'static> Instance<S> {
         let mut lease = claim(self.home().clone())?;
         lease.refuse_if_poisoned()?;
         let export = look_up(self.home(), &mut lease, export)?;
-        Ok(fiber::call(lease.via(export), params))
+        Ok(lease.via(export))
     }
 
     /// Looks an exported function up, and checks its signature, for many calls.

@@ -343,8 +343,11 @@ impl<S: Send + 'static> Guest<S> {
         });
         let instance = instance?;
         self.instance = Some(instance);
-        self.stack_pointer = instance
-            .get_global(&mut self.store, "__stack_pointer")
+        self.stack_pointer = pre
+            .module()
+            .get_export_index("__stack_pointer")
+            .and_then(|export| instance.get_module_export(&mut self.store, &export))
+            .and_then(Extern::into_global)
             .filter(|global| global.ty(&self.store).mutability() == Mutability::Var)
             .map(|global| StackPointer { global, at_rest: global.get(&mut self.store) });
         Ok(())

@@ -48,4 +48,4 @@ impl Slice {
     }
 }
 
-pub(super) const UNBOUNDED: u64 = u64::MAX;
+const UNBOUNDED: u64 = u64::MAX;

@@ -1,8 +1,8 @@
-//! From `Future::cancel` of a guest that loops for ever on another thread until `Error::Cancelled` is there: the longest of
-//! a hundred.
+//! From `Future::cancel` of a guest that loops for ever on another thread until `Error::Cancelled` is there: the longest
+//! in a hundred.
 
 use crate::guests;
-use crate::rounds::Finding;
+use crate::rounds::{Finding, p99_micros};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ pub(crate) fn measure() -> Finding {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build();
     let pool = Arc::new(pool.expect("a thread can be started"));
     let instance = Instance::new(&guests::ours(), ()).expect("the pool has room");
-    let mut latencies: Vec<_> = (0..CALLS)
+    let latencies = (0..CALLS)
         .map(|_| {
             let call = instance.call::<i64, i64>("counts", i64::MAX);
             let mut call = call.expect("the guest exports it");
@@ -29,7 +29,5 @@ pub(crate) fn measure() -> Finding {
             latency
         })
         .collect();
-    latencies.sort();
-    let p99 = latencies[latencies.len() * 99 / 100];
-    Finding::Alone { unit: "us", ours: p99.as_secs_f64() * 1e6 }
+    Finding::Alone { unit: "us", ours: p99_micros(latencies) }
 }

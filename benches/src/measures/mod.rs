@@ -6,8 +6,10 @@ use std::task::{Context, Poll, Waker};
 
 mod call;
 mod cancel;
+mod frame;
 mod idle;
 pub(crate) mod parked;
+mod reset;
 mod resume;
 mod sleep;
 mod slice;
@@ -19,7 +21,7 @@ mod wasi_sqlite;
 
 pub(crate) type Measure = fn() -> Finding;
 
-pub(crate) const ALL: [(&str, Measure); 14] = [
+pub(crate) const ALL: [(&str, Measure); 16] = [
     ("resume", resume::kept),
     ("resume_pinned", resume::pinned),
     ("call", call::measure),
@@ -32,8 +34,10 @@ pub(crate) const ALL: [(&str, Measure); 14] = [
     ("sleep", sleep::measure),
     ("wasi_sqlite", wasi_sqlite::measure),
     ("slice_overshoot", slice::overshoot),
-    ("slice_cost", slice::cost),
+    ("frame_overshoot", frame::overshoot),
     ("cancel_latency", cancel::measure),
+    ("slice_cost", slice::cost),
+    ("reset", reset::measure),
 ];
 
 /// Polls a future until it is ready, as the shortest of loops does.

@@ -2,7 +2,7 @@
 //! computes.
 
 use crate::guests;
-use crate::rounds::{Finding, compare};
+use crate::rounds::{Finding, compare, p99_micros};
 use std::thread;
 use std::time::{Duration, Instant};
 use wasm_jobs::{Instance, Slice, Step};
@@ -37,10 +37,7 @@ pub(crate) fn overshoot() -> Finding {
     // All are started before one is waited for.
     let workers: Vec<_> = workers.collect();
     let beyond = workers.into_iter().map(|worker| worker.join().expect("no step panics"));
-    let mut beyond: Vec<_> = beyond.flatten().collect();
-    beyond.sort();
-    let p99 = beyond[beyond.len() * 99 / 100];
-    Finding::Alone { unit: "us", ours: p99.as_secs_f64() * 1e6 }
+    Finding::Alone { unit: "us", ours: p99_micros(beyond.flatten().collect()) }
 }
 
 /// A guest that computes for some fifty slices, beside the same without slices.
