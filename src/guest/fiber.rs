@@ -17,7 +17,6 @@ pub(super) trait Work<R>:
 impl<R, F> Work<R> for F where F: std::future::Future<Output = Result<R, Error>> + Send + 'static {}
 
 /// The call, as work that has the guest until it ends.
-#[expect(clippy::manual_async_fn, reason = "an `async fn` would have its parameters twice")]
 pub(super) fn call<S, P, R>(mut guest: Claimed<P, R, S>, params: P) -> impl Work<R>
 where
     S: Send + 'static,
