@@ -13,7 +13,7 @@ use pin_project_lite::pin_project;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use wasmtime::{CallHook, Engine, Store, StoreContextMut, Trap, UpdateDeadline};
@@ -40,6 +40,8 @@ pub(super) struct Control {
     is_at_epoch: AtomicBool,
     /// What was left when the guest last called the host.
     fuel: AtomicU64,
+    /// How many calls of the guest are inside each other.
+    nesting: AtomicU32,
     time: Mutex<Time>,
     grown: Mutex<Grown>,
 }
@@ -66,7 +68,9 @@ impl Control {
             ticks: ticker.ticks().into(),
             ticker,
             slice: options.slice.to_word().into(),
-            limits_calls: options.limits_time() || options.fuel.is_some(),
+            limits_calls: options.limits_time()
+                || options.fuel.is_some()
+                || options.nesting.is_some(),
             limits_steps,
             is_free: (options.slice == Slice::Unbounded && !limits_steps).into(),
             options,
@@ -74,6 +78,7 @@ impl Control {
             steps: AtomicU64::new(0),
             is_at_epoch: AtomicBool::new(false),
             fuel: AtomicU64::new(0),
+            nesting: AtomicU32::new(0),
             time: Mutex::default(),
             grown: Mutex::default(),
         })
@@ -114,16 +119,21 @@ impl Control {
             store.epoch_deadline_callback(move |_| Ok(control.epoch_has_advanced()));
             store.set_epoch_deadline(1);
         }
-        if store.engine().get_consume_fuel() {
+        let counts_fuel = store.engine().get_consume_fuel();
+        if counts_fuel || self.options.nesting.is_some() {
             let control = self.clone();
             let mut step = 0;
-            store.call_hook(move |store, hook| match hook {
-                CallHook::CallingWasm | CallHook::ReturningFromHost => {
-                    control.refuel(store, &mut step)
-                }
-                CallHook::CallingHost | CallHook::ReturningFromWasm => {
-                    control.fuel.store(store.get_fuel()?, Relaxed);
-                    Ok(())
+            store.call_hook(move |store, hook| {
+                control.nest(hook)?;
+                match hook {
+                    _ if !counts_fuel => Ok(()),
+                    CallHook::CallingWasm | CallHook::ReturningFromHost => {
+                        control.refuel(store, &mut step)
+                    }
+                    CallHook::CallingHost | CallHook::ReturningFromWasm => {
+                        control.fuel.store(store.get_fuel()?, Relaxed);
+                        Ok(())
+                    }
                 }
             });
         }
@@ -131,6 +141,22 @@ impl Control {
         if self.options.limits_growth() {
             limit(store, self);
         }
+    }
+
+    /// Refuses a call that would be inside too many others.
+    fn nest(&self, hook: CallHook) -> Result<(), Trap> {
+        let nesting = self.nesting.load(Relaxed);
+        match hook {
+            CallHook::CallingWasm => {
+                if self.options.nesting.is_some_and(|most| nesting >= most.max(1)) {
+                    return Err(Trap::StackOverflow);
+                }
+                self.nesting.store(nesting.saturating_add(1), Relaxed);
+            }
+            CallHook::ReturningFromWasm => self.nesting.store(nesting.saturating_sub(1), Relaxed),
+            CallHook::CallingHost | CallHook::ReturningFromHost => {}
+        }
+        Ok(())
     }
 
     /// The guest runs on, in the step that it was in, or in a new one, with a new slice.
@@ -180,6 +206,8 @@ impl Control {
         let deadline =
             self.options.elapsed_timeout.map(|timeout| alarm::now().saturating_add(timeout));
         *self.time.lock() = Time { deadline, ..Time::default() };
+        // The panic of a host function leaves it as it was.
+        self.nesting.store(0, Relaxed);
         if let Some(fuel) = self.options.fuel {
             self.fuel.store(fuel, Relaxed);
             if store.set_fuel(fuel).is_err() {

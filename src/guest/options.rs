@@ -10,7 +10,8 @@ use wasmtime::Engine;
 ///
 /// The limits of a call are counted anew for each call. They hold for the start function too, as for a call.
 ///
-/// How deep a guest may recurse is a matter of its engine: [`EngineOptions::wasm_stack`](crate::EngineOptions::wasm_stack).
+/// How deep a guest may recurse is a matter of its engine: [`EngineOptions::wasm_stack`](crate::EngineOptions::wasm_stack); how
+/// often by way of the host, of its [`nesting`](Self::nesting).
 ///
 /// ```
 /// use std::time::Duration;
@@ -36,6 +37,7 @@ pub struct InstanceOptions {
     pub(super) elapsed_timeout: Option<Duration>,
     pub(super) memory: Option<usize>,
     pub(super) table_elements: Option<usize>,
+    pub(super) nesting: Option<u32>,
     measure_time: bool,
 }
 
@@ -109,6 +111,18 @@ impl InstanceOptions {
     #[must_use]
     pub fn table_elements(mut self, elements: usize) -> Self {
         self.table_elements = Some(elements);
+        self
+    }
+
+    /// How many calls of the guest may be inside each other, if host functions call it back: the call itself is the first, and
+    /// zero is taken for one. The one that would be too many traps with [`StackOverflow`](wasmtime::Trap::StackOverflow), which
+    /// its host function gets as an error.
+    ///
+    /// Each takes a stack of its own, and where instances come from a pool, so do stacks: without a limit, a guest that
+    /// has the host call it back for ever takes all that are left. It costs some nanoseconds at each call of a host function.
+    #[must_use]
+    pub fn nesting(mut self, calls: u32) -> Self {
+        self.nesting = Some(calls);
         self
     }
 
