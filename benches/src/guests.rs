@@ -11,6 +11,7 @@ const GUEST: &str = r#"
       (import "env" "yield" (func $yield))
       (memory (export "memory") 1)
       (func (export "nothing"))
+      (func (export "fails") unreachable)
       (func (export "counts") (param $to i64) (result i64) (local $n i64)
         loop $again
           (br_if $again (i64.lt_u (local.tee $n (i64.add (local.get $n) (i64.const 1))) (local.get $to)))
@@ -27,6 +28,16 @@ const GUEST: &str = r#"
           call $yield
           (br_if $again (local.tee $times (i32.sub (local.get $times) (i32.const 1))))
         end))
+"#;
+
+/// One that does nothing but loop.
+pub(crate) const BARE_LOOP: &str = r#"
+    (module
+      (func (export "counts") (param $to i64) (result i64) (local $n i64)
+        loop $again
+          (br_if $again (i64.lt_u (local.tee $n (i64.add (local.get $n) (i64.const 1))) (local.get $to)))
+        end
+        local.get $n))
 "#;
 
 /// One that waits for the host, and tells it each time that it goes on.

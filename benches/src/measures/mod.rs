@@ -4,8 +4,10 @@ use crate::rounds::Finding;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
+mod after_failures;
 mod call;
 mod cancel;
+mod checks;
 mod frame;
 mod idle;
 pub(crate) mod parked;
@@ -21,7 +23,7 @@ mod wasi_sqlite;
 
 pub(crate) type Measure = fn() -> Finding;
 
-pub(crate) const ALL: [(&str, Measure); 16] = [
+pub(crate) const ALL: [(&str, Measure); 22] = [
     ("resume", resume::kept),
     ("resume_pinned", resume::pinned),
     ("call", call::measure),
@@ -38,6 +40,12 @@ pub(crate) const ALL: [(&str, Measure); 16] = [
     ("cancel_latency", cancel::measure),
     ("slice_cost", slice::cost),
     ("reset", reset::measure),
+    ("after_failures", after_failures::speed),
+    ("memory_after_failures", after_failures::memory),
+    ("epochs_in_a_picture", checks::epochs_in_a_picture),
+    ("fuel_in_a_picture", checks::fuel_in_a_picture),
+    ("epochs_in_a_loop", checks::epochs_in_a_loop),
+    ("fuel_in_a_loop", checks::fuel_in_a_loop),
 ];
 
 /// Polls a future until it is ready, as the shortest of loops does.

@@ -67,7 +67,7 @@ fn report<C>(suspend: impl Fn() -> C) {
 }
 
 /// The resident memory of this process, in bytes.
-fn resident() -> u64 {
+pub(crate) fn resident() -> u64 {
     let status = fs::read_to_string("/proc/self/status").expect("this machine runs Linux");
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
