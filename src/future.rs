@@ -183,8 +183,8 @@ impl<T: Send + 'static> Future<T> {
 
     /// Ends the call: its result is [`Error::Cancelled`], unless it has one already.
     ///
-    /// If a step is in progress on another thread, the call ends at the end of that step; [`wait`](Self::wait) waits for
-    /// that. A guest that runs is made to stop, at its next loop or function entry, if its engine has
+    /// If a step is in progress on another thread, the call ends at the end of that step, and if another thread is cancelling
+    /// it through its handle, when that is done; [`wait`](Self::wait) waits for that. A guest that runs is made to stop, at its next loop or function entry, if its engine has
     /// epoch interruption. A host function, or other work, is not interrupted.
     ///
     /// What the call held, as the host futures that it awaited, is dropped by the thread that ends it.

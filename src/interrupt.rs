@@ -95,7 +95,7 @@ pub(crate) fn step_ends() -> u64 {
 static ON_CANCEL: OnceLock<fn(Arc<dyn Turn>)> = OnceLock::new();
 
 /// Has this called when a call is given up during a step, to have the step ask whether it is, until the call has ended.
-#[cfg(feature = "wasm")]
+#[cfg(any(feature = "wasm", wasm_jobs_loom))]
 pub(crate) fn on_cancel(interrupt: fn(Arc<dyn Turn>)) {
     ON_CANCEL.get_or_init(|| interrupt);
 }

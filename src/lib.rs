@@ -147,10 +147,25 @@ pub use wasmtime_wasi;
 #[doc(hidden)]
 pub mod model {
     pub use crate::lease::{Lease, Leased};
+    use std::sync::OnceLock;
 
     /// Was the call given up in whose step this thread is?
     pub fn is_cancelled() -> bool {
         crate::interrupt::is_cancelled()
+    }
+
+    /// Has the call ended that was given up?
+    pub type HasEnded = Box<dyn Fn() -> bool + Send + Sync>;
+
+    /// Has this called when a call is given up during a step. There is one for all models of a process.
+    pub fn on_cancel(interrupt: fn(HasEnded)) {
+        static INTERRUPT: OnceLock<fn(HasEnded)> = OnceLock::new();
+        INTERRUPT.get_or_init(|| interrupt);
+        crate::interrupt::on_cancel(|call| {
+            if let Some(interrupt) = INTERRUPT.get() {
+                interrupt(Box::new(move || call.has_ended()));
+            }
+        });
     }
 }
 

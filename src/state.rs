@@ -128,6 +128,15 @@ pub(crate) enum Cancel {
     Over,
 }
 
+#[must_use]
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum GiveBack {
+    /// The owner has the right to resume again, or the call had ended.
+    Back,
+    /// The call was given up just before: whoever did that ends it, and then tells everyone.
+    Cancelled,
+}
+
 /// What the owner sees of a call that it has lent.
 #[must_use]
 #[derive(Debug, PartialEq, Eq)]
@@ -233,9 +242,10 @@ impl State {
     }
 
     /// A runner or a job is dropped, with the work in the task.
-    pub(crate) fn give_back(&self) {
+    pub(crate) fn give_back(&self) -> GiveBack {
         // Release: pairs with `lent`.
-        self.0.fetch_and(!LENT, Release);
+        let before = self.0.fetch_and(!LENT, Release);
+        if before & CANCELLED == 0 { GiveBack::Back } else { GiveBack::Cancelled }
     }
 
     /// A lent call is given up.

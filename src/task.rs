@@ -13,7 +13,7 @@ use crate::interrupt::{enter, interrupt, stepping};
 use crate::latch::Latch;
 use crate::pool::{Job, Quantum, Spawn, Submission, Turn};
 use crate::runner::Step;
-use crate::state::{Cancel, Finish, Lent, Park, Seen, Start, State, Stop, Wake};
+use crate::state::{Cancel, Finish, GiveBack, Lent, Park, Seen, Start, State, Stop, Wake};
 use crate::sync::Mutex;
 use futures_task::{ArcWake, waker_ref};
 use std::fmt;
@@ -257,8 +257,10 @@ impl<T: Send + 'static> Task<T> {
         let submission = {
             let mut submission = self.submission.lock();
             // Under the lock: the handle of a job that is over cancels nothing.
-            self.state.give_back();
-            submission.take()
+            match self.state.give_back() {
+                GiveBack::Back => submission.take(),
+                GiveBack::Cancelled => return,
+            }
         };
         self.wake_owner();
         if let Some(submission) = submission {
