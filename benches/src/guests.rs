@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use wasm_jobs::EngineOptions;
 use wasm_jobs::wasmtime::{Engine, InstancePre, Linker, Module, Store, TypedFunc};
 
-const GUEST: &str = r#"
+pub(crate) const GUEST: &str = r#"
     (module
       (import "env" "yield" (func $yield))
       (memory (export "memory") 1)

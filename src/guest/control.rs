@@ -26,7 +26,7 @@ pub(super) struct Control {
     limits_calls: bool,
     /// Whether there is something to be looked at in each step, whatever the slice.
     limits_steps: bool,
-    /// Whether there is nothing to be looked at in a step.
+    /// Whether there is nothing to be looked at in a step: a slice of fuel ends by itself.
     is_free: AtomicBool,
     /// As a word.
     slice: AtomicU64,
@@ -72,7 +72,7 @@ impl Control {
                 || options.fuel.is_some()
                 || options.nesting.is_some(),
             limits_steps,
-            is_free: (options.slice == Slice::Unbounded && !limits_steps).into(),
+            is_free: (!options.slice.is_of_time() && !limits_steps).into(),
             options,
             step_ends: NEVER.into(),
             steps: AtomicU64::new(0),
@@ -94,7 +94,7 @@ impl Control {
 
     pub(super) fn set_slice(&self, slice: Slice) {
         self.slice.store(slice.to_word(), Relaxed);
-        self.is_free.store(slice == Slice::Unbounded && !self.limits_steps, Relaxed);
+        self.is_free.store(!slice.is_of_time() && !self.limits_steps, Relaxed);
     }
 
     /// The fuel that was left at the last stop of the call in progress.

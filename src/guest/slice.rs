@@ -28,6 +28,10 @@ impl Slice {
     const FUEL: u64 = 1 << 63;
     const MOST: u64 = Self::FUEL - 2;
 
+    pub(super) fn is_of_time(self) -> bool {
+        matches!(self, Self::Time(_))
+    }
+
     pub(super) fn to_word(self) -> u64 {
         let at_most = |amount: u64| amount.clamp(1, Self::MOST);
         match self {

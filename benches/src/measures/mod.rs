@@ -23,7 +23,7 @@ mod wasi_sqlite;
 
 pub(crate) type Measure = fn() -> Finding;
 
-pub(crate) const ALL: [(&str, Measure); 22] = [
+pub(crate) const ALL: [(&str, Measure); 28] = [
     ("resume", resume::kept),
     ("resume_pinned", resume::pinned),
     ("call", call::measure),
@@ -44,8 +44,14 @@ pub(crate) const ALL: [(&str, Measure); 22] = [
     ("memory_after_failures", after_failures::memory),
     ("epochs_in_a_picture", checks::epochs_in_a_picture),
     ("fuel_in_a_picture", checks::fuel_in_a_picture),
+    ("both_in_a_picture", checks::both_in_a_picture),
     ("epochs_in_a_loop", checks::epochs_in_a_loop),
     ("fuel_in_a_loop", checks::fuel_in_a_loop),
+    ("both_in_a_loop", checks::both_in_a_loop),
+    ("time_slice_in_a_step", checks::time_slice_in_a_step),
+    ("fuel_slice_in_a_step", checks::fuel_slice_in_a_step),
+    ("timeout_in_a_step", checks::timeout_in_a_step),
+    ("nesting_in_a_step", checks::nesting_in_a_step),
 ];
 
 /// Polls a future until it is ready, as the shortest of loops does.
