@@ -45,6 +45,13 @@ impl Frame {
 /// Less than this is no step worth its while: to stop a guest takes about as long.
 const LEAST: Duration = Duration::from_micros(100);
 
+/// When the step of one of so many who share a budget is to be over.
+pub(crate) fn step_ends(now: Duration, ends: Duration, sharers: usize) -> Duration {
+    let sharers = u32::try_from(sharers).unwrap_or(u32::MAX);
+    let share = (ends.saturating_sub(now) / sharers.max(1)).max(LEAST);
+    now.saturating_add(share).min(ends)
+}
+
 thread_local! {
     /// The steps of calls that this has taken on this thread.
     static TURNS: Cell<u64> = const { Cell::new(0) };
@@ -102,9 +109,7 @@ pub fn run_within<'a, T: Send + 'static>(
         let call = &mut calls[index];
         call.turn = TURNS.get() + 1;
         TURNS.set(call.turn);
-        let sharers = u32::try_from(ready.len()).unwrap_or(u32::MAX).saturating_add(1);
-        let share = ((ends - now) / sharers).max(LEAST);
-        let step = until(now.saturating_add(share).min(ends), || call.resume());
+        let step = until(step_ends(now, ends, ready.len() + 1), || call.resume());
         let began = mem::replace(&mut now, alarm::now());
         match step {
             Ok(Step::Yielded) => ready.push(Reverse((had + (now - began), call.turn, index))),

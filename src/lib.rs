@@ -99,6 +99,7 @@
 
 mod alarm;
 mod clock;
+mod coroutines;
 mod error;
 mod event;
 mod frame;
@@ -119,6 +120,7 @@ mod task;
 mod waiters;
 
 pub use clock::{Clock, ManualClock, RealtimeClock, Sleep};
+pub use coroutines::{Coroutine, Coroutines, Frames, Tick, frames, next_frame, sleep};
 #[cfg(feature = "wasm")]
 pub use error::Mismatch;
 pub use error::{Error, Panic};
