@@ -27,6 +27,10 @@ pub enum Error {
     #[error("the call was cancelled")]
     Cancelled,
 
+    /// A job that the call was to run [after](crate::JobPool::submit_after_ok) has failed, so it was not run.
+    #[error("a job that the call depends on has failed, so the call was not run")]
+    DependencyFailed,
+
     /// The host panicked inside the call.
     #[error("the host panicked inside the call: {0}")]
     Panic(Panic),

@@ -2,6 +2,7 @@
 //! [`Future::to_job`] lends the call to a [`FutureRunner`].
 
 use crate::error::Error;
+use crate::pool::help_or_sleep;
 use crate::runner::{FutureRunner, Step};
 use crate::state::Lent;
 use crate::sync::Sleeper;
@@ -126,8 +127,9 @@ impl<T: Send + 'static> Future<T> {
     /// Brings the call to its end and gives its result. It steps the call on this thread, which sleeps while the call waits;
     /// or, if a job has the call, only sleeps until the job is over.
     ///
-    /// Do not wait for a job on a worker of its own pool, as with [`JobHandle::wait`](crate::JobHandle::wait), nor while the
-    /// runner of the call is in this thread's own hands: this would sleep for ever.
+    /// A worker of a rayon pool helps with other jobs instead of sleeping, as with [`JobHandle::wait`](crate::JobHandle::wait). Do
+    /// not wait for a job on a worker of another pool that may have no other worker, nor while the runner of the call is
+    /// in this thread's own hands: this would sleep for ever.
     ///
     /// # Errors
     ///
@@ -138,7 +140,7 @@ impl<T: Send + 'static> Future<T> {
             match self.advance(sleeper.waker()) {
                 Advance::Ended(result) => return result,
                 Advance::Yielded => {}
-                Advance::Waiting => sleeper.sleep(),
+                Advance::Waiting => help_or_sleep(&sleeper, None),
             }
         }
     }

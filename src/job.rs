@@ -1,13 +1,14 @@
 //! [`JobHandle`]: what the rest of the world sees of a job. It says that the job is over, and never what came of it; the
 //! result is for the [`Future`](crate::Future) alone. Behind it stands a latch that the job sets, once.
 
+use crate::graph::when_all_are_over;
 use crate::latch::{Latch, Wait};
-use crate::pool::Turn;
-use crate::sync::{Mutex, block_on};
+use crate::pool::{Turn, help_or_sleep};
+use crate::sync::Sleeper;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Waker};
 
 /// Waits for a job that was [submitted](crate::JobPool::submit) to a pool, from any thread and any number of times.
 ///
@@ -39,6 +40,13 @@ enum Cancels {
 }
 
 impl Cancels {
+    fn job(&self) -> Option<&Weak<dyn Turn>> {
+        match self {
+            Self::Job(job, _) => Some(job),
+            Self::All(_) => None,
+        }
+    }
+
     fn cancel(&self) {
         match self {
             Self::Job(job, latch) => {
@@ -48,31 +56,6 @@ impl Cancels {
             }
             Self::All(all) => all.iter().for_each(Self::cancel),
         }
-    }
-}
-
-/// Sets its latch at the last of a number of wakes.
-struct Countdown {
-    remaining: Mutex<usize>,
-    latch: Arc<Latch>,
-}
-
-impl Countdown {
-    fn count(&self) {
-        let remaining = {
-            let mut remaining = self.remaining.lock();
-            *remaining -= 1;
-            *remaining
-        };
-        if remaining == 0 {
-            self.latch.set();
-        }
-    }
-}
-
-impl Wake for Countdown {
-    fn wake(self: Arc<Self>) {
-        self.count();
     }
 }
 
@@ -94,10 +77,19 @@ impl JobHandle {
 
     /// Blocks this thread, without using the CPU, until the job is over.
     ///
-    /// Do not call it on a worker of a pool whose other workers may all be doing the same: a pool that only waits for
-    /// itself never goes on. A job that has to wait for another one awaits its handle instead.
+    /// A worker of a rayon pool does not block: it runs jobs of its pool meanwhile, best the one that it waits for, so that
+    /// jobs may wait for each other in a pool of one thread too. Inside a call those have stacks of their own.
+    /// The wait may be longer by a turn of such a job, and never ends if one of them waits for the job that waits here, which
+    /// cannot go on below it. Workers of other pools block: if all do, the pool never goes on.
+    ///
+    /// Where it can, a job that has to wait for another one awaits its handle instead, or runs
+    /// [after](crate::JobPool::submit_after) it.
     pub fn wait(&self) {
-        block_on(self.clone());
+        let sleeper = Sleeper::new();
+        let mut handle = self.clone();
+        while !handle.is_complete_or_tell(sleeper.waker()) {
+            help_or_sleep(&sleeper, self.cancels.job());
+        }
     }
 
     /// A handle that is complete when all of these are. With none, it is complete at once.
@@ -105,20 +97,13 @@ impl JobHandle {
     /// Make one and keep it: what it takes to be told of each job is kept until that job is over.
     #[must_use]
     pub fn all(handles: impl IntoIterator<Item = JobHandle>) -> JobHandle {
-        let latch = Arc::new(Latch::default());
         let handles: Vec<_> = handles.into_iter().collect();
-        // One more, for this function, so that it is not complete before all have been asked.
-        let countdown =
-            Arc::new(Countdown { remaining: Mutex::new(handles.len() + 1), latch: latch.clone() });
-        let waker = Waker::from(countdown.clone());
+        let latch = Arc::new(Latch::default());
+        when_all_are_over(&handles, {
+            let latch = latch.clone();
+            move |has_failed| latch.complete(has_failed)
+        });
         let cancels = handles.iter().map(|handle| handle.cancels.clone()).collect();
-        for handle in handles {
-            // Not with the handle's own ticket: the handle goes, and the countdown goes on.
-            if handle.wait.latch().is_set_or_tell(&waker, &mut None) {
-                countdown.count();
-            }
-        }
-        countdown.count();
         JobHandle::new(latch, Cancels::All(cancels))
     }
 
@@ -129,6 +114,10 @@ impl JobHandle {
     /// thread of that step. The handle of [all](Self::all) of some jobs cancels each of them.
     pub fn cancel(&self) {
         self.cancels.cancel();
+    }
+
+    pub(crate) fn latch(&self) -> &Arc<Latch> {
+        self.wait.latch()
     }
 
     pub(crate) fn is_complete_or_tell(&mut self, waker: &Waker) -> bool {

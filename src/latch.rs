@@ -13,6 +13,8 @@ pub(crate) struct Latch(Mutex<Inside>);
 #[derive(Debug, Default)]
 struct Inside {
     is_set: bool,
+    /// Behind a job's handle: whether it came to less than a value.
+    has_failed: bool,
     waiters: Waiters<()>,
 }
 
@@ -27,12 +29,22 @@ pub(crate) struct Wait {
 impl Latch {
     /// Ends every wait that has begun, and each that begins before it is reset.
     pub(crate) fn set(&self) {
+        self.complete(false);
+    }
+
+    /// The same for a job that is over.
+    pub(crate) fn complete(&self, has_failed: bool) {
         let released = {
             let mut inside = self.0.lock();
             inside.is_set = true;
+            inside.has_failed = has_failed;
             inside.waiters.release(())
         };
         wake_all(released);
+    }
+
+    pub(crate) fn has_failed(&self) -> bool {
+        self.0.lock().has_failed
     }
 
     pub(crate) fn reset(&self) {

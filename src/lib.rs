@@ -104,6 +104,7 @@ mod error;
 mod event;
 mod frame;
 mod future;
+mod graph;
 #[cfg(feature = "wasm")]
 mod guest;
 mod interrupt;
@@ -112,6 +113,7 @@ mod latch;
 #[cfg(any(feature = "wasm", wasm_jobs_loom))]
 #[cfg_attr(not(wasm_jobs_loom), expect(unreachable_pub, reason = "public for the models alone"))]
 mod lease;
+mod native;
 mod pool;
 mod runner;
 mod state;
@@ -137,7 +139,7 @@ pub use guest::{
 pub use job::JobHandle;
 #[cfg(feature = "rayon")]
 pub use pool::RayonGlobal;
-pub use pool::{Job, JobPool};
+pub use pool::{IntoJob, Job, JobPool};
 pub use runner::{FutureRunner, Step};
 #[cfg(feature = "wasm")]
 pub use wasmtime;

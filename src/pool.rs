@@ -4,17 +4,21 @@
 //! a waiting call is woken, and again when a yielding call has used up its turn; a worker runs it once for each time. Between
 //! its turns a waiting job is nowhere in the pool.
 
+use crate::graph::when_all_are_over;
 use crate::interrupt::inside_a_step;
 use crate::job::JobHandle;
 use crate::latch::Latch;
+use crate::native::Native;
 use crate::runner::FutureRunner;
-use crate::sync::{Stopwatch, const_thread_local};
+use crate::sync::{Sleeper, Stopwatch, const_thread_local};
 use crate::task::quietly;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+#[cfg(feature = "rayon")]
+use std::ptr;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 #[cfg(feature = "rayon")]
@@ -51,9 +55,77 @@ pub trait JobPool: Clone + Send + Sync + 'static {
     /// Hands a call over to the pool, which goes on with it until it ends: whenever it is woken, and in turns of about
     /// [`Job::QUANTUM`] while it yields.
     fn submit<T: Send + 'static>(&self, runner: FutureRunner<T>) -> JobHandle {
-        let pool = self.clone();
-        let (job, handle) = runner.into_job(Arc::new(move |job| pool.spawn(job)));
+        let (job, handle) = runner.into_job(spawn_of(self));
         self.spawn(job);
+        handle
+    }
+
+    /// The same for several calls, with a handle of all of them.
+    fn submit_all<T: Send + 'static>(
+        &self,
+        runners: impl IntoIterator<Item = FutureRunner<T>>,
+    ) -> JobHandle {
+        JobHandle::all(runners.into_iter().map(|runner| self.submit(runner)).collect::<Vec<_>>())
+    }
+
+    /// Hands a closure over to the pool, for work that is no call: so native jobs and guests stand in one graph.
+    ///
+    /// If it panics, the job has failed, and that is all; for work with a result or with errors there is
+    /// [`Future::new`](crate::Future::new).
+    ///
+    /// ```
+    /// use std::sync::mpsc;
+    /// use wasm_jobs::{JobPool, RayonGlobal};
+    ///
+    /// let (sender, squares) = mpsc::channel();
+    /// RayonGlobal.submit_fn(move || sender.send(7 * 7).unwrap()).wait();
+    /// assert_eq!(squares.recv()?, 49);
+    /// # Ok::<(), mpsc::RecvError>(())
+    /// ```
+    fn submit_fn(&self, work: impl FnOnce() + Send + 'static) -> JobHandle {
+        let (job, handle) = Native::job(work);
+        self.spawn(job);
+        handle
+    }
+
+    /// Hands a call or a closure over to the pool, which does not begin with it before all these jobs are complete: whatever
+    /// became of them, for a handle says complete, and not successful.
+    ///
+    /// As each of them is there before this one, no cycle can be built. A job may be cancelled while it waits for the others.
+    ///
+    /// ```
+    /// use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+    /// use wasm_jobs::{Future, JobPool, RayonGlobal};
+    ///
+    /// static SUM: AtomicU32 = AtomicU32::new(0);
+    /// let parts = [3, 4].map(|part| RayonGlobal.submit_fn(move || { SUM.fetch_add(part, Relaxed); }));
+    /// let mut sum = Future::new(async { Ok(SUM.load(Relaxed)) });
+    /// RayonGlobal.submit_after(sum.to_job()?, &parts).wait();
+    /// assert_eq!(sum.try_get_result()?, Some(7));
+    /// # Ok::<(), wasm_jobs::Error>(())
+    /// ```
+    fn submit_after(&self, work: impl IntoJob, after: &[JobHandle]) -> JobHandle {
+        let (job, handle) = work.into_job(spawn_of(self));
+        let pool = self.clone();
+        when_all_are_over(after, move |_| release(&pool, job));
+        handle
+    }
+
+    /// The same, unless one of the jobs has failed. The call is not run then, and its owner gets
+    /// [`Error::DependencyFailed`](crate::Error::DependencyFailed); a closure is dropped. Either has failed itself.
+    ///
+    /// A job has failed if its call came to an error, if its closure panicked, if it was cancelled, or if its pool dropped it. A
+    /// trap that was taken [as a value](crate::Instance::try_call) is no failure.
+    fn submit_after_ok(&self, work: impl IntoJob, after: &[JobHandle]) -> JobHandle {
+        let (job, handle) = work.into_job(spawn_of(self));
+        let pool = self.clone();
+        when_all_are_over(after, move |has_failed| {
+            if has_failed {
+                job.refuse();
+            } else {
+                release(&pool, job);
+            }
+        });
         handle
     }
 }
@@ -61,6 +133,60 @@ pub trait JobPool: Clone + Send + Sync + 'static {
 impl<F: Fn(Job) + Clone + Send + Sync + 'static> JobPool for F {
     fn spawn(&self, job: Job) {
         self(job);
+    }
+}
+
+/// What can be a job: the [`FutureRunner`] of a call, or a closure.
+pub trait IntoJob: sealed::IntoJob {}
+
+mod sealed {
+    use super::{Job, JobHandle, Spawn};
+
+    pub trait IntoJob {
+        /// The job, which the caller puts into the queue that `spawn` leads to.
+        fn into_job(self, spawn: Spawn) -> (Job, JobHandle);
+    }
+}
+
+impl<T: Send + 'static> IntoJob for FutureRunner<T> {}
+
+impl<T: Send + 'static> sealed::IntoJob for FutureRunner<T> {
+    fn into_job(self, spawn: Spawn) -> (Job, JobHandle) {
+        self.into_job(spawn)
+    }
+}
+
+impl<F: FnOnce() + Send + 'static> IntoJob for F {}
+
+impl<F: FnOnce() + Send + 'static> sealed::IntoJob for F {
+    fn into_job(self, _: Spawn) -> (Job, JobHandle) {
+        Native::job(self)
+    }
+}
+
+/// Waits for the waker of this sleeper, but not idly: a worker of a pool that is known here runs a job of it instead, best the
+/// one that is `wanted`. The caller then looks again at what it waits for.
+pub(crate) fn help_or_sleep(sleeper: &Sleeper, wanted: Option<&Weak<dyn Turn>>) {
+    #[cfg(feature = "rayon")]
+    if rayon::help(sleeper, wanted) {
+        return;
+    }
+    let _ = wanted;
+    sleeper.sleep();
+}
+
+fn spawn_of(pool: &impl JobPool) -> Spawn {
+    let pool = pool.clone();
+    Arc::new(move |job| pool.spawn(job))
+}
+
+/// Puts a job into the queue of its pool, whose turn has come by the end of another.
+fn release(pool: &impl JobPool, job: Job) {
+    // A pool without a queue runs it right there, and at its end the next one of the graph.
+    if inside_a_step() {
+        pool.spawn(job);
+    } else {
+        stacker::maybe_grow(Job::LEAST_STACK, Job::STACK, || pool.spawn(job));
     }
 }
 
@@ -83,6 +209,8 @@ pub(crate) trait Turn: Send + Sync {
     fn give_back(&self);
     /// Ends the call, if it is still the job that sets this latch.
     fn cancel(self: Arc<Self>, job: &Arc<Latch>);
+    /// Ends the call, which was not to be run after jobs that have failed.
+    fn refuse(self: Arc<Self>);
     /// Was it given up?
     #[cfg_attr(not(feature = "wasm"), allow(dead_code, reason = "for work that can be stopped"))]
     fn is_cancelled(&self) -> bool;
@@ -114,8 +242,24 @@ impl Job {
     /// The stack that a job gets when its thread is inside a guest: as large as Rust gives a thread.
     const STACK: usize = 2 * 1024 * 1024;
 
+    /// A job that finds less of a stack gets another.
+    const LEAST_STACK: usize = 256 * 1024;
+
     pub(crate) fn new(task: Arc<dyn Turn>) -> Self {
         Self { task: Some(task) }
+    }
+
+    /// Is it a turn of this call?
+    #[cfg(feature = "rayon")]
+    fn is_of(&self, task: &Weak<dyn Turn>) -> bool {
+        self.task.as_ref().is_some_and(|own| ptr::addr_eq(Arc::as_ptr(own), task.as_ptr()))
+    }
+
+    /// Ends it, because one of those has failed that it was to run after.
+    fn refuse(mut self) {
+        if let Some(task) = self.task.take() {
+            task.refuse();
+        }
     }
 
     /// Gives the job one turn on this thread. It returns when the call has ended, waits, or has yielded for a while; what
@@ -213,8 +357,8 @@ impl Submission {
     }
 
     /// The job is over.
-    pub(crate) fn complete(self) {
-        self.latch.set();
+    pub(crate) fn complete(self, has_failed: bool) {
+        self.latch.complete(has_failed);
     }
 }
 

@@ -117,7 +117,7 @@ mod real {
 pub(crate) use real::*;
 
 use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Wake, Waker};
 
 /// A thread that sleeps until its waker is woken. One per wait, not one per thread: a token that was meant for this
 /// wait can then neither be taken by other code that parks the thread, nor be left behind for it.
@@ -159,7 +159,10 @@ impl Sleeper {
 }
 
 /// Runs a future to its end on this thread, which sleeps while it waits.
+#[cfg(feature = "wasm")]
 pub(crate) fn block_on<F: std::future::Future>(future: F) -> F::Output {
+    use std::task::{Context, Poll};
+
     let mut future = std::pin::pin!(future);
     let sleeper = Sleeper::new();
     let mut context = Context::from_waker(sleeper.waker());

@@ -38,6 +38,15 @@ struct Slot<T> {
     work: Option<Work<T>>,
     /// There once the call has ended, until its owner takes it.
     result: Option<Outcome<T>>,
+    /// Whether that is or was a failure.
+    has_failed: bool,
+}
+
+impl<T> Slot<T> {
+    fn put_result(&mut self, result: Outcome<T>) {
+        self.has_failed = result.is_err();
+        self.result = Some(result);
+    }
 }
 
 /// A call that has not ended, with the exclusive right to step it.
@@ -95,7 +104,7 @@ pub(crate) fn quietly(code: impl FnOnce()) {
 }
 
 /// Drops the payload of a panic, whose destructor may panic too.
-fn forgo(outcome: std::thread::Result<()>) {
+pub(crate) fn forgo(outcome: std::thread::Result<()>) {
     if let Err(payload) = outcome
         && let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(payload)))
     {
@@ -144,7 +153,7 @@ impl<T: Send + 'static> Task<T> {
     {
         let task = Arc::new(Self {
             state: State::new(),
-            slot: Mutex::new(Slot { work: None, result: None }),
+            slot: Mutex::new(Slot { work: None, result: None, has_failed: false }),
             owner: Mutex::new(None),
             submission: Mutex::new(None),
         });
@@ -172,7 +181,7 @@ impl<T: Send + 'static> Task<T> {
 
     /// The same for a call that has ended: its runner has nothing to do.
     pub(crate) fn lend_ended(&self, result: Outcome<T>) {
-        self.slot.lock().result = Some(result);
+        self.slot.lock().put_result(result);
         self.state.lend_done();
     }
 
@@ -244,9 +253,10 @@ impl<T: Send + 'static> Task<T> {
     pub(crate) fn submit(&self, submission: Submission) {
         let mut place = self.submission.lock();
         if self.state.lent() == Lent::Done {
-            // Its owner cancelled it while the runner was in somebody's hands.
+            // It had ended when it was lent, or was cancelled while the runner was in somebody's hands.
             drop(place);
-            submission.complete();
+            let has_failed = self.slot.lock().has_failed;
+            submission.complete(has_failed);
         } else {
             *place = Some(submission);
         }
@@ -264,7 +274,7 @@ impl<T: Send + 'static> Task<T> {
         };
         self.wake_owner();
         if let Some(submission) = submission {
-            submission.complete();
+            submission.complete(true);
         }
     }
 
@@ -279,20 +289,20 @@ impl<T: Send + 'static> Task<T> {
         if let Some(work) = work {
             work.discard();
         }
-        let (submission, unwanted) = {
+        let (submission, has_failed, unwanted) = {
             let mut submission = self.submission.lock();
             let mut slot = self.slot.lock();
             let (result, unwanted) = match self.state.finish() {
                 Finish::Delivered => (result, None),
                 Finish::Cancelled => (Err(Box::new(Error::Cancelled)), Some(result)),
             };
-            slot.result = Some(result);
-            (submission.take(), unwanted)
+            slot.put_result(result);
+            (submission.take(), slot.has_failed, unwanted)
         };
         quietly(|| drop(unwanted));
         self.wake_owner();
         if let Some(submission) = submission {
-            submission.complete();
+            submission.complete(has_failed);
         }
     }
 
@@ -354,6 +364,12 @@ impl<T: Send + 'static> Turn for Task<T> {
             }
         };
         self.cancelled(cancel);
+    }
+
+    fn refuse(self: Arc<Self>) {
+        if let Start::Run = self.state.try_start() {
+            self.end(Err(Box::new(Error::DependencyFailed)));
+        }
     }
 
     fn is_cancelled(&self) -> bool {

@@ -6,14 +6,18 @@
 //! worker with a ticket serves the queue for a while, and has then to queue up with its ticket like everybody else. It
 //! must do so from outside the pool, and that is what the [`OFFICE`] is for.
 
-use super::{Job, JobPool};
+use super::{Job, JobPool, Turn};
 use crate::interrupt::inside_a_step;
+use crate::sync::Sleeper;
+use crate::waiters::wake_all;
 use ::rayon::ThreadPool;
 use crossbeam::queue::SegQueue;
 use parking_lot::Mutex;
 use std::cell::Cell;
+use std::mem;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, LazyLock, Weak};
+use std::task::Waker;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -105,9 +109,16 @@ impl Rayon for Arc<ThreadPool> {
 #[derive(Default)]
 struct Queue {
     jobs: SegQueue<Job>,
-    /// How many tickets there are, with rayon, in the office, or with a worker that will look for another job: as many as
-    /// there are jobs here, or as there are workers.
-    tickets: Mutex<usize>,
+    tickets: Mutex<Tickets>,
+}
+
+#[derive(Default)]
+struct Tickets {
+    /// How many there are, with rayon, in the office, or with a worker that will look for another job: as many as there are jobs
+    /// here, or as there are workers.
+    count: usize,
+    /// Workers that sleep although they could run a job: they wait for one.
+    helpers: Vec<Waker>,
 }
 
 static GLOBAL: LazyLock<Arc<Queue>> = LazyLock::new(Arc::default);
@@ -126,6 +137,22 @@ fn queue_of(pool: &Arc<ThreadPool>) -> Arc<Queue> {
     queue
 }
 
+/// If this thread is a worker of rayon's, it helps its pool, or sleeps until there is something to help with; false if not.
+pub(super) fn help(sleeper: &Sleeper, wanted: Option<&Weak<dyn Turn>>) -> bool {
+    if ::rayon::current_thread_index().is_none() {
+        return false;
+    }
+    let own = OTHERS.lock().iter().find_map(|(pool, queue)| {
+        let pool = pool.upgrade().filter(|pool| pool.is_on_worker())?;
+        Some((pool, queue.clone()))
+    });
+    match own {
+        Some((pool, queue)) => queue.help(&pool, sleeper, wanted),
+        None => GLOBAL.help(&RayonGlobal, sleeper, wanted),
+    }
+    true
+}
+
 /// How long a worker serves the queue with a ticket, up to the last turn. Getting a new one costs some microseconds.
 const SHIFT: Duration = Duration::from_millis(1);
 
@@ -133,10 +160,14 @@ impl Queue {
     fn put(self: &Arc<Self>, job: Job, pool: &impl Rayon) {
         self.jobs.push(job);
         let mut tickets = self.tickets.lock();
-        let (before, workers) = (*tickets, pool.workers());
+        let helpers = mem::take(&mut tickets.helpers);
+        let (before, workers) = (tickets.count, pool.workers());
         if before < workers {
-            *tickets += 1;
-            drop(tickets);
+            tickets.count += 1;
+        }
+        drop(tickets);
+        wake_all(helpers.into_iter());
+        if before < workers {
             pool.send(self.ticket(pool));
             // A worker that rayon wakes wakes others before it does what it was woken for, and in a pool of two that is as
             // long again as its own waking took. An empty job has this thread wake the other one meanwhile.
@@ -183,8 +214,47 @@ impl Queue {
     fn give_up_ticket(&self) -> bool {
         let mut tickets = self.tickets.lock();
         let give_up = self.jobs.is_empty();
-        *tickets -= usize::from(give_up);
+        tickets.count -= usize::from(give_up);
         give_up
+    }
+
+    /// What a worker does that waits: gives a job a turn, the one that it waits for if that is here. If there is none, it
+    /// sleeps, until it is woken for what it waits for or for a job.
+    fn help<R: Rayon>(
+        self: &Arc<Self>,
+        pool: &R,
+        sleeper: &Sleeper,
+        wanted: Option<&Weak<dyn Turn>>,
+    ) {
+        match self.take(wanted).or_else(|| self.jobs.pop()) {
+            Some(job) => {
+                if let Some(job) = job.turn() {
+                    self.put(job, pool);
+                }
+            }
+            None => {
+                self.tickets.lock().helpers.push(sleeper.waker().clone());
+                // Whoever has put one here before that did not see the helper.
+                if self.jobs.is_empty() {
+                    sleeper.sleep();
+                }
+                self.tickets.lock().helpers.retain(|helper| !helper.will_wake(sleeper.waker()));
+            }
+        }
+    }
+
+    fn take(&self, wanted: Option<&Weak<dyn Turn>>) -> Option<Job> {
+        let wanted = wanted?;
+        // Under the lock: meanwhile, nobody takes the queue for empty and gives up the ticket of a job that is put back.
+        let _tickets = self.tickets.lock();
+        for _ in 0..self.jobs.len() {
+            let job = self.jobs.pop()?;
+            if job.is_of(wanted) {
+                return Some(job);
+            }
+            self.jobs.push(job);
+        }
+        None
     }
 }
 

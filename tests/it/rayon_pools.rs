@@ -406,3 +406,27 @@ fn a_call_submitted_to_another_pool_from_a_worker_of_the_global_one_runs_on_the_
     assert_eq!(future.try_get_result()?, Some(worker));
     Ok(())
 }
+
+#[test]
+fn a_job_waits_for_another_on_the_only_worker() {
+    let pool = pool(1);
+    let outer = pool.submit_fn({
+        let pool = pool.clone();
+        move || {
+            let inner = pool.submit_fn(|| ());
+            inner.wait();
+            assert!(inner.is_complete());
+        }
+    });
+    outer.wait();
+    let succeeded = Counter::default();
+    let after = pool.submit_after_ok(
+        {
+            let succeeded = succeeded.clone();
+            move || succeeded.add()
+        },
+        &[outer],
+    );
+    after.wait();
+    assert_eq!(succeeded.get(), 1);
+}

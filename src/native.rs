@@ -1,0 +1,71 @@
+//! [`Native`]: a job that is no call, a closure. It has one turn, and nobody to give a result to.
+
+use crate::interrupt::enter;
+use crate::job::JobHandle;
+use crate::latch::Latch;
+use crate::pool::{Job, Spawn, Turn};
+use crate::sync::Mutex;
+use crate::task::{forgo, quietly};
+use std::sync::{Arc, Weak};
+
+pub(crate) struct Native<F> {
+    /// There until it is run, or given up.
+    work: Mutex<Option<F>>,
+    latch: Arc<Latch>,
+}
+
+impl<F: FnOnce() + Send + 'static> Native<F> {
+    pub(crate) fn job(work: F) -> (Job, JobHandle) {
+        let latch = Arc::new(Latch::default());
+        let native = Arc::new(Self { work: Mutex::new(Some(work)), latch: latch.clone() });
+        let weak: Weak<Self> = Arc::downgrade(&native);
+        (Job::new(native), JobHandle::of(weak, latch))
+    }
+
+    fn take(&self) -> Option<F> {
+        self.work.lock().take()
+    }
+
+    fn give_up(&self) {
+        if let Some(work) = self.take() {
+            quietly(|| drop(work));
+            self.latch.complete(true);
+        }
+    }
+}
+
+impl<F: FnOnce() + Send + 'static> Turn for Native<F> {
+    fn turn(self: Arc<Self>) -> bool {
+        if let Some(work) = self.take() {
+            let outcome = enter(work);
+            let has_failed = outcome.is_err();
+            forgo(outcome);
+            self.latch.complete(has_failed);
+        }
+        false
+    }
+
+    fn spawn(&self) -> Option<Spawn> {
+        None
+    }
+
+    fn give_back(&self) {
+        self.give_up();
+    }
+
+    fn cancel(self: Arc<Self>, _: &Arc<Latch>) {
+        self.give_up();
+    }
+
+    fn refuse(self: Arc<Self>) {
+        self.give_up();
+    }
+
+    fn is_cancelled(&self) -> bool {
+        false
+    }
+
+    fn has_ended(&self) -> bool {
+        self.latch.is_set()
+    }
+}
