@@ -133,8 +133,8 @@ pub use future::{Future, YieldNow, yield_now};
 pub use guest::wasi;
 #[cfg(feature = "wasm")]
 pub use guest::{
-    EngineOptions, Func, Instance, InstanceOptions, Slice, StoreGuard, Timeout, Trap, add_yield,
-    engine,
+    EngineOptions, Func, Instance, InstanceOptions, Instances, ParMap, ParMapped, Slice,
+    StoreGuard, Timeout, Trap, add_yield, engine,
 };
 pub use job::JobHandle;
 #[cfg(feature = "rayon")]

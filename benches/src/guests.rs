@@ -94,6 +94,13 @@ pub(crate) fn theirs() -> InstancePre<()> {
     linked(&linker, GUEST)
 }
 
+/// The guest as a user of wasmtime links it who never suspends it.
+pub(crate) fn synchronous() -> InstancePre<()> {
+    let mut linker = Linker::new(&ENGINE);
+    linker.func_wrap("env", "yield", || {}).expect("the linker is new");
+    linked(&linker, GUEST)
+}
+
 /// The guest that waits, with its two imports.
 pub(crate) fn waiting<W: Future<Output = ()> + Send + 'static>(
     wait: impl Fn() -> W + Send + Sync + 'static,

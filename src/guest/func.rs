@@ -62,7 +62,7 @@ where
     }
 
     #[inline]
-    fn claim(&self) -> Result<Claimed<P, R, S>, Error> {
+    pub(super) fn claim(&self) -> Result<Claimed<P, R, S>, Error> {
         let mut lease = claim(self.export.clone())?;
         let (guest, export) = lease.parts();
         guest.refuse_if_poisoned()?;

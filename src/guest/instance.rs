@@ -287,6 +287,17 @@ impl<S: Send + 'static> Instance<S> {
         Ok(())
     }
 
+    /// The same instance, for a job. It has one call at a time still.
+    pub(super) fn same(&self) -> Self {
+        let Self { home, pre, control, state } = self;
+        Self {
+            home: home.clone(),
+            pre: pre.clone(),
+            control: control.clone(),
+            state: state.clone(),
+        }
+    }
+
     pub(super) fn home(&self) -> &Arc<Home<S>> {
         &self.home
     }

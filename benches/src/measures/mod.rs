@@ -8,8 +8,11 @@ mod after_failures;
 mod call;
 mod cancel;
 mod checks;
+mod coroutines;
 mod frame;
+mod graph;
 mod idle;
+mod par_map;
 pub(crate) mod parked;
 mod reset;
 mod resume;
@@ -23,7 +26,7 @@ mod wasi_sqlite;
 
 pub(crate) type Measure = fn() -> Finding;
 
-pub(crate) const ALL: [(&str, Measure); 28] = [
+pub(crate) const ALL: [(&str, Measure); 32] = [
     ("resume", resume::kept),
     ("resume_pinned", resume::pinned),
     ("call", call::measure),
@@ -40,6 +43,10 @@ pub(crate) const ALL: [(&str, Measure); 28] = [
     ("cancel_latency", cancel::measure),
     ("slice_cost", slice::cost),
     ("reset", reset::measure),
+    ("tick_idle", coroutines::idle),
+    ("tick_busy", coroutines::busy),
+    ("graph", graph::measure),
+    ("par_map", par_map::measure),
     ("after_failures", after_failures::speed),
     ("memory_after_failures", after_failures::memory),
     ("epochs_in_a_picture", checks::epochs_in_a_picture),

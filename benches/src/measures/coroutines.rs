@@ -1,0 +1,65 @@
+//! Frames of coroutines: one in which all wait, and the step of one that awaits the next frame.
+
+use crate::rounds::{Finding, alone, compare};
+use async_task::Runnable;
+use crossbeam::queue::SegQueue;
+use std::sync::Arc;
+use wasm_jobs::{Coroutines, Event, next_frame, yield_now};
+
+/// A tick with 10,000 coroutines that wait for an event, in nanoseconds.
+pub(crate) fn idle() -> Finding {
+    const COROUTINES: usize = 10_000;
+    const TICKS: u64 = 10_000;
+    let (coroutines, event) = (Coroutines::new(), Event::new());
+    for _ in 0..COROUTINES {
+        coroutines.spawn(event.wait());
+    }
+    assert_eq!(coroutines.tick().stepped, COROUTINES);
+    alone(31, TICKS, || {
+        for _ in 0..TICKS {
+            assert_eq!(coroutines.tick().stepped, 0);
+        }
+    })
+}
+
+/// A step, beside running a bare runnable of `async-task` that comes back to the same queue.
+pub(crate) fn busy() -> Finding {
+    const TASKS: usize = 1_000;
+    const TICKS: usize = 100;
+    let coroutines = Coroutines::new();
+    for _ in 0..TASKS {
+        coroutines.spawn(async {
+            loop {
+                next_frame().await;
+            }
+        });
+    }
+    let ours = || {
+        for _ in 0..TICKS {
+            assert_eq!(coroutines.tick().stepped, TASKS);
+        }
+    };
+
+    let queue = Arc::new(SegQueue::<Runnable>::new());
+    for _ in 0..TASKS {
+        let queue = queue.clone();
+        let schedule = move |runnable| queue.push(runnable);
+        let (runnable, task) = async_task::spawn_local(
+            async {
+                loop {
+                    yield_now().await;
+                }
+            },
+            schedule,
+        );
+        task.detach();
+        runnable.schedule();
+    }
+    let theirs = || {
+        for _ in 0..TICKS * TASKS {
+            queue.pop().expect("each comes back").run();
+        }
+    };
+
+    compare("async_task", 31, (TICKS * TASKS) as u64, ours, theirs)
+}
