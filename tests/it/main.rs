@@ -2,6 +2,7 @@
 //! situation. None sleeps, and none depends on how long something takes: they wait for events.
 
 mod clocks;
+mod coroutines;
 mod ending;
 mod events;
 mod handles;
