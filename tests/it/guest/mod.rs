@@ -2,6 +2,7 @@
 
 mod calls;
 mod cancelling;
+mod coroutines;
 mod epochs;
 mod failures;
 mod frames;
