@@ -3,6 +3,7 @@
 
 use crate::job::JobHandle;
 use crate::latch::Latch;
+use crate::pool::on_ample_stack;
 use crate::sync::{AtomicU64, Mutex};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::AcqRel;
@@ -22,7 +23,9 @@ impl<F: FnOnce(bool)> Countdown<F> {
         if self.remaining.fetch_sub(1, AcqRel) == 1 {
             let then = self.then.lock().take();
             if let Some(then) = then {
-                then(self.latches.iter().any(|latch| latch.has_failed()));
+                let has_failed = self.latches.iter().any(|latch| latch.has_failed());
+                // It may end a job, after which comes another one; or have it run, if its pool has no queue.
+                on_ample_stack(|| then(has_failed));
             }
         }
     }

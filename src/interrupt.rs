@@ -36,7 +36,12 @@ pub(crate) fn nanoseconds(time: Duration) -> u64 {
 
 /// Is this thread inside a step of some call, and so perhaps on a guest's stack?
 pub(crate) fn inside_a_step() -> bool {
-    DEPTH.with(Cell::get) > 0
+    depth() > 0
+}
+
+/// How many steps this thread is inside of. Between two that are as deep, it does not change to a stack that it does not know.
+pub(crate) fn depth() -> u32 {
+    DEPTH.with(Cell::get)
 }
 
 /// Runs code of a call on this thread, marked as such. Unwind safety: what has panicked is dropped, and not used again.

@@ -5,7 +5,9 @@ use crate::graph::when_all_are_over;
 use crate::latch::{Latch, Wait};
 use crate::pool::{Turn, help_or_sleep};
 use crate::sync::Sleeper;
+use std::collections::HashSet;
 use std::fmt;
+use std::mem;
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
@@ -36,7 +38,29 @@ pub struct JobHandle {
 #[derive(Clone)]
 enum Cancels {
     Job(Weak<dyn Turn>, Arc<Latch>),
-    All(Arc<[Cancels]>),
+    All(All),
+}
+
+/// What handles of all of some jobs share. They may be of all of others, and so on, deeper than a stack is.
+#[derive(Clone)]
+struct All(Arc<Vec<Cancels>>);
+
+impl All {
+    /// Leaves it empty, if nobody else has it.
+    fn take_own(&mut self) -> Vec<Cancels> {
+        Arc::get_mut(&mut self.0).map(mem::take).unwrap_or_default()
+    }
+}
+
+impl Drop for All {
+    fn drop(&mut self) {
+        let mut left = self.take_own();
+        while let Some(cancels) = left.pop() {
+            if let Cancels::All(mut all) = cancels {
+                left.append(&mut all.take_own());
+            }
+        }
+    }
 }
 
 impl Cancels {
@@ -48,13 +72,20 @@ impl Cancels {
     }
 
     fn cancel(&self) {
-        match self {
-            Self::Job(job, latch) => {
-                if let Some(job) = job.upgrade() {
-                    job.cancel(latch);
+        let (mut left, mut seen) = (vec![self], HashSet::new());
+        while let Some(cancels) = left.pop() {
+            match cancels {
+                Self::Job(job, latch) => {
+                    if let Some(job) = job.upgrade() {
+                        job.cancel(latch);
+                    }
+                }
+                Self::All(All(all)) => {
+                    if seen.insert(Arc::as_ptr(all)) {
+                        left.extend(all.iter().rev());
+                    }
                 }
             }
-            Self::All(all) => all.iter().for_each(Self::cancel),
         }
     }
 }
@@ -103,8 +134,10 @@ impl JobHandle {
             let latch = latch.clone();
             move |has_failed| latch.complete(has_failed)
         });
-        let cancels = handles.iter().map(|handle| handle.cancels.clone()).collect();
-        JobHandle::new(latch, Cancels::All(cancels))
+        // Not what is over: who keeps adding to one handle keeps no more than what is not.
+        let unfinished = handles.iter().filter(|handle| !handle.is_complete());
+        let cancels = unfinished.map(|handle| handle.cancels.clone()).collect();
+        JobHandle::new(latch, Cancels::All(All(Arc::new(cancels))))
     }
 
     /// Ends the job, unless it is over: the result of its call is [`Error::Cancelled`](crate::Error::Cancelled).

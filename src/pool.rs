@@ -5,14 +5,14 @@
 //! its turns a waiting job is nowhere in the pool.
 
 use crate::graph::when_all_are_over;
-use crate::interrupt::inside_a_step;
+use crate::interrupt::{depth, inside_a_step};
 use crate::job::JobHandle;
 use crate::latch::Latch;
 use crate::native::Native;
 use crate::runner::FutureRunner;
 use crate::sync::{Sleeper, Stopwatch, const_thread_local};
 use crate::task::quietly;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -107,7 +107,7 @@ pub trait JobPool: Clone + Send + Sync + 'static {
     fn submit_after(&self, work: impl IntoJob, after: &[JobHandle]) -> JobHandle {
         let (job, handle) = work.into_job(spawn_of(self));
         let pool = self.clone();
-        when_all_are_over(after, move |_| release(&pool, job));
+        when_all_are_over(after, move |_| pool.spawn(job));
         handle
     }
 
@@ -123,7 +123,7 @@ pub trait JobPool: Clone + Send + Sync + 'static {
             if has_failed {
                 job.refuse();
             } else {
-                release(&pool, job);
+                pool.spawn(job);
             }
         });
         handle
@@ -180,13 +180,33 @@ fn spawn_of(pool: &impl JobPool) -> Spawn {
     Arc::new(move |job| pool.spawn(job))
 }
 
-/// Puts a job into the queue of its pool, whose turn has come by the end of another.
-fn release(pool: &impl JobPool, job: Job) {
-    // A pool without a queue runs it right there, and at its end the next one of the graph.
-    if inside_a_step() {
-        pool.spawn(job);
+const_thread_local! {
+    /// Inside how many steps this thread knows where its stack ends: of none, where that is its own, or of as many as when it
+    /// last got one here. Further in, it may be on a guest's.
+    static KNOWN_AT: Cell<u32> = Cell::new(0);
+}
+
+/// Runs code that may lead to more of its kind below it, as the end of a job leads to the next one, with enough of a stack. If
+/// there is no memory for that, it panics.
+pub(crate) fn on_ample_stack<R>(code: impl FnOnce() -> R) -> R {
+    struct Outer(u32);
+
+    impl Drop for Outer {
+        fn drop(&mut self) {
+            KNOWN_AT.with(|known_at| known_at.set(self.0));
+        }
+    }
+
+    if cfg!(wasm_jobs_loom) {
+        // The threads of a model have stacks that are not known to anyone.
+        return code();
+    }
+    let depth = depth();
+    let outer = Outer(KNOWN_AT.with(|known_at| known_at.replace(depth)));
+    if outer.0 == depth {
+        stacker::maybe_grow(Job::LEAST_STACK, Job::STACK, code)
     } else {
-        stacker::maybe_grow(Job::LEAST_STACK, Job::STACK, || pool.spawn(job));
+        stacker::grow(Job::STACK, code)
     }
 }
 
@@ -293,8 +313,7 @@ impl Job {
     pub fn turn(self) -> Option<Self> {
         if inside_a_step() {
             // If there is no memory for a stack, this panics, and the job is dropped, and so given back.
-            catch_unwind(AssertUnwindSafe(|| stacker::grow(Self::STACK, || self.turn_here())))
-                .ok()?
+            catch_unwind(AssertUnwindSafe(|| on_ample_stack(|| self.turn_here()))).ok()?
         } else {
             self.turn_here()
         }

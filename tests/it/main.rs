@@ -5,6 +5,7 @@ mod clocks;
 mod coroutines;
 mod ending;
 mod events;
+mod graphs;
 mod handles;
 mod lending;
 mod pools;
