@@ -67,12 +67,6 @@ fn own_waker() -> impl std::future::Future<Output = Waker> {
     std::future::poll_fn(|context| Poll::Ready(context.waker().clone()))
 }
 
-/// Waits for good, unless it is woken and let through.
-fn until(flag: &Flag) -> impl std::future::Future<Output = ()> + use<> {
-    let flag = flag.clone();
-    std::future::poll_fn(move |_| if flag.is_set() { Poll::Ready(()) } else { Poll::Pending })
-}
-
 // Frames.
 
 #[test]
@@ -1098,27 +1092,6 @@ fn wakers_of_coroutines_that_are_no_more_wake_nobody() {
     assert_eq!(coroutines.tick(), Tick::default());
     thread::spawn(move || wakers.into_iter().for_each(Waker::wake)).join().expect("no panic");
     assert_eq!(coroutines.tick(), Tick::default());
-}
-
-#[test]
-fn the_frame_loop_is_told_by_a_flag_of_another_thread() {
-    // Somebody sets a flag and wakes, and it is seen in the frame after that.
-    let (coroutines, flag) = (Coroutines::new(), Flag::default());
-    let (sender, wakers) = mpsc::channel();
-    let waits = until(&flag);
-    let coroutine = coroutines.spawn(async move {
-        sender.send(own_waker().await).expect("the thread listens");
-        waits.await;
-    });
-    let setter = thread::spawn(move || {
-        let waker = wakers.recv().expect("the coroutine sends it");
-        flag.set();
-        waker.wake();
-    });
-    coroutines.tick();
-    setter.join().expect("waking does not panic");
-    assert_eq!(stepped(coroutines.tick()), 1);
-    assert!(coroutine.is_finished());
 }
 
 // Bad input.

@@ -3,7 +3,10 @@
 use static_assertions::{assert_impl_all, assert_not_impl_any};
 use std::cell::Cell;
 use std::panic::{RefUnwindSafe, UnwindSafe};
-use wasm_jobs::{Error, Future, FutureRunner, Job, JobHandle, JobPool, Panic, Step, YieldNow};
+use wasm_jobs::{
+    Coroutine, Coroutines, Error, Frames, Future, FutureRunner, IntoJob, Job, JobHandle, JobPool,
+    Panic, Step, Tick, YieldNow,
+};
 
 /// A result that may be sent, and not shared.
 type NotSync = Cell<u8>;
@@ -25,6 +28,21 @@ assert_impl_all!(Error: Send, Sync, std::error::Error);
 assert_impl_all!(Panic: Send, Sync);
 assert_impl_all!(Step: Copy, Eq, Send, Sync, UnwindSafe, RefUnwindSafe);
 assert_impl_all!(YieldNow: Send, std::future::Future<Output = ()>);
+
+assert_impl_all!(Coroutines: Default, Unpin);
+assert_not_impl_any!(Coroutines: Send, Sync, Clone);
+assert_impl_all!(Coroutine<u8>: std::future::Future<Output = Result<u8, Error>>, Unpin);
+assert_impl_all!(Coroutine<std::marker::PhantomPinned>: Unpin);
+assert_not_impl_any!(Coroutine<u8>: Send, Sync, Clone);
+assert_impl_all!(Frames: std::future::Future<Output = ()>, Unpin);
+assert_not_impl_any!(Frames: Send, Sync, Clone);
+assert_impl_all!(Tick: Copy, Eq, Default, Send, Sync, UnwindSafe, RefUnwindSafe);
+
+assert_impl_all!(FutureRunner<NotSync>: IntoJob);
+type Closure = fn();
+assert_impl_all!(Closure: IntoJob);
+assert_not_impl_any!(JobHandle: IntoJob);
+assert_not_impl_any!(Future<u8>: IntoJob);
 
 type Spawn = fn(Job);
 assert_impl_all!(Spawn: JobPool);
