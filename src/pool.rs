@@ -35,14 +35,63 @@ pub use self::rayon::RayonGlobal;
 /// ```
 /// use wasm_jobs::{Future, Job, JobPool};
 ///
-/// let a_thread_each = |job: Job| {
-///     std::thread::spawn(|| job.run());
-/// };
+/// let a_thread_each = |job: Job| drop(std::thread::spawn(|| job.run()));
 /// let mut future = Future::new(async { Ok(6 * 7) });
 /// a_thread_each.submit(future.to_job()?).wait();
 /// assert_eq!(future.try_get_result()?, Some(42));
 /// # Ok::<(), wasm_jobs::Error>(())
 /// ```
+///
+/// # Other executors
+///
+/// Threads of one's own take the jobs from a channel:
+///
+/// ```
+/// # use wasm_jobs::{Job, JobPool};
+/// let (sender, jobs) = std::sync::mpsc::channel::<Job>();
+/// std::thread::spawn(move || jobs.into_iter().for_each(Job::run));
+/// let pool = move |job: Job| sender.send(job).expect("the thread is there while the pool is");
+/// # pool.submit_fn(|| ()).wait();
+/// ```
+///
+/// tokio: a task for each turn, which is short, and so no blocking one.
+///
+/// ```
+/// # use wasm_jobs::{Job, JobPool};
+/// # let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build()?;
+/// let handle = runtime.handle().clone();
+/// let pool = move |job: Job| drop(handle.spawn(async { job.run() }));
+/// # pool.submit_fn(|| ()).wait();
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// Bevy: a [`ComputeTaskPool`](https://docs.rs/bevy_tasks/latest/bevy_tasks/struct.ComputeTaskPool.html).
+///
+/// ```
+/// # use wasm_jobs::{Job, JobPool};
+/// use bevy_tasks::ComputeTaskPool;
+/// # ComputeTaskPool::get_or_init(Default::default);
+/// let pool = |job: Job| ComputeTaskPool::get().spawn(async { job.run() }).detach();
+/// # pool.submit_fn(|| ()).wait();
+/// ```
+///
+/// `async-executor`, with whatever threads run it:
+///
+/// ```
+/// # use wasm_jobs::{Job, JobPool};
+/// # use async_executor::Executor;
+/// # use std::sync::Arc;
+/// let executor = Arc::new(Executor::new());
+/// # let runs = executor.clone();
+/// let pool = move |job: Job| executor.spawn(async { job.run() }).detach();
+/// # let job = pool.submit_fn(|| ());
+/// # while !job.is_complete() {
+/// #     runs.try_tick();
+/// # }
+/// ```
+///
+/// A worker of any of these that [waits](JobHandle::wait) for a job keeps its thread from the others: only rayon's help
+/// meanwhile. It awaits the handle instead, or has something [run after](Self::submit_after) the job.
 pub trait JobPool: Clone + Send + Sync + 'static {
     /// Puts a job at the back of the queue, for a worker to [run](Job::run) once.
     ///

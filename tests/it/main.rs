@@ -5,6 +5,7 @@ mod clocks;
 mod coroutines;
 mod ending;
 mod events;
+mod executors;
 mod graphs;
 mod handles;
 mod lending;

@@ -37,7 +37,7 @@ fn compile(engine: &Engine, text: &str) -> Result<Module, Error> {
 
 /// What the guests of these tests may import.
 #[derive(Default)]
-struct Host {
+pub(crate) struct Host {
     /// `wait` waits for it.
     event: Event,
     /// `wait_for_alarm` waits for it.
@@ -75,12 +75,12 @@ fn instance_of(engine: &Engine, text: &str, host: Host) -> Result<Instance<Host>
     Instance::new(&linker(engine)?.instantiate_pre(&compile(engine, text)?)?, host)
 }
 
-fn instance(text: &str) -> Result<Instance<Host>, Error> {
+pub(crate) fn instance(text: &str) -> Result<Instance<Host>, Error> {
     instance_of(&ENGINE, text, Host::default())
 }
 
 /// `count_primes(from, to)`, which yields at each prime.
-const PRIMES: &str = r#"(module $primes
+pub(crate) const PRIMES: &str = r#"(module $primes
     (import "env" "yield" (func $yield))
     (func (export "count_primes") (param $n i32) (param $to i32) (result i32)
         (local $divisor i32) (local $count i32)
