@@ -1,0 +1,213 @@
+//! A game's frame loop with a script for each of its 200 creatures: guests that were compiled from C, `guests/creature.c`. A
+//! script reads from top to bottom, and takes many frames: its creature walks, one step a frame, eats berries, takes naps, and
+//! now and then thinks hard, for some milliseconds, about the shortest way through the berries around it.
+//!
+//! The loop has 60 frames a second, and gives the scripts 2 ms of each. So the thinking is sent to rayon, and the creature goes on
+//! in the frame after that is done. One creature in twenty does without, and thinks inside the frames: in each for as long as is
+//! its share of the 2 ms.
+//!
+//! The world is drawn as text, where `o` is a creature, `z` one that naps, `?` one that thinks, `*` a berry and `#` a rock: in every
+//! frame on a terminal, and twice elsewhere. After five seconds it prints what has happened and how long the frames took, and
+//! writes a histogram of that to `target/frame_times.png`.
+//!
+//! ```sh
+//! cargo run --release --example frame_loop
+//! ```
+
+mod frame_times;
+mod world;
+
+use frame_times::FrameTimes;
+use parking_lot::Mutex;
+use std::error::Error;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+use wasm_jobs::wasmtime::{self, Caller, Extern, InstancePre, Linker, Module};
+use wasm_jobs::{
+    Clock, Coroutines, EngineOptions, Instance, InstanceOptions, JobPool, ManualClock, RayonGlobal,
+    engine, next_frame,
+};
+use world::{Looks, Screen, World};
+
+const GUEST: &[u8] = include_bytes!("../../guests/creature.wasm");
+
+const FRAME: Duration = Duration::from_micros(1_000_000 / 60);
+const FRAMES: u32 = 300;
+
+/// How much of a frame is for the scripts.
+const BUDGET: Duration = Duration::from_millis(2);
+
+const CREATURES: usize = 200;
+
+/// The same seed is the same world. What happens in it is not: who thinks elsewhere comes back when that is done.
+const SEED: u64 = 5;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let world = Arc::new(Mutex::new(World::new(CREATURES, SEED)));
+    let clock = ManualClock::new();
+    let script = load_script(&clock)?;
+
+    let coroutines = Coroutines::new();
+    let mut creatures = Vec::new();
+    for index in 0..CREATURES {
+        let creature = Creature { world: world.clone(), index };
+        creatures.push(coroutines.spawn(live(creature, script.clone())));
+    }
+
+    let mut screen = Screen::default();
+    let mut times = FrameTimes::default();
+    let (mut steps, mut put_off) = (0, 0);
+    let start = Instant::now();
+    for frame in 1..=FRAMES {
+        let begin = Instant::now();
+        clock.tick(FRAME);
+        let tick = coroutines.tick_within(BUDGET);
+        times.ticks.push(begin.elapsed());
+        screen.draw(&world.lock(), frame % (FRAMES / 2) == 0)?;
+        times.frames.push(begin.elapsed());
+
+        steps += tick.stepped;
+        put_off += tick.unreached;
+        // Counted from the start, so that a frame that comes late does not put off all that follow.
+        thread::sleep((start + FRAME * frame).saturating_duration_since(Instant::now()));
+    }
+
+    // The clock is the game's, so that the rest of the day may pass as fast as it can.
+    world.lock().is_evening = true;
+    while !coroutines.is_empty() {
+        clock.tick(FRAME);
+        coroutines.tick();
+        thread::sleep(Duration::from_millis(1));
+    }
+
+    let mut lives = Vec::new();
+    for mut creature in creatures {
+        lives.push(creature.try_get_result()?.expect("all coroutines have finished")?);
+    }
+    let eaten: u32 = lives.iter().map(|life| life.eaten).sum();
+    let (in_frames, on_rayon): (Vec<_>, Vec<_>) =
+        lives.iter().partition(|life| life.thinks_in_frames);
+    assert!(lives.iter().all(|life| life.thoughts > 0), "a creature has never thought");
+    assert!(world.lock().are_all_awake(), "a creature has not come back");
+    assert!(eaten > 0, "no creature has found a berry");
+
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/frame_times.png");
+    times.write_histogram(BUDGET, &path)?;
+
+    println!("creatures:  {CREATURES}, which have eaten {eaten} berries");
+    println!(
+        "thoughts:   on rayon {}, in the frames {}",
+        thoughts(&on_rayon),
+        thoughts(&in_frames)
+    );
+    println!("steps:      {steps} in {FRAMES} frames; {put_off} times one was put off to the next");
+    println!("ticks:      {}, on a budget of {BUDGET:?}", frame_times::percentiles(&times.ticks));
+    println!("frames:     {}", frame_times::percentiles(&times.frames));
+    println!("written to: {}", path.display());
+    Ok(())
+}
+
+fn thoughts(lives: &[&Life]) -> String {
+    let count: u32 = lives.iter().map(|life| life.thoughts).sum();
+    let time: Duration = lives.iter().map(|life| life.thinking).sum();
+    format!("{count} of {:.1?}", time / count.max(1))
+}
+
+/// What a creature has to tell in the evening.
+struct Life {
+    eaten: u32,
+    thoughts: u32,
+    thinks_in_frames: bool,
+    /// What its thoughts took, on whatever thread.
+    thinking: Duration,
+}
+
+/// The life of a creature: by turns, it carries out a plan and thinks of another.
+async fn live(creature: Creature, script: InstancePre<Creature>) -> Result<Life, wasm_jobs::Error> {
+    let options = InstanceOptions::default().measure_time(true);
+    let state = creature.clone();
+    let guest = Instance::with_options(&script, options, move || state.clone())?;
+
+    let thinks_in_frames = creature.index.is_multiple_of(20);
+    let mut life = Life { eaten: 0, thoughts: 0, thinks_in_frames, thinking: Duration::ZERO };
+    while !creature.world.lock().is_evening {
+        life.eaten += guest.call::<(), u32>("act", ())?.await?;
+
+        creature.looks(Looks::Thinking);
+        let mut thought = guest.call::<(), ()>("think", ())?;
+        if !thinks_in_frames {
+            RayonGlobal.submit(thought.to_job()?).await;
+        }
+        thought.await?;
+        creature.looks(Looks::Awake);
+        life.thoughts += 1;
+        life.thinking += guest.time_used()?;
+    }
+    Ok(life)
+}
+
+/// The state of a guest: which creature it is, of which world.
+#[derive(Clone)]
+struct Creature {
+    world: Arc<Mutex<World>>,
+    index: usize,
+}
+
+impl Creature {
+    fn looks(&self, looks: Looks) {
+        self.world.lock().creatures[self.index].looks = looks;
+    }
+}
+
+/// Compiles the script, and gives it what it imports from its world.
+fn load_script(clock: &ManualClock) -> Result<InstancePre<Creature>, Box<dyn Error>> {
+    let engine = engine(&EngineOptions::default())?;
+    let module = Module::new(&engine, GUEST)?;
+    let mut linker = Linker::new(&engine);
+
+    linker.func_wrap("world", "look", |mut caller: Caller<'_, Creature>, to: u32| {
+        let Some(Extern::Memory(memory)) = caller.get_export("memory") else {
+            return Err(wasmtime::Error::msg("the script has no memory"));
+        };
+        let Creature { world, index } = caller.data().clone();
+        let world = world.lock();
+        memory.write(&mut caller, to as usize, world.cells())?;
+        Ok(world.creatures[index].at as u32)
+    })?;
+    linker.func_wrap_async(
+        "world",
+        "walk",
+        |caller: Caller<'_, Creature>, (direction,): (u32,)| {
+            let Creature { world, index } = caller.data();
+            let at = world.lock().walk(*index, direction);
+            Box::new(async move {
+                next_frame().await;
+                at as u32
+            })
+        },
+    )?;
+    linker.func_wrap("world", "eat", |caller: Caller<'_, Creature>| {
+        let Creature { world, index } = caller.data();
+        u32::from(world.lock().eat(*index))
+    })?;
+    let clock = clock.clone();
+    linker.func_wrap_async(
+        "world",
+        "nap",
+        move |caller: Caller<'_, Creature>, (ms,): (u32,)| {
+            let creature = caller.data().clone();
+            let nap = clock.sleep(Duration::from_millis(ms.into()));
+            Box::new(async move {
+                creature.looks(Looks::Asleep);
+                nap.await;
+                creature.looks(Looks::Awake);
+            })
+        },
+    )?;
+    linker.func_wrap("world", "chance", |caller: Caller<'_, Creature>, below: u32| {
+        caller.data().world.lock().random.below(below)
+    })?;
+    Ok(linker.instantiate_pre(&module)?)
+}
