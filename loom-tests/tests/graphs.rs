@@ -1,0 +1,267 @@
+//! Job graphs: invariants 4, 5, 6 and 7 of a job that comes after others. It is released once, by the last of them, and not at all
+//! when one has failed that must not; and there is all that they have done.
+#![cfg(wasm_jobs_loom)]
+
+use loom::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use loom::thread;
+use std::sync::Arc;
+use std::task::Poll;
+use wasm_jobs::{Error, Future, JobHandle, JobPool};
+use wasm_jobs_loom_tests::{Pool, Token, Told, Watch, poll};
+
+/// What the jobs write to, each its own. Relaxed: only who was told after them sees what they wrote.
+#[derive(Clone, Default)]
+struct Memory(Arc<[AtomicUsize; 2]>);
+
+impl Memory {
+    fn writes(&self, job: usize) -> impl FnOnce() + Send + 'static {
+        let memory = self.clone();
+        move || memory.0[job].store(1, Relaxed)
+    }
+
+    fn assert_is_written(&self) {
+        let written = [0, 1].map(|job| self.0[job].load(Relaxed));
+        assert_eq!(written, [1, 1], "a job was released before those that it comes after");
+    }
+}
+
+/// A worker that runs one job, which is there.
+fn worker(pool: &Pool) -> thread::JoinHandle<()> {
+    let pool = pool.clone();
+    thread::spawn(move || pool.run_one())
+}
+
+/// A call that looks at what those have written that it comes after.
+fn looks(watch: &Watch, memory: &Memory) -> Future<Token> {
+    let memory = memory.clone();
+    watch.call(move |_| {
+        memory.assert_is_written();
+        Poll::Ready(())
+    })
+}
+
+fn assert_has_result(mut future: Future<Token>, watch: &Watch) {
+    drop(future.try_get_result().unwrap().expect("it has a result"));
+    drop(future);
+    watch.assert_is_over();
+    assert_eq!(watch.steps(), 1);
+}
+
+/// Mistakes: it is released by the first of them, by each, or by none; it does not find what the other one has done.
+#[test]
+fn two_jobs_end_before_a_third_one() {
+    loom::model(|| {
+        // Its own pool, in which it stands once.
+        let (pool, pool_of_last) = (Pool::of_calls(2), Pool::of_calls(1));
+        let (memory, watch) = (Memory::default(), Watch::default());
+        let before = [0, 1].map(|job| pool.submit_fn(memory.writes(job)));
+        let mut last = looks(&watch, &memory);
+        let handle = pool_of_last.submit_after(last.to_job().unwrap(), &before);
+        assert!(pool_of_last.try_take().is_none(), "nobody has released it");
+        let workers = [0, 1].map(|_| worker(&pool));
+        for worker in workers {
+            worker.join().unwrap();
+        }
+
+        pool_of_last.run_one();
+        assert!(handle.is_complete());
+        assert_has_result(last, &watch);
+        drop(before);
+        pool_of_last.assert_is_forgotten();
+    });
+}
+
+/// Mistakes: it is released before all have been asked; never, if one ends before it is asked, or while it is; twice.
+#[test]
+fn two_jobs_end_while_a_third_one_is_submitted_after_them() {
+    loom::model(|| {
+        let (pool, pool_of_last) = (Pool::of_calls(2), Pool::of_calls(1));
+        let (memory, watch) = (Memory::default(), Watch::default());
+        let before = [0, 1].map(|job| pool.submit_fn(memory.writes(job)));
+        let workers = [0, 1].map(|_| worker(&pool));
+        let mut last = looks(&watch, &memory);
+        let handle = pool_of_last.submit_after(last.to_job().unwrap(), &before);
+
+        pool_of_last.work_until(handle);
+        assert_has_result(last, &watch);
+        for worker in workers {
+            worker.join().unwrap();
+        }
+        pool_of_last.assert_is_forgotten();
+    });
+}
+
+/// The same where the last one to end may be this thread's asking: nobody else has it run.
+#[test]
+fn a_job_ends_while_another_one_is_submitted_after_it_and_after_one_that_is_over() {
+    loom::model(|| {
+        let (pool, pool_of_last) = (Pool::of_calls(1), Pool::of_calls(1));
+        let (memory, watch) = (Memory::default(), Watch::default());
+        let over = pool.submit_fn(memory.writes(0));
+        pool.run_one();
+        let before = [pool.submit_fn(memory.writes(1)), over];
+        let worker = worker(&pool);
+        let mut last = looks(&watch, &memory);
+        let handle = pool_of_last.submit_after_ok(last.to_job().unwrap(), &before);
+        worker.join().unwrap();
+
+        pool_of_last.run_one();
+        assert!(handle.is_complete());
+        assert_has_result(last, &watch);
+        pool_of_last.assert_is_forgotten();
+    });
+}
+
+/// Mistakes: it is run although one has failed, which may be the first or the last of them; its owner, or who waits for its
+/// handle, is not told, or is told too early.
+#[test]
+fn one_of_two_jobs_fails_before_one_that_comes_after_their_success() {
+    loom::model(|| {
+        let (pool, pool_of_last) = (Pool::of_calls(2), Pool::of_calls(1));
+        let (memory, watches) = (Memory::default(), [Watch::default(), Watch::default()]);
+        let mut fails = Future::<()>::new(async { Err(Error::DependencyFailed) });
+        let before = [pool.submit(fails.to_job().unwrap()), pool.submit_fn(memory.writes(0))];
+        let workers = [0, 1].map(|_| worker(&pool));
+        let mut last = watches[0].call(|_| Poll::Ready(()));
+        let handle = pool_of_last.submit_after_ok(last.to_job().unwrap(), &before);
+        // And one after that.
+        let mut later = watches[1].call(|_| Poll::Ready(()));
+        let handle_of_later =
+            pool_of_last.submit_after_ok(later.to_job().unwrap(), &[handle.clone()]);
+
+        handle_of_later.wait();
+        assert!(handle.is_complete());
+        assert_eq!(memory.0[0].load(Relaxed), 1, "one of them is not over");
+        assert!(matches!(last.try_get_result(), Err(Error::DependencyFailed)));
+        assert!(matches!(later.try_get_result(), Err(Error::DependencyFailed)));
+        for watch in &watches {
+            watch.assert_is_over();
+            assert_eq!(watch.steps(), 0, "it was run");
+        }
+        for worker in workers {
+            worker.join().unwrap();
+        }
+        assert!(pool_of_last.try_take().is_none(), "it was released");
+    });
+}
+
+/// Mistakes: giving it up waits for the one before it; what it held is dropped twice, or not at all; it stands in the queue twice.
+#[test]
+fn a_job_is_given_up_while_the_one_before_it_ends() {
+    loom::model(|| {
+        let (pool, pool_of_last) = (Pool::of_calls(1), Pool::of_calls(1));
+        let (memory, watch) = (Memory::default(), Watch::default());
+        let before = pool.submit_fn(memory.writes(0));
+        let mut last = watch.call(|_| Poll::Ready(()));
+        let handle = pool_of_last.submit_after_ok(last.to_job().unwrap(), &[before]);
+        let worker = worker(&pool);
+
+        handle.cancel();
+        assert!(handle.is_complete(), "it was in no step");
+        worker.join().unwrap();
+        // It was released, or its place in the queue was: what is there does nothing.
+        pool_of_last.run_one();
+        assert!(matches!(last.try_get_result(), Err(Error::Cancelled)));
+        watch.assert_is_over();
+        assert_eq!(watch.steps(), 0);
+        pool_of_last.assert_is_forgotten();
+    });
+}
+
+/// Mistake: it is refused although its owner is giving it up, and so its handle says that it is over before it is.
+#[test]
+fn a_job_is_given_up_while_the_one_before_it_fails() {
+    loom::model(|| {
+        let (pool, watch) = (Pool::of_calls(1), Watch::default());
+        let mut fails = Future::<()>::new(async { Err(Error::Cancelled) });
+        let before = pool.submit(fails.to_job().unwrap());
+        let mut last = watch.call(|_| Poll::Ready(()));
+        let handle = pool.submit_after_ok(last.to_job().unwrap(), &[before]);
+        let worker = thread::spawn({
+            let (pool, handle, watch) = (pool.clone(), handle.clone(), watch.clone());
+            move || {
+                pool.run_one();
+                let is_complete = handle.is_complete();
+                assert!(!is_complete || watch.is_dropped(), "it is not over");
+            }
+        });
+
+        last.cancel();
+        handle.wait();
+        let result = last.try_get_result();
+        assert!(matches!(result, Err(Error::Cancelled | Error::DependencyFailed)));
+        worker.join().unwrap();
+        watch.assert_is_over();
+        assert_eq!(watch.steps(), 0);
+        pool.assert_is_forgotten();
+    });
+}
+
+/// A closure is cancelled while a worker takes it: it is run or dropped, once, and then its handle is complete.
+///
+/// Mistakes: it completes its handle before it is over; both think that they have it, or neither.
+#[test]
+fn a_closure_is_cancelled_while_a_worker_takes_it() {
+    loom::model(|| {
+        let (pool, ran, drops) = (Pool::of_calls(1), counter(), counter());
+        let handle = pool.submit_fn({
+            let (ran, on_drop) = (ran.clone(), OnDrop(drops.clone()));
+            move || {
+                ran.fetch_add(1, Relaxed);
+                drop(on_drop);
+            }
+        });
+        let worker = thread::spawn({
+            let (pool, handle, drops) = (pool.clone(), handle.clone(), drops.clone());
+            move || {
+                pool.run_one();
+                let is_complete = handle.is_complete();
+                assert!(!is_complete || drops.load(Relaxed) == 1, "it is not over");
+            }
+        });
+
+        handle.cancel();
+        handle.wait();
+        assert_eq!(drops.load(Relaxed), 1, "it is not over, or twice");
+        let ran_by_then = ran.load(Relaxed);
+        worker.join().unwrap();
+        assert_eq!((ran.load(Relaxed), drops.load(Relaxed)), (ran_by_then, 1));
+        pool.assert_is_forgotten();
+    });
+}
+
+fn counter() -> Arc<AtomicUsize> {
+    Arc::new(AtomicUsize::new(0))
+}
+
+struct OnDrop(Arc<AtomicUsize>);
+
+impl Drop for OnDrop {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Relaxed);
+    }
+}
+
+/// Another thread awaits the handle of all while both end, and is told, once all that they did can be seen.
+///
+/// Mistakes: it registers, then is not told; it is told by the first; it does not see what the first has done.
+#[test]
+fn another_thread_awaits_all_while_two_jobs_end() {
+    loom::model(|| {
+        let (pool, memory) = (Pool::of_calls(2), Memory::default());
+        let mut all = JobHandle::all([0, 1].map(|job| pool.submit_fn(memory.writes(job))));
+        let workers = [0, 1].map(|_| worker(&pool));
+
+        let told = Told::default();
+        let is_ready = poll(&mut all, &told).is_ready();
+        if is_ready {
+            memory.assert_is_written();
+        }
+        for worker in workers {
+            worker.join().unwrap();
+        }
+        assert!(is_ready || told.is_told(), "who awaits was not told");
+        assert!(poll(&mut all, &told).is_ready());
+        pool.assert_is_forgotten();
+    });
+}
