@@ -634,6 +634,16 @@ fn a_long_chain_is_given_up_by_its_last_handle() -> Result<(), Error> {
 }
 
 #[test]
+fn a_long_chain_of_handles_of_all_is_dropped_before_its_job_is_over() -> Result<(), Error> {
+    let event = Event::default();
+    let (gate, last) = chain(&at_once, &event, |before| JobHandle::all([before.clone()]))?;
+    drop(last);
+    event.set();
+    assert!(gate.has_result());
+    Ok(())
+}
+
+#[test]
 fn a_job_that_a_handle_leads_to_in_very_many_ways_is_given_up() -> Result<(), Error> {
     let event = Event::default();
     let (mut gate, mut handle) = gate(&at_once, &event)?;
