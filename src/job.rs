@@ -7,8 +7,8 @@ use crate::pool::{Turn, help_or_sleep};
 use crate::sync::Sleeper;
 use std::collections::HashSet;
 use std::fmt;
-use std::mem;
 use std::pin::Pin;
+use std::ptr;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
 
@@ -30,80 +30,102 @@ use std::task::{Context, Poll, Waker};
 /// # Ok::<(), wasm_jobs::Error>(())
 /// ```
 pub struct JobHandle {
-    wait: Wait,
-    cancels: Cancels,
+    wait: Wait<dyn Over>,
 }
 
-/// What there is to cancel.
-#[derive(Clone)]
-enum Cancels {
-    Job(Weak<dyn Turn>, Arc<Latch>),
-    All(All),
-}
-
-/// What handles of all of some jobs share. They may be of all of others, and so on, deeper than a stack is.
-#[derive(Clone)]
-struct All(Arc<Vec<Cancels>>);
-
-impl All {
-    /// Leaves it empty, if nobody else has it.
-    fn take_own(&mut self) -> Vec<Cancels> {
-        Arc::get_mut(&mut self.0).map(mem::take).unwrap_or_default()
+/// What handles are of: something that is over at some time, which its latch tells, and can be ended before.
+pub(crate) trait Over: AsRef<Latch> + Send + Sync {
+    fn cancel(&self);
+    /// The jobs that this is all of, if it is.
+    fn parts(&self) -> &[Weak<dyn Over>] {
+        &[]
+    }
+    /// Are these turns of this very job?
+    #[cfg_attr(not(feature = "rayon"), allow(dead_code, reason = "for workers that help"))]
+    fn is_of(&self, turns: &Arc<dyn Turn>) -> bool {
+        let _ = turns;
+        false
     }
 }
 
-impl Drop for All {
-    fn drop(&mut self) {
-        let mut left = self.take_own();
-        while let Some(cancels) = left.pop() {
-            if let Cancels::All(mut all) = cancels {
-                left.append(&mut all.take_own());
-            }
-        }
+/// A call that was submitted. It may be lost to its owner, and then it is over.
+pub(crate) struct Submitted {
+    latch: Latch,
+    call: Weak<dyn Turn>,
+}
+
+impl Submitted {
+    pub(crate) fn new(call: Weak<dyn Turn>) -> Self {
+        Self { latch: Latch::default(), call }
+    }
+
+    pub(crate) fn complete(&self, has_failed: bool) {
+        self.latch.complete(has_failed);
     }
 }
 
-impl Cancels {
-    fn job(&self) -> Option<&Weak<dyn Turn>> {
-        match self {
-            Self::Job(job, _) => Some(job),
-            Self::All(_) => None,
-        }
+impl AsRef<Latch> for Submitted {
+    fn as_ref(&self) -> &Latch {
+        &self.latch
     }
+}
 
+impl Over for Submitted {
     fn cancel(&self) {
-        let (mut left, mut seen) = (vec![self], HashSet::new());
-        while let Some(cancels) = left.pop() {
-            match cancels {
-                Self::Job(job, latch) => {
-                    if let Some(job) = job.upgrade() {
-                        job.cancel(latch);
-                    }
+        if let Some(call) = self.call.upgrade() {
+            call.cancel(self);
+        }
+    }
+
+    fn is_of(&self, turns: &Arc<dyn Turn>) -> bool {
+        ptr::addr_eq(Arc::as_ptr(turns), self.call.as_ptr())
+    }
+}
+
+/// All of some jobs. These may be all of others, and so on, deeper than a stack is.
+struct All {
+    latch: Latch,
+    /// Weak, for they lead here: this is among what waits for them. Who is not over is kept by whoever is to end it.
+    parts: Vec<Weak<dyn Over>>,
+}
+
+impl AsRef<Latch> for All {
+    fn as_ref(&self) -> &Latch {
+        &self.latch
+    }
+}
+
+impl Over for All {
+    fn cancel(&self) {
+        // Each once, by where it is; so none may go meanwhile.
+        let (mut seen, mut kept) = (HashSet::new(), Vec::new());
+        let mut left: Vec<_> = self.parts.iter().rev().cloned().collect();
+        while let Some(part) = left.pop() {
+            let Some(part) = part.upgrade() else { continue };
+            if seen.insert(Arc::as_ptr(&part).cast::<()>()) {
+                match part.parts() {
+                    [] => part.cancel(),
+                    parts => left.extend(parts.iter().rev().cloned()),
                 }
-                Self::All(All(all)) => {
-                    if seen.insert(Arc::as_ptr(all)) {
-                        left.extend(all.iter().rev());
-                    }
-                }
+                kept.push(part);
             }
         }
+    }
+
+    fn parts(&self) -> &[Weak<dyn Over>] {
+        &self.parts
     }
 }
 
 impl JobHandle {
-    /// The handle of a job, which sets the latch when it is over.
-    pub(crate) fn of(job: Weak<dyn Turn>, latch: Arc<Latch>) -> Self {
-        Self::new(latch.clone(), Cancels::Job(job, latch))
-    }
-
-    fn new(latch: Arc<Latch>, cancels: Cancels) -> Self {
-        Self { wait: Wait::new(latch), cancels }
+    pub(crate) fn new(of: Arc<dyn Over>) -> Self {
+        Self { wait: Wait::new(of) }
     }
 
     /// Is the job over?
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.wait.latch().is_set()
+        self.latch().is_set()
     }
 
     /// Blocks this thread, without using the CPU, until the job is over.
@@ -119,7 +141,7 @@ impl JobHandle {
         let sleeper = Sleeper::new();
         let mut handle = self.clone();
         while !handle.is_complete_or_tell(sleeper.waker()) {
-            help_or_sleep(&sleeper, self.cancels.job());
+            help_or_sleep(&sleeper, Some(&**self.of_what()));
         }
     }
 
@@ -129,15 +151,15 @@ impl JobHandle {
     #[must_use]
     pub fn all(handles: impl IntoIterator<Item = JobHandle>) -> JobHandle {
         let handles: Vec<_> = handles.into_iter().collect();
-        let latch = Arc::new(Latch::default());
-        when_all_are_over(&handles, {
-            let latch = latch.clone();
-            move |has_failed| latch.complete(has_failed)
-        });
         // Not what is over: who keeps adding to one handle keeps no more than what is not.
         let unfinished = handles.iter().filter(|handle| !handle.is_complete());
-        let cancels = unfinished.map(|handle| handle.cancels.clone()).collect();
-        JobHandle::new(latch, Cancels::All(All(Arc::new(cancels))))
+        let parts = unfinished.map(|handle| Arc::downgrade(handle.of_what())).collect();
+        let all = Arc::new(All { latch: Latch::default(), parts });
+        when_all_are_over(&handles, {
+            let all = all.clone();
+            move |has_failed| all.latch.complete(has_failed)
+        });
+        JobHandle::new(all)
     }
 
     /// Ends the job, unless it is over: the result of its call is [`Error::Cancelled`](crate::Error::Cancelled).
@@ -146,11 +168,15 @@ impl JobHandle {
     /// in no step ends at once, and what its call held is dropped on this thread; one that is in a step ends on the
     /// thread of that step. The handle of [all](Self::all) of some jobs cancels each of them.
     pub fn cancel(&self) {
-        self.cancels.cancel();
+        self.of_what().cancel();
     }
 
-    pub(crate) fn latch(&self) -> &Arc<Latch> {
-        self.wait.latch()
+    pub(crate) fn of_what(&self) -> &Arc<dyn Over> {
+        self.wait.of()
+    }
+
+    pub(crate) fn latch(&self) -> &Latch {
+        (**self.of_what()).as_ref()
     }
 
     pub(crate) fn is_complete_or_tell(&mut self, waker: &Waker) -> bool {
@@ -160,7 +186,7 @@ impl JobHandle {
 
 impl Clone for JobHandle {
     fn clone(&self) -> Self {
-        Self::new(self.wait.latch().clone(), self.cancels.clone())
+        Self::new(self.of_what().clone())
     }
 }
 

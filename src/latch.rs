@@ -2,7 +2,7 @@
 //! [`Event`](crate::Event) it can be reset.
 
 use crate::sync::Mutex;
-use crate::waiters::{Ticket, Waiters, wake_all};
+use crate::waiters::{Line, Place, wake_all};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -15,15 +15,20 @@ struct Inside {
     is_set: bool,
     /// Behind a job's handle: whether it came to less than a value.
     has_failed: bool,
-    waiters: Waiters<()>,
+    waiters: Line,
 }
 
-/// One who waits for a latch.
-#[derive(Debug)]
-pub(crate) struct Wait {
-    latch: Arc<Latch>,
+impl AsRef<Latch> for Latch {
+    fn as_ref(&self) -> &Latch {
+        self
+    }
+}
+
+/// One who waits for a latch, which `L` is or has.
+pub(crate) struct Wait<L: AsRef<Latch> + ?Sized = Latch> {
+    of: Arc<L>,
     /// There once it was polled.
-    ticket: Option<Ticket<()>>,
+    place: Option<Place>,
 }
 
 impl Latch {
@@ -38,7 +43,7 @@ impl Latch {
             let mut inside = self.0.lock();
             inside.is_set = true;
             inside.has_failed = has_failed;
-            inside.waiters.release(())
+            inside.waiters.release()
         };
         wake_all(released);
     }
@@ -55,46 +60,47 @@ impl Latch {
         self.0.lock().is_set
     }
 
-    /// True if it is set, or was since the ticket was given; otherwise `waker` will be told, in the place of the one that
-    /// has the ticket.
-    pub(crate) fn is_set_or_tell(&self, waker: &Waker, ticket: &mut Option<Ticket<()>>) -> bool {
+    /// True if it is set, or was since the place was given; otherwise `waker` will be told, instead of the one that has the
+    /// place.
+    pub(crate) fn is_set_or_tell(&self, waker: &Waker, place: &mut Option<Place>) -> bool {
         let waker = waker.clone();
         let mut inside = self.0.lock();
         if inside.is_set {
             drop(inside);
             return true;
         }
-        let Some(ticket) = *ticket else {
-            *ticket = Some(inside.waiters.add((), waker));
+        let Some(place) = *place else {
+            *place = Some(inside.waiters.add(waker));
             return false;
         };
-        let replaced = inside.waiters.replace(ticket, waker);
+        let replaced = inside.waiters.replace(place, waker);
         drop(inside);
         replaced.is_err()
     }
 
-    fn forget(&self, ticket: Ticket<()>) {
+    fn forget(&self, place: Place) {
         // Out of the lock before it is dropped: it may be the last reference to anything.
-        let forgotten = self.0.lock().waiters.forget(ticket);
+        let forgotten = self.0.lock().waiters.forget(place);
         drop(forgotten);
     }
 }
 
-impl Wait {
-    pub(crate) fn new(latch: Arc<Latch>) -> Self {
-        Self { latch, ticket: None }
+impl<L: AsRef<Latch> + ?Sized> Wait<L> {
+    pub(crate) fn new(of: Arc<L>) -> Self {
+        Self { of, place: None }
     }
 
-    pub(crate) fn latch(&self) -> &Arc<Latch> {
-        &self.latch
+    /// What is waited for.
+    pub(crate) fn of(&self) -> &Arc<L> {
+        &self.of
     }
 
     pub(crate) fn is_over_or_tell(&mut self, waker: &Waker) -> bool {
-        self.latch.is_set_or_tell(waker, &mut self.ticket)
+        (*self.of).as_ref().is_set_or_tell(waker, &mut self.place)
     }
 }
 
-impl std::future::Future for Wait {
+impl<L: AsRef<Latch> + ?Sized> std::future::Future for Wait<L> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
@@ -102,10 +108,10 @@ impl std::future::Future for Wait {
     }
 }
 
-impl Drop for Wait {
+impl<L: AsRef<Latch> + ?Sized> Drop for Wait<L> {
     fn drop(&mut self) {
-        if let Some(ticket) = self.ticket {
-            self.latch.forget(ticket);
+        if let Some(place) = self.place {
+            (*self.of).as_ref().forget(place);
         }
     }
 }

@@ -1,25 +1,24 @@
 //! [`Native`]: a job that is no call, a closure. It has one turn, and nobody to give a result to.
 
 use crate::interrupt::enter;
-use crate::job::JobHandle;
+use crate::job::{JobHandle, Over, Submitted};
 use crate::latch::Latch;
 use crate::pool::{Job, Spawn, Turn};
 use crate::sync::Mutex;
 use crate::task::{forgo, quietly};
-use std::sync::{Arc, Weak};
+use std::ptr;
+use std::sync::Arc;
 
 pub(crate) struct Native<F> {
     /// There until it is run, or given up.
     work: Mutex<Option<F>>,
-    latch: Arc<Latch>,
+    latch: Latch,
 }
 
 impl<F: FnOnce() + Send + 'static> Native<F> {
     pub(crate) fn job(work: F) -> (Job, JobHandle) {
-        let latch = Arc::new(Latch::default());
-        let native = Arc::new(Self { work: Mutex::new(Some(work)), latch: latch.clone() });
-        let weak: Weak<Self> = Arc::downgrade(&native);
-        (Job::new(native), JobHandle::of(weak, latch))
+        let native = Arc::new(Self { work: Mutex::new(Some(work)), latch: Latch::default() });
+        (Job::new(native.clone()), JobHandle::new(native))
     }
 
     fn take(&self) -> Option<F> {
@@ -53,7 +52,7 @@ impl<F: FnOnce() + Send + 'static> Turn for Native<F> {
         self.give_up();
     }
 
-    fn cancel(self: Arc<Self>, _: &Arc<Latch>) {
+    fn cancel(self: Arc<Self>, _: &Submitted) {
         self.give_up();
     }
 
@@ -67,5 +66,21 @@ impl<F: FnOnce() + Send + 'static> Turn for Native<F> {
 
     fn has_ended(&self) -> bool {
         self.latch.is_set()
+    }
+}
+
+impl<F> AsRef<Latch> for Native<F> {
+    fn as_ref(&self) -> &Latch {
+        &self.latch
+    }
+}
+
+impl<F: FnOnce() + Send + 'static> Over for Native<F> {
+    fn cancel(&self) {
+        self.give_up();
+    }
+
+    fn is_of(&self, turns: &Arc<dyn Turn>) -> bool {
+        ptr::addr_eq(Arc::as_ptr(turns), self)
     }
 }

@@ -4,10 +4,9 @@
 //! a waiting call is woken, and again when a yielding call has used up its turn; a worker runs it once for each time. Between
 //! its turns a waiting job is nowhere in the pool.
 
-use crate::graph::when_all_are_over;
+use crate::graph::{when_all_are_over, when_all_are_over_anyhow};
 use crate::interrupt::{depth, inside_a_step};
-use crate::job::JobHandle;
-use crate::latch::Latch;
+use crate::job::{JobHandle, Over, Submitted};
 use crate::native::Native;
 use crate::runner::FutureRunner;
 use crate::sync::{Sleeper, Stopwatch, const_thread_local};
@@ -16,9 +15,8 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-#[cfg(feature = "rayon")]
 use std::ptr;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 #[cfg(feature = "rayon")]
@@ -154,9 +152,9 @@ pub trait JobPool: Clone + Send + Sync + 'static {
     /// # Ok::<(), wasm_jobs::Error>(())
     /// ```
     fn submit_after(&self, work: impl IntoJob, after: &[JobHandle]) -> JobHandle {
-        let (job, handle) = work.into_job(spawn_of(self));
+        let (job, handle) = work.into_job(self);
         let pool = self.clone();
-        when_all_are_over(after, move |_| pool.spawn(job));
+        when_all_are_over_anyhow(after, move || pool.spawn(job));
         handle
     }
 
@@ -166,7 +164,7 @@ pub trait JobPool: Clone + Send + Sync + 'static {
     /// A job has failed if its call came to an error, if its closure panicked, if it was cancelled, or if its pool dropped it. A
     /// trap that was taken [as a value](crate::Instance::try_call) is no failure.
     fn submit_after_ok(&self, work: impl IntoJob, after: &[JobHandle]) -> JobHandle {
-        let (job, handle) = work.into_job(spawn_of(self));
+        let (job, handle) = work.into_job(self);
         let pool = self.clone();
         when_all_are_over(after, move |has_failed| {
             if has_failed {
@@ -189,33 +187,33 @@ impl<F: Fn(Job) + Clone + Send + Sync + 'static> JobPool for F {
 pub trait IntoJob: sealed::IntoJob {}
 
 mod sealed {
-    use super::{Job, JobHandle, Spawn};
+    use super::{Job, JobHandle, JobPool};
 
     pub trait IntoJob {
-        /// The job, which the caller puts into the queue that `spawn` leads to.
-        fn into_job(self, spawn: Spawn) -> (Job, JobHandle);
+        /// The job, which the caller puts into the queue of the pool.
+        fn into_job(self, pool: &impl JobPool) -> (Job, JobHandle);
     }
 }
 
 impl<T: Send + 'static> IntoJob for FutureRunner<T> {}
 
 impl<T: Send + 'static> sealed::IntoJob for FutureRunner<T> {
-    fn into_job(self, spawn: Spawn) -> (Job, JobHandle) {
-        self.into_job(spawn)
+    fn into_job(self, pool: &impl JobPool) -> (Job, JobHandle) {
+        self.into_job(spawn_of(pool))
     }
 }
 
 impl<F: FnOnce() + Send + 'static> IntoJob for F {}
 
 impl<F: FnOnce() + Send + 'static> sealed::IntoJob for F {
-    fn into_job(self, _: Spawn) -> (Job, JobHandle) {
+    fn into_job(self, _: &impl JobPool) -> (Job, JobHandle) {
         Native::job(self)
     }
 }
 
 /// Waits for the waker of this sleeper, but not idly: a worker of a pool that is known here runs a job of it instead, best the
 /// one that is `wanted`. The caller then looks again at what it waits for.
-pub(crate) fn help_or_sleep(sleeper: &Sleeper, wanted: Option<&Weak<dyn Turn>>) {
+pub(crate) fn help_or_sleep(sleeper: &Sleeper, wanted: Option<&dyn Over>) {
     #[cfg(feature = "rayon")]
     if rayon::help(sleeper, wanted) {
         return;
@@ -276,8 +274,8 @@ pub(crate) trait Turn: Send + Sync {
     /// The way into its pool's queue; none if its owner cancelled it meanwhile.
     fn spawn(&self) -> Option<Spawn>;
     fn give_back(&self);
-    /// Ends the call, if it is still the job that sets this latch.
-    fn cancel(self: Arc<Self>, job: &Arc<Latch>);
+    /// Ends the call, if it is still this job.
+    fn cancel(self: Arc<Self>, job: &Submitted);
     /// Ends the call, which was not to be run after jobs that have failed.
     fn refuse(self: Arc<Self>);
     /// Was it given up?
@@ -293,7 +291,7 @@ pub(crate) type Spawn = Arc<dyn Fn(Job) + Send + Sync>;
 /// The pool that a call was submitted to, and who waits for it there.
 pub(crate) struct Submission {
     spawn: Spawn,
-    latch: Arc<Latch>,
+    job: Arc<Submitted>,
 }
 
 const_thread_local! {
@@ -318,10 +316,10 @@ impl Job {
         Self { task: Some(task) }
     }
 
-    /// Is it a turn of this call?
+    /// Is it of the job whose handle is this?
     #[cfg(feature = "rayon")]
-    fn is_of(&self, task: &Weak<dyn Turn>) -> bool {
-        self.task.as_ref().is_some_and(|own| ptr::addr_eq(Arc::as_ptr(own), task.as_ptr()))
+    fn is_of(&self, job: &dyn Over) -> bool {
+        self.task.as_ref().is_some_and(|task| job.is_of(task))
     }
 
     /// Ends it, because one of those has failed that it was to run after.
@@ -412,21 +410,21 @@ impl fmt::Debug for Job {
 }
 
 impl Submission {
-    pub(crate) fn new(spawn: Spawn, latch: Arc<Latch>) -> Self {
-        Self { spawn, latch }
+    pub(crate) fn new(spawn: Spawn, job: Arc<Submitted>) -> Self {
+        Self { spawn, job }
     }
 
     pub(crate) fn spawn(&self) -> Spawn {
         self.spawn.clone()
     }
 
-    pub(crate) fn is_of(&self, job: &Arc<Latch>) -> bool {
-        Arc::ptr_eq(&self.latch, job)
+    pub(crate) fn is_of(&self, job: &Submitted) -> bool {
+        ptr::eq(&*self.job, job)
     }
 
     /// The job is over.
     pub(crate) fn complete(self, has_failed: bool) {
-        self.latch.complete(has_failed);
+        self.job.complete(has_failed);
     }
 }
 

@@ -1,8 +1,7 @@
 //! [`FutureRunner`]: the half of a call that travels. It comes from [`Future::to_job`](crate::Future::to_job), and goes
 //! to a [`JobPool`](crate::JobPool), or is resumed by hand on whichever thread has it.
 
-use crate::job::JobHandle;
-use crate::latch::Latch;
+use crate::job::{JobHandle, Submitted};
 use crate::pool::{Job, JobPool, Spawn, Submission};
 use crate::sync::{Mutex, Sleeper};
 use crate::task::Task;
@@ -95,10 +94,10 @@ impl<T: Send + 'static> FutureRunner<T> {
     /// The job of a pool that `spawn` leads to. The caller puts it into the queue.
     pub(crate) fn into_job(mut self, spawn: Spawn) -> (Job, JobHandle) {
         let Some(task) = self.task.take() else { unreachable!("only this function takes it") };
-        let latch = Arc::new(Latch::default());
-        task.submit(Submission::new(spawn, latch.clone()));
-        let weak: Weak<Task<T>> = Arc::downgrade(&task);
-        (Job::new(task), JobHandle::of(weak, latch))
+        let call: Weak<Task<T>> = Arc::downgrade(&task);
+        let submitted = Arc::new(Submitted::new(call));
+        task.submit(Submission::new(spawn, submitted.clone()));
+        (Job::new(task), JobHandle::new(submitted))
     }
 }
 

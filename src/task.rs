@@ -10,7 +10,7 @@
 
 use crate::error::{Error, Panic};
 use crate::interrupt::{enter, interrupt, stepping};
-use crate::latch::Latch;
+use crate::job::Submitted;
 use crate::pool::{Job, Quantum, Spawn, Submission, Turn};
 use crate::runner::Step;
 use crate::state::{Cancel, Finish, GiveBack, Lent, Park, Seen, Start, State, Stop, Wake};
@@ -355,7 +355,7 @@ impl<T: Send + 'static> Turn for Task<T> {
         self.submission.lock().as_ref().map(Submission::spawn)
     }
 
-    fn cancel(self: Arc<Self>, job: &Arc<Latch>) {
+    fn cancel(self: Arc<Self>, job: &Submitted) {
         let cancel = {
             let submission = self.submission.lock();
             match &*submission {

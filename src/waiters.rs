@@ -1,10 +1,11 @@
-//! Who waits for something, and in which order they are woken: [`Latch`](crate::latch) and [`clock`](crate::clock) have
-//! one of these each, under their lock.
+//! Who waits for something, and in which order they are woken: a [`Latch`](crate::latch) has a [`Line`] under its lock, and a
+//! [`clock`](crate::clock) has [`Waiters`].
 //!
 //! Wakers are code of other people. Whatever leaves this is therefore given to the caller, who lets go of the lock before
 //! waking or dropping it: a waker may run the very call that it wakes, which may wait again for the same thing.
 
 use crate::task::quietly;
+use smallvec::SmallVec;
 use std::collections::BTreeMap;
 use std::task::Waker;
 
@@ -53,6 +54,46 @@ impl<K: Ord + Copy> Waiters<K> {
 
     pub(crate) fn len(&self) -> usize {
         self.wakers.len()
+    }
+}
+
+/// Wakers in the order of their arrival. Most often there is one, or there are two.
+#[derive(Debug, Default)]
+pub(crate) struct Line {
+    arrivals: Arrival,
+    wakers: SmallVec<[(Arrival, Waker); 2]>,
+}
+
+/// The place of one who stands in a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place(Arrival);
+
+impl Line {
+    pub(crate) fn add(&mut self, waker: Waker) -> Place {
+        self.arrivals += 1;
+        self.wakers.push((self.arrivals, waker));
+        Place(self.arrivals)
+    }
+
+    /// Another waker for one who waits. `Err` if nobody has this place: it was released.
+    pub(crate) fn replace(&mut self, place: Place, waker: Waker) -> Result<Waker, Waker> {
+        match self.position(place) {
+            Some(position) => Ok(std::mem::replace(&mut self.wakers[position].1, waker)),
+            None => Err(waker),
+        }
+    }
+
+    pub(crate) fn forget(&mut self, place: Place) -> Option<Waker> {
+        self.position(place).map(|position| self.wakers.remove(position).1)
+    }
+
+    /// Everyone, in their order.
+    pub(crate) fn release(&mut self) -> impl Iterator<Item = Waker> + use<> {
+        std::mem::take(&mut self.wakers).into_iter().map(|(_, waker)| waker)
+    }
+
+    fn position(&self, place: Place) -> Option<usize> {
+        self.wakers.binary_search_by_key(&place.0, |(arrival, _)| *arrival).ok()
     }
 }
 

@@ -6,7 +6,7 @@
 //! worker with a ticket serves the queue for a while, and has then to queue up with its ticket like everybody else. It
 //! must do so from outside the pool, and that is what the [`OFFICE`] is for.
 
-use super::{Job, JobPool, Turn};
+use super::{Job, JobPool, Over};
 use crate::interrupt::inside_a_step;
 use crate::sync::Sleeper;
 use crate::waiters::wake_all;
@@ -138,7 +138,7 @@ fn queue_of(pool: &Arc<ThreadPool>) -> Arc<Queue> {
 }
 
 /// If this thread is a worker of rayon's, it helps its pool, or sleeps until there is something to help with; false if not.
-pub(super) fn help(sleeper: &Sleeper, wanted: Option<&Weak<dyn Turn>>) -> bool {
+pub(super) fn help(sleeper: &Sleeper, wanted: Option<&dyn Over>) -> bool {
     if ::rayon::current_thread_index().is_none() {
         return false;
     }
@@ -220,12 +220,7 @@ impl Queue {
 
     /// What a worker does that waits: gives a job a turn, the one that it waits for if that is here. If there is none, it
     /// sleeps, until it is woken for what it waits for or for a job.
-    fn help<R: Rayon>(
-        self: &Arc<Self>,
-        pool: &R,
-        sleeper: &Sleeper,
-        wanted: Option<&Weak<dyn Turn>>,
-    ) {
+    fn help<R: Rayon>(self: &Arc<Self>, pool: &R, sleeper: &Sleeper, wanted: Option<&dyn Over>) {
         match self.take(wanted).or_else(|| self.jobs.pop()) {
             Some(job) => {
                 if let Some(job) = job.turn() {
@@ -243,7 +238,7 @@ impl Queue {
         }
     }
 
-    fn take(&self, wanted: Option<&Weak<dyn Turn>>) -> Option<Job> {
+    fn take(&self, wanted: Option<&dyn Over>) -> Option<Job> {
         let wanted = wanted?;
         // Under the lock: meanwhile, nobody takes the queue for empty and gives up the ticket of a job that is put back.
         let _tickets = self.tickets.lock();
