@@ -72,7 +72,9 @@ struct StackPointer {
 }
 
 impl<S: Send + 'static> Instance<S> {
-    /// Instantiates a module, and runs its start function to the end: this thread sleeps while that waits.
+    /// Instantiates a module, and runs its start function to the end: this thread sleeps while that waits. One that never ends
+    /// keeps this thread, and nothing cancels it; a module of strangers needs a limit, by
+    /// [`with_options`](Self::with_options).
     ///
     /// # Errors
     ///
@@ -85,7 +87,7 @@ impl<S: Send + 'static> Instance<S> {
     }
 
     /// The same within limits, and with a function that makes the state of the host, for this guest and for those that are made
-    /// by [`reset`](Self::reset).
+    /// by [`reset`](Self::reset). Instantiating counts as a call, also if there is no start function.
     ///
     /// # Errors
     ///
