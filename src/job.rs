@@ -2,7 +2,7 @@
 //! result is for the [`Future`](crate::Future) alone. Behind it stands a latch that the job sets, once.
 
 use crate::latch::{Latch, Wait};
-use crate::pool::Turn;
+use crate::pool::{Turn, one_deeper};
 use crate::sync::{Mutex, block_on};
 use std::fmt;
 use std::pin::Pin;
@@ -35,18 +35,37 @@ pub struct JobHandle {
 #[derive(Clone)]
 enum Cancels {
     Job(Weak<dyn Turn>, Arc<Latch>),
-    All(Arc<[Cancels]>),
+    All(Arc<All>),
 }
+
+/// Of jobs that may be such handles themselves, as many inside each other as a program makes of the last one again and again.
+/// So nothing here calls itself.
+struct All(Vec<Cancels>);
 
 impl Cancels {
     fn cancel(&self) {
-        match self {
-            Self::Job(job, latch) => {
-                if let Some(job) = job.upgrade() {
-                    job.cancel(latch);
+        let mut rest = vec![self];
+        while let Some(next) = rest.pop() {
+            match next {
+                Self::Job(job, latch) => {
+                    if let Some(job) = job.upgrade() {
+                        job.cancel(latch);
+                    }
                 }
+                Self::All(all) => rest.extend(&all.0),
             }
-            Self::All(all) => all.iter().for_each(Self::cancel),
+        }
+    }
+}
+
+impl Drop for All {
+    fn drop(&mut self) {
+        while let Some(next) = self.0.pop() {
+            if let Cancels::All(all) = next
+                && let Some(mut all) = Arc::into_inner(all)
+            {
+                self.0.append(&mut all.0);
+            }
         }
     }
 }
@@ -65,7 +84,7 @@ impl Countdown {
             *remaining
         };
         if remaining == 0 {
-            self.latch.set();
+            one_deeper(|| self.latch.set());
         }
     }
 }
@@ -106,7 +125,8 @@ impl JobHandle {
     #[must_use]
     pub fn all(handles: impl IntoIterator<Item = JobHandle>) -> JobHandle {
         let latch = Arc::new(Latch::default());
-        let handles: Vec<_> = handles.into_iter().collect();
+        // What is over already is left out, or a handle that is made of the last one again and again would keep all of them.
+        let handles: Vec<_> = handles.into_iter().filter(|handle| !handle.is_complete()).collect();
         // One more, for this function, so that it is not complete before all have been asked.
         let countdown =
             Arc::new(Countdown { remaining: Mutex::new(handles.len() + 1), latch: latch.clone() });
@@ -119,7 +139,7 @@ impl JobHandle {
             }
         }
         countdown.count();
-        JobHandle::new(latch, Cancels::All(cancels))
+        JobHandle::new(latch, Cancels::All(Arc::new(All(cancels))))
     }
 
     /// Ends the job, unless it is over: the result of its call is [`Error::Cancelled`](crate::Error::Cancelled).

@@ -4,13 +4,13 @@
 //! a waiting call is woken, and again when a yielding call has used up its turn; a worker runs it once for each time. Between
 //! its turns a waiting job is nowhere in the pool.
 
-use crate::interrupt::inside_a_step;
+use crate::interrupt::{Interrupter, inside_a_step};
 use crate::job::JobHandle;
 use crate::latch::Latch;
 use crate::runner::FutureRunner;
 use crate::sync::{Stopwatch, const_thread_local};
 use crate::task::quietly;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -88,6 +88,8 @@ pub(crate) trait Turn: Send + Sync {
     fn is_cancelled(&self) -> bool;
     #[cfg_attr(not(feature = "wasm"), allow(dead_code, reason = "for work that can be stopped"))]
     fn has_ended(&self) -> bool;
+    #[cfg_attr(not(feature = "wasm"), allow(dead_code, reason = "for work that can be stopped"))]
+    fn interrupted_by(&self) -> Option<Interrupter>;
 }
 
 /// Puts a job into the queue of its pool.
@@ -102,6 +104,11 @@ pub(crate) struct Submission {
 const_thread_local! {
     /// While this thread is in a pool's `spawn` at the end of a turn: the jobs that `spawn` itself runs.
     static RUN_BY_SPAWN: RefCell<Option<VecDeque<Job>>> = RefCell::new(None);
+}
+
+const_thread_local! {
+    /// How many ends of jobs this thread is inside of.
+    static ENDS: Cell<u32> = Cell::new(0);
 }
 
 impl Job {
@@ -216,6 +223,20 @@ impl Submission {
     pub(crate) fn complete(self) {
         self.latch.set();
     }
+}
+
+/// Runs code that the end of a job sets off, in which another job may end. Such ends happen inside each other, as many as a program
+/// has jobs after jobs; so now and then they get another stack.
+pub(crate) fn one_deeper(code: impl FnOnce()) {
+    const THAT_FIT: u32 = 32;
+
+    let depth = ENDS.with(|ends| ends.replace(ends.get() + 1));
+    if depth % THAT_FIT == THAT_FIT - 1 {
+        stacker::grow(Job::STACK, code);
+    } else {
+        code();
+    }
+    ENDS.with(|ends| ends.set(depth));
 }
 
 /// How much of its turn a job has left. Reading the clock costs as much as a fifth of a yield, so it is read after one

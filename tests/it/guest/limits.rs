@@ -122,6 +122,7 @@ fn a_call_that_is_not_resumed_in_time_ends_at_its_next_step() -> Result<(), Erro
     block_on(RealtimeClock.sleep(2 * MS));
     assert_eq!(future.resume()?, Step::Done);
     assert!(matches!(future.try_get_result(), Err(Error::TimedOut(Timeout::Elapsed))));
+    assert!(!guest.is_poisoned()?, "nothing of the guest has run");
     Ok(())
 }
 
@@ -369,5 +370,52 @@ fn the_handle_of_a_job_cancels_it_in_whichever_state_it_is() -> Result<(), Error
     assert!(matches!(future.try_get_result(), Err(Error::Cancelled)));
     queue.run();
     assert!(!guest.is_poisoned()?, "it has not begun");
+    Ok(())
+}
+
+#[test]
+fn the_fuel_that_is_left_is_told_before_the_first_step_and_beside_a_guard() -> Result<(), Error> {
+    let guest = limited(options())?;
+    guest.store()?.set_fuel(5_000)?;
+    let mut future = guest.call::<i32, i32>("count", 10)?;
+    assert_eq!(guest.fuel_remaining()?, 5_000);
+    future.wait()?;
+    let left = guest.fuel_remaining()?;
+    assert!((4_900..5_000).contains(&left), "{left}");
+    let mut store = guest.store()?;
+    assert_eq!(guest.fuel_remaining()?, left);
+    store.set_fuel(123)?;
+    assert_eq!(guest.fuel_remaining()?, 123);
+    Ok(())
+}
+
+#[test]
+fn an_engine_that_counts_fuel_leaves_a_store_to_its_owner_between_calls() -> Result<(), Error> {
+    let text = r#"(module (func (export "one") (result i32) (i32.const 1)))"#;
+    let guest = Instance::new(
+        &wasmtime::Linker::new(&ENGINE).instantiate_pre(&compile(&ENGINE, text)?)?,
+        (),
+    )?;
+    for _ in 0..2 {
+        assert_eq!(guest.call::<(), i32>("one", ())?.wait()?, 1);
+        let mut store = guest.store()?;
+        let one = store.instance()?.get_typed_func::<(), i32>(&mut store, "one")?;
+        assert_eq!(one.call(&mut store, ())?, 1, "it has not become asynchronous");
+    }
+    Ok(())
+}
+
+#[test]
+fn the_time_of_a_call_is_none_of_what_its_owner_does_afterwards() -> Result<(), Error> {
+    let guest = in_time(|| {
+        let guest = limited(options().elapsed_timeout(20 * MS).running_timeout(20 * MS))?;
+        guest.call::<(), ()>("nothing", ())?.wait()?;
+        Ok(guest)
+    })?;
+    block_on(RealtimeClock.sleep(40 * MS));
+    ENGINE.increment_epoch();
+    let mut store = guest.store()?;
+    let count = store.instance()?.get_typed_func::<i32, i32>(&mut store, "count")?;
+    assert_eq!(block_on(count.call_async(&mut store, 1_000))?, 1_000);
     Ok(())
 }
