@@ -2,6 +2,7 @@
 //! [`Future::to_job`] lends the call to a [`FutureRunner`].
 
 use crate::error::Error;
+use crate::interrupt::Interrupter;
 use crate::pool::help_or_sleep;
 use crate::runner::{FutureRunner, Step};
 use crate::state::Lent;
@@ -81,7 +82,16 @@ impl<T: Send + 'static> Future<T> {
     /// resumed, as with every executor.
     #[inline]
     pub fn new(work: impl std::future::Future<Output = Result<T, Error>> + Send + 'static) -> Self {
-        let (task, work) = Task::new(work);
+        Self::made_of(work, None)
+    }
+
+    /// The same of work whose steps can be interrupted.
+    #[inline]
+    pub(crate) fn made_of(
+        work: impl std::future::Future<Output = Result<T, Error>> + Send + 'static,
+        interrupted_by: Option<Interrupter>,
+    ) -> Self {
+        let (task, work) = Task::new(work, interrupted_by);
         Self { call: Call::Ours(work), task, turn: 0, owner: PhantomData }
     }
 
@@ -185,9 +195,9 @@ impl<T: Send + 'static> Future<T> {
 
     /// Ends the call: its result is [`Error::Cancelled`], unless it has one already.
     ///
-    /// If a step is in progress on another thread, the call ends at the end of that step, and if another thread is cancelling
-    /// it through its handle, when that is done; [`wait`](Self::wait) waits for that. A guest that runs is made to stop, at its next loop or function entry, if its engine has
-    /// epoch interruption. A host function, or other work, is not interrupted.
+    /// If a step is in progress on another thread, the call ends when that does; [`wait`](Self::wait) waits for it. A guest
+    /// is made to stop at its next loop or function entry, if its engine has epoch interruption. A host function, or other
+    /// work, is not interrupted, nor is a guest that a host function runs to its end.
     ///
     /// What the call held, as the host futures that it awaited, is dropped by the thread that ends it.
     pub fn cancel(&mut self) {

@@ -8,6 +8,7 @@ use crate::pool::Turn;
 use crate::sync::const_thread_local;
 use crate::task::quietly;
 use std::cell::{Cell, RefCell};
+use std::num::NonZeroU32;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -96,6 +97,9 @@ pub(crate) fn step_ends() -> u64 {
     let (at, ends) = ENDS.with(Cell::get);
     if ends == NEVER || at != DEPTH.with(Cell::get) { NEVER } else { ends }
 }
+
+/// Of all that can make a step ask, the one that this call's steps heed.
+pub(crate) type Interrupter = NonZeroU32;
 
 static ON_CANCEL: OnceLock<fn(Arc<dyn Turn>)> = OnceLock::new();
 

@@ -1,6 +1,6 @@
 //! [`Native`]: a job that is no call, a closure. It has one turn, and nobody to give a result to.
 
-use crate::interrupt::enter;
+use crate::interrupt::{Interrupter, enter};
 use crate::job::{JobHandle, Over, Submitted};
 use crate::latch::Latch;
 use crate::pool::{Job, Spawn, Turn};
@@ -66,6 +66,10 @@ impl<F: FnOnce() + Send + 'static> Turn for Native<F> {
 
     fn has_ended(&self) -> bool {
         self.latch.is_set()
+    }
+
+    fn interrupted_by(&self) -> Option<Interrupter> {
+        None
     }
 }
 

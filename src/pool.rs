@@ -5,7 +5,7 @@
 //! its turns a waiting job is nowhere in the pool.
 
 use crate::graph::{when_all_are_over, when_all_are_over_anyhow};
-use crate::interrupt::{depth, inside_a_step};
+use crate::interrupt::{Interrupter, depth, inside_a_step};
 use crate::job::{JobHandle, Over, Submitted};
 use crate::native::Native;
 use crate::runner::FutureRunner;
@@ -283,6 +283,8 @@ pub(crate) trait Turn: Send + Sync {
     fn is_cancelled(&self) -> bool;
     #[cfg_attr(not(feature = "wasm"), allow(dead_code, reason = "for work that can be stopped"))]
     fn has_ended(&self) -> bool;
+    #[cfg_attr(not(feature = "wasm"), allow(dead_code, reason = "for work that can be stopped"))]
+    fn interrupted_by(&self) -> Option<Interrupter>;
 }
 
 /// Puts a job into the queue of its pool.

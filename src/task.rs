@@ -9,7 +9,7 @@
 //! queue, is decided here, when it comes.
 
 use crate::error::{Error, Panic};
-use crate::interrupt::{enter, interrupt, stepping};
+use crate::interrupt::{Interrupter, enter, interrupt, stepping};
 use crate::job::Submitted;
 use crate::pool::{Job, Quantum, Spawn, Submission, Turn};
 use crate::runner::Step;
@@ -30,6 +30,7 @@ pub(crate) struct Task<T> {
     owner: Mutex<Option<Waker>>,
     /// There while the call is a job. Locked before the slot, where both are.
     submission: Mutex<Option<Submission>>,
+    interrupted_by: Option<Interrupter>,
 }
 
 /// What the task holds of a lent call.
@@ -147,7 +148,7 @@ impl<T: Send + 'static> Work<T> {
 impl<T: Send + 'static> Task<T> {
     /// A new task, and the work that its owner has.
     #[inline]
-    pub(crate) fn new<F>(work: F) -> (Arc<Self>, Work<T>)
+    pub(crate) fn new<F>(work: F, interrupted_by: Option<Interrupter>) -> (Arc<Self>, Work<T>)
     where
         F: std::future::Future<Output = Result<T, Error>> + Send + 'static,
     {
@@ -156,6 +157,7 @@ impl<T: Send + 'static> Task<T> {
             slot: Mutex::new(Slot { work: None, result: None, has_failed: false }),
             owner: Mutex::new(None),
             submission: Mutex::new(None),
+            interrupted_by,
         });
         // Straight into the box: a guest's call is some hundred bytes.
         let mut future = Box::pin(Caught { work: None });
@@ -374,6 +376,10 @@ impl<T: Send + 'static> Turn for Task<T> {
 
     fn is_cancelled(&self) -> bool {
         self.state.is_cancelled()
+    }
+
+    fn interrupted_by(&self) -> Option<Interrupter> {
+        self.interrupted_by
     }
 
     fn has_ended(&self) -> bool {

@@ -86,6 +86,25 @@ pub(crate) fn median(values: impl Iterator<Item = f64>) -> f64 {
     values[values.len() / 2]
 }
 
+/// The time that something takes beyond what it may.
+pub(crate) fn beyond(budget: Duration, mut something: impl FnMut()) -> Duration {
+    time(&mut something).saturating_sub(budget)
+}
+
+/// What a thread does that knows when its time is over as well as can be.
+pub(crate) fn look_at_the_clock(budget: Duration) {
+    let start = Instant::now();
+    while start.elapsed() < budget {
+        std::hint::spin_loop();
+    }
+}
+
+/// The times beyond a budget that one in a hundred exceeds.
+pub(crate) fn beside_the_clock(ours: Vec<Duration>, theirs: Vec<Duration>) -> Finding {
+    let (ours, theirs) = (p99_micros(ours), p99_micros(theirs));
+    Finding::Beside { unit: "us", peer: "clock", ours, theirs, ratio: ours / theirs }
+}
+
 /// The time that one in a hundred exceeds, in microseconds.
 pub(crate) fn p99_micros(mut times: Vec<Duration>) -> f64 {
     times.sort();

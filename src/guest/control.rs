@@ -5,9 +5,9 @@ use crate::alarm;
 use crate::clock::{Clock, RealtimeClock, Sleep};
 use crate::guest::limiter::{Grown, limit};
 use crate::guest::options::{InstanceOptions, Timeout};
-use crate::guest::slice::Slice;
+use crate::guest::slice::{Slice, UNBOUNDED};
 use crate::guest::ticker::{Ticker, Timed};
-use crate::interrupt::{NEVER, is_cancelled, nanoseconds, step_ends};
+use crate::interrupt::{Interrupter, NEVER, is_cancelled, nanoseconds, step_ends};
 use parking_lot::Mutex;
 use pin_project_lite::pin_project;
 use std::pin::Pin;
@@ -18,6 +18,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use wasmtime::{CallHook, Engine, Store, StoreContextMut, Trap, UpdateDeadline};
 
+/// How long the steps are of a guest that is to be sliced by fuel and was stopped at the epoch, until its store can be told.
+const UNTOLD: Duration = Duration::from_millis(1);
+
 /// It is set from any thread, and asked by the thread that steps the guest.
 pub(super) struct Control {
     ticker: Arc<Ticker>,
@@ -26,18 +29,23 @@ pub(super) struct Control {
     limits_calls: bool,
     /// Whether there is something to be looked at in each step, whatever the slice.
     limits_steps: bool,
-    /// Whether there is nothing to be looked at in a step: a slice of fuel ends by itself.
-    is_free: AtomicBool,
+    has_epochs: bool,
     /// As a word.
     slice: AtomicU64,
+    /// The slice that the store was last told of, if it is one of fuel.
+    told: AtomicU64,
+    /// Whether the store has not been told of the slice of this step.
+    is_to_be_told: AtomicBool,
     /// When the step in progress is to yield, in nanoseconds of [`alarm::now`].
     step_ends: AtomicU64,
-    /// How many ticks of the ticker this guest has seen.
+    /// How many ticks of the ticker there were when the store's deadline was last set.
     ticks: AtomicU64,
-    /// How many steps there were. Only who is in a step writes it.
-    steps: AtomicU64,
     /// Whether the guest is looking at the epoch.
     is_at_epoch: AtomicBool,
+    /// Whether the guest has yielded there, so that the store sets its deadline when it goes on.
+    yields_at_epoch: AtomicBool,
+    /// Whether it has yielded there since it last called the host: compiled code keeps the count of fuel to itself.
+    keeps_count: AtomicBool,
     /// What was left when the guest last called the host.
     fuel: AtomicU64,
     /// How many calls of the guest are inside each other.
@@ -49,6 +57,8 @@ pub(super) struct Control {
 /// The time of a call. All times are those of [`alarm::now`].
 #[derive(Default)]
 struct Time {
+    /// Whether there is a call that has begun. Its limits are none of what the host does with the store by itself.
+    is_in_call: bool,
     /// In the steps that have ended.
     used: Duration,
     /// When the step in progress began.
@@ -69,14 +79,17 @@ impl Control {
             ticker,
             slice: options.slice.to_word().into(),
             limits_calls: options.limits_time()
-                || options.fuel.is_some()
+                || engine.get_consume_fuel()
                 || options.nesting.is_some(),
             limits_steps,
-            is_free: (!options.slice.is_of_time() && !limits_steps).into(),
+            has_epochs: engine.get_epoch_interruption(),
             options,
+            told: Slice::Unbounded.to_word().into(),
+            is_to_be_told: AtomicBool::new(false),
             step_ends: NEVER.into(),
-            steps: AtomicU64::new(0),
             is_at_epoch: AtomicBool::new(false),
+            yields_at_epoch: AtomicBool::new(false),
+            keeps_count: AtomicBool::new(false),
             fuel: AtomicU64::new(0),
             nesting: AtomicU32::new(0),
             time: Mutex::default(),
@@ -88,18 +101,25 @@ impl Control {
         &self.options
     }
 
+    pub(super) fn ticker_key(&self) -> Interrupter {
+        self.ticker.key()
+    }
+
     pub(super) fn slice(&self) -> Slice {
         Slice::from_word(self.slice.load(Relaxed))
     }
 
     pub(super) fn set_slice(&self, slice: Slice) {
         self.slice.store(slice.to_word(), Relaxed);
-        self.is_free.store(!slice.is_of_time() && !self.limits_steps, Relaxed);
     }
 
-    /// The fuel that was left at the last stop of the call in progress.
+    /// The fuel that was left when the guest last called the host, or was last looked at by the host.
     pub(super) fn fuel(&self) -> u64 {
         self.fuel.load(Relaxed)
+    }
+
+    pub(super) fn set_fuel(&self, fuel: u64) {
+        self.fuel.store(fuel, Relaxed);
     }
 
     /// In the steps of the call in progress, or of the last one.
@@ -114,32 +134,40 @@ impl Control {
     /// Has a store go by this: what its guest does when the epoch has advanced, how much fuel it has in each step, and how
     /// much memory.
     pub(super) fn attach<S: 'static>(self: &Arc<Self>, store: &mut Store<S>) {
-        if store.engine().get_epoch_interruption() {
+        if self.has_epochs {
             let control = self.clone();
             store.epoch_deadline_callback(move |_| Ok(control.epoch_has_advanced()));
-            store.set_epoch_deadline(1);
         }
         let counts_fuel = store.engine().get_consume_fuel();
         if counts_fuel || self.options.nesting.is_some() {
             let control = self.clone();
-            let mut step = 0;
             store.call_hook(move |store, hook| {
                 control.nest(hook)?;
                 match hook {
                     _ if !counts_fuel => Ok(()),
-                    CallHook::CallingWasm | CallHook::ReturningFromHost => {
-                        control.refuel(store, &mut step)
-                    }
+                    CallHook::CallingWasm | CallHook::ReturningFromHost => control.refuel(store),
                     CallHook::CallingHost | CallHook::ReturningFromWasm => {
-                        control.fuel.store(store.get_fuel()?, Relaxed);
+                        control.set_fuel(store.get_fuel()?);
                         Ok(())
                     }
                 }
             });
         }
+        self.told.store(Slice::Unbounded.to_word(), Relaxed);
         *self.grown.lock() = Grown::default();
         if self.options.limits_growth() {
             limit(store, self);
+        }
+    }
+
+    /// Has a guest that is not in a call look at the epoch when that is next advanced, and not before.
+    #[inline]
+    pub(super) fn set_deadline<S>(&self, store: &mut Store<S>) {
+        if self.has_epochs {
+            self.yields_at_epoch.store(false, Relaxed);
+            self.keeps_count.store(false, Relaxed);
+            self.ticks.store(self.ticker.ticks(), Relaxed);
+            store.set_epoch_deadline(1);
         }
     }
 
@@ -163,34 +191,68 @@ impl Control {
     ///
     /// Only then can its fuel be set: compiled code keeps the count to itself, except while it calls a function of the host
     /// or has run out, which is where a step ends otherwise than at the epoch.
-    fn refuel<S>(&self, mut store: StoreContextMut<'_, S>, step: &mut u64) -> wasmtime::Result<()> {
-        let is_at_epoch = self.is_at_epoch.swap(false, Relaxed);
-        let steps = self.steps.load(Relaxed);
-        if std::mem::replace(step, steps) == steps || is_at_epoch {
+    fn refuel<S>(&self, mut store: StoreContextMut<'_, S>) -> wasmtime::Result<()> {
+        if self.is_at_epoch.swap(false, Relaxed) {
             return Ok(());
         }
-        store.fuel_async_yield_interval(match self.slice() {
-            Slice::Fuel(fuel) => Some(fuel),
-            Slice::Unbounded | Slice::Time(_) => None,
-        })
+        self.keeps_count.store(false, Relaxed);
+        if !self.is_to_be_told.swap(false, Relaxed) {
+            return Ok(());
+        }
+        let slice = self.slice();
+        let told = self.told.swap(slice.to_word(), Relaxed);
+        match slice {
+            Slice::Fuel(fuel) => store.fuel_async_yield_interval(Some(fuel)),
+            // Not if there is nothing to be taken back: it may be the user's own, and telling a store makes it asynchronous.
+            _ if Slice::from_word(told).is_of_fuel() => store.fuel_async_yield_interval(None),
+            _ => Ok(()),
+        }
     }
 
     /// What the guest does when it sees that the epoch has advanced.
     fn epoch_has_advanced(&self) -> UpdateDeadline {
         self.is_at_epoch.store(true, Relaxed);
-        if is_cancelled() || self.has_timed_out(alarm::now()) {
+        let now = alarm::now();
+        if is_cancelled() || self.has_timed_out(now) {
             return UpdateDeadline::Interrupt;
         }
         let ticks = self.ticker.ticks();
         let is_tick = self.ticks.swap(ticks, Relaxed) != ticks;
         let step_ends = self.step_ends.load(Relaxed);
-        let is_over = step_ends != NEVER && nanoseconds(alarm::now()) >= step_ends;
+        let is_over = step_ends != NEVER && nanoseconds(now) >= step_ends;
         if is_tick && !is_over {
             // The end of somebody else's slice.
             UpdateDeadline::Continue(1)
         } else {
+            self.yields_at_epoch.store(true, Relaxed);
+            self.keeps_count.store(true, Relaxed);
             UpdateDeadline::Yield(1)
         }
+    }
+
+    /// A step begins.
+    #[inline]
+    fn enter_step(&self) {
+        self.is_to_be_told.store(true, Relaxed);
+        if self.yields_at_epoch.load(Relaxed) {
+            self.yields_at_epoch.store(false, Relaxed);
+            self.ticks.store(self.ticker.ticks(), Relaxed);
+        }
+    }
+
+    /// Is there nothing to be looked at in this step?
+    #[inline]
+    fn is_free(&self) -> bool {
+        let slice = self.slice.load(Relaxed);
+        (slice == UNBOUNDED || self.ends_by_fuel(slice))
+            && !self.limits_steps
+            && step_ends() == NEVER
+    }
+
+    /// Is it a slice of fuel, of which the store knows, or will be told by the time that the guest goes on?
+    fn ends_by_fuel(&self, slice: u64) -> bool {
+        let is_told = || !self.keeps_count.load(Relaxed) || self.told.load(Relaxed) == slice;
+        Slice::from_word(slice).is_of_fuel() && is_told()
     }
 
     /// A call begins: its limits are those of this call alone.
@@ -208,17 +270,24 @@ impl Control {
         *self.time.lock() = Time { deadline, ..Time::default() };
         // The panic of a host function leaves it as it was.
         self.nesting.store(0, Relaxed);
-        if let Some(fuel) = self.options.fuel {
-            self.fuel.store(fuel, Relaxed);
-            if store.set_fuel(fuel).is_err() {
-                unreachable!("the options were checked with the engine");
-            }
+        if let Some(fuel) = self.options.fuel
+            && store.set_fuel(fuel).is_err()
+        {
+            unreachable!("the options were checked with the engine");
         }
+        // None, if the engine counts none.
+        self.set_fuel(store.get_fuel().unwrap_or(0));
     }
 
-    /// Which of its limits in time has ended the call.
+    /// Has its time passed before the call has begun?
+    pub(super) fn is_too_late(&self) -> Option<Timeout> {
+        let deadline = self.options.elapsed_timeout.and_then(|_| self.time.lock().deadline)?;
+        (alarm::now() >= deadline).then_some(Timeout::Elapsed)
+    }
+
+    /// Which of its limits in time has ended the last call.
     pub(super) fn timed_out(&self) -> Option<Timeout> {
-        if self.options.limits_time() { self.time.lock().timed_out } else { None }
+        if self.options.limits_time() { self.time.lock().timed_out.take() } else { None }
     }
 
     fn has_timed_out(&self, now: Duration) -> bool {
@@ -226,6 +295,9 @@ impl Control {
             return false;
         }
         let mut time = self.time.lock();
+        if !time.is_in_call {
+            return false;
+        }
         let running =
             time.used + time.step_began.map_or(Duration::ZERO, |began| now.saturating_sub(began));
         if self.options.running_timeout.is_some_and(|timeout| running >= timeout) {
@@ -249,14 +321,22 @@ impl Control {
     }
 
     fn end_call(&self) {
-        let alarm = self.time.lock().alarm.take();
+        let alarm = {
+            let mut time = self.time.lock();
+            time.is_in_call = false;
+            time.alarm.take()
+        };
         drop(alarm);
     }
 
-    /// A step begins. When it is to be stopped, for whichever reason.
-    fn begin_step(&self, now: Duration) -> Option<Duration> {
-        let slice_ends = match self.slice() {
+    /// When the step that begins is to be stopped, for whichever reason.
+    fn step_to_be_stopped(&self, now: Duration) -> Option<Duration> {
+        let slice = self.slice();
+        let slice_ends = match slice {
             Slice::Time(time) => nanoseconds(now.saturating_add(time)),
+            Slice::Fuel(_) if !self.ends_by_fuel(slice.to_word()) => {
+                nanoseconds(now.saturating_add(UNTOLD))
+            }
             Slice::Unbounded | Slice::Fuel(_) => NEVER,
         };
         let yields = slice_ends.min(step_ends());
@@ -283,7 +363,7 @@ pin_project! {
 
     impl<F> PinnedDrop for Controlled<'_, F> {
         fn drop(this: Pin<&mut Self>) {
-            if this.control.limits_steps {
+            if this.control.options.limits_time() {
                 this.control.end_call();
             }
         }
@@ -292,6 +372,9 @@ pin_project! {
 
 impl<'a, F> Controlled<'a, F> {
     pub(super) fn new(call: F, control: &'a Arc<Control>) -> Self {
+        if control.options.limits_time() {
+            control.time.lock().is_in_call = true;
+        }
         Self { call, control }
     }
 }
@@ -305,9 +388,8 @@ where
     #[inline(always)]
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
-        let steps = this.control.steps.load(Relaxed);
-        this.control.steps.store(steps.wrapping_add(1), Relaxed);
-        if this.control.is_free.load(Relaxed) && step_ends() == NEVER {
+        this.control.enter_step();
+        if this.control.is_free() {
             return this.call.poll(context);
         }
         poll_watched(this.call, this.control, context)
@@ -353,7 +435,8 @@ impl<'a> Watched<'a> {
         if control.options.limits_growth() {
             crate::guest::limiter::enter(control);
         }
-        let ends = control.begin_step(now);
+        // Without epochs, a tick would stop nobody.
+        let ends = control.step_to_be_stopped(now).filter(|_| control.has_epochs);
         Self { control, _timed: ends.map(|ends| Timed::start(&control.ticker, ends)) }
     }
 }

@@ -87,7 +87,8 @@ impl EngineOptions {
 
     /// Whether a guest that never yields can be made to. With it, every call that is in a guest when
     /// [`Engine::increment_epoch`] is called [yields](crate::Step::Yielded) at its next loop or function entry, and slices
-    /// of [time](crate::Slice::Time) end there.
+    /// of [time](crate::Slice::Time) end there. A guest cannot tell an increment from the end of another's slice, or a cancelling,
+    /// that comes before it next looks: who must be sure increments again.
     ///
     /// Guests pay for the checks: 1.3 times the time of a picture that is computed, three times that of an empty loop
     /// (`epochs_in_a_picture` and `epochs_in_a_loop` of the benchmark).

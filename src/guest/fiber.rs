@@ -5,7 +5,7 @@ use crate::guest::control::Controlled;
 use crate::guest::func::Claimed;
 use crate::guest::instance::Guest;
 use crate::guest::trap::{Trap, wasm_failed};
-use crate::{Error, yield_now};
+use crate::{Error, Future, yield_now};
 use wasmtime::{Linker, WasmParams, WasmResults};
 
 /// The work of a call whose results are `R`.
@@ -15,6 +15,37 @@ pub(super) trait Work<R>:
 }
 
 impl<R, F> Work<R> for F where F: std::future::Future<Output = Result<R, Error>> + Send + 'static {}
+
+/// The call.
+#[inline]
+pub(super) fn future<S, P, R>(guest: Claimed<P, R, S>, params: P) -> Future<R>
+where
+    S: Send + 'static,
+    P: WasmParams + Sync + 'static,
+    R: WasmResults + Sync + 'static,
+{
+    let ticker = guest.control.ticker_key();
+    Future::made_of(call(guest, params), Some(ticker))
+}
+
+/// The call, whose result may be a trap.
+pub(super) fn try_future<S, P, R>(guest: Claimed<P, R, S>, params: P) -> Future<Result<R, Trap>>
+where
+    S: Send + 'static,
+    P: WasmParams + Sync + 'static,
+    R: WasmResults + Sync + 'static,
+{
+    let ticker = guest.control.ticker_key();
+    let call = call(guest, params);
+    let with_trap = async {
+        match call.await {
+            Ok(results) => Ok(Ok(results)),
+            Err(Error::Trap(trap)) => Ok(Err(trap)),
+            Err(error) => Err(error),
+        }
+    };
+    Future::made_of(with_trap, Some(ticker))
+}
 
 /// The call, as work that has the guest until it ends.
 pub(super) fn call<S, P, R>(mut guest: Claimed<P, R, S>, params: P) -> impl Work<R>
@@ -29,10 +60,12 @@ where
         // Until the guest has proved well: a trap leaves here by `Err`, a host panic by unwinding, and a call that is given up
         // by being dropped.
         let (guest, export) = guest.parts();
+        if let Some(timeout) = guest.control.is_too_late() {
+            return Err(Error::TimedOut(timeout));
+        }
         guest.poisoned = true;
-        // A store's deadline is one that has passed, until it is set. The call would yield before it begins.
-        guest.store.set_epoch_deadline(1);
         let Guest { store, control, .. } = &mut **guest;
+        control.set_deadline(store);
         let call = export.func.call_async(store, params);
         match Controlled::new(call, control).await {
             Ok(results) => {
@@ -52,15 +85,6 @@ where
                 }
             }
         }
-    }
-}
-
-/// The same work, whose result may be a trap.
-pub(super) async fn traps_as_values<R>(work: impl Work<R>) -> Result<Result<R, Trap>, Error> {
-    match work.await {
-        Ok(results) => Ok(Ok(results)),
-        Err(Error::Trap(trap)) => Ok(Err(trap)),
-        Err(error) => Err(error),
     }
 }
 

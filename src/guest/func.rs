@@ -58,7 +58,7 @@ where
     /// end.
     #[inline]
     pub fn call(&self, params: P) -> Result<Future<R>, Error> {
-        Ok(Future::new(fiber::call(self.claim()?, params)))
+        Ok(fiber::future(self.claim()?, params))
     }
 
     #[inline]
@@ -79,7 +79,7 @@ where
     ///
     /// As [`call`](Self::call).
     pub fn try_call(&self, params: P) -> Result<Future<Result<R, Trap>>, Error> {
-        Ok(Future::new(fiber::traps_as_values(fiber::call(self.claim()?, params))))
+        Ok(fiber::try_future(self.claim()?, params))
     }
 
     /// The name of the export.
@@ -103,7 +103,7 @@ impl<S: Send + 'static> Instance<S> {
         P: WasmParams + Sync + 'static,
         R: WasmResults + Sync + 'static,
     {
-        Ok(Future::new(fiber::call(self.claim(export)?, params)))
+        Ok(fiber::future(self.claim(export)?, params))
     }
 
     /// The same, with a trap as a value: what else can go wrong, a timeout for one, is still an error.
@@ -132,7 +132,7 @@ impl<S: Send + 'static> Instance<S> {
         P: WasmParams + Sync + 'static,
         R: WasmResults + Sync + 'static,
     {
-        Ok(Future::new(fiber::traps_as_values(fiber::call(self.claim(export)?, params))))
+        Ok(fiber::try_future(self.claim(export)?, params))
     }
 
     fn claim<P, R>(&self, export: &str) -> Result<Claimed<P, R, S>, Error>

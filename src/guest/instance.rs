@@ -72,7 +72,9 @@ struct StackPointer {
 }
 
 impl<S: Send + 'static> Instance<S> {
-    /// Instantiates a module, and runs its start function to the end: this thread sleeps while that waits.
+    /// Instantiates a module, and runs its start function to the end: this thread sleeps while that waits. One that never ends
+    /// keeps this thread, and nothing cancels it; a module of strangers needs a limit, by
+    /// [`with_options`](Self::with_options).
     ///
     /// # Errors
     ///
@@ -85,7 +87,7 @@ impl<S: Send + 'static> Instance<S> {
     }
 
     /// The same within limits, and with a function that makes the state of the host, for this guest and for those that are made
-    /// by [`reset`](Self::reset).
+    /// by [`reset`](Self::reset). Instantiating counts as a call, also if there is no start function.
     ///
     /// # Errors
     ///
@@ -105,7 +107,8 @@ impl<S: Send + 'static> Instance<S> {
     /// The same, in a store that was made and set up by the caller: with a limiter, for instance.
     ///
     /// The store must be new, for instances of a store are freed together with it. What it does at its epoch deadline is
-    /// set here, and so is its call hook if the engine counts fuel.
+    /// set here, and if the engine counts fuel, its call hook, and with a slice of fuel, its yield interval. Fuel that
+    /// is in use while an asynchronous limiter suspends the guest's growing is counted twice if there is a slice of fuel.
     ///
     /// # Errors
     ///
@@ -142,10 +145,15 @@ impl<S: Send + 'static> Instance<S> {
     ///
     /// [`Error::CallInProgress`] if a call or another guard has it.
     pub fn store(&self) -> Result<StoreGuard<'_, S>, Error> {
-        Ok(StoreGuard { guest: claim(self.home.clone())?, instance: PhantomData })
+        let guest = claim(self.home.clone())?;
+        if let Ok(fuel) = guest.store.get_fuel() {
+            self.control.set_fuel(fuel);
+        }
+        Ok(StoreGuard { guest, instance: PhantomData })
     }
 
-    /// Sets how much the guest may do in one step, from the next step on. Until then it is [`Slice::Unbounded`].
+    /// Sets how much the guest may do in one step, from the next step on. Until then it is that of the
+    /// [options](InstanceOptions::slice).
     ///
     /// It may be set at any time, also while the instance has a call, and stays when the instance is reset.
     ///
@@ -166,7 +174,7 @@ impl<S: Send + 'static> Instance<S> {
         self.control.slice()
     }
 
-    /// The fuel that is left: to the call in progress, as of its last stop, or to the next one.
+    /// The fuel that is left to the call in progress, as of its last stop; or that the last one has left.
     ///
     /// A guest that was stopped by the epoch, at the end of a slice of time for one, keeps the count to itself; then this is
     /// what was left when it last called a host function or began the step.
@@ -298,6 +306,10 @@ impl<S: Send + 'static> Instance<S> {
         }
     }
 
+    pub(super) fn control(&self) -> &Control {
+        &self.control
+    }
+
     pub(super) fn home(&self) -> &Arc<Home<S>> {
         &self.home
     }
@@ -337,6 +349,7 @@ impl<S: Send + 'static> Guest<S> {
         }
         let Self { store, control, .. } = self;
         control.begin_call(store);
+        control.set_deadline(store);
         // The start function is inside a guest as any call is.
         let instance = pre.instantiate_async(store);
         let instance = enter(|| block_on(Controlled::new(instance, control)))
@@ -487,13 +500,15 @@ impl<S: Send + 'static> StoreGuard<'_, S> {
     }
 
     /// Sets the fuel that is left. A guest that uses it up traps with
-    /// [`OutOfFuel`](wasmtime::Trap::OutOfFuel).
+    /// [`OutOfFuel`](wasmtime::Trap::OutOfFuel). With [`InstanceOptions::fuel`], the next call sets it again.
     ///
     /// # Errors
     ///
     /// [`Error::Unsupported`] if the engine was made without [`EngineOptions::fuel`](crate::EngineOptions::fuel).
     pub fn set_fuel(&mut self, fuel: u64) -> Result<(), Error> {
-        self.guest.store.set_fuel(fuel).map_err(|_| no_fuel())
+        self.guest.store.set_fuel(fuel).map_err(|_| no_fuel())?;
+        self.guest.control.set_fuel(fuel);
+        Ok(())
     }
 }
 

@@ -110,7 +110,8 @@ where
             takers: self.instances.len(),
         });
         let work = |(instance, func): (&Instance<S>, Func<P, R, S>)| {
-            Future::new(take_inputs(inputs.clone(), instance.same(), func))
+            let ticker = instance.control().ticker_key();
+            Future::made_of(take_inputs(inputs.clone(), instance.same(), func), Some(ticker))
         };
         let mut parts: Vec<_> = self.instances.iter().zip(funcs).map(work).collect();
         let runners = parts.iter_mut().map(Future::to_job).collect::<Result<Vec<_>, _>>()?;

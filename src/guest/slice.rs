@@ -7,7 +7,8 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Slice {
-    /// As much as it does until it yields, waits or ends by itself.
+    /// As much as it does until it yields, waits or ends by itself. The collector of what its exceptions hold lets it yield now
+    /// and then, too.
     #[default]
     Unbounded,
     /// As much as it does in this time, which begins with the step. What it spends in host functions counts; what it spends
@@ -20,6 +21,9 @@ pub enum Slice {
     ///
     /// The same guest stops at the same places on every machine and in every run: where the instructions that lie between
     /// two loops or calls have used up the rest. What its host functions do is not counted.
+    ///
+    /// The exception is a call that was stopped by time or by the epoch just before this was set: compiled code keeps the count
+    /// to itself there. Until it next calls the host, its steps end after a millisecond.
     Fuel(u64),
 }
 
@@ -28,8 +32,8 @@ impl Slice {
     const FUEL: u64 = 1 << 63;
     const MOST: u64 = Self::FUEL - 2;
 
-    pub(super) fn is_of_time(self) -> bool {
-        matches!(self, Self::Time(_))
+    pub(super) fn is_of_fuel(self) -> bool {
+        matches!(self, Self::Fuel(_))
     }
 
     pub(super) fn to_word(self) -> u64 {
@@ -52,4 +56,4 @@ impl Slice {
     }
 }
 
-const UNBOUNDED: u64 = u64::MAX;
+pub(super) const UNBOUNDED: u64 = u64::MAX;

@@ -1,6 +1,6 @@
 //! Waiting for jobs by their handles.
 
-use crate::support::{Counter, Event, Queue, block_on, poll_once, workers};
+use crate::support::{Counter, Event, Queue, at_once, block_on, poll_once, workers};
 use std::future::Future as _;
 use std::pin::Pin;
 use std::sync::{Arc, Barrier};
@@ -199,6 +199,47 @@ fn all_may_be_of_the_same_job_twice_and_of_others_of_its_kind() -> Result<(), Er
     assert!(!outer.is_complete());
     two.set();
     outer.wait();
+    Ok(())
+}
+
+#[test]
+fn a_handle_may_be_made_of_the_last_one_again_and_again() -> Result<(), Error> {
+    const TIMES: usize = 20_000;
+
+    // Of jobs that are over: nothing is kept.
+    let mut all = JobHandle::all([]);
+    for _ in 0..TIMES {
+        let mut call = Future::new(async { Ok(()) });
+        all = JobHandle::all([all, at_once.submit(call.to_job()?)]);
+        assert!(all.is_complete());
+    }
+
+    // Of jobs that are not, each of which is cancelled by it, or ends with the first.
+    for is_cancelled in [true, false] {
+        let event = Event::default();
+        let first = || Future::new(event.awaited());
+        let mut calls = vec![first(), first()];
+        let mut all = at_once.submit(calls[0].to_job()?);
+        let other = at_once.submit(calls[1].to_job()?);
+        for _ in 0..TIMES {
+            all = JobHandle::all([all, other.clone()]);
+        }
+        assert!(!all.is_complete());
+        if is_cancelled {
+            all.cancel();
+        } else {
+            event.set();
+        }
+        assert!(all.is_complete());
+        for mut call in calls {
+            assert_eq!(call.wait().is_err(), is_cancelled);
+        }
+    }
+    let event = Event::default();
+    let mut call = Future::new(event.awaited());
+    let first = at_once.submit(call.to_job()?);
+    let all = (0..TIMES).fold(first.clone(), |all, _| JobHandle::all([all, first.clone()]));
+    drop(all);
     Ok(())
 }
 

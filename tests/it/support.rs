@@ -368,6 +368,17 @@ pub(crate) fn yields_until(may_stop: &Flag, should_stop: &Flag) -> Future<bool> 
     })
 }
 
+/// What has a limit in time may exceed it on a slow machine, whatever it does: then, once more.
+#[cfg(feature = "wasm")]
+pub(crate) fn in_time<T>(mut attempt: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
+    loop {
+        match attempt() {
+            Err(Error::TimedOut(_)) => {}
+            outcome => return outcome,
+        }
+    }
+}
+
 /// Where on a stack its caller is, about.
 #[inline(never)]
 pub(crate) fn stack_pointer() -> usize {

@@ -4,8 +4,9 @@ use super::{Host, compile, instance_of, linker, small_engine};
 use crate::support::{Counter, Flag, workers};
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 use wasm_jobs::wasmtime::{Caller, Engine, Store};
-use wasm_jobs::{EngineOptions, Error, Instance, JobHandle, JobPool, Step, engine};
+use wasm_jobs::{EngineOptions, Error, Instance, JobHandle, JobPool, Slice, Step, engine};
 
 /// Loops until it is done, and never yields.
 const SPINNING: &str = r#"(module $spinning
@@ -84,6 +85,26 @@ fn a_guest_is_not_made_to_yield_while_the_epoch_stands_still() -> Result<(), Err
         assert_eq!(future.resume()?, Step::Done, "a slice begins with the call's first step");
         assert_eq!(future.wait()?, 0);
     }
+    Ok(())
+}
+
+#[test]
+fn the_first_advance_makes_a_guest_yield_although_slices_have_ended_before() -> Result<(), Error> {
+    let engine = small_engine();
+    let sliced = instance_of(&engine, SPINNING, Host::default())?;
+    sliced.set_slice(Slice::Time(Duration::from_millis(1)))?;
+    let mut endless = sliced.call::<(), ()>("spin", ())?;
+    assert_eq!(endless.resume()?, Step::Yielded);
+
+    let instance = interrupted(&engine, 100)?;
+    let mut future = instance.call::<(), ()>("spin", ())?;
+    for _ in 0..10 {
+        assert_eq!(future.resume()?, Step::Yielded);
+        assert_eq!(endless.resume()?, Step::Yielded);
+    }
+    drop(future);
+    let advances = instance.store()?.data().ticks;
+    assert!(advances < 100, "{advances}");
     Ok(())
 }
 

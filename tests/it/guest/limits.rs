@@ -1,11 +1,14 @@
 //! How much a guest may do in one call, and how much it may have.
 
 use super::{Host, compile, linker};
-use crate::support::{Event, Queue, Way, a_thread_each};
+use crate::support::{Event, Queue, Way, a_thread_each, block_on, in_time};
 use std::sync::LazyLock;
 use std::time::Duration;
 use wasm_jobs::wasmtime::{self, Engine, InstancePre, Memory, MemoryType, Ref, Val};
-use wasm_jobs::{EngineOptions, Error, Instance, InstanceOptions, JobPool, Slice, Step, Timeout};
+use wasm_jobs::{
+    Clock, EngineOptions, Error, Instance, InstanceOptions, JobPool, RealtimeClock, Slice, Step,
+    Timeout,
+};
 
 /// Counts fuel.
 static ENGINE: LazyLock<Engine> = LazyLock::new(|| {
@@ -46,7 +49,8 @@ fn pre_of(engine: &Engine, text: &str) -> Result<InstancePre<Host>, Error> {
 }
 
 fn limited(options: InstanceOptions) -> Result<Instance<Host>, Error> {
-    Instance::with_options(&pre_of(&ENGINE, GUEST)?, options, Host::default)
+    let pre = pre_of(&ENGINE, GUEST)?;
+    in_time(|| Instance::with_options(&pre, options.clone(), Host::default))
 }
 
 fn options() -> InstanceOptions {
@@ -64,9 +68,12 @@ fn a_call_that_runs_for_too_long_has_timed_out() -> Result<(), Error> {
                 assert!(matches!(end, Err(Error::TimedOut(Timeout::Running))), "{end:?}");
                 assert!(guest.time_used()? >= 5 * MS);
                 assert!(guest.is_poisoned()?);
-                guest.reset()?;
+                let count = in_time(|| {
+                    guest.reset()?;
+                    guest.call::<i32, i32>("count", 10)?.wait()
+                });
+                assert_eq!(count?, 10);
                 assert_eq!(guest.slice(), slice, "a new guest has the limits of the old");
-                assert_eq!(guest.call::<i32, i32>("count", 10)?.wait()?, 10);
             }
         }
     }
@@ -99,7 +106,7 @@ fn waiting_does_not_count_as_running() -> Result<(), Error> {
     assert_eq!(future.resume()?, Step::Waiting);
     let used = guest.time_used()?;
     assert!(used > Duration::ZERO);
-    std::thread::sleep(2 * MS);
+    block_on(RealtimeClock.sleep(2 * MS));
     assert_eq!(future.resume()?, Step::Waiting);
     assert_eq!(guest.time_used()?, used);
     event.set();
@@ -112,9 +119,10 @@ fn waiting_does_not_count_as_running() -> Result<(), Error> {
 fn a_call_that_is_not_resumed_in_time_ends_at_its_next_step() -> Result<(), Error> {
     let guest = limited(options().elapsed_timeout(MS))?;
     let mut future = guest.call::<(), ()>("nothing", ())?;
-    std::thread::sleep(2 * MS);
+    block_on(RealtimeClock.sleep(2 * MS));
     assert_eq!(future.resume()?, Step::Done);
     assert!(matches!(future.try_get_result(), Err(Error::TimedOut(Timeout::Elapsed))));
+    assert!(!guest.is_poisoned()?, "nothing of the guest has run");
     Ok(())
 }
 
@@ -293,13 +301,19 @@ fn an_endless_start_function_times_out() -> Result<(), Error> {
 #[test]
 fn a_trap_is_an_error_or_a_value_as_the_caller_likes() -> Result<(), Error> {
     let guest = limited(options().running_timeout(5 * MS))?;
-    let trap = guest.try_call::<i32, ()>("deep", 0)?.wait()?.expect_err("it is unreachable");
+    let end = in_time(|| {
+        guest.reset()?;
+        guest.try_call::<i32, ()>("deep", 0)?.wait()
+    });
+    let trap = end?.expect_err("it is unreachable");
     assert_eq!(trap.code(), wasmtime::Trap::UnreachableCodeReached);
     assert!(guest.is_poisoned()?);
     assert!(matches!(guest.try_call::<i32, ()>("deep", 0), Err(Error::Poisoned)));
-    guest.reset()?;
-    let count = guest.func::<i32, i32>("count")?;
-    assert_eq!(count.try_call(10)?.wait()?.ok(), Some(10));
+    let counted = in_time(|| {
+        guest.reset()?;
+        guest.func::<i32, i32>("count")?.try_call(10)?.wait()
+    });
+    assert_eq!(counted?.ok(), Some(10));
     let end = guest.try_call::<(), ()>("forever", ())?.wait();
     assert!(matches!(end, Err(Error::TimedOut(_))), "what is no trap is an error: {end:?}");
     Ok(())
@@ -356,5 +370,52 @@ fn the_handle_of_a_job_cancels_it_in_whichever_state_it_is() -> Result<(), Error
     assert!(matches!(future.try_get_result(), Err(Error::Cancelled)));
     queue.run();
     assert!(!guest.is_poisoned()?, "it has not begun");
+    Ok(())
+}
+
+#[test]
+fn the_fuel_that_is_left_is_told_before_the_first_step_and_beside_a_guard() -> Result<(), Error> {
+    let guest = limited(options())?;
+    guest.store()?.set_fuel(5_000)?;
+    let mut future = guest.call::<i32, i32>("count", 10)?;
+    assert_eq!(guest.fuel_remaining()?, 5_000);
+    future.wait()?;
+    let left = guest.fuel_remaining()?;
+    assert!((4_900..5_000).contains(&left), "{left}");
+    let mut store = guest.store()?;
+    assert_eq!(guest.fuel_remaining()?, left);
+    store.set_fuel(123)?;
+    assert_eq!(guest.fuel_remaining()?, 123);
+    Ok(())
+}
+
+#[test]
+fn an_engine_that_counts_fuel_leaves_a_store_to_its_owner_between_calls() -> Result<(), Error> {
+    let text = r#"(module (func (export "one") (result i32) (i32.const 1)))"#;
+    let guest = Instance::new(
+        &wasmtime::Linker::new(&ENGINE).instantiate_pre(&compile(&ENGINE, text)?)?,
+        (),
+    )?;
+    for _ in 0..2 {
+        assert_eq!(guest.call::<(), i32>("one", ())?.wait()?, 1);
+        let mut store = guest.store()?;
+        let one = store.instance()?.get_typed_func::<(), i32>(&mut store, "one")?;
+        assert_eq!(one.call(&mut store, ())?, 1, "it has not become asynchronous");
+    }
+    Ok(())
+}
+
+#[test]
+fn the_time_of_a_call_is_none_of_what_its_owner_does_afterwards() -> Result<(), Error> {
+    let guest = in_time(|| {
+        let guest = limited(options().elapsed_timeout(20 * MS).running_timeout(20 * MS))?;
+        guest.call::<(), ()>("nothing", ())?.wait()?;
+        Ok(guest)
+    })?;
+    block_on(RealtimeClock.sleep(40 * MS));
+    ENGINE.increment_epoch();
+    let mut store = guest.store()?;
+    let count = store.instance()?.get_typed_func::<i32, i32>(&mut store, "count")?;
+    assert_eq!(block_on(count.call_async(&mut store, 1_000))?, 1_000);
     Ok(())
 }

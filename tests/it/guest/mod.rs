@@ -7,6 +7,7 @@ mod epochs;
 mod failures;
 mod frames;
 mod host_functions;
+mod hostile;
 mod instances;
 mod limits;
 mod misuse;

@@ -302,3 +302,26 @@ fn a_slice_stays_when_the_instance_is_reset() -> Result<(), Error> {
     assert_eq!(future.resume()?, Step::Yielded);
     Ok(())
 }
+
+#[test]
+fn a_slice_of_fuel_that_is_set_after_the_end_of_one_of_time_ends_too() -> Result<(), Error> {
+    fn ends<R: Send + 'static>(
+        guest: &Instance<Host>,
+        call: Result<Future<R>, Error>,
+    ) -> Result<(), Error> {
+        guest.set_slice(Slice::Time(MS))?;
+        let mut future = call?;
+        assert_eq!(future.resume()?, Step::Yielded);
+        guest.set_slice(Slice::Fuel(10_000))?;
+        for _ in 0..5 {
+            assert_eq!(future.resume()?, Step::Yielded);
+        }
+        drop(future);
+        guest.clear_poison()
+    }
+
+    let engine = wasm_jobs::engine(&EngineOptions::default().pooling(1).fuel(true))?;
+    let guest = instance_of(&engine, LOOPS, Host::default())?;
+    ends(&guest, guest.call::<(), ()>("forever", ()))?;
+    ends(&guest, guest.call::<i32, i32>("count_and_tick", i32::MAX))
+}
