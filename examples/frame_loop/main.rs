@@ -4,7 +4,8 @@
 //!
 //! The loop has 60 frames a second, and gives the scripts 2 ms of each. So the thinking is sent to rayon, and the creature goes on
 //! in the frame after that is done. One creature in twenty does without, and thinks inside the frames: in each for as long as is
-//! its share of the 2 ms.
+//! its share of the 2 ms. A thread of the library ends such a step; where all cores are busy, the system may let it wait, and the
+//! frame becomes longer.
 //!
 //! The world is drawn as text, where `o` is a creature, `z` one that naps, `?` one that thinks, `*` a berry and `#` a rock: in every
 //! frame on a terminal, and twice elsewhere. After five seconds it prints what has happened and how long the frames took, and
@@ -19,6 +20,7 @@ mod world;
 
 use frame_times::FrameTimes;
 use parking_lot::Mutex;
+use rayon::ThreadPoolBuilder;
 use std::error::Error;
 use std::path::Path;
 use std::sync::Arc;
@@ -45,6 +47,10 @@ const CREATURES: usize = 200;
 const SEED: u64 = 5;
 
 fn main() -> Result<(), Box<dyn Error>> {
+    // One core is for the frames.
+    let workers = (thread::available_parallelism()?.get() - 1).max(1);
+    ThreadPoolBuilder::new().num_threads(workers).build_global()?;
+
     let world = Arc::new(Mutex::new(World::new(CREATURES, SEED)));
     let clock = ManualClock::new();
     let script = load_script(&clock)?;
@@ -173,7 +179,7 @@ fn load_script(clock: &ManualClock) -> Result<InstancePre<Creature>, Box<dyn Err
         };
         let Creature { world, index } = caller.data().clone();
         let world = world.lock();
-        memory.write(&mut caller, to as usize, world.cells())?;
+        memory.write(&mut caller, to as usize, &world.cells)?;
         Ok(world.creatures[index].at as u32)
     })?;
     linker.func_wrap_async(

@@ -15,7 +15,7 @@ const BERRIES: usize = 100;
 
 pub(crate) struct World {
     /// Row by row. The world ends at rocks.
-    cells: Vec<u8>,
+    pub(crate) cells: Vec<u8>,
     pub(crate) creatures: Vec<Body>,
     pub(crate) is_evening: bool,
     pub(crate) random: Random,
@@ -58,10 +58,6 @@ impl World {
             world.creatures.push(body);
         }
         world
-    }
-
-    pub(crate) fn cells(&self) -> &[u8] {
-        &self.cells
     }
 
     /// Moves a creature, unless there is a rock. Gives its cell.
