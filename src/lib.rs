@@ -67,7 +67,14 @@
 //! A guest that waits costs nothing: its host function awaits an [`Event`], a [`Clock`] or any other std future, and the call
 //! goes on when that wakes it. With the feature `wasi`, programs that sleep and poll wait like that too, unmodified.
 //!
-//! A guest that computes for too long is stopped at the end of its [`Slice`].
+//! A guest that computes for too long is stopped at the end of its [`Slice`], and what it may do and have in all is in its
+//! [`InstanceOptions`]. [`run_within`] advances many calls within a budget of time.
+//!
+//! # Frames and graphs
+//!
+//! [`Coroutines`] are async blocks that a frame loop advances on its own thread, each by one step a frame; they await calls, jobs,
+//! frames and each other. Jobs, of calls and of closures, run [after](JobPool::submit_after) others; and
+//! [`par_map`](Instances::par_map) calls one export with many inputs.
 //!
 //! Between two calls the guest's memory, globals and tables are there to be read and written, through
 //! [`Instance::store`].
@@ -93,6 +100,9 @@
 // lends it to a `runner`, which a `pool` turns into jobs; a `job`'s handle tells when it is over. What the two ends share,
 // and how a step is done, is in `task`; which of them is in charge, in `state`. `sync` is what all this stands on, and
 // is replaced when a model of it is checked. What makes a step stop that would go on, is asked of `interrupt`.
+//
+// `coroutines` is the loop that awaits calls on their owner's thread, a frame at a time; `graph` has jobs wait for jobs, and
+// `native` makes jobs of closures.
 //
 // What a call may wait for comes from `event` and `clock`, by way of a `latch` and its `waiters`; `guest::wasi` has the
 // programs that do so without knowing it.
