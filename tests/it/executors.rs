@@ -1,6 +1,6 @@
 //! Finishing calls on the executors of other crates, each through the closure that the documentation of `JobPool` gives.
 
-use crate::support::{Counter, Event, Flag, block_on};
+use crate::support::{Counter, Event, Flag, block_on, ok};
 use async_executor::Executor;
 use bevy_tasks::{ComputeTaskPool, TaskPoolBuilder};
 use std::sync::{Arc, mpsc};
@@ -121,7 +121,7 @@ fn a_task_of_tokio_awaits_what_its_runtime_brings_to_an_end() -> Result<(), Erro
     let runtime = tokio(1);
     let handle = runtime.handle().clone();
     let pool = move |job: Job| drop(handle.spawn(async { job.run() }));
-    let mut call = Future::new(async { Ok(yield_now().await) });
+    let mut call = Future::new(ok(yield_now()));
     let job = pool.submit(call.to_job()?);
     let after = pool.submit_after_ok(|| (), &[job]);
     runtime.block_on(runtime.spawn(after)).expect("a task that awaits does not panic");

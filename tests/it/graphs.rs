@@ -1,8 +1,10 @@
 //! Jobs that wait for jobs.
 
 use crate::support::{
-    Counter, Event, Flag, Queue, a_thread_each, alarm_clock, at_once, block_on, telling, workers,
+    Counter, Event, Flag, Queue, a_thread_each, alarm_clock, at_once, block_on, ok, telling,
+    workers,
 };
+use std::slice::from_ref;
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use wasm_jobs::{Coroutines, Error, Future, Job, JobHandle, JobPool, Step, yield_now};
@@ -196,10 +198,13 @@ fn a_job_after_others_is_queued_when_the_last_of_them_is_over() -> Result<(), Er
     let (_call, second) = gate(&pool, &event)?;
     let mut last = Future::new({
         let adds = log.adds("last");
-        async { Ok(adds()) }
+        async {
+            adds();
+            Ok(())
+        }
     });
     let after = pool.submit_after(last.to_job()?, &[first.clone(), second, first]);
-    let of_closure = pool.submit_after(log.adds("closure"), &[after.clone()]);
+    let of_closure = pool.submit_after(log.adds("closure"), from_ref(&after));
     assert_eq!(pool.len(), 2);
     pool.run();
     assert_eq!((log.take().as_str(), pool.len()), ("first", 0));
@@ -261,7 +266,7 @@ fn after_ok(pool: &Queue, job: &JobHandle) -> Result<Option<&'static str>, Error
     let handle = pool.submit_after_ok(call.to_job()?, &[at_once.submit_fn(|| ()), job.clone()]);
     // And what comes after that, and after that.
     let mut last = Future::new(async { Ok(()) });
-    let closure = pool.submit_after_ok(|| (), &[handle.clone()]);
+    let closure = pool.submit_after_ok(|| (), from_ref(&handle));
     let of_last = pool.submit_after_ok(last.to_job()?, &[JobHandle::all([closure])]);
     pool.run();
     let result = call.try_get_result();
@@ -280,7 +285,7 @@ fn after_ok(pool: &Queue, job: &JobHandle) -> Result<Option<&'static str>, Error
 fn a_job_after_successful_ones_is_not_run_when_one_has_failed() -> Result<(), Error> {
     let pool = Queue::default();
     assert_eq!(after_ok(&pool, &pool.submit_fn(|| ()))?, Some("it was run"));
-    let mut succeeds = Future::new(async { Ok(yield_now().await) });
+    let mut succeeds = Future::new(ok(yield_now()));
     assert_eq!(after_ok(&pool, &pool.submit(succeeds.to_job()?))?, Some("it was run"));
 
     let assert_refused = |job: &JobHandle, why: &str| {
@@ -351,7 +356,7 @@ fn a_job_that_comes_back_is_its_owners_and_has_failed_for_those_after_it() -> Re
     let mut comes_back = Future::new(async { Ok("by its owner") });
     let handle = refusing.submit_after(comes_back.to_job()?, &[queue.submit_fn(|| ())]);
     let mut after = Future::new(async { Ok(()) });
-    let after_it = queue.submit_after_ok(after.to_job()?, &[handle.clone()]);
+    let after_it = queue.submit_after_ok(after.to_job()?, from_ref(&handle));
     assert!(matches!(comes_back.resume(), Err(Error::InJob)));
     queue.run();
     assert!(handle.is_complete() && after_it.is_complete());
@@ -365,7 +370,7 @@ fn a_pool_that_panics_when_a_job_is_released_gives_it_back() -> Result<(), Error
     let (queue, panics) = (Queue::default(), |_: Job| panic!("a pool"));
     let before = queue.submit_fn(|| ());
     let mut call = Future::new(async { Ok(1) });
-    let handle = panics.submit_after(call.to_job()?, &[before.clone()]);
+    let handle = panics.submit_after(call.to_job()?, from_ref(&before));
     let neighbour = queue.submit_after(|| (), &[before]);
     queue.run();
     assert!(handle.is_complete() && neighbour.is_complete());
@@ -392,7 +397,7 @@ fn a_job_that_waits_for_others_is_cancelled_at_once_and_never_run() -> Result<()
         .collect();
     let mut handles = Vec::new();
     for call in &mut calls {
-        handles.push(pool.submit_after(call.to_job()?, &[before.clone()]));
+        handles.push(pool.submit_after(call.to_job()?, from_ref(&before)));
     }
     handles.push(pool.submit_after_ok(
         {
@@ -402,7 +407,7 @@ fn a_job_that_waits_for_others_is_cancelled_at_once_and_never_run() -> Result<()
                 drop(on_drop);
             }
         },
-        &[before.clone()],
+        from_ref(&before),
     ));
     let after_them = pool.submit_after(|| (), &handles);
     // By its handle, by its owner, by dropping it.
@@ -431,9 +436,12 @@ fn a_job_waits_although_its_handle_and_the_handles_of_the_others_are_dropped() -
     let (gate, before) = gate(&pool, &event)?;
     let mut call = Future::new({
         let adds = log.adds("call");
-        async { Ok(adds()) }
+        async {
+            adds();
+            Ok(())
+        }
     });
-    drop(pool.submit_after(call.to_job()?, &[before.clone()]));
+    drop(pool.submit_after(call.to_job()?, from_ref(&before)));
     drop(pool.submit_after(log.adds("closure"), &[JobHandle::all([before])]));
     pool.run();
     assert_eq!(log.take(), "");
@@ -495,7 +503,10 @@ fn a_pool_that_only_jobs_that_wait_for_others_have_finishes_them() -> Result<(),
     let (_gate, before) = gate(&workers(1), &event)?;
     let mut call = Future::new({
         let adds = log.adds("call");
-        async { Ok(adds()) }
+        async {
+            adds();
+            Ok(())
+        }
     });
     let handle = workers(1).submit_after(call.to_job()?, &[before]);
     let last = workers(1).submit_after(log.adds("closure"), &[handle]);
@@ -554,7 +565,7 @@ fn a_chain_of_closures(pool: &impl JobPool, begin: impl FnOnce(Event)) -> Result
             assert_eq!(done.get() + 1, after, "each after the one before it");
             done.add();
         };
-        pool.submit_after_ok(job, &[before.clone()])
+        pool.submit_after_ok(job, from_ref(before))
     })?;
     begin(event);
     last.wait();
@@ -594,7 +605,10 @@ fn a_chain_of_handles(pool: &impl JobPool, begin: impl FnOnce(Event)) -> Result<
 
 /// Sets the event inside a step of some call.
 fn in_a_step(event: Event) {
-    let mut sets = Future::new(async move { Ok(event.set()) });
+    let mut sets = Future::new(async move {
+        event.set();
+        Ok(())
+    });
     sets.wait().expect("setting does not fail");
 }
 
@@ -680,7 +694,7 @@ fn a_long_chain_whose_first_job_is_given_up() -> Result<(), Error> {
     let (event, ran) = (Event::default(), Counter::default());
     let (gate, last) = chain(&at_once, &event, |before| {
         let ran = ran.clone();
-        at_once.submit_after(move || ran.add(), &[before.clone()])
+        at_once.submit_after(move || ran.add(), from_ref(before))
     })?;
     drop(gate);
     assert!(last.is_complete());
@@ -857,11 +871,14 @@ fn a_graph_over_several_pools() -> Result<(), Error> {
     let (one, two, queue) = (workers(1), workers(1), Queue::default());
     let (event, last) = (Event::default(), Flag::default());
     let (_gate, first) = gate(&one, &event)?;
-    let second = two.submit_after(log.adds("second"), &[first.clone()]);
-    let third = at_once.submit_after(log.adds("third"), &[second.clone()]);
+    let second = two.submit_after(log.adds("second"), from_ref(&first));
+    let third = at_once.submit_after(log.adds("third"), from_ref(&second));
     let mut fourth = Future::new({
         let adds = log.adds("fourth");
-        async { Ok(adds()) }
+        async {
+            adds();
+            Ok(())
+        }
     });
     let fourth_job = queue.submit_after(fourth.to_job()?, &[first, second, third.clone()]);
     event.set();
@@ -914,7 +931,7 @@ fn jobs_are_given_up_while_those_before_them_end() -> Result<(), Error> {
                 let on_drop = dropped.on_drop();
                 move || drop(on_drop)
             },
-            &[handle.clone()],
+            from_ref(&handle),
         );
         has_begun.recv().expect("the closure is run");
         match round % 3 {
@@ -1031,7 +1048,7 @@ mod on_rayon {
         on_a_worker(|pool| {
             let log = Log::default();
             pool.submit_fn(log.adds("closure")).wait();
-            let mut call = Future::new(async { Ok(yield_now().await) });
+            let mut call = Future::new(ok(yield_now()));
             pool.submit(call.to_job()?).wait();
             assert_eq!(log.take(), "closure");
             assert_eq!(call.try_get_result()?, Some(()));
@@ -1044,14 +1061,18 @@ mod on_rayon {
         on_a_worker(|pool| {
             let log = Log::default();
             let (alarm, clock) = alarm_clock();
-            let mut first = Future::new(async move { Ok(alarm.rings().await) });
+            let mut first = Future::new(async move {
+                alarm.rings().await;
+                Ok(())
+            });
             let before = pool.submit(first.to_job()?);
             let second = pool.submit_after_ok(log.adds("second"), &[before]);
             let mut third = Future::new({
                 let adds = log.adds("third");
                 async {
                     yield_now().await;
-                    Ok(adds())
+                    adds();
+                    Ok(())
                 }
             });
             let last = pool.submit_after_ok(third.to_job()?, &[second]);
@@ -1132,8 +1153,10 @@ mod on_rayon {
                 if depth.is_multiple_of(2) {
                     pool.submit_fn(move || nest(&inner, depth - 1, &reached)).wait();
                 } else {
-                    let mut call =
-                        Future::new(async move { Ok(nest(&inner, depth - 1, &reached)) });
+                    let mut call = Future::new(async move {
+                        nest(&inner, depth - 1, &reached);
+                        Ok(())
+                    });
                     drop(pool.submit(call.to_job().expect("it is new")));
                     call.wait().expect("it does not fail");
                 }
