@@ -35,7 +35,7 @@ use std::time::Duration;
 /// - [`next_frame`], [`frames`], [`sleep`];
 /// - a [`Future`](crate::Future), which is resumed one step a frame, and gives its result;
 /// - a [`JobHandle`](crate::JobHandle): a pool brings the call to its end, and the coroutine goes on in the frame after that;
-/// - the [`Coroutine`] of another;
+/// - the [`Coroutine`] of another: of its own, or of one that awaits it, for ever;
 /// - any other std future.
 ///
 /// ```
@@ -253,7 +253,7 @@ impl FrameCount {
     }
 }
 
-/// Goes on in the next frame. It is [`yield_now`], by the name that it has in a coroutine.
+/// Goes on in the next frame. It is [`yield_now`], by the name that it has in a coroutine: in a job, it goes on when the job does.
 #[must_use = "futures do nothing unless awaited"]
 pub fn next_frame() -> YieldNow {
     yield_now()
@@ -261,7 +261,9 @@ pub fn next_frame() -> YieldNow {
 
 /// Goes on in the `count`-th frame from now; at once if that is zero.
 ///
-/// Frames are those of the [`Coroutines`] inside of which it is first polled. Outside of any, it yields `count` times.
+/// Frames are those of the [`Coroutines`] inside of which it is first polled. Outside of any, it yields `count` times. It stays
+/// on their thread; a host function, which must not, awaits the sleep of a [`ManualClock`](crate::ManualClock) instead that
+/// ticks with the frames.
 pub fn frames(count: u64) -> Frames {
     Frames { waits: Waits::Frames(count) }
 }
@@ -293,8 +295,8 @@ impl std::future::Future for Frames {
             Waits::Frames(0) => return Poll::Ready(()),
             Waits::Frames(count) => match CURRENT.with_borrow(Clone::clone) {
                 Some(frames) => {
-                    let at = frames.now.get().saturating_add(*count);
-                    let ticket = frames.waiters.borrow_mut().add(at, waker.clone());
+                    let (at, waker) = (frames.now.get().saturating_add(*count), waker.clone());
+                    let ticket = frames.waiters.borrow_mut().add(at, waker);
                     self.waits = Waits::Frame(frames, ticket);
                 }
                 None => {
@@ -304,7 +306,8 @@ impl std::future::Future for Frames {
             },
             Waits::Frame(frames, ticket) => {
                 // Whoever is not among those who wait was released.
-                let replaced = frames.waiters.borrow_mut().replace(*ticket, waker.clone());
+                let waker = waker.clone();
+                let replaced = frames.waiters.borrow_mut().replace(*ticket, waker);
                 if replaced.is_err() {
                     self.waits = Waits::Frames(0);
                     return Poll::Ready(());
@@ -365,13 +368,6 @@ impl<T> Default for Slot<T> {
 }
 
 impl<T> Slot<T> {
-    fn finish(&self, outcome: Result<T, Error>) {
-        self.outcome.replace(Outcome::Some(outcome));
-        if let Some(awaiter) = self.awaiter.take() {
-            quietly(|| awaiter.wake());
-        }
-    }
-
     fn take(&self) -> Option<Result<T, Error>> {
         match self.outcome.replace(Outcome::Taken) {
             Outcome::Some(outcome) => Some(outcome),
@@ -401,8 +397,8 @@ impl<T> Coroutine<T> {
         !matches!(*self.slot.outcome.borrow(), Outcome::None)
     }
 
-    /// Stops the coroutine, unless it has finished: in the next frame, what it holds is dropped instead of its being advanced,
-    /// and it gives [`Error::Cancelled`].
+    /// Stops the coroutine, unless it has finished: when a frame next comes to it, what it holds is dropped instead of its being
+    /// advanced, and it gives [`Error::Cancelled`].
     pub fn cancel(&self) {
         if !self.is_finished() {
             self.slot.is_cancelled.set(true);
@@ -457,11 +453,19 @@ impl<F: std::future::Future> Body<F> {
         quietly(|| this.coroutine.set(None));
         let waker = this.alive.borrow_mut().try_remove(*this.key);
         drop(waker);
+        let awaiter = this.slot.awaiter.take();
         if Rc::strong_count(this.slot) > 1 {
-            this.slot.finish(outcome);
+            this.slot.outcome.replace(Outcome::Some(outcome));
         } else {
             // It is nobody's.
             quietly(|| drop(outcome));
+        }
+        if let Some(awaiter) = awaiter {
+            quietly(|| awaiter.wake());
+        }
+        // Whoever was woken may have dropped the handle.
+        if Rc::strong_count(this.slot) == 1 {
+            quietly(|| drop(this.slot.outcome.replace(Outcome::Taken)));
         }
     }
 }

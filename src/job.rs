@@ -130,10 +130,10 @@ impl JobHandle {
 
     /// Blocks this thread, without using the CPU, until the job is over.
     ///
-    /// A worker of a rayon pool does not block: it runs jobs of its pool meanwhile, best the one that it waits for, so that
-    /// jobs may wait for each other in a pool of one thread too. Inside a call those have stacks of their own.
-    /// The wait may be longer by a turn of such a job, and never ends if one of them waits for the job that waits here, which
-    /// cannot go on below it. Workers of other pools block: if all do, the pool never goes on.
+    /// A worker of a rayon pool that has had jobs submitted to it does not block: it runs jobs of its pool meanwhile, best the one
+    /// that it waits for, so that jobs may wait for each other in a pool of one thread too. The wait may be longer by a turn of
+    /// such a job, and never ends if one of them waits for the job that waits here, which cannot go on below it. Other work
+    /// of the pool is not run meanwhile. Workers of other pools block: if all do, the pool never goes on.
     ///
     /// Where it can, a job that has to wait for another one awaits its handle instead, or runs
     /// [after](crate::JobPool::submit_after) it.

@@ -3,7 +3,7 @@
 use crate::interrupt::{Interrupter, enter};
 use crate::job::{JobHandle, Over, Submitted};
 use crate::latch::Latch;
-use crate::pool::{Job, Spawn, Turn};
+use crate::pool::{Job, Spawn, Turn, on_this_stack};
 use crate::sync::Mutex;
 use crate::task::{forgo, quietly};
 use std::ptr;
@@ -36,7 +36,7 @@ impl<F: FnOnce() + Send + 'static> Native<F> {
 impl<F: FnOnce() + Send + 'static> Turn for Native<F> {
     fn turn(self: Arc<Self>) -> bool {
         if let Some(work) = self.take() {
-            let outcome = enter(work);
+            let outcome = on_this_stack(|| enter(work));
             let has_failed = outcome.is_err();
             forgo(outcome);
             self.latch.complete(has_failed);

@@ -96,7 +96,7 @@ pub trait JobPool: Clone + Send + Sync + 'static {
     /// It is called by [`submit`](Self::submit), by workers at the end of a turn, and by whatever wakes a waiting call, on
     /// any thread and inside other calls' steps too, of which the thread that wakes the sleepers of the
     /// [`RealtimeClock`](crate::RealtimeClock) is one. So it must not block for long, nor until a worker is free. If it panics,
-    /// the job is given back; except in `submit`, the panic goes no further.
+    /// the job is given back; where a job is submitted, the panic goes on to the caller, and elsewhere no further.
     fn spawn(&self, job: Job);
 
     /// Hands a call over to the pool, which goes on with it until it ends: whenever it is woken, and in turns of about
@@ -138,7 +138,8 @@ pub trait JobPool: Clone + Send + Sync + 'static {
     /// Hands a call or a closure over to the pool, which does not begin with it before all these jobs are complete: whatever
     /// became of them, for a handle says complete, and not successful.
     ///
-    /// As each of them is there before this one, no cycle can be built. A job may be cancelled while it waits for the others.
+    /// As each of them is there before this one, no cycle can be built. A job that is cancelled while it waits for the others is
+    /// complete at once, and what is to run after it does not wait for those before it.
     ///
     /// ```
     /// use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -233,23 +234,38 @@ const_thread_local! {
     static KNOWN_AT: Cell<u32> = Cell::new(0);
 }
 
+/// Restores what was known.
+struct KnownAt(u32);
+
+impl KnownAt {
+    fn replace(depth: u32) -> Self {
+        Self(KNOWN_AT.with(|known_at| known_at.replace(depth)))
+    }
+}
+
+impl Drop for KnownAt {
+    fn drop(&mut self) {
+        KNOWN_AT.with(|known_at| known_at.set(self.0));
+    }
+}
+
+/// Runs what counts as a step, but is no guest, and so stays on the stack that it is on.
+pub(crate) fn on_this_stack<R>(step: impl FnOnce() -> R) -> R {
+    let depth = depth();
+    let is_known = KNOWN_AT.with(Cell::get) == depth;
+    let _outer = is_known.then(|| KnownAt::replace(depth + 1));
+    step()
+}
+
 /// Runs code that may lead to more of its kind below it, as the end of a job leads to the next one, with enough of a stack. If
 /// there is no memory for that, it panics.
 pub(crate) fn on_ample_stack<R>(code: impl FnOnce() -> R) -> R {
-    struct Outer(u32);
-
-    impl Drop for Outer {
-        fn drop(&mut self) {
-            KNOWN_AT.with(|known_at| known_at.set(self.0));
-        }
-    }
-
     if cfg!(wasm_jobs_loom) {
         // The threads of a model have stacks that are not known to anyone.
         return code();
     }
     let depth = depth();
-    let outer = Outer(KNOWN_AT.with(|known_at| known_at.replace(depth)));
+    let outer = KnownAt::replace(depth);
     if outer.0 == depth {
         stacker::maybe_grow(Job::LEAST_STACK, Job::STACK, code)
     } else {

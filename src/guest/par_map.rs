@@ -1,16 +1,22 @@
 //! [`ParMap`]: one export, many inputs, several instances. Each instance is a job that takes inputs, a batch at a time, until there
 //! are none left.
 
+use crate::error::Panic;
 use crate::guest::{Func, Instance, fiber};
 use crate::pool::JobPool;
+use crate::waiters::wake_all;
 use crate::{Error, Future, JobHandle, yield_now};
 use parking_lot::Mutex;
+use std::collections::VecDeque;
 use std::fmt;
+use std::future::{Future as _, poll_fn};
 use std::iter::Enumerate;
 use std::marker::PhantomData;
-use std::pin::Pin;
+use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::vec::IntoIter;
 use wasmtime::{WasmParams, WasmResults};
 
@@ -91,31 +97,32 @@ where
 
     /// Hands the calls over to the pool.
     ///
-    /// An instance whose call has failed is [reset](Instance::reset) for the next one. If that cannot be, for want of a function that
-    /// makes its state, it takes no more inputs, and the others go on without it.
+    /// An instance whose call has failed is [reset](Instance::reset) for the next one, by the worker that has it, which runs a
+    /// start function to its end. If it cannot be, for want of a function that makes its state, or is in use otherwise, it takes no
+    /// more inputs, and the others go on without it.
     ///
     /// # Errors
     ///
-    /// Those of [`Instance::func`], for any of the instances: nothing is called then.
+    /// Those of [`Instance::func`], for any of the instances, and [`Error::Unsupported`] if there are inputs and no instances:
+    /// nothing is called then.
     pub fn submit(self) -> Result<ParMapped<R>, Error> {
         let count = self.inputs.len();
+        if self.instances.is_empty() && count > 0 {
+            let why = "there are inputs: make an instance, or several".into();
+            return Err(Error::Unsupported { what: "calling an export of no instances", why });
+        }
         let funcs = self.instances.iter().map(|instance| instance.func::<P, R>(self.export));
         let funcs = funcs.collect::<Result<Vec<_>, _>>()?;
-        let inputs = Arc::new(Inputs {
-            rest: Mutex::new(Rest {
-                fresh: self.inputs.into_iter().enumerate(),
-                returned: Vec::new(),
-            }),
-            min_batch: self.min_batch.max(1),
-            takers: self.instances.len(),
-        });
+        let inputs = Arc::new(Inputs::new(self.inputs, self.min_batch, self.instances.len()));
         let work = |(instance, func): (&Instance<S>, Func<P, R, S>)| {
             let ticker = instance.control().ticker_key();
             Future::made_of(take_inputs(inputs.clone(), instance.same(), func), Some(ticker))
         };
-        let mut parts: Vec<_> = self.instances.iter().zip(funcs).map(work).collect();
-        let runners = parts.iter_mut().map(Future::to_job).collect::<Result<Vec<_>, _>>()?;
-        Ok(ParMapped { job: self.pool.submit_all(runners), parts, count })
+        let mut calls: Vec<_> = self.instances.iter().zip(funcs).map(work).collect();
+        let runners = calls.iter_mut().map(Future::to_job).collect::<Result<Vec<_>, _>>()?;
+        let job = self.pool.submit_all(runners);
+        let parts = calls.into_iter().map(|call| Taking { call, part: None }).collect();
+        Ok(ParMapped { job, parts, count })
     }
 
     /// Submits the calls, and waits for all of them.
@@ -128,6 +135,7 @@ where
     }
 }
 
+/// What the instances take their inputs from.
 struct Inputs<P> {
     rest: Mutex<Rest<P>>,
     min_batch: usize,
@@ -138,24 +146,70 @@ struct Rest<P> {
     fresh: Enumerate<IntoIter<P>>,
     /// From takers that could not go on.
     returned: Vec<(usize, P)>,
+    /// How many batches are with takers, who may return what is left of them.
+    out: usize,
+    /// Takers that wait for that.
+    waiting: Vec<Waker>,
+}
+
+/// Inputs that one instance has taken. What is left of them when this is dropped is for the others.
+struct Batch<P> {
+    inputs: Arc<Inputs<P>>,
+    left: VecDeque<(usize, P)>,
 }
 
 impl<P> Inputs<P> {
-    /// A part of a fair share of what is left, so that all takers come to their end at about the same time.
-    fn batch(&self) -> Option<IntoIter<(usize, P)>> {
+    fn new(inputs: Vec<P>, min_batch: usize, takers: usize) -> Self {
+        let fresh = inputs.into_iter().enumerate();
+        let rest = Rest { fresh, returned: Vec::new(), out: 0, waiting: Vec::new() };
+        Self { rest: Mutex::new(rest), min_batch: min_batch.max(1), takers }
+    }
+
+    /// A part of a fair share of what is left, so that all takers come to their end at about the same time. None if nothing is
+    /// left, nor will be.
+    fn poll_batch(self: &Arc<Self>, context: &mut Context<'_>) -> Poll<Option<Batch<P>>> {
         const PARTS: usize = 4;
+        let waker = context.waker().clone();
         let mut rest = self.rest.lock();
-        if !rest.returned.is_empty() {
-            return Some(std::mem::take(&mut rest.returned).into_iter());
+        let all = rest.fresh.len() + rest.returned.len();
+        let size = (all / (PARTS * self.takers)).max(self.min_batch);
+        let from = rest.returned.len().saturating_sub(size);
+        let mut left: VecDeque<_> = rest.returned.drain(from..).collect();
+        let missing = size - left.len();
+        left.extend(rest.fresh.by_ref().take(missing));
+        if !left.is_empty() {
+            rest.out += 1;
+            return Poll::Ready(Some(Batch { inputs: self.clone(), left }));
         }
-        let share = rest.fresh.len() / (PARTS * self.takers);
-        let batch: Vec<_> = rest.fresh.by_ref().take(share.max(self.min_batch)).collect();
-        (!batch.is_empty()).then(|| batch.into_iter())
+        if rest.out == 0 {
+            return Poll::Ready(None);
+        }
+        rest.waiting.push(waker);
+        Poll::Pending
     }
 }
 
-/// An instance's part: what came of the inputs that it took, each with its place.
-type Part<R> = Vec<(usize, Result<R, Error>)>;
+impl<P> Drop for Batch<P> {
+    fn drop(&mut self) {
+        let waiting = {
+            let mut rest = self.inputs.rest.lock();
+            rest.out -= 1;
+            rest.returned.extend(self.left.drain(..));
+            if rest.returned.is_empty() && rest.out > 0 {
+                return;
+            }
+            mem::take(&mut rest.waiting)
+        };
+        wake_all(waiting.into_iter());
+    }
+}
+
+/// What an instance has to tell: what came of the inputs that it took, each with its place; and why it took no more, if some
+/// were left.
+struct Part<R> {
+    results: Vec<(usize, Result<R, Error>)>,
+    refusal: Option<Error>,
+}
 
 async fn take_inputs<P, R, S>(
     inputs: Arc<Inputs<P>>,
@@ -167,30 +221,41 @@ where
     R: WasmResults + Sync + 'static,
     S: Send + 'static,
 {
-    let mut part = Vec::new();
-    while let Some(mut batch) = inputs.batch() {
-        while let Some((place, input)) = batch.next() {
-            let result = match func.claim() {
-                Ok(claimed) => fiber::call(claimed, input).await,
-                Err(error) => Err(error),
+    let mut results = Vec::new();
+    while let Some(mut batch) = poll_fn(|context| inputs.poll_batch(context)).await {
+        while !batch.left.is_empty() {
+            let guest = match func.claim() {
+                Err(Error::Poisoned) => renew(&instance).and_then(|()| func.claim()),
+                claimed => claimed,
             };
-            let goes_on = result.is_ok() || is_fit_again(&instance);
-            part.push((place, result));
-            if !goes_on {
-                inputs.rest.lock().returned.extend(batch);
-                return Ok(part);
+            let guest = match guest {
+                Ok(guest) => guest,
+                // The batch goes to the others.
+                Err(refusal) => return Ok(Part { results, refusal: Some(refusal) }),
+            };
+            if let Some((place, input)) = batch.left.pop_front() {
+                let mut call = pin!(fiber::call(guest, input));
+                // As in any call: a panic of the host is its result, and of no other.
+                let result = poll_fn(|context| {
+                    let polled = catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(context)));
+                    polled.unwrap_or_else(|payload| {
+                        Poll::Ready(Err(Error::Panic(Panic::new(payload))))
+                    })
+                });
+                results.push((place, result.await));
             }
             // What else the pool has to do gets its turn.
             yield_now().await;
         }
     }
-    Ok(part)
+    Ok(Part { results, refusal: None })
 }
 
-fn is_fit_again<S: Send + 'static>(instance: &Instance<S>) -> bool {
-    match instance.is_poisoned() {
-        Ok(true) => instance.reset().is_ok(),
-        Ok(false) | Err(_) => true,
+/// A new guest for the next call.
+fn renew<S: Send + 'static>(instance: &Instance<S>) -> Result<(), Error> {
+    match catch_unwind(AssertUnwindSafe(|| instance.reset())) {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) | Err(_) => Err(Error::Poisoned),
     }
 }
 
@@ -200,12 +265,18 @@ fn is_fit_again<S: Send + 'static>(instance: &Instance<S>) -> bool {
 #[must_use = "dropping it cancels the calls"]
 pub struct ParMapped<R: Send + 'static> {
     job: JobHandle,
-    parts: Vec<Future<Part<R>>>,
+    parts: Vec<Taking<R>>,
     count: usize,
 }
 
+/// One instance, and what it has to tell once it has come to its end.
+struct Taking<R: Send + 'static> {
+    call: Future<Part<R>>,
+    part: Option<Result<Part<R>, Error>>,
+}
+
 impl<R: Send + 'static> ParMapped<R> {
-    /// The job that all of them are.
+    /// The job that all of them are. Calls that fail are no failure of it.
     #[must_use]
     pub fn handle(&self) -> &JobHandle {
         &self.job
@@ -213,29 +284,40 @@ impl<R: Send + 'static> ParMapped<R> {
 
     /// Waits for all calls, and gives what came of them, in the order of the inputs.
     ///
-    /// An input that no instance was left for is [`Error::Poisoned`]. If the handle is cancelled, all inputs of the instances that
-    /// have not finished are [`Error::Cancelled`].
+    /// An input that no instance was left for has the error that the last instance had: [`Error::Poisoned`] if it could not be
+    /// reset, or [`Error::CallInProgress`] if it was in use. If the handle is cancelled, all inputs of the instances that have
+    /// not finished are [`Error::Cancelled`].
     #[must_use]
     pub fn wait(mut self) -> Vec<Result<R, Error>> {
         self.job.wait();
+        for Taking { call, part } in &mut self.parts {
+            // A pool that has dropped a job has given its call back, and this brings it to its end.
+            part.get_or_insert_with(|| call.wait());
+        }
         self.take()
     }
 
+    /// All parts have come to their ends.
     fn take(&mut self) -> Vec<Result<R, Error>> {
         let mut results: Vec<_> = (0..self.count).map(|_| None).collect();
-        let mut is_cancelled = false;
-        for part in &mut self.parts {
-            // A pool that has dropped its jobs has given them back.
-            match part.wait() {
+        let mut refusals = Vec::new();
+        for part in self.parts.iter_mut().filter_map(|taking| taking.part.take()) {
+            match part {
                 Ok(part) => {
-                    for (place, result) in part {
+                    refusals.extend(part.refusal);
+                    for (place, result) in part.results {
                         results[place] = Some(result);
                     }
                 }
-                Err(_) => is_cancelled = true,
+                Err(error) => refusals.push(error),
             }
         }
-        let missing = || if is_cancelled { Error::Cancelled } else { Error::Poisoned };
+        let missing = || match refusals.last() {
+            Some(Error::Cancelled) => Error::Cancelled,
+            Some(Error::CallInProgress) => Error::CallInProgress,
+            Some(Error::ResultTaken) => Error::ResultTaken,
+            _ => Error::Poisoned,
+        };
         results.into_iter().map(|result| result.unwrap_or_else(|| Err(missing()))).collect()
     }
 }
@@ -244,12 +326,21 @@ impl<R: Send + 'static> std::future::Future for ParMapped<R> {
     type Output = Vec<Result<R, Error>>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        match Pin::new(&mut self.job).poll(context) {
-            Poll::Ready(()) => Poll::Ready(self.take()),
-            Poll::Pending => Poll::Pending,
+        let mut is_ready = true;
+        for Taking { call, part } in &mut self.parts {
+            if part.is_none() {
+                match Pin::new(call).poll(context) {
+                    Poll::Ready(ended) => *part = Some(ended),
+                    Poll::Pending => is_ready = false,
+                }
+            }
         }
+        if is_ready { Poll::Ready(self.take()) } else { Poll::Pending }
     }
 }
+
+/// Nothing in it is pinned: the calls are in boxes.
+impl<R: Send + 'static> Unpin for ParMapped<R> {}
 
 impl<P, R, S: 'static, J> fmt::Debug for ParMap<'_, P, R, S, J> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -153,6 +153,9 @@ pub(super) fn help(sleeper: &Sleeper, wanted: Option<&dyn Over>) -> bool {
     true
 }
 
+/// How far a worker that waits for a job looks for it in the queue.
+const SEARCHED: usize = 32;
+
 /// How long a worker serves the queue with a ticket, up to the last turn. Getting a new one costs some microseconds.
 const SHIFT: Duration = Duration::from_millis(1);
 
@@ -239,10 +242,11 @@ impl Queue {
     }
 
     fn take(&self, wanted: Option<&dyn Over>) -> Option<Job> {
-        let wanted = wanted?;
+        let wanted = wanted.filter(|wanted| wanted.parts().is_empty())?;
         // Under the lock: meanwhile, nobody takes the queue for empty and gives up the ticket of a job that is put back.
         let _tickets = self.tickets.lock();
-        for _ in 0..self.jobs.len() {
+        // Not all of a long queue: what is passed over goes to its back.
+        for _ in 0..self.jobs.len().min(SEARCHED) {
             let job = self.jobs.pop()?;
             if job.is_of(wanted) {
                 return Some(job);

@@ -11,6 +11,7 @@ mod hostile;
 mod instances;
 mod limits;
 mod misuse;
+mod par_map;
 mod poison;
 mod slices;
 #[cfg(feature = "rayon")]
