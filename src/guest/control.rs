@@ -8,6 +8,7 @@ use crate::guest::options::{InstanceOptions, Timeout};
 use crate::guest::slice::{Slice, UNBOUNDED};
 use crate::guest::ticker::{Ticker, Timed};
 use crate::interrupt::{Interrupter, NEVER, is_cancelled, nanoseconds, step_ends};
+use crate::trace::{Instance, burning};
 use parking_lot::Mutex;
 use pin_project_lite::pin_project;
 use std::pin::Pin;
@@ -52,6 +53,7 @@ pub(super) struct Control {
     nesting: AtomicU32,
     time: Mutex<Time>,
     grown: Mutex<Grown>,
+    number: Instance,
 }
 
 /// The time of a call. All times are those of [`alarm::now`].
@@ -94,6 +96,7 @@ impl Control {
             nesting: AtomicU32::new(0),
             time: Mutex::default(),
             grown: Mutex::default(),
+            number: Instance::new(),
         })
     }
 
@@ -103,6 +106,11 @@ impl Control {
 
     pub(super) fn ticker_key(&self) -> Interrupter {
         self.ticker.key()
+    }
+
+    /// Of the instance, in traces.
+    pub(super) fn number(&self) -> Instance {
+        self.number
     }
 
     pub(super) fn slice(&self) -> Slice {
@@ -388,6 +396,8 @@ where
     #[inline(always)]
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
+        let control: &Arc<Control> = this.control;
+        let _burning = burning(|| control.fuel());
         this.control.enter_step();
         if this.control.is_free() {
             return this.call.poll(context);

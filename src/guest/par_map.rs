@@ -3,6 +3,7 @@
 
 use crate::guest::{Func, Instance, fiber};
 use crate::pool::JobPool;
+use crate::trace::Traced;
 use crate::{Error, Future, JobHandle, yield_now};
 use parking_lot::Mutex;
 use std::fmt;
@@ -111,7 +112,12 @@ where
         });
         let work = |(instance, func): (&Instance<S>, Func<P, R, S>)| {
             let ticker = instance.control().ticker_key();
-            Future::made_of(take_inputs(inputs.clone(), instance.same(), func), Some(ticker))
+            let traced = Traced::export(func.name(), instance.control().number());
+            Future::made_of(
+                take_inputs(inputs.clone(), instance.same(), func),
+                Some(ticker),
+                traced,
+            )
         };
         let mut parts: Vec<_> = self.instances.iter().zip(funcs).map(work).collect();
         let runners = parts.iter_mut().map(Future::to_job).collect::<Result<Vec<_>, _>>()?;
