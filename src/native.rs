@@ -44,10 +44,7 @@ impl<F: FnOnce() + Send + 'static> Native<F> {
 impl<F: FnOnce() + Send + 'static> Turn for Native<F> {
     fn turn(self: Arc<Self>) -> bool {
         if let Some(work) = self.take() {
-            let outcome = {
-                let _step = self.traced.step();
-                enter(work)
-            };
+            let outcome = self.traced.step(|| enter(work));
             let (has_failed, ending) = (outcome.is_err(), Ending::of_closure(&outcome));
             forgo(outcome);
             self.traced.ended(ending);

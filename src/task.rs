@@ -127,10 +127,10 @@ impl<T: Send + 'static> Work<T> {
         };
         self.seen = seen;
 
-        let _step = task.traced.step();
         // Borrowed: making it costs nothing, and only whoever keeps it counts a reference.
         let waker = waker_ref(task);
-        match self.future.as_mut().poll(&mut Context::from_waker(&waker)) {
+        let mut context = Context::from_waker(&waker);
+        match task.traced.step(|| self.future.as_mut().poll(&mut context)) {
             Poll::Pending if task.state.woken_since(seen).is_some() => Progress::Yielded,
             Poll::Pending => Progress::Waiting,
             Poll::Ready(outcome) => Progress::Done(outcome),

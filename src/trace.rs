@@ -135,14 +135,20 @@ mod real {
             }
         }
 
-        /// A step, until this is dropped.
-        #[inline]
-        pub(crate) fn step(&self) -> Step {
-            Step(if on(Level::TRACE) { self.span() } else { None })
+        /// A step. The steps that nobody is interested in are kept free of all that the others need: see `Work::step`.
+        #[inline(always)]
+        pub(crate) fn step<R>(&self, step: impl FnOnce() -> R) -> R {
+            if on(Level::TRACE) { self.step_in_span(step) } else { step() }
         }
 
         #[cold]
-        fn span(&self) -> Option<Box<Span>> {
+        #[inline(never)]
+        fn step_in_span<R>(&self, step: impl FnOnce() -> R) -> R {
+            let _span = self.span();
+            step()
+        }
+
+        fn span(&self) -> Option<Span> {
             let enter = || {
                 let span = tracing::span!(
                     target: "wasm_jobs",
@@ -157,7 +163,7 @@ mod real {
                 (!span.is_disabled()).then(|| span.entered())
             };
             let span = catch_unwind(AssertUnwindSafe(enter)).ok()??;
-            Some(Box::new(Span { span, outer_fuel: FUEL.take(), began: Instant::now() }))
+            Some(Span { span: Some(span), outer_fuel: FUEL.take(), began: Instant::now() })
         }
     }
 
@@ -226,38 +232,35 @@ mod real {
         static FUEL: Cell<Option<u64>> = Cell::new(None);
     }
 
-    /// The span of a step in progress, if it has one.
-    pub(crate) struct Step(Option<Box<Span>>);
-
+    /// That of a step in progress.
     struct Span {
-        span: EnteredSpan,
+        /// There until it ends.
+        span: Option<EnteredSpan>,
         began: Instant,
         /// That of the step that this one is inside of.
         outer_fuel: Option<u64>,
     }
 
-    impl Drop for Step {
-        #[inline]
+    impl Drop for Span {
         fn drop(&mut self) {
-            if let Some(span) = self.0.take() {
-                span.end();
-            }
+            let time = self.began.elapsed();
+            let fuel = FUEL.replace(self.outer_fuel);
+            let Some(span) = self.span.take() else { return };
+            quietly(|| {
+                if let Some(fuel) = fuel {
+                    span.record("fuel", fuel);
+                }
+                span.record("time_us", time.as_secs_f64() * 1e6);
+            });
+            quietly(|| drop(span));
         }
     }
 
-    impl Span {
-        #[cold]
-        fn end(self: Box<Self>) {
-            let time = self.began.elapsed();
-            let fuel = FUEL.replace(self.outer_fuel);
-            quietly(|| {
-                if let Some(fuel) = fuel {
-                    self.span.record("fuel", fuel);
-                }
-                self.span.record("time_us", time.as_secs_f64() * 1e6);
-            });
-            quietly(|| drop(self));
-        }
+    /// Does anybody want to know how much fuel a step uses?
+    #[cfg(feature = "wasm")]
+    #[inline]
+    pub(crate) fn counts_fuel() -> bool {
+        on(Level::TRACE)
     }
 
     /// While a guest runs whose `fuel` this tells, or zero if it has none.
@@ -341,8 +344,8 @@ mod real {
         pub(crate) fn ended(&self, _: Ending) {}
 
         #[inline(always)]
-        pub(crate) fn step(&self) -> Step {
-            Step
+        pub(crate) fn step<R>(&self, step: impl FnOnce() -> R) -> R {
+            step()
         }
     }
 
@@ -370,7 +373,11 @@ mod real {
         }
     }
 
-    pub(crate) struct Step;
+    #[cfg(feature = "wasm")]
+    #[inline(always)]
+    pub(crate) fn counts_fuel() -> bool {
+        false
+    }
 
     #[cfg(feature = "wasm")]
     pub(crate) struct Burning;

@@ -8,7 +8,7 @@ use crate::guest::options::{InstanceOptions, Timeout};
 use crate::guest::slice::{Slice, UNBOUNDED};
 use crate::guest::ticker::{Ticker, Timed};
 use crate::interrupt::{Interrupter, NEVER, is_cancelled, nanoseconds, step_ends};
-use crate::trace::{Instance, burning};
+use crate::trace::{Instance, burning, counts_fuel};
 use parking_lot::Mutex;
 use pin_project_lite::pin_project;
 use std::pin::Pin;
@@ -396,10 +396,8 @@ where
     #[inline(always)]
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
-        let control: &Arc<Control> = this.control;
-        let _burning = burning(|| control.fuel());
         this.control.enter_step();
-        if this.control.is_free() {
+        if this.control.is_free() && !counts_fuel() {
             return this.call.poll(context);
         }
         poll_watched(this.call, this.control, context)
@@ -416,6 +414,7 @@ fn poll_watched<F, R>(
 where
     F: std::future::Future<Output = wasmtime::Result<R>>,
 {
+    let _burning = burning(|| control.fuel());
     let over = || Poll::Ready(Err(Trap::Interrupt.into()));
     let now = alarm::now();
     if control.has_timed_out(now) {
