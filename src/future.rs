@@ -8,6 +8,8 @@ use crate::runner::{FutureRunner, Step};
 use crate::state::Lent;
 use crate::sync::Sleeper;
 use crate::task::{Outcome, Progress, Task, Work};
+use crate::trace::{Ending, Traced};
+use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 use std::mem;
@@ -82,7 +84,21 @@ impl<T: Send + 'static> Future<T> {
     /// resumed, as with every executor.
     #[inline]
     pub fn new(work: impl std::future::Future<Output = Result<T, Error>> + Send + 'static) -> Self {
-        Self::made_of(work, None)
+        Self::made_of(work, None, Traced::new())
+    }
+
+    /// Gives the call a name in [traces](crate#seeing-what-happens); the first one stays. Without one, the call of an export has
+    /// the name of that. Without the feature `tracing`, this does nothing.
+    ///
+    /// ```
+    /// # use wasm_jobs::Future;
+    /// let mut path = Future::new(async { Ok(["a", "path"]) }).named("find a path");
+    /// # path.wait()?;
+    /// # Ok::<(), wasm_jobs::Error>(())
+    /// ```
+    pub fn named(self, name: impl Into<Cow<'static, str>>) -> Self {
+        self.task.traced.set_name(name);
+        self
     }
 
     /// The same of work whose steps can be interrupted.
@@ -90,8 +106,9 @@ impl<T: Send + 'static> Future<T> {
     pub(crate) fn made_of(
         work: impl std::future::Future<Output = Result<T, Error>> + Send + 'static,
         interrupted_by: Option<Interrupter>,
+        traced: Traced,
     ) -> Self {
-        let (task, work) = Task::new(work, interrupted_by);
+        let (task, work) = Task::new(work, interrupted_by, traced);
         Self { call: Call::Ours(work), task, turn: 0, owner: PhantomData }
     }
 
@@ -114,6 +131,7 @@ impl<T: Send + 'static> Future<T> {
             Progress::Yielded => Ok(Step::Yielded),
             Progress::Waiting => Ok(Step::Waiting),
             Progress::Done(outcome) => {
+                self.task.traced.ended(Ending::of(&outcome));
                 self.call = Call::Ended(outcome);
                 Ok(Step::Done)
             }
@@ -206,6 +224,7 @@ impl<T: Send + 'static> Future<T> {
                 let ended = Call::Ended(Err(Box::new(Error::Cancelled)));
                 if let Call::Ours(work) = mem::replace(&mut self.call, ended) {
                     work.discard();
+                    self.task.traced.ended(Ending::cancelled());
                 }
             }
             Call::Lent => self.task.cancel(),

@@ -6,6 +6,7 @@ use crate::latch::Latch;
 use crate::pool::{Job, Spawn, Turn, on_this_stack};
 use crate::sync::Mutex;
 use crate::task::{forgo, quietly};
+use crate::trace::{Ending, Traced};
 use std::ptr;
 use std::sync::Arc;
 
@@ -13,11 +14,17 @@ pub(crate) struct Native<F> {
     /// There until it is run, or given up.
     work: Mutex<Option<F>>,
     latch: Latch,
+    traced: Traced,
 }
 
 impl<F: FnOnce() + Send + 'static> Native<F> {
     pub(crate) fn job(work: F) -> (Job, JobHandle) {
-        let native = Arc::new(Self { work: Mutex::new(Some(work)), latch: Latch::default() });
+        let native = Arc::new(Self {
+            traced: Traced::closure(&work),
+            work: Mutex::new(Some(work)),
+            latch: Latch::default(),
+        });
+        native.traced.submitted();
         (Job::new(native.clone()), JobHandle::new(native))
     }
 
@@ -25,9 +32,10 @@ impl<F: FnOnce() + Send + 'static> Native<F> {
         self.work.lock().take()
     }
 
-    fn give_up(&self) {
+    fn give_up(&self, ending: Ending) {
         if let Some(work) = self.take() {
             quietly(|| drop(work));
+            self.traced.ended(ending);
             self.latch.complete(true);
         }
     }
@@ -36,9 +44,10 @@ impl<F: FnOnce() + Send + 'static> Native<F> {
 impl<F: FnOnce() + Send + 'static> Turn for Native<F> {
     fn turn(self: Arc<Self>) -> bool {
         if let Some(work) = self.take() {
-            let outcome = on_this_stack(|| enter(work));
-            let has_failed = outcome.is_err();
+            let outcome = self.traced.step(|| on_this_stack(|| enter(work)));
+            let (has_failed, ending) = (outcome.is_err(), Ending::of_closure(&outcome));
             forgo(outcome);
+            self.traced.ended(ending);
             self.latch.complete(has_failed);
         }
         false
@@ -49,15 +58,15 @@ impl<F: FnOnce() + Send + 'static> Turn for Native<F> {
     }
 
     fn give_back(&self) {
-        self.give_up();
+        self.give_up(Ending::cancelled());
     }
 
     fn cancel(self: Arc<Self>, _: &Submitted) {
-        self.give_up();
+        self.give_up(Ending::cancelled());
     }
 
     fn refuse(self: Arc<Self>) {
-        self.give_up();
+        self.give_up(Ending::refused());
     }
 
     fn is_cancelled(&self) -> bool {
@@ -81,7 +90,7 @@ impl<F> AsRef<Latch> for Native<F> {
 
 impl<F: FnOnce() + Send + 'static> Over for Native<F> {
     fn cancel(&self) {
-        self.give_up();
+        self.give_up(Ending::cancelled());
     }
 
     fn is_of(&self, turns: &Arc<dyn Turn>) -> bool {

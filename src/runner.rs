@@ -94,6 +94,7 @@ impl<T: Send + 'static> FutureRunner<T> {
     /// The job of a pool that `spawn` leads to. The caller puts it into the queue.
     pub(crate) fn into_job(mut self, spawn: Spawn) -> (Job, JobHandle) {
         let Some(task) = self.task.take() else { unreachable!("only this function takes it") };
+        task.traced.submitted();
         let call: Weak<Task<T>> = Arc::downgrade(&task);
         let submitted = Arc::new(Submitted::new(call));
         task.submit(Submission::new(spawn, submitted.clone()));

@@ -15,6 +15,7 @@ use crate::pool::{Job, Quantum, Spawn, Submission, Turn};
 use crate::runner::Step;
 use crate::state::{Cancel, Finish, GiveBack, Lent, Park, Seen, Start, State, Stop, Wake};
 use crate::sync::Mutex;
+use crate::trace::{Ending, Traced};
 use futures_task::{ArcWake, waker_ref};
 use std::fmt;
 use std::mem;
@@ -31,6 +32,7 @@ pub(crate) struct Task<T> {
     /// There while the call is a job. Locked before the slot, where both are.
     submission: Mutex<Option<Submission>>,
     interrupted_by: Option<Interrupter>,
+    pub(crate) traced: Traced,
 }
 
 /// What the task holds of a lent call.
@@ -127,7 +129,8 @@ impl<T: Send + 'static> Work<T> {
 
         // Borrowed: making it costs nothing, and only whoever keeps it counts a reference.
         let waker = waker_ref(task);
-        match self.future.as_mut().poll(&mut Context::from_waker(&waker)) {
+        let mut context = Context::from_waker(&waker);
+        match task.traced.step(|| self.future.as_mut().poll(&mut context)) {
             Poll::Pending if task.state.woken_since(seen).is_some() => Progress::Yielded,
             Poll::Pending => Progress::Waiting,
             Poll::Ready(outcome) => Progress::Done(outcome),
@@ -148,7 +151,11 @@ impl<T: Send + 'static> Work<T> {
 impl<T: Send + 'static> Task<T> {
     /// A new task, and the work that its owner has.
     #[inline]
-    pub(crate) fn new<F>(work: F, interrupted_by: Option<Interrupter>) -> (Arc<Self>, Work<T>)
+    pub(crate) fn new<F>(
+        work: F,
+        interrupted_by: Option<Interrupter>,
+        traced: Traced,
+    ) -> (Arc<Self>, Work<T>)
     where
         F: std::future::Future<Output = Result<T, Error>> + Send + 'static,
     {
@@ -158,6 +165,7 @@ impl<T: Send + 'static> Task<T> {
             owner: Mutex::new(None),
             submission: Mutex::new(None),
             interrupted_by,
+            traced,
         });
         // Straight into the box: a guest's call is some hundred bytes.
         let mut future = Box::pin(Caught { work: None });
@@ -291,16 +299,20 @@ impl<T: Send + 'static> Task<T> {
         if let Some(work) = work {
             work.discard();
         }
-        let (submission, has_failed, unwanted) = {
+        let ending = Ending::of(&result);
+        let (submission, has_failed, unwanted, ending) = {
             let mut submission = self.submission.lock();
             let mut slot = self.slot.lock();
-            let (result, unwanted) = match self.state.finish() {
-                Finish::Delivered => (result, None),
-                Finish::Cancelled => (Err(Box::new(Error::Cancelled)), Some(result)),
+            let (result, unwanted, ending) = match self.state.finish() {
+                Finish::Delivered => (result, None, ending),
+                Finish::Cancelled => {
+                    (Err(Box::new(Error::Cancelled)), Some(result), Ending::cancelled())
+                }
             };
             slot.put_result(result);
-            (submission.take(), slot.has_failed, unwanted)
+            (submission.take(), slot.has_failed, unwanted, ending)
         };
+        self.traced.ended(ending);
         quietly(|| drop(unwanted));
         self.wake_owner();
         if let Some(submission) = submission {
@@ -320,6 +332,7 @@ impl<T: Send + 'static> Turn for Task<T> {
     /// Steps while the call yields and its quantum lasts.
     fn turn(self: Arc<Self>) -> bool {
         let Start::Run = self.state.try_start() else { return false };
+        self.traced.turned();
         let mut quantum = Quantum::default();
         loop {
             let mut slot = self.slot.lock();
@@ -396,8 +409,12 @@ impl<T: Send + 'static> ArcWake for Task<T> {
     fn wake_by_ref(task: &Arc<Self>) {
         match task.state.wake() {
             Wake::Noted => {}
-            Wake::Owner => task.wake_owner(),
+            Wake::Owner => {
+                task.traced.woken();
+                task.wake_owner();
+            }
             Wake::Enqueue => {
+                task.traced.woken();
                 if let Some(spawn) = Turn::spawn(&**task) {
                     // If that panics, the job is dropped, and so given back.
                     quietly(|| spawn(Job::new(task.clone())));

@@ -14,8 +14,17 @@
 //! ```sh
 //! cargo run --release --example frame_loop
 //! ```
+//!
+//! With the feature `tracing`, it can write what happens to a file that [Perfetto](https://ui.perfetto.dev) opens: a track for each
+//! thread, with the frames, the steps of the scripts, and where they go.
+//!
+//! ```sh
+//! cargo run --release --features tracing --example frame_loop -- --trace target/frame_loop.json
+//! ```
 
 mod frame_times;
+#[cfg(feature = "tracing")]
+mod trace;
 mod world;
 
 use frame_times::FrameTimes;
@@ -47,6 +56,9 @@ const CREATURES: usize = 200;
 const SEED: u64 = 5;
 
 fn main() -> Result<(), Box<dyn Error>> {
+    #[cfg(feature = "tracing")]
+    let _trace = trace::start()?;
+
     // One core is for the frames.
     let workers = (thread::available_parallelism()?.get() - 1).max(1);
     ThreadPoolBuilder::new().num_threads(workers).build_global()?;
@@ -67,12 +79,16 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (mut steps, mut put_off) = (0, 0);
     let start = Instant::now();
     for frame in 1..=FRAMES {
+        #[cfg(feature = "tracing")]
+        let span = tracing::info_span!("frame", frame).entered();
         let begin = Instant::now();
         clock.tick(FRAME);
         let tick = coroutines.tick_within(BUDGET);
         times.ticks.push(begin.elapsed());
         screen.draw(&world.lock(), frame % (FRAMES / 2) == 0)?;
         times.frames.push(begin.elapsed());
+        #[cfg(feature = "tracing")]
+        drop(span);
 
         steps += tick.stepped;
         put_off += tick.unreached;

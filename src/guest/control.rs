@@ -8,6 +8,7 @@ use crate::guest::options::{InstanceOptions, Timeout};
 use crate::guest::slice::{Slice, UNBOUNDED};
 use crate::guest::ticker::{Ticker, Timed};
 use crate::interrupt::{Interrupter, NEVER, is_cancelled, nanoseconds, step_ends};
+use crate::trace::{Instance, burning, counts_fuel};
 use parking_lot::Mutex;
 use pin_project_lite::pin_project;
 use std::pin::Pin;
@@ -52,6 +53,7 @@ pub(super) struct Control {
     nesting: AtomicU32,
     time: Mutex<Time>,
     grown: Mutex<Grown>,
+    number: Instance,
 }
 
 /// The time of a call. All times are those of [`alarm::now`].
@@ -94,6 +96,7 @@ impl Control {
             nesting: AtomicU32::new(0),
             time: Mutex::default(),
             grown: Mutex::default(),
+            number: Instance::new(),
         })
     }
 
@@ -103,6 +106,11 @@ impl Control {
 
     pub(super) fn ticker_key(&self) -> Interrupter {
         self.ticker.key()
+    }
+
+    /// Of the instance, in traces.
+    pub(super) fn number(&self) -> Instance {
+        self.number
     }
 
     pub(super) fn slice(&self) -> Slice {
@@ -389,7 +397,7 @@ where
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
         this.control.enter_step();
-        if this.control.is_free() {
+        if this.control.is_free() && !counts_fuel() {
             return this.call.poll(context);
         }
         poll_watched(this.call, this.control, context)
@@ -406,6 +414,7 @@ fn poll_watched<F, R>(
 where
     F: std::future::Future<Output = wasmtime::Result<R>>,
 {
+    let _burning = burning(|| control.fuel());
     let over = || Poll::Ready(Err(Trap::Interrupt.into()));
     let now = alarm::now();
     if control.has_timed_out(now) {

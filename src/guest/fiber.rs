@@ -5,6 +5,8 @@ use crate::guest::control::Controlled;
 use crate::guest::func::Claimed;
 use crate::guest::instance::Guest;
 use crate::guest::trap::{Trap, wasm_failed};
+use crate::interrupt::Interrupter;
+use crate::trace::Traced;
 use crate::{Error, Future, yield_now};
 use wasmtime::{Linker, WasmParams, WasmResults};
 
@@ -18,24 +20,24 @@ impl<R, F> Work<R> for F where F: std::future::Future<Output = Result<R, Error>>
 
 /// The call.
 #[inline]
-pub(super) fn future<S, P, R>(guest: Claimed<P, R, S>, params: P) -> Future<R>
+pub(super) fn future<S, P, R>(mut guest: Claimed<P, R, S>, params: P) -> Future<R>
 where
     S: Send + 'static,
     P: WasmParams + Sync + 'static,
     R: WasmResults + Sync + 'static,
 {
-    let ticker = guest.control.ticker_key();
-    Future::made_of(call(guest, params), Some(ticker))
+    let (ticker, traced) = seen_from_outside(&mut guest);
+    Future::made_of(call(guest, params), Some(ticker), traced)
 }
 
 /// The call, whose result may be a trap.
-pub(super) fn try_future<S, P, R>(guest: Claimed<P, R, S>, params: P) -> Future<Result<R, Trap>>
+pub(super) fn try_future<S, P, R>(mut guest: Claimed<P, R, S>, params: P) -> Future<Result<R, Trap>>
 where
     S: Send + 'static,
     P: WasmParams + Sync + 'static,
     R: WasmResults + Sync + 'static,
 {
-    let ticker = guest.control.ticker_key();
+    let (ticker, traced) = seen_from_outside(&mut guest);
     let call = call(guest, params);
     let with_trap = async {
         match call.await {
@@ -44,7 +46,14 @@ where
             Err(error) => Err(error),
         }
     };
-    Future::made_of(with_trap, Some(ticker))
+    Future::made_of(with_trap, Some(ticker), traced)
+}
+
+/// How the call is interrupted, and what it is called.
+#[inline]
+fn seen_from_outside<S, P, R>(guest: &mut Claimed<P, R, S>) -> (Interrupter, Traced) {
+    let (guest, export) = guest.parts();
+    (guest.control.ticker_key(), Traced::export(&export.name, guest.control.number()))
 }
 
 /// The call, as work that has the guest until it ends.

@@ -4,6 +4,7 @@
 use crate::error::Panic;
 use crate::guest::{Func, Instance, fiber};
 use crate::pool::JobPool;
+use crate::trace::Traced;
 use crate::waiters::wake_all;
 use crate::{Error, Future, JobHandle, yield_now};
 use parking_lot::Mutex;
@@ -116,7 +117,12 @@ where
         let inputs = Arc::new(Inputs::new(self.inputs, self.min_batch, self.instances.len()));
         let work = |(instance, func): (&Instance<S>, Func<P, R, S>)| {
             let ticker = instance.control().ticker_key();
-            Future::made_of(take_inputs(inputs.clone(), instance.same(), func), Some(ticker))
+            let traced = Traced::export(func.name(), instance.control().number());
+            Future::made_of(
+                take_inputs(inputs.clone(), instance.same(), func),
+                Some(ticker),
+                traced,
+            )
         };
         let mut calls: Vec<_> = self.instances.iter().zip(funcs).map(work).collect();
         let runners = calls.iter_mut().map(Future::to_job).collect::<Result<Vec<_>, _>>()?;

@@ -22,5 +22,7 @@ mod waiting;
 mod guest;
 #[cfg(feature = "rayon")]
 mod rayon_pools;
+#[cfg(feature = "tracing")]
+mod tracing;
 #[cfg(feature = "wasi")]
 mod wasi;
