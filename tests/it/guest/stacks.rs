@@ -8,9 +8,7 @@ use rayon::ThreadPool;
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread::{self, ThreadId};
 use wasm_jobs::wasmtime::Caller;
-use wasm_jobs::{
-    Error, Future, FutureRunner, Instance, JobHandle, JobPool, RayonGlobal, yield_now,
-};
+use wasm_jobs::{Error, Future, FutureRunner, Instance, JobPool, RayonGlobal, yield_now};
 
 const OUTER: &str = r#"(module $outer
     (import "env" "yield" (func $yield))
@@ -113,28 +111,30 @@ fn a_guest_that_fails_while_a_host_function_lets_rayon_work() -> Result<(), Erro
 #[test]
 fn a_job_run_while_a_host_function_joins_is_not_on_the_guests_stack() -> Result<(), Error> {
     let (pool, seen) = (pool(2), Arc::new(Mutex::new(None)));
-    let mut inner = Future::new(async {
+    let (ends, has_ended) = mpsc::channel();
+    let mut inner = Future::new(async move {
         yield_now().await;
+        ends.send(()).expect("the other worker listens");
         Ok((stack_pointer(), thread::current().id()))
     });
-    let runner = Mutex::new(Some(inner.to_job()?));
+    let runner = Mutex::new(Some((inner.to_job()?, has_ended)));
     let mut linker = linker(&ENGINE)?;
     linker.func_wrap("env", "let_rayon_work", {
         let (pool, seen) = (pool.clone(), seen.clone());
         move || {
             let (stolen, is_stolen) = mpsc::channel();
-            let (submitted, is_submitted) = mpsc::channel::<JobHandle>();
-            let runner = runner.lock().unwrap().take().expect("it is called once");
+            let (runner, has_ended) = runner.lock().unwrap().take().expect("it is called once");
             let pool: &Arc<ThreadPool> = &pool;
             rayon::join(
                 move || {
                     // The other worker has taken the other closure, and both are busy, so this one will run the job.
                     is_stolen.recv().expect("the other worker is there");
-                    submitted.send(pool.submit(runner)).expect("the other worker listens");
+                    pool.submit(runner);
                 },
                 move || {
                     stolen.send(()).expect("this worker listens");
-                    is_submitted.recv().expect("this worker is there").wait();
+                    // Not by the handle of the job: it would run that itself.
+                    has_ended.recv().expect("the job is run");
                 },
             );
             *seen.lock().unwrap() = Some((stack_pointer(), thread::current().id()));
@@ -184,7 +184,7 @@ fn host_functions_that_compute_on_rayon_while_guests_run_on_it() -> Result<(), E
             .map(|instance| instance.call::<u64, u64>("run", 20))
             .collect::<Result<Vec<_>, _>>()?;
         let jobs = futures.iter_mut().map(|future| Ok(pool.submit(future.to_job()?)));
-        JobHandle::all(jobs.collect::<Result<Vec<_>, Error>>()?).wait();
+        wasm_jobs::JobHandle::all(jobs.collect::<Result<Vec<_>, Error>>()?).wait();
         for future in &mut futures {
             assert_eq!(future.try_get_result()?, Some(20 * (4_999 * 5_000 / 2)));
         }
