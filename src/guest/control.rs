@@ -288,8 +288,14 @@ impl Control {
     }
 
     /// Has its time passed before the call has begun?
+    #[inline]
     pub(super) fn is_too_late(&self) -> Option<Timeout> {
-        let deadline = self.options.elapsed_timeout.and_then(|_| self.time.lock().deadline)?;
+        if self.options.elapsed_timeout.is_some() { self.look_if_too_late() } else { None }
+    }
+
+    #[inline(never)]
+    fn look_if_too_late(&self) -> Option<Timeout> {
+        let deadline = self.time.lock().deadline?;
         (alarm::now() >= deadline).then_some(Timeout::Elapsed)
     }
 

@@ -71,6 +71,7 @@ impl Ticker {
     }
 
     /// How many ticks there were. Whoever has seen an epoch has seen its tick.
+    #[inline]
     pub(super) fn ticks(&self) -> u64 {
         // With the fence of `tick`.
         fence(Acquire);
