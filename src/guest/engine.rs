@@ -124,8 +124,9 @@ impl EngineOptions {
     }
 
     /// Whether instructions are counted, as slices of [fuel](crate::Slice::Fuel) and limits of
-    /// [fuel](crate::InstanceOptions::fuel) need. Guests pay for that about as much as for epoch interruption, and in empty
-    /// loops half as much again for both together (`fuel_in_a_loop`, `both_in_a_loop`). A new instance has as much fuel as
+    /// [fuel](crate::InstanceOptions::fuel) need. Guests pay for that about as much as for epoch interruption: 1.3 times the
+    /// time of a picture, twice that of an empty loop, and 1.4 and five times for both together (`fuel_in_a_loop` and its
+    /// neighbours in the benchmark). A new instance has as much fuel as
     /// there can be, until [`StoreGuard::set_fuel`](crate::StoreGuard::set_fuel).
     #[must_use]
     pub fn fuel(mut self, enable: bool) -> Self {
