@@ -1,71 +1,106 @@
-//! What comes after jobs: [`when_all_are_over`] does something once, when the last of some jobs is over. A handle of all
-//! jobs is made with it, and a job that runs after others.
+//! What comes after jobs: a [`Dependent`] is told of each of them when it is over, and goes on after the last. A handle of all
+//! jobs is one, and so is a job that runs after others.
 
-use crate::job::{JobHandle, Over};
-use crate::pool::on_ample_stack;
+use crate::job::JobHandle;
+use crate::latch::HasFailed;
+use crate::pool::{Job, JobPool, on_ample_stack};
 use crate::sync::{AtomicU64, Mutex};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::AcqRel;
-use std::task::{Wake, Waker};
+use std::sync::atomic::Ordering::{AcqRel, Relaxed};
 
-/// What is left of some jobs.
-struct Countdown<F> {
-    remaining: AtomicU64,
-    /// Those of which is asked whether one has failed.
-    asked: Vec<Arc<dyn Over>>,
-    /// There until the last of them is over.
-    then: Mutex<Option<F>>,
+/// What waits for jobs.
+pub(crate) trait Dependent: Send + Sync + 'static {
+    fn countdown(&self) -> &Countdown;
+
+    /// All of them are over, of which one may have failed. It is called once, on the thread of the last of them, or on the one that
+    /// [began to wait](wait_for) if they were over by then.
+    fn go_on(self: Arc<Self>, has_failed: HasFailed);
 }
 
-impl<F: FnOnce(bool)> Countdown<F> {
-    fn count(&self) {
+/// How many jobs are not over, and whether one of the others has failed.
+pub(crate) struct Countdown(AtomicU64);
+
+/// A bit beside the count.
+const FAILED: u64 = 1 << 63;
+
+impl Countdown {
+    pub(crate) fn new(jobs: &[JobHandle]) -> Self {
+        // One more, for whoever asks them all, so that it is not over before that.
+        Self(AtomicU64::new(jobs.len() as u64 + 1))
+    }
+
+    /// If the last of them is among these: whether any has failed.
+    fn are_over(&self, jobs: u64, has_failed: HasFailed) -> Option<HasFailed> {
+        if has_failed {
+            // No ordering of its own: it is before the counting.
+            self.0.fetch_or(FAILED, Relaxed);
+        }
         // Release: whoever counts last must find what was done before each of the others. Acquire: that may be this one.
-        if self.remaining.fetch_sub(1, AcqRel) == 1 {
-            let then = self.then.lock().take();
-            if let Some(then) = then {
-                let has_failed = self.asked.iter().any(|job| (**job).as_ref().has_failed());
-                // It may end a job, after which comes another one; or have it run, if its pool has no queue.
-                on_ample_stack(|| then(has_failed));
-            }
+        let before = self.0.fetch_sub(jobs, AcqRel);
+        (before & !FAILED == jobs).then_some(before & FAILED != 0)
+    }
+}
+
+/// Has it go on when all these jobs are over, which may be at once.
+pub(crate) fn wait_for<D: Dependent>(dependent: Arc<D>, jobs: &[JobHandle]) {
+    let (mut over, mut has_failed) = (1, false);
+    for job in jobs {
+        if let Some(failed) = job.latch().is_over_or_tell(&dependent) {
+            over += 1;
+            has_failed |= failed;
+        }
+    }
+    if let Some(has_failed) = dependent.countdown().are_over(over, has_failed) {
+        dependent.go_on(has_failed);
+    }
+}
+
+/// One of the jobs that it waits for is over.
+pub(crate) fn tell(dependent: Arc<dyn Dependent>, has_failed: HasFailed) {
+    if let Some(has_failed) = dependent.countdown().are_over(1, has_failed) {
+        // It may end a job, after which comes another one; or have it run, if its pool has no queue.
+        on_ample_stack(|| dependent.go_on(has_failed));
+    }
+}
+
+/// What a job that runs after others waits for, and where it goes then.
+pub(crate) struct After<P> {
+    pub(crate) countdown: Countdown,
+    pool: P,
+    /// Is it not run if one has failed?
+    if_ok: bool,
+}
+
+impl<P: JobPool> After<P> {
+    pub(crate) fn new(pool: &P, jobs: &[JobHandle], if_ok: bool) -> Self {
+        Self { countdown: Countdown::new(jobs), pool: pool.clone(), if_ok }
+    }
+
+    pub(crate) fn release(&self, job: Job, has_failed: HasFailed) {
+        if has_failed && self.if_ok {
+            job.refuse();
+        } else {
+            self.pool.spawn(job);
         }
     }
 }
 
-impl<F: FnOnce(bool) + Send + 'static> Wake for Countdown<F> {
-    fn wake(self: Arc<Self>) {
-        self.count();
+/// A job that is made before it is released.
+pub(crate) struct Later<P> {
+    pub(crate) after: After<P>,
+    /// There until then.
+    pub(crate) job: Mutex<Option<Job>>,
+}
+
+impl<P: JobPool> Dependent for Later<P> {
+    fn countdown(&self) -> &Countdown {
+        &self.after.countdown
     }
-}
 
-/// Calls `then` when all these jobs are over, and says whether one has failed. That is on the thread of the last one, or on this
-/// one if they are over already.
-pub(crate) fn when_all_are_over(handles: &[JobHandle], then: impl FnOnce(bool) + Send + 'static) {
-    let asked = handles.iter().map(|handle| handle.of_what().clone()).collect();
-    count_down(handles, asked, then);
-}
-
-/// The same for whom it is all the same whether one has failed.
-pub(crate) fn when_all_are_over_anyhow(
-    handles: &[JobHandle],
-    then: impl FnOnce() + Send + 'static,
-) {
-    count_down(handles, Vec::new(), |_| then());
-}
-
-fn count_down(
-    handles: &[JobHandle],
-    asked: Vec<Arc<dyn Over>>,
-    then: impl FnOnce(bool) + Send + 'static,
-) {
-    // One more, for this function, so that it is not over before all have been asked.
-    let remaining = AtomicU64::new(handles.len() as u64 + 1);
-    let countdown = Arc::new(Countdown { remaining, asked, then: Mutex::new(Some(then)) });
-    let waker = Waker::from(countdown.clone());
-    for handle in handles {
-        // Not with the handle's own place: the handle goes, and the countdown goes on.
-        if handle.latch().is_set_or_tell(&waker, &mut None) {
-            countdown.count();
+    fn go_on(self: Arc<Self>, has_failed: HasFailed) {
+        let job = self.job.lock().take();
+        if let Some(job) = job {
+            self.after.release(job, has_failed);
         }
     }
-    countdown.count();
 }

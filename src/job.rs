@@ -1,8 +1,8 @@
 //! [`JobHandle`]: what the rest of the world sees of a job. It says that the job is over, and never what came of it; the
 //! result is for the [`Future`](crate::Future) alone. Behind it stands a latch that the job sets, once.
 
-use crate::graph::when_all_are_over;
-use crate::latch::{Latch, Wait};
+use crate::graph::{Countdown, Dependent, wait_for};
+use crate::latch::{HasFailed, Latch, Wait};
 use crate::pool::{Turn, help_or_sleep};
 use crate::sync::Sleeper;
 use std::collections::HashSet;
@@ -59,7 +59,7 @@ impl Submitted {
         Self { latch: Latch::default(), call }
     }
 
-    pub(crate) fn complete(&self, has_failed: bool) {
+    pub(crate) fn complete(&self, has_failed: HasFailed) {
         self.latch.complete(has_failed);
     }
 }
@@ -85,6 +85,7 @@ impl Over for Submitted {
 /// All of some jobs. These may be all of others, and so on, deeper than a stack is.
 struct All {
     latch: Latch,
+    countdown: Countdown,
     /// Weak, for they lead here: this is among what waits for them. Who is not over is kept by whoever is to end it.
     parts: Vec<Weak<dyn Over>>,
 }
@@ -92,6 +93,16 @@ struct All {
 impl AsRef<Latch> for All {
     fn as_ref(&self) -> &Latch {
         &self.latch
+    }
+}
+
+impl Dependent for All {
+    fn countdown(&self) -> &Countdown {
+        &self.countdown
+    }
+
+    fn go_on(self: Arc<Self>, has_failed: HasFailed) {
+        self.latch.complete(has_failed);
     }
 }
 
@@ -154,11 +165,9 @@ impl JobHandle {
         // Not what is over: who keeps adding to one handle keeps no more than what is not.
         let unfinished = handles.iter().filter(|handle| !handle.is_complete());
         let parts = unfinished.map(|handle| Arc::downgrade(handle.of_what())).collect();
-        let all = Arc::new(All { latch: Latch::default(), parts });
-        when_all_are_over(&handles, {
-            let all = all.clone();
-            move |has_failed| all.latch.complete(has_failed)
-        });
+        let countdown = Countdown::new(&handles);
+        let all = Arc::new(All { latch: Latch::default(), countdown, parts });
+        wait_for(all.clone(), &handles);
         JobHandle::new(all)
     }
 

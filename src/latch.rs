@@ -1,21 +1,33 @@
 //! [`Latch`]: set by one, waited for by many. Behind a [`JobHandle`](crate::JobHandle) it is set once; behind an
 //! [`Event`](crate::Event) it can be reset.
 
-use crate::sync::Mutex;
-use crate::waiters::{Line, Place, wake_all};
+use crate::graph::{self, Dependent};
+use crate::sync::{AtomicU8, Mutex};
+use crate::task::quietly;
+use crate::waiters::{Line, Place};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::{Acquire, Release};
 use std::task::{Context, Poll, Waker};
 
-#[derive(Debug, Default)]
-pub(crate) struct Latch(Mutex<Inside>);
+#[derive(Default)]
+pub(crate) struct Latch {
+    /// One of those below. It changes under the lock of the line, and can be read without.
+    state: AtomicU8,
+    line: Mutex<Line<Waiter>>,
+}
 
-#[derive(Debug, Default)]
-struct Inside {
-    is_set: bool,
-    /// Behind a job's handle: whether it came to less than a value.
-    has_failed: bool,
-    waiters: Line,
+const UNSET: u8 = 0;
+const SET: u8 = 1;
+/// Behind a job's handle: set by one that came to less than a value.
+const FAILED: u8 = 2;
+
+/// Of a job that is over: did it come to less than a value?
+pub(crate) type HasFailed = bool;
+
+enum Waiter {
+    Waker(Waker),
+    Dependent(Arc<dyn Dependent>),
 }
 
 impl AsRef<Latch> for Latch {
@@ -38,49 +50,71 @@ impl Latch {
     }
 
     /// The same for a job that is over.
-    pub(crate) fn complete(&self, has_failed: bool) {
+    pub(crate) fn complete(&self, has_failed: HasFailed) {
         let released = {
-            let mut inside = self.0.lock();
-            inside.is_set = true;
-            inside.has_failed = has_failed;
-            inside.waiters.release()
+            let mut line = self.line.lock();
+            self.state.store(if has_failed { FAILED } else { SET }, Release);
+            line.release()
         };
-        wake_all(released);
-    }
-
-    pub(crate) fn has_failed(&self) -> bool {
-        self.0.lock().has_failed
+        for waiter in released {
+            quietly(|| match waiter {
+                Waiter::Waker(waker) => waker.wake(),
+                Waiter::Dependent(dependent) => graph::tell(dependent, has_failed),
+            });
+        }
     }
 
     pub(crate) fn reset(&self) {
-        self.0.lock().is_set = false;
+        let _line = self.line.lock();
+        self.state.store(UNSET, Release);
     }
 
     pub(crate) fn is_set(&self) -> bool {
-        self.0.lock().is_set
+        self.is_over().is_some()
+    }
+
+    /// The same for a job: none if it is not over.
+    fn is_over(&self) -> Option<HasFailed> {
+        let state = self.state.load(Acquire);
+        (state != UNSET).then_some(state == FAILED)
+    }
+
+    /// If it is not over, the dependent will be told.
+    pub(crate) fn is_over_or_tell<D: Dependent>(&self, dependent: &Arc<D>) -> Option<HasFailed> {
+        self.is_over().or_else(|| {
+            let mut line = self.line.lock();
+            let is_over = self.is_over();
+            if is_over.is_none() {
+                line.add(Waiter::Dependent(dependent.clone()));
+            }
+            is_over
+        })
     }
 
     /// True if it is set, or was since the place was given; otherwise `waker` will be told, instead of the one that has the
     /// place.
     pub(crate) fn is_set_or_tell(&self, waker: &Waker, place: &mut Option<Place>) -> bool {
-        let waker = waker.clone();
-        let mut inside = self.0.lock();
-        if inside.is_set {
-            drop(inside);
+        if self.is_set() {
+            return true;
+        }
+        let waiter = Waiter::Waker(waker.clone());
+        let mut line = self.line.lock();
+        if self.is_set() {
+            drop(line);
             return true;
         }
         let Some(place) = *place else {
-            *place = Some(inside.waiters.add(waker));
+            *place = Some(line.add(waiter));
             return false;
         };
-        let replaced = inside.waiters.replace(place, waker);
-        drop(inside);
+        let replaced = line.replace(place, waiter);
+        drop(line);
         replaced.is_err()
     }
 
     fn forget(&self, place: Place) {
         // Out of the lock before it is dropped: it may be the last reference to anything.
-        let forgotten = self.0.lock().waiters.forget(place);
+        let forgotten = self.line.lock().forget(place);
         drop(forgotten);
     }
 }

@@ -1,31 +1,35 @@
 //! [`Native`]: a job that is no call, a closure. It has one turn, and nobody to give a result to.
 
+use crate::graph::{After, Countdown, Dependent};
 use crate::interrupt::{Interrupter, enter};
-use crate::job::{JobHandle, Over, Submitted};
-use crate::latch::Latch;
-use crate::pool::{Job, Spawn, Turn, on_this_stack};
+use crate::job::{Over, Submitted};
+use crate::latch::{HasFailed, Latch};
+use crate::pool::{Job, JobPool, Spawn, Turn, on_this_stack};
 use crate::sync::Mutex;
 use crate::task::{forgo, quietly};
 use crate::trace::{Ending, Traced};
 use std::ptr;
 use std::sync::Arc;
 
-pub(crate) struct Native<F> {
+/// What it waits for is an `A`: nothing, or other jobs. All that belongs to a job is in one allocation, for there are many.
+pub(crate) struct Native<F, A = ()> {
     /// There until it is run, or given up.
     work: Mutex<Option<F>>,
     latch: Latch,
     traced: Traced,
+    after: A,
 }
 
-impl<F: FnOnce() + Send + 'static> Native<F> {
-    pub(crate) fn job(work: F) -> (Job, JobHandle) {
-        let native = Arc::new(Self {
+impl<F: FnOnce() + Send + 'static, A: Send + Sync + 'static> Native<F, A> {
+    pub(crate) fn new(work: F, after: A) -> Arc<Self> {
+        let native = Self {
             traced: Traced::closure(&work),
             work: Mutex::new(Some(work)),
             latch: Latch::default(),
-        });
+            after,
+        };
         native.traced.submitted();
-        (Job::new(native.clone()), JobHandle::new(native))
+        Arc::new(native)
     }
 
     fn take(&self) -> Option<F> {
@@ -41,8 +45,8 @@ impl<F: FnOnce() + Send + 'static> Native<F> {
     }
 }
 
-impl<F: FnOnce() + Send + 'static> Turn for Native<F> {
-    fn turn(self: Arc<Self>) -> bool {
+impl<F: FnOnce() + Send + 'static, A: Send + Sync + 'static> Turn for Native<F, A> {
+    fn turn(self: Arc<Self>) -> Option<Job> {
         if let Some(work) = self.take() {
             let outcome = self.traced.step(|| on_this_stack(|| enter(work)));
             let (has_failed, ending) = (outcome.is_err(), Ending::of_closure(&outcome));
@@ -50,7 +54,7 @@ impl<F: FnOnce() + Send + 'static> Turn for Native<F> {
             self.traced.ended(ending);
             self.latch.complete(has_failed);
         }
-        false
+        None
     }
 
     fn spawn(&self) -> Option<Spawn> {
@@ -82,13 +86,23 @@ impl<F: FnOnce() + Send + 'static> Turn for Native<F> {
     }
 }
 
-impl<F> AsRef<Latch> for Native<F> {
+impl<F: FnOnce() + Send + 'static, P: JobPool> Dependent for Native<F, After<P>> {
+    fn countdown(&self) -> &Countdown {
+        &self.after.countdown
+    }
+
+    fn go_on(self: Arc<Self>, has_failed: HasFailed) {
+        self.after.release(Job::new(self.clone()), has_failed);
+    }
+}
+
+impl<F, A> AsRef<Latch> for Native<F, A> {
     fn as_ref(&self) -> &Latch {
         &self.latch
     }
 }
 
-impl<F: FnOnce() + Send + 'static> Over for Native<F> {
+impl<F: FnOnce() + Send + 'static, A: Send + Sync + 'static> Over for Native<F, A> {
     fn cancel(&self) {
         self.give_up(Ending::cancelled());
     }

@@ -4,12 +4,12 @@
 //! a waiting call is woken, and again when a yielding call has used up its turn; a worker runs it once for each time. Between
 //! its turns a waiting job is nowhere in the pool.
 
-use crate::graph::{when_all_are_over, when_all_are_over_anyhow};
+use crate::graph::{After, Later, wait_for};
 use crate::interrupt::{Interrupter, depth, inside_a_step};
 use crate::job::{JobHandle, Over, Submitted};
 use crate::native::Native;
 use crate::runner::FutureRunner;
-use crate::sync::{Sleeper, Stopwatch, const_thread_local};
+use crate::sync::{Mutex, Sleeper, Stopwatch, const_thread_local};
 use crate::task::quietly;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -130,9 +130,9 @@ pub trait JobPool: Clone + Send + Sync + 'static {
     /// # Ok::<(), mpsc::RecvError>(())
     /// ```
     fn submit_fn(&self, work: impl FnOnce() + Send + 'static) -> JobHandle {
-        let (job, handle) = Native::job(work);
-        self.spawn(job);
-        handle
+        let native = Native::new(work, ());
+        self.spawn(Job::new(native.clone()));
+        JobHandle::new(native)
     }
 
     /// Hands a call or a closure over to the pool, which does not begin with it before all these jobs are complete: whatever
@@ -153,10 +153,7 @@ pub trait JobPool: Clone + Send + Sync + 'static {
     /// # Ok::<(), wasm_jobs::Error>(())
     /// ```
     fn submit_after(&self, work: impl IntoJob, after: &[JobHandle]) -> JobHandle {
-        let (job, handle) = work.into_job(self);
-        let pool = self.clone();
-        when_all_are_over_anyhow(after, move || pool.spawn(job));
-        handle
+        work.submit_after(self, after, false)
     }
 
     /// The same, unless one of the jobs has failed. The call is not run then, and its owner gets
@@ -165,16 +162,7 @@ pub trait JobPool: Clone + Send + Sync + 'static {
     /// A job has failed if its call came to an error, if its closure panicked, if it was cancelled, or if its pool dropped it. A
     /// trap that was taken [as a value](crate::Instance::try_call) is no failure.
     fn submit_after_ok(&self, work: impl IntoJob, after: &[JobHandle]) -> JobHandle {
-        let (job, handle) = work.into_job(self);
-        let pool = self.clone();
-        when_all_are_over(after, move |has_failed| {
-            if has_failed {
-                job.refuse();
-            } else {
-                pool.spawn(job);
-            }
-        });
-        handle
+        work.submit_after(self, after, true)
     }
 }
 
@@ -188,27 +176,32 @@ impl<F: Fn(Job) + Clone + Send + Sync + 'static> JobPool for F {
 pub trait IntoJob: sealed::IntoJob {}
 
 mod sealed {
-    use super::{Job, JobHandle, JobPool};
+    use super::{JobHandle, JobPool};
 
     pub trait IntoJob {
-        /// The job, which the caller puts into the queue of the pool.
-        fn into_job(self, pool: &impl JobPool) -> (Job, JobHandle);
+        /// After those, if none of them has failed or anyhow.
+        fn submit_after(self, pool: &impl JobPool, after: &[JobHandle], if_ok: bool) -> JobHandle;
     }
 }
 
 impl<T: Send + 'static> IntoJob for FutureRunner<T> {}
 
 impl<T: Send + 'static> sealed::IntoJob for FutureRunner<T> {
-    fn into_job(self, pool: &impl JobPool) -> (Job, JobHandle) {
-        self.into_job(spawn_of(pool))
+    fn submit_after(self, pool: &impl JobPool, after: &[JobHandle], if_ok: bool) -> JobHandle {
+        let (job, handle) = self.into_job(spawn_of(pool));
+        let job = Mutex::new(Some(job));
+        wait_for(Arc::new(Later { after: After::new(pool, after, if_ok), job }), after);
+        handle
     }
 }
 
 impl<F: FnOnce() + Send + 'static> IntoJob for F {}
 
 impl<F: FnOnce() + Send + 'static> sealed::IntoJob for F {
-    fn into_job(self, _: &impl JobPool) -> (Job, JobHandle) {
-        Native::job(self)
+    fn submit_after(self, pool: &impl JobPool, after: &[JobHandle], if_ok: bool) -> JobHandle {
+        let native = Native::new(self, After::new(pool, after, if_ok));
+        wait_for(native.clone(), after);
+        JobHandle::new(native)
     }
 }
 
@@ -285,8 +278,8 @@ pub struct Job {
 
 /// A task, whatever its result.
 pub(crate) trait Turn: Send + Sync {
-    /// True if the job has yielded, and must have another turn.
-    fn turn(self: Arc<Self>) -> bool;
+    /// The job again if it has yielded, and must have another turn.
+    fn turn(self: Arc<Self>) -> Option<Job>;
     /// The way into its pool's queue; none if its owner cancelled it meanwhile.
     fn spawn(&self) -> Option<Spawn>;
     fn give_back(&self);
@@ -341,7 +334,7 @@ impl Job {
     }
 
     /// Ends it, because one of those has failed that it was to run after.
-    fn refuse(mut self) {
+    pub(crate) fn refuse(mut self) {
         if let Some(task) = self.task.take() {
             task.refuse();
         }
@@ -385,8 +378,7 @@ impl Job {
     }
 
     fn turn_here(mut self) -> Option<Self> {
-        let task = self.task.take()?;
-        task.clone().turn().then(|| Self::new(task))
+        self.task.take()?.turn()
     }
 
     /// Puts the job at the back of its pool's queue. A pool without a queue runs it right there, and would go one deeper

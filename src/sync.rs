@@ -8,7 +8,7 @@ mod real {
     pub(crate) use crossbeam::atomic::AtomicCell;
     pub(crate) use crossbeam::sync::{Parker, Unparker};
     pub(crate) use parking_lot::Mutex;
-    pub(crate) use std::sync::atomic::AtomicU64;
+    pub(crate) use std::sync::atomic::{AtomicU8, AtomicU64};
     use std::time::{Duration, Instant};
 
     macro_rules! const_thread_local {
@@ -34,7 +34,7 @@ mod real {
 
 #[cfg(wasm_jobs_loom)]
 mod real {
-    pub(crate) use loom::sync::atomic::AtomicU64;
+    pub(crate) use loom::sync::atomic::{AtomicU8, AtomicU64};
     pub(crate) use loom::thread_local as const_thread_local;
     use std::sync::Arc;
 

@@ -330,8 +330,8 @@ impl<T: Send + 'static> Task<T> {
 
 impl<T: Send + 'static> Turn for Task<T> {
     /// Steps while the call yields and its quantum lasts.
-    fn turn(self: Arc<Self>) -> bool {
-        let Start::Run = self.state.try_start() else { return false };
+    fn turn(self: Arc<Self>) -> Option<Job> {
+        let Start::Run = self.state.try_start() else { return None };
         self.traced.turned();
         let mut quantum = Quantum::default();
         loop {
@@ -353,7 +353,7 @@ impl<T: Send + 'static> Turn for Task<T> {
             match progress {
                 Progress::Done(outcome) => self.end(outcome),
                 Progress::Yielded => match self.state.stop() {
-                    Stop::Stopped => return true,
+                    Stop::Stopped => return Some(Job::new(self)),
                     Stop::Cancelled => self.end_cancelled(),
                 },
                 Progress::Waiting => match self.state.park(seen) {
@@ -362,7 +362,7 @@ impl<T: Send + 'static> Turn for Task<T> {
                     Park::Cancelled => self.end_cancelled(),
                 },
             }
-            return false;
+            return None;
         }
     }
 

@@ -57,43 +57,42 @@ impl<K: Ord + Copy> Waiters<K> {
     }
 }
 
-/// Wakers in the order of their arrival. Most often there is one, or there are two.
-#[derive(Debug, Default)]
-pub(crate) struct Line {
+/// Those who wait, in the order of their arrival. Most often there is one, or there are two.
+pub(crate) struct Line<W> {
     arrivals: Arrival,
-    wakers: SmallVec<[(Arrival, Waker); 2]>,
+    waiting: SmallVec<[(Arrival, W); 2]>,
 }
 
 /// The place of one who stands in a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Place(Arrival);
 
-impl Line {
-    pub(crate) fn add(&mut self, waker: Waker) -> Place {
+impl<W> Line<W> {
+    pub(crate) fn add(&mut self, who: W) -> Place {
         self.arrivals += 1;
-        self.wakers.push((self.arrivals, waker));
+        self.waiting.push((self.arrivals, who));
         Place(self.arrivals)
     }
 
-    /// Another waker for one who waits. `Err` if nobody has this place: it was released.
-    pub(crate) fn replace(&mut self, place: Place, waker: Waker) -> Result<Waker, Waker> {
+    /// Another one who waits there. `Err` if nobody has this place: it was released.
+    pub(crate) fn replace(&mut self, place: Place, who: W) -> Result<W, W> {
         match self.position(place) {
-            Some(position) => Ok(std::mem::replace(&mut self.wakers[position].1, waker)),
-            None => Err(waker),
+            Some(position) => Ok(std::mem::replace(&mut self.waiting[position].1, who)),
+            None => Err(who),
         }
     }
 
-    pub(crate) fn forget(&mut self, place: Place) -> Option<Waker> {
-        self.position(place).map(|position| self.wakers.remove(position).1)
+    pub(crate) fn forget(&mut self, place: Place) -> Option<W> {
+        self.position(place).map(|position| self.waiting.remove(position).1)
     }
 
     /// Everyone, in their order.
-    pub(crate) fn release(&mut self) -> impl Iterator<Item = Waker> + use<> {
-        std::mem::take(&mut self.wakers).into_iter().map(|(_, waker)| waker)
+    pub(crate) fn release(&mut self) -> impl Iterator<Item = W> + use<W> {
+        std::mem::take(&mut self.waiting).into_iter().map(|(_, who)| who)
     }
 
     fn position(&self, place: Place) -> Option<usize> {
-        self.wakers.binary_search_by_key(&place.0, |(arrival, _)| *arrival).ok()
+        self.waiting.binary_search_by_key(&place.0, |(arrival, _)| *arrival).ok()
     }
 }
 
@@ -101,6 +100,12 @@ impl Line {
 pub(crate) fn wake_all(released: impl Iterator<Item = Waker>) {
     for waker in released {
         quietly(|| waker.wake());
+    }
+}
+
+impl<W> Default for Line<W> {
+    fn default() -> Self {
+        Self { arrivals: 0, waiting: SmallVec::new() }
     }
 }
 

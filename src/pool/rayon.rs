@@ -14,7 +14,10 @@ use ::rayon::ThreadPool;
 use crossbeam::queue::SegQueue;
 use parking_lot::Mutex;
 use std::cell::Cell;
+use std::hint;
 use std::mem;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::{AtomicBool, fence};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, LazyLock, Weak};
 use std::task::Waker;
@@ -49,7 +52,7 @@ impl JobPool for RayonGlobal {
 
 impl JobPool for Arc<ThreadPool> {
     fn spawn(&self, job: Job) {
-        queue_of(self).put(job, self);
+        with_queue_of(self, |queue| queue.put(job, self));
     }
 }
 
@@ -109,6 +112,9 @@ impl Rayon for Arc<ThreadPool> {
 #[derive(Default)]
 struct Queue {
     jobs: SegQueue<Job>,
+    /// Are all tickets out, and nobody sleeps who could run a job? Then there is nothing to do for a job that is put here, and
+    /// no lock to take. It changes under that of the tickets.
+    is_served: AtomicBool,
     tickets: Mutex<Tickets>,
 }
 
@@ -125,6 +131,22 @@ static GLOBAL: LazyLock<Arc<Queue>> = LazyLock::new(Arc::default);
 
 /// The queues of the other pools.
 static OTHERS: Mutex<Vec<(Weak<ThreadPool>, Arc<Queue>)>> = Mutex::new(Vec::new());
+
+thread_local! {
+    /// The queue that this thread was last asked for. Counting its references once more for each job would be felt by all threads
+    /// that do.
+    static LAST: Cell<Option<(Weak<ThreadPool>, Arc<Queue>)>> = const { Cell::new(None) };
+}
+
+fn with_queue_of(pool: &Arc<ThreadPool>, code: impl FnOnce(&Arc<Queue>)) {
+    // Out of its place meanwhile: what is asked for inside, or while the thread ends, is looked for among all.
+    let last = LAST.try_with(Cell::take).ok().flatten();
+    let found = last
+        .filter(|(of, _)| of.as_ptr() == Arc::as_ptr(pool))
+        .unwrap_or_else(|| (Arc::downgrade(pool), queue_of(pool)));
+    code(&found.1);
+    let _ = LAST.try_with(|last| last.set(Some(found)));
+}
 
 fn queue_of(pool: &Arc<ThreadPool>) -> Arc<Queue> {
     let mut queues = OTHERS.lock();
@@ -159,15 +181,31 @@ const SEARCHED: usize = 32;
 /// How long a worker serves the queue with a ticket, up to the last turn. Getting a new one costs some microseconds.
 const SHIFT: Duration = Duration::from_millis(1);
 
+/// How often a worker that finds no job looks again before it gives up its ticket, and how many instructions that do nothing it
+/// spends before each of these looks: some microseconds in all. The next job is often about to come, from a thread that submits one
+/// after another, and a new ticket costs that thread more than making a job does. Looking all the time would slow it down as well,
+/// for it writes where the worker looks.
+const LOOKS: u32 = 4;
+const PAUSES: u32 = 64;
+
 impl Queue {
     fn put(self: &Arc<Self>, job: Job, pool: &impl Rayon) {
         self.jobs.push(job);
+        // Either this finds that a ticket is given up or a helper sleeps, or that one finds the job.
+        fence(SeqCst);
+        if !self.is_served.load(Relaxed) {
+            self.have_it_served(pool);
+        }
+    }
+
+    fn have_it_served(self: &Arc<Self>, pool: &impl Rayon) {
         let mut tickets = self.tickets.lock();
         let helpers = mem::take(&mut tickets.helpers);
         let (before, workers) = (tickets.count, pool.workers());
         if before < workers {
             tickets.count += 1;
         }
+        self.is_served.store(tickets.count >= workers, Relaxed);
         drop(tickets);
         wake_all(helpers.into_iter());
         if before < workers {
@@ -188,16 +226,11 @@ impl Queue {
     /// What a worker does with a ticket.
     fn serve<R: Rayon>(self: Arc<Self>, pool: &R) {
         let start = Instant::now();
+        // Inside a step, a host function waits for its pool, and is held up no longer than it must be.
+        let is_urgent = inside_a_step();
         loop {
-            let job = loop {
-                match self.jobs.pop() {
-                    Some(job) => break job,
-                    None if self.give_up_ticket() => return,
-                    None => {}
-                }
-            };
-            // Inside a step, a host function waits for its pool, and is held up no longer than it must be.
-            if inside_a_step() || start.elapsed() >= SHIFT {
+            let Some(job) = self.next(is_urgent) else { return };
+            if is_urgent || start.elapsed() >= SHIFT {
                 // The ticket goes before the last turn rather than after it, to be with rayon when the worker is. It may
                 // have been given up by the time that the job is put back.
                 let (ticket, to) = (self.ticket(pool), pool.clone());
@@ -213,12 +246,36 @@ impl Queue {
         }
     }
 
+    /// The next job, or none, and then the ticket is given up.
+    fn next(&self, is_urgent: bool) -> Option<Job> {
+        let mut looks = if is_urgent { 0 } else { LOOKS };
+        loop {
+            match self.jobs.pop() {
+                Some(job) => return Some(job),
+                None if looks > 0 => {
+                    looks -= 1;
+                    (0..PAUSES).for_each(|_| hint::spin_loop());
+                    thread::yield_now();
+                }
+                None if self.give_up_ticket() => return None,
+                None => {}
+            }
+        }
+    }
+
     /// False if a job has come, for which no ticket was made because there is this one.
     fn give_up_ticket(&self) -> bool {
         let mut tickets = self.tickets.lock();
-        let give_up = self.jobs.is_empty();
+        let give_up = self.is_empty_from_now_on(&tickets);
         tickets.count -= usize::from(give_up);
         give_up
+    }
+
+    /// Is there no job? Whoever puts one here after this has it served.
+    fn is_empty_from_now_on(&self, _: &Tickets) -> bool {
+        self.is_served.store(false, Relaxed);
+        fence(SeqCst);
+        self.jobs.is_empty()
     }
 
     /// What a worker does that waits: gives a job a turn, the one that it waits for if that is here. If there is none, it
@@ -231,9 +288,12 @@ impl Queue {
                 }
             }
             None => {
-                self.tickets.lock().helpers.push(sleeper.waker().clone());
-                // Whoever has put one here before that did not see the helper.
-                if self.jobs.is_empty() {
+                let is_empty = {
+                    let mut tickets = self.tickets.lock();
+                    tickets.helpers.push(sleeper.waker().clone());
+                    self.is_empty_from_now_on(&tickets)
+                };
+                if is_empty {
                     sleeper.sleep();
                 }
                 self.tickets.lock().helpers.retain(|helper| !helper.will_wake(sleeper.waker()));
