@@ -103,6 +103,18 @@ pub enum Error {
     #[error("export {:?}: its type is {}, and it was asked for as {}", .0.export, .0.found, .0.expected)]
     Signature(Box<Mismatch>),
 
+    /// There is no such place in the memory or the table.
+    #[cfg(feature = "wasm")]
+    #[error("out of bounds: {count} bytes or elements from {at} on, where there are {size}")]
+    OutOfBounds {
+        /// Where: the address of a byte, or the index of an element.
+        at: u64,
+        /// How many from there on.
+        count: u64,
+        /// How many there are.
+        size: u64,
+    },
+
     /// The linker has nothing for one of the module's imports.
     #[cfg(feature = "wasm")]
     #[error(

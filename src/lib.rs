@@ -162,10 +162,12 @@ pub use frame::{Frame, run_within};
 pub use future::{Future, YieldNow, yield_now};
 #[cfg(feature = "wasi")]
 pub use guest::wasi;
+#[cfg(feature = "macros")]
+pub use guest::{Embedded, ModuleSource};
 #[cfg(feature = "wasm")]
 pub use guest::{
-    EngineOptions, Func, Instance, InstanceOptions, Instances, ParMap, ParMapped, Slice,
-    StoreGuard, Timeout, Trap, add_yield, engine,
+    EngineOptions, Func, GlobalType, Instance, InstanceOptions, Instances, MemoryGuard, ParMap,
+    ParMapped, Plain, Slice, StoreGuard, TableGuard, Timeout, Trap, add_yield, engine,
 };
 pub use job::JobHandle;
 #[cfg(feature = "rayon")]

@@ -75,6 +75,13 @@ mod real {
             Self { of, instance: Some(instance.0), ..Self::new() }
         }
 
+        /// A call of no export, on this instance.
+        #[cfg(feature = "wasm")]
+        #[inline]
+        pub(crate) fn of_instance(instance: Instance) -> Self {
+            Self { instance: Some(instance.0), ..Self::new() }
+        }
+
         /// A closure of this type.
         pub(crate) fn closure<F>(_: &F) -> Self {
             Self { of: Some(std::any::type_name::<F>().into()), ..Self::new() }
@@ -320,6 +327,12 @@ mod real {
         #[cfg(feature = "wasm")]
         #[inline(always)]
         pub(crate) fn export(_: &str, _: Instance) -> Self {
+            Self
+        }
+
+        #[cfg(feature = "wasm")]
+        #[inline(always)]
+        pub(crate) fn of_instance(_: Instance) -> Self {
             Self
         }
 

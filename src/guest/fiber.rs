@@ -3,12 +3,13 @@
 
 use crate::guest::control::Controlled;
 use crate::guest::func::Claimed;
-use crate::guest::instance::Guest;
+use crate::guest::guest::{BoxFuture, Guest, Home};
 use crate::guest::trap::{Trap, wasm_failed};
 use crate::interrupt::Interrupter;
+use crate::lease::Leased;
 use crate::trace::Traced;
 use crate::{Error, Future, yield_now};
-use wasmtime::{Linker, WasmParams, WasmResults};
+use wasmtime::{AsContextMut, Linker, StoreContextMut, WasmParams, WasmResults};
 
 /// The work of a call whose results are `R`.
 pub(super) trait Work<R>:
@@ -81,19 +82,60 @@ where
                 guest.poisoned = false;
                 Ok(results)
             }
-            Err(error) => {
-                if let Some(timeout) = guest.control.timed_out() {
-                    return Err(Error::TimedOut(timeout));
-                }
-                let name = || format!("export {:?}", export.name).into();
-                match wasm_failed(error, &mut guest.store, name) {
-                    Error::Wasmtime(error) => Err(Error::Host(error)),
-                    #[cfg(feature = "wasi")]
-                    Error::Exit(0) => no_results().ok_or(Error::Exit(0)),
-                    error => Err(error),
-                }
-            }
+            Err(error) => failed(error, guest, || format!("export {:?}", export.name).into()),
         }
+    }
+}
+
+/// What the user does with the guest's exports, as a call.
+pub(super) fn start<S, E, T>(
+    mut guest: Leased<Box<Guest<S, E>>, Home<S, E>>,
+    work: impl for<'a> FnOnce(StoreContextMut<'a, S>, &'a E) -> BoxFuture<'a, T> + Send + 'static,
+) -> Future<T>
+where
+    S: Send + 'static,
+    E: Send + Sync + 'static,
+    T: Send + 'static,
+{
+    let Guest { store, control, .. } = &mut **guest;
+    control.begin_call(store);
+    let (ticker, traced) = (control.ticker_key(), Traced::of_instance(control.number()));
+    let call = async move {
+        let guest = &mut *guest;
+        if let Some(timeout) = guest.control.is_too_late() {
+            return Err(Error::TimedOut(timeout));
+        }
+        // As above.
+        guest.poisoned = true;
+        let Guest { store, control, exports, .. } = &mut **guest;
+        let Some(exports) = exports else { return Err(Error::Poisoned) };
+        control.set_deadline(store);
+        let call = async { work(store.as_context_mut(), exports).await };
+        match Controlled::new(call, control).await {
+            Ok(result) => {
+                guest.poisoned = false;
+                Ok(result)
+            }
+            Err(error) => failed(error, guest, || "what was started on an instance".into()),
+        }
+    };
+    Future::made_of(call, Some(ticker), traced)
+}
+
+/// What comes of a call that ended before its end.
+fn failed<S: Send + 'static, E, R: 'static>(
+    error: wasmtime::Error,
+    guest: &mut Guest<S, E>,
+    name: impl FnOnce() -> Box<str>,
+) -> Result<R, Error> {
+    if let Some(timeout) = guest.control.timed_out() {
+        return Err(Error::TimedOut(timeout));
+    }
+    match wasm_failed(error, &mut guest.store, name) {
+        Error::Wasmtime(error) => Err(Error::Host(error)),
+        #[cfg(feature = "wasi")]
+        Error::Exit(0) => no_results().ok_or(Error::Exit(0)),
+        error => Err(error),
     }
 }
 

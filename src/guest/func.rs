@@ -2,7 +2,7 @@
 
 use crate::Future;
 use crate::error::{Error, Mismatch};
-use crate::guest::instance::{Guest, Home, claim};
+use crate::guest::guest::{Guest, Home, claim};
 use crate::guest::{Instance, Trap, fiber};
 use crate::lease::Leased;
 use std::any::type_name;

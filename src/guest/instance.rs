@@ -1,25 +1,25 @@
 //! [`Instance`]: a guest in its sandbox, home of one store. A call takes the store along, and brings it home when it ends.
 
-use crate::error::{Error, Mismatch, Panic};
-use crate::guest::control::{Control, Controlled};
+use crate::Future;
+use crate::error::Error;
+use crate::guest::control::Control;
+use crate::guest::fiber;
+use crate::guest::guest::{BoxFuture, Guest, Home, Origin, claim};
+use crate::guest::memory::MemoryGuard;
 use crate::guest::options::{InstanceOptions, unsupported};
 use crate::guest::slice::Slice;
-use crate::guest::trap::wasm_failed;
-use crate::interrupt::enter;
-use crate::lease::{Lease, Leased};
-use crate::sync::block_on;
+use crate::guest::store::StoreGuard;
+use crate::guest::table::TableGuard;
+use crate::lease::Lease;
 use std::fmt;
-use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
-use wasmtime::{
-    AsContext, AsContextMut, Engine, Extern, Global, InstancePre, Mutability, Store, StoreContext,
-    StoreContextMut, Val, WasmBacktrace,
-};
+use wasmtime::{Engine, InstancePre, Store, StoreContextMut};
 
 /// An instance of a module, which has one call at a time.
 ///
-/// `S` is the state that its host functions find, as in [`wasmtime::Store`].
+/// `S` is the state that its host functions find, as in [`wasmtime::Store`]. `E` is what it exports: for a module, wasmtime's own
+/// instance; for a component or anything else, see [`with_exports`](Self::with_exports).
 ///
 /// A call has the store of the instance from the moment it is made until it ends: meanwhile there is no other call, and
 /// no [`store`](Self::store). After a call that ended before its end, by a trap, an exit, an error or a panic of the host, or by
@@ -41,34 +41,12 @@ use wasmtime::{
 /// assert_eq!(future.try_get_result()?, Some(42));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct Instance<S: 'static> {
-    home: Arc<Home<S>>,
-    pre: InstancePre<S>,
+pub struct Instance<S: 'static, E: 'static = wasmtime::Instance> {
+    home: Arc<Home<S, E>>,
+    origin: Origin<S, E>,
     control: Arc<Control>,
     /// Makes the state for a new guest.
     state: Option<Arc<dyn Fn() -> S + Send + Sync>>,
-}
-
-/// Where the guest of an instance is between calls. In a box, to come and go as one pointer.
-pub(super) type Home<S> = Lease<Box<Guest<S>>>;
-
-/// A store with an instance in it.
-pub(super) struct Guest<S: 'static> {
-    pub(super) store: Store<S>,
-    pub(super) control: Arc<Control>,
-    /// None after a `reset` that failed.
-    instance: Option<wasmtime::Instance>,
-    /// How many times it was reset.
-    pub(super) generation: u64,
-    pub(super) poisoned: bool,
-    stack_pointer: Option<StackPointer>,
-}
-
-/// The guest's own, which a call that ends before its end leaves where it was.
-struct StackPointer {
-    global: Global,
-    /// Where it is between calls.
-    at_rest: Val,
 }
 
 impl<S: Send + 'static> Instance<S> {
@@ -99,9 +77,10 @@ impl<S: Send + 'static> Instance<S> {
         options: InstanceOptions,
         state: impl Fn() -> S + Send + Sync + 'static,
     ) -> Result<Self, Error> {
-        options.check(pre.module().engine())?;
-        let store = Store::new(pre.module().engine(), state());
-        Ok(Self { state: Some(Arc::new(state)), ..Self::make(pre, store, options)? })
+        let (origin, state) = (Origin::module(pre), Arc::new(state));
+        options.check(origin.engine())?;
+        let store = Store::new(origin.engine(), state());
+        Self::make(origin, store, options, Some(state))
     }
 
     /// The same, in a store that was made and set up by the caller: with a limiter, for instance.
@@ -114,26 +93,110 @@ impl<S: Send + 'static> Instance<S> {
     ///
     /// As [`new`](Self::new), and [`Error::OtherEngine`] if the store and the module have different engines.
     pub fn with_store(pre: &InstancePre<S>, store: Store<S>) -> Result<Self, Error> {
-        check_engine(pre, &store)?;
-        Self::make(pre, store, InstanceOptions::default())
+        let origin = Origin::module(pre);
+        origin.check_engine(&store)?;
+        Self::make(origin, store, InstanceOptions::default(), None)
+    }
+
+    /// An exported memory, to be read and written between calls.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::CallInProgress`] if a call or a guard has the store, and [`Error::ExportNotFound`] and [`Error::ExportKind`] if
+    /// there is no memory of that name.
+    pub fn memory(&self, export: &str) -> Result<MemoryGuard<'_, S>, Error> {
+        MemoryGuard::new(self.store()?, export)
+    }
+
+    /// An exported table, to be read and written between calls.
+    ///
+    /// # Errors
+    ///
+    /// As [`memory`](Self::memory).
+    pub fn table(&self, export: &str) -> Result<TableGuard<'_, S>, Error> {
+        TableGuard::new(self.store()?, export)
+    }
+}
+
+impl<S: Send + 'static, E: Send + Sync + 'static> Instance<S, E> {
+    /// An instance that is more than one of a module: of a component, most often. `exports` instantiates, in the store that it is
+    /// given, and gives what there is to call, an `E`: the struct that wasmtime's `bindgen!` writes, for one. Calls are
+    /// made with [`start`](Self::start).
+    ///
+    /// It is called again by [`reset`](Self::reset), as `state` is.
+    ///
+    /// ```
+    /// # #[cfg(feature = "component-model")] {
+    /// use wasm_jobs::{EngineOptions, Instance, InstanceOptions, engine};
+    /// use wasm_jobs::wasmtime::component::{Component, Linker};
+    ///
+    /// let engine = engine(&EngineOptions::default())?;
+    /// let component = Component::new(&engine, wat::parse_str(r#"
+    ///     (component
+    ///         (core module $m (func (export "double") (param i32) (result i32) (i32.shl (local.get 0) (i32.const 1))))
+    ///         (core instance $i (instantiate $m))
+    ///         (func (export "double") (param "n" u32) (result u32) (canon lift (core func $i "double"))))
+    /// "#)?)?;
+    /// let pre = Linker::<()>::new(&engine).instantiate_pre(&component)?;
+    /// let instance = Instance::with_exports(&engine, InstanceOptions::default(), || (), move |store| {
+    ///     let pre = pre.clone();
+    ///     Box::pin(async move { pre.instantiate_async(store).await })
+    /// })?;
+    ///
+    /// let mut future = instance.start(|mut store, exports| Box::pin(async move {
+    ///     let double = exports.get_typed_func::<(u32,), (u32,)>(&mut store, "double")?;
+    ///     Ok(double.call_async(&mut store, (21,)).await?.0)
+    /// }))?;
+    /// assert_eq!(future.wait()?, 42);
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`with_options`](Self::with_options). An error of `exports` that is none of wasmtime's is [`Error::Wasmtime`] too.
+    pub fn with_exports(
+        engine: &Engine,
+        options: InstanceOptions,
+        state: impl Fn() -> S + Send + Sync + 'static,
+        exports: impl for<'a> Fn(StoreContextMut<'a, S>) -> BoxFuture<'a, E> + Send + Sync + 'static,
+    ) -> Result<Self, Error> {
+        let origin = Origin::Other { engine: engine.clone(), exports: Arc::new(exports) };
+        options.check(engine)?;
+        let store = Store::new(engine, state());
+        Self::make(origin, store, options, Some(Arc::new(state)))
+    }
+
+    /// Makes a call that is whatever `work` does with the exports, be it one call of the guest or several: it is one call of this
+    /// instance, to be resumed and submitted as any other. `work` is called at the first step.
+    ///
+    /// An error that it gives ends the call before its end, and so poisons the instance; failures that leave the guest well
+    /// are part of `T`.
+    ///
+    /// See [`with_exports`](Self::with_exports) for an example.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::CallInProgress`] if the instance has a call, and [`Error::Poisoned`] if the one before ended before its
+    /// end.
+    pub fn start<T: Send + 'static>(
+        &self,
+        work: impl for<'a> FnOnce(StoreContextMut<'a, S>, &'a E) -> BoxFuture<'a, T> + Send + 'static,
+    ) -> Result<Future<T>, Error> {
+        let guest = claim(self.home.clone())?;
+        guest.refuse_if_poisoned()?;
+        Ok(fiber::start(guest, work))
     }
 
     fn make(
-        pre: &InstancePre<S>,
+        origin: Origin<S, E>,
         store: Store<S>,
         options: InstanceOptions,
+        state: Option<Arc<dyn Fn() -> S + Send + Sync>>,
     ) -> Result<Self, Error> {
         let control = Control::new(store.engine(), options);
-        let mut guest = Box::new(Guest {
-            store,
-            control: control.clone(),
-            instance: None,
-            generation: 0,
-            poisoned: false,
-            stack_pointer: None,
-        });
-        guest.instantiate(pre)?;
-        Ok(Self { home: Lease::new(guest), pre: pre.clone(), control, state: None })
+        let guest = Guest::new(store, control.clone(), &origin)?;
+        Ok(Self { home: Lease::new(guest), origin, control, state })
     }
 
     /// The store, for what is done between calls: reading and writing memories, globals and tables, the host's state,
@@ -144,12 +207,12 @@ impl<S: Send + 'static> Instance<S> {
     /// # Errors
     ///
     /// [`Error::CallInProgress`] if a call or another guard has it.
-    pub fn store(&self) -> Result<StoreGuard<'_, S>, Error> {
+    pub fn store(&self) -> Result<StoreGuard<'_, S, E>, Error> {
         let guest = claim(self.home.clone())?;
         if let Ok(fuel) = guest.store.get_fuel() {
             self.control.set_fuel(fuel);
         }
-        Ok(StoreGuard { guest, instance: PhantomData })
+        Ok(StoreGuard::new(guest))
     }
 
     /// Sets how much the guest may do in one step, from the next step on. Until then it is that of the
@@ -163,7 +226,7 @@ impl<S: Send + 'static> Instance<S> {
     /// [`EngineOptions::epoch_interruption`](crate::EngineOptions::epoch_interruption), and for a slice of fuel if it was made
     /// without [`EngineOptions::fuel`](crate::EngineOptions::fuel).
     pub fn set_slice(&self, slice: Slice) -> Result<(), Error> {
-        slice.check(self.pre.module().engine())?;
+        slice.check(self.origin.engine())?;
         self.control.set_slice(slice);
         Ok(())
     }
@@ -183,8 +246,8 @@ impl<S: Send + 'static> Instance<S> {
     ///
     /// [`Error::Unsupported`] if the engine was made without [`EngineOptions::fuel`](crate::EngineOptions::fuel).
     pub fn fuel_remaining(&self) -> Result<u64, Error> {
-        if !self.pre.module().engine().get_consume_fuel() {
-            return Err(no_fuel());
+        if !self.origin.engine().get_consume_fuel() {
+            return Err(unsupported("fuel", "fuel"));
         }
         match self.store() {
             Ok(store) => store.fuel(),
@@ -218,7 +281,7 @@ impl<S: Send + 'static> Instance<S> {
     /// reset succeeds.
     pub fn reset(&self) -> Result<(), Error> {
         match &self.state {
-            Some(state) => self.renew(|| Store::new(self.pre.module().engine(), state())),
+            Some(state) => self.renew(|| Store::new(self.origin.engine(), state())),
             None => Err(Error::Unsupported {
                 what: "a reset of an instance that was made with one state",
                 why: "use `Instance::reset_with`, or make it by `Instance::with_options`".into(),
@@ -235,7 +298,7 @@ impl<S: Send + 'static> Instance<S> {
     ///
     /// As [`reset`](Self::reset).
     pub fn reset_with(&self, state: S) -> Result<(), Error> {
-        self.reset_with_store(Store::new(self.pre.module().engine(), state))
+        self.reset_with_store(Store::new(self.origin.engine(), state))
     }
 
     /// The same, in a store that was made and set up by the caller, as for [`with_store`](Self::with_store).
@@ -245,21 +308,12 @@ impl<S: Send + 'static> Instance<S> {
     /// As [`reset_with`](Self::reset_with), and [`Error::OtherEngine`] if the store and the module have different engines, which
     /// leaves the guest as it was.
     pub fn reset_with_store(&self, store: Store<S>) -> Result<(), Error> {
-        check_engine(&self.pre, &store)?;
+        self.origin.check_engine(&store)?;
         self.renew(|| store)
     }
 
     fn renew(&self, store: impl FnOnce() -> Store<S>) -> Result<(), Error> {
-        let mut guest = claim(self.home.clone())?;
-        let store = store();
-        guest.poisoned = true;
-        guest.instance = None;
-        guest.stack_pointer = None;
-        guest.generation += 1;
-        guest.store = store;
-        guest.instantiate(&self.pre)?;
-        guest.poisoned = false;
-        Ok(())
+        claim(self.home.clone())?.renew(store, &self.origin)
     }
 
     /// Did a call end before its end, since the last `reset` or `clear_poison`?
@@ -285,7 +339,7 @@ impl<S: Send + 'static> Instance<S> {
     /// failed.
     pub fn clear_poison(&self) -> Result<(), Error> {
         let mut guest = claim(self.home.clone())?;
-        if guest.instance.is_none() {
+        if guest.exports.is_none() {
             return Err(Error::Poisoned);
         }
         if guest.poisoned {
@@ -297,10 +351,10 @@ impl<S: Send + 'static> Instance<S> {
 
     /// The same instance, for a job. It has one call at a time still.
     pub(super) fn same(&self) -> Self {
-        let Self { home, pre, control, state } = self;
+        let Self { home, origin, control, state } = self;
         Self {
             home: home.clone(),
-            pre: pre.clone(),
+            origin: origin.clone(),
             control: control.clone(),
             state: state.clone(),
         }
@@ -310,236 +364,15 @@ impl<S: Send + 'static> Instance<S> {
         &self.control
     }
 
-    pub(super) fn home(&self) -> &Arc<Home<S>> {
+    pub(super) fn home(&self) -> &Arc<Home<S, E>> {
         &self.home
     }
 }
 
-fn check_engine<S: 'static>(pre: &InstancePre<S>, store: &Store<S>) -> Result<(), Error> {
-    if Engine::same(store.engine(), pre.module().engine()) {
-        Ok(())
-    } else {
-        Err(Error::OtherEngine { module: name_of(pre) })
-    }
-}
-
-/// The name of a module, as it stands in errors.
-fn name_of<S: 'static>(pre: &InstancePre<S>) -> Box<str> {
-    match pre.module().name() {
-        Some(name) => format!("module {name:?}").into(),
-        None => "a module without a name".into(),
-    }
-}
-
-/// Takes the guest for a call, or for looking at it.
-pub(super) fn claim<S, H>(home: Arc<H>) -> Result<Leased<Box<Guest<S>>, H>, Error>
-where
-    S: 'static,
-    H: AsRef<Home<S>>,
-{
-    Leased::try_take(home).ok_or(Error::CallInProgress)
-}
-
-impl<S: Send + 'static> Guest<S> {
-    fn instantiate(&mut self, pre: &InstancePre<S>) -> Result<(), Error> {
-        let engine = pre.module().engine();
-        self.control.attach(&mut self.store);
-        if engine.get_consume_fuel() && self.store.get_fuel().is_ok_and(|fuel| fuel == 0) {
-            self.store.set_fuel(u64::MAX).map_err(Error::Wasmtime)?;
-        }
-        let Self { store, control, .. } = self;
-        control.begin_call(store);
-        control.set_deadline(store);
-        // The start function is inside a guest as any call is.
-        let instance = pre.instantiate_async(store);
-        let instance = enter(|| block_on(Controlled::new(instance, control)))
-            .map_err(|payload| Error::Panic(Panic::new(payload)))?;
-        let instance = instance.map_err(|error| {
-            if let Some(timeout) = self.control.timed_out() {
-                return Error::TimedOut(timeout);
-            }
-            // What has passed through the guest is a host function's.
-            let from_guest = error.is::<WasmBacktrace>();
-            match wasm_failed(error, &mut self.store, || name_of(pre)) {
-                Error::Wasmtime(error) if from_guest => Error::Host(error),
-                error => error,
-            }
-        });
-        let instance = instance?;
-        self.instance = Some(instance);
-        self.stack_pointer = pre
-            .module()
-            .get_export_index("__stack_pointer")
-            .and_then(|export| instance.get_module_export(&mut self.store, &export))
-            .and_then(Extern::into_global)
-            .filter(|global| global.ty(&self.store).mutability() == Mutability::Var)
-            .map(|global| StackPointer { global, at_rest: global.get(&mut self.store) });
-        Ok(())
-    }
-
-    /// Puts the guest's stack pointer where it is between calls.
-    fn unwind_stack(&mut self) -> Result<(), Error> {
-        match &self.stack_pointer {
-            Some(StackPointer { global, at_rest }) => Ok(global.set(&mut self.store, *at_rest)?),
-            None => Ok(()),
-        }
-    }
-
-    pub(super) fn refuse_if_poisoned(&self) -> Result<(), Error> {
-        if self.poisoned { Err(Error::Poisoned) } else { Ok(()) }
-    }
-
-    /// An export of the kind that `select` selects.
-    pub(super) fn export<X>(
-        &mut self,
-        name: &str,
-        expected: &str,
-        select: impl Fn(Extern) -> Option<X>,
-    ) -> Result<X, Error> {
-        let instance = self.instance.ok_or(Error::Poisoned)?;
-        let Some(export) = instance.get_export(&mut self.store, name) else {
-            return Err(Error::ExportNotFound { export: name.into() });
-        };
-        let found = match &export {
-            Extern::Func(_) => "function",
-            Extern::Global(_) => "global",
-            Extern::Table(_) => "table",
-            Extern::Memory(_) => "memory",
-            Extern::SharedMemory(_) => "shared memory",
-            Extern::Tag(_) => "tag",
-        };
-        select(export).ok_or_else(|| {
-            Error::ExportKind(Box::new(Mismatch {
-                export: name.into(),
-                expected: expected.into(),
-                found: found.into(),
-            }))
-        })
-    }
-}
-
-/// The store of an [`Instance`] between two calls, from [`Instance::store`].
-///
-/// It stands for the store wherever wasmtime asks for one.
-///
-/// ```
-/// # use wasm_jobs::{EngineOptions, Instance, engine, wasmtime};
-/// # let engine = engine(&EngineOptions::default())?;
-/// # let wasm = wat::parse_str(r#"(module (memory (export "memory") 1) (global (export "lives") (mut i32) (i32.const 3)))"#)?;
-/// # let module = wasmtime::Module::new(&engine, wasm)?;
-/// # let linker = wasmtime::Linker::<u32>::new(&engine);
-/// # let instance = Instance::new(&linker.instantiate_pre(&module)?, 7)?;
-/// let mut store = instance.store()?;
-/// store.memory("memory")?.write(&mut store, 16, b"hello")?;
-/// store.global("lives")?.set(&mut store, wasmtime::Val::I32(9))?;
-/// *store.data_mut() += 1;
-/// # assert_eq!(store.memory("memory")?.data(&store)[16..21], *b"hello");
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-pub struct StoreGuard<'a, S: 'static> {
-    guest: Leased<Box<Guest<S>>>,
-    instance: PhantomData<&'a Instance<S>>,
-}
-
-impl<S: Send + 'static> StoreGuard<'_, S> {
-    /// The host's state.
-    #[must_use]
-    pub fn data(&self) -> &S {
-        self.guest.store.data()
-    }
-
-    /// The host's state.
-    #[must_use]
-    pub fn data_mut(&mut self) -> &mut S {
-        self.guest.store.data_mut()
-    }
-
-    /// wasmtime's own instance, for exports that have no function here.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Poisoned`] if there is no guest, because a [`reset`](Instance::reset) failed.
-    pub fn instance(&self) -> Result<wasmtime::Instance, Error> {
-        self.guest.instance.ok_or(Error::Poisoned)
-    }
-
-    /// An exported memory.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::ExportNotFound`] and [`Error::ExportKind`] if there is none of that name.
-    pub fn memory(&mut self, export: &str) -> Result<wasmtime::Memory, Error> {
-        self.guest.export(export, "memory", Extern::into_memory)
-    }
-
-    /// An exported global.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::ExportNotFound`] and [`Error::ExportKind`] if there is none of that name.
-    pub fn global(&mut self, export: &str) -> Result<wasmtime::Global, Error> {
-        self.guest.export(export, "global", Extern::into_global)
-    }
-
-    /// An exported table.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::ExportNotFound`] and [`Error::ExportKind`] if there is none of that name.
-    pub fn table(&mut self, export: &str) -> Result<wasmtime::Table, Error> {
-        self.guest.export(export, "table", Extern::into_table)
-    }
-
-    /// The fuel that is left, in wasmtime's units: about one an instruction.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Unsupported`] if the engine was made without [`EngineOptions::fuel`](crate::EngineOptions::fuel).
-    pub fn fuel(&self) -> Result<u64, Error> {
-        self.guest.store.get_fuel().map_err(|_| no_fuel())
-    }
-
-    /// Sets the fuel that is left. A guest that uses it up traps with
-    /// [`OutOfFuel`](wasmtime::Trap::OutOfFuel). With [`InstanceOptions::fuel`], the next call sets it again.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Unsupported`] if the engine was made without [`EngineOptions::fuel`](crate::EngineOptions::fuel).
-    pub fn set_fuel(&mut self, fuel: u64) -> Result<(), Error> {
-        self.guest.store.set_fuel(fuel).map_err(|_| no_fuel())?;
-        self.guest.control.set_fuel(fuel);
-        Ok(())
-    }
-}
-
-fn no_fuel() -> Error {
-    unsupported("fuel", "fuel")
-}
-
-impl<S: 'static> AsContext for StoreGuard<'_, S> {
-    type Data = S;
-
-    fn as_context(&self) -> StoreContext<'_, S> {
-        self.guest.store.as_context()
-    }
-}
-
-impl<S: 'static> AsContextMut for StoreGuard<'_, S> {
-    fn as_context_mut(&mut self) -> StoreContextMut<'_, S> {
-        self.guest.store.as_context_mut()
-    }
-}
-
-impl<S: fmt::Debug + 'static> fmt::Debug for StoreGuard<'_, S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StoreGuard").field("data", self.guest.store.data()).finish_non_exhaustive()
-    }
-}
-
-impl<S: 'static> fmt::Debug for Instance<S> {
+impl<S: 'static, E> fmt::Debug for Instance<S, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Instance")
-            .field("module", &self.pre.module().name())
+            .field("of", &self.origin.name())
             .field("home", &self.home)
             .finish()
     }
