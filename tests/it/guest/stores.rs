@@ -208,3 +208,114 @@ fn a_guard_goes_to_another_thread() -> Result<(), Error> {
         Ok(())
     })
 }
+
+#[test]
+fn numbers_and_arrays_are_read_and_written_in_a_memory() -> Result<(), Error> {
+    let instance = instance(TOTAL)?;
+    let mut memory = instance.memory("memory")?;
+    let end = memory.size();
+    assert_eq!(end, 65_536);
+
+    memory.write(0, 0x0102_0304_u32)?;
+    assert_eq!(memory.slice(0, 4)?, [4, 3, 2, 1], "the least byte first");
+    assert_eq!(memory.read::<[u16; 2]>(0)?, [0x0304, 0x0102]);
+    memory.write(1, -2.5_f64)?;
+    assert_eq!(memory.read::<f64>(1)?.to_bits(), (-2.5_f64).to_bits(), "at an odd address");
+    memory.write_slice(end - 6, &[-1_i16, 2, -3])?;
+    assert_eq!(memory.read_vec::<i16>(end - 6, 3)?, [-1, 2, -3], "up to the last byte");
+    memory.write(100, [[1_i64, 2], [3, 4]])?;
+    assert_eq!(memory.read_vec::<i64>(100, 4)?, [1, 2, 3, 4]);
+    memory.slice_mut(200, 3)?.fill(7);
+    assert_eq!(memory.data()[199..204], [0, 7, 7, 7, 0]);
+    memory.data_mut()[199] = 1;
+    assert_eq!(memory.read::<u8>(199)?, 1);
+    assert!(matches!(instance.store(), Err(Error::CallInProgress)), "it has the store");
+    Ok(())
+}
+
+#[test]
+fn what_ends_beyond_a_memory_is_neither_read_nor_written() -> Result<(), Error> {
+    let instance = instance(TOTAL)?;
+    let mut memory = instance.memory("memory")?;
+    let end = memory.size();
+
+    let read = memory.read::<u32>(end - 3);
+    assert!(matches!(read, Err(Error::OutOfBounds { at: 65_533, count: 4, size: 65_536 })));
+    let message = read.expect_err("it ends beyond").to_string();
+    assert_eq!(message, "out of bounds: 4 bytes or elements from 65533 on, where there are 65536");
+    assert!(memory.read::<u8>(end).is_err());
+    assert!(memory.read::<u8>(usize::MAX).is_err());
+    assert!(memory.slice(end, 1).is_err());
+    assert!(memory.slice(1, usize::MAX).is_err());
+    assert!(memory.read_vec::<u64>(0, usize::MAX / 4).is_err());
+    assert!(memory.write(end - 7, 1_u64).is_err());
+    assert!(memory.write_slice(end - 7, &[1_u32, 2]).is_err());
+    assert_eq!(memory.read_vec::<u8>(end - 7, 7)?, [0; 7], "nothing was written");
+
+    assert!(memory.slice(end, 0)?.is_empty());
+    assert!(memory.read_vec::<u64>(end, 0)?.is_empty());
+    assert_eq!(memory.read_vec::<[u8; 0]>(end, 3)?, [[]; 3]);
+    assert!(memory.slice(end + 1, 0).is_err());
+    Ok(())
+}
+
+#[test]
+fn a_memory_and_a_table_grow_between_calls_as_far_as_they_may() -> Result<(), Error> {
+    let instance = instance(
+        r#"(module (memory (export "memory") 1 3) (table (export "table") 1 4 funcref))"#,
+    )?;
+    let mut memory = instance.memory("memory")?;
+    assert_eq!(memory.grow(2)?, 1);
+    assert_eq!(memory.size(), 3 * 65_536);
+    assert!(matches!(memory.grow(1), Err(Error::Wasmtime(_))));
+    drop(memory);
+
+    let mut table = instance.table("table")?;
+    let none = table.get(0)?;
+    assert_eq!(table.grow(3, none.clone())?, 1);
+    assert_eq!(table.size(), 4);
+    assert!(table.grow(1, none.clone()).is_err());
+    assert!(matches!(table.get(4), Err(Error::OutOfBounds { at: 4, count: 1, size: 4 })));
+    assert!(matches!(table.set(4, none), Err(Error::OutOfBounds { .. })));
+    let of_another_type = Ref::Extern(None);
+    assert!(matches!(table.set(0, of_another_type), Err(Error::Wasmtime(_))));
+    assert_eq!(table.store().data().ticks, 0);
+    Ok(())
+}
+
+#[test]
+fn a_global_has_one_type() -> Result<(), Error> {
+    let instance = instance(
+        r#"(module
+            (global (export "a") (mut i32) (i32.const 1))
+            (global (export "b") i64 (i64.const 2))
+            (global (export "c") (mut f32) (f32.const 3))
+            (global (export "d") (mut f64) (f64.const 4))
+            (global (export "e") (mut v128) (v128.const i64x2 5 0))
+            (func (export "f")))"#,
+    )?;
+    let mut store = instance.store()?;
+    store.set_global("a", -1)?;
+    store.set_global("c", 1.5_f32)?;
+    store.set_global("d", 2.5)?;
+    store.set_global("e", wasmtime::V128::from(6))?;
+    assert_eq!(store.get_global::<i32>("a")?, -1);
+    assert_eq!(store.get_global::<i64>("b")?, 2);
+    assert_eq!(store.get_global::<f32>("c")?.to_bits(), 1.5_f32.to_bits());
+    assert_eq!(store.get_global::<f64>("d")?.to_bits(), 2.5_f64.to_bits());
+    assert_eq!(store.get_global::<wasmtime::V128>("e")?.as_u128(), 6);
+
+    let text = |error: Error| error.to_string();
+    assert_eq!(
+        store.get_global::<i64>("a").map_err(text),
+        Err("export \"a\": its type is mut i32, and it was asked for as i64".to_owned())
+    );
+    assert_eq!(
+        store.set_global("b", 3_i64).map_err(text),
+        Err("export \"b\": its type is i64, and it was asked for as mut i64".to_owned())
+    );
+    assert!(matches!(store.set_global("c", 1_i32), Err(Error::Signature(_))));
+    assert!(matches!(store.get_global::<i32>("f"), Err(Error::ExportKind(_))));
+    assert!(matches!(store.get_global::<i32>("g"), Err(Error::ExportNotFound { .. })));
+    Ok(())
+}
