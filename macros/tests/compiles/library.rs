@@ -1,0 +1,193 @@
+//! As much of wasm-jobs as a wrapper sees, without wasmtime: it tells what it was asked for.
+
+use std::any::Any;
+use std::marker::PhantomData;
+
+pub type Exports = &'static [(&'static str, &'static str)];
+
+/// What was asked for.
+#[derive(Debug)]
+pub struct Error(pub String);
+
+/// What a trap is.
+#[derive(Debug)]
+pub struct Trap;
+
+/// What options are.
+#[derive(Debug)]
+pub struct InstanceOptions;
+
+/// An instance that has everything.
+#[derive(Debug)]
+pub struct Instance<S: 'static> {
+    pub module: wasmtime::Module,
+    pub state: S,
+}
+
+/// A function, by its name.
+#[derive(Debug)]
+pub struct Func<P, R, S: 'static>(&'static str, PhantomData<(P, R, S)>);
+
+/// A call, as it was made.
+#[derive(Debug)]
+pub struct Future<R> {
+    pub export: &'static str,
+    pub params: Box<dyn Any>,
+    pub result: PhantomData<R>,
+}
+
+/// The only memory.
+#[derive(Debug)]
+pub struct MemoryGuard<'a, S: 'static>(pub &'static str, PhantomData<&'a S>);
+
+/// The only table.
+#[derive(Debug)]
+pub struct TableGuard<'a, S: 'static>(pub &'static str, PhantomData<&'a S>);
+
+/// The store.
+#[derive(Debug)]
+pub struct StoreGuard<'a, S: 'static>(pub &'a S);
+
+/// Where a module comes from.
+pub trait ModuleSource<W> {
+    fn module(self) -> Result<wasmtime::Module, Error>;
+}
+
+/// What is in this program.
+pub trait Embedded {
+    const WASM: &'static [u8];
+}
+
+impl<W: Embedded> ModuleSource<W> for &wasmtime::Engine {
+    fn module(self) -> Result<wasmtime::Module, Error> {
+        Ok(wasmtime::Module::new(self, W::WASM)?)
+    }
+}
+
+impl<W> ModuleSource<W> for &wasmtime::Module {
+    fn module(self) -> Result<wasmtime::Module, Error> {
+        Ok(self.clone())
+    }
+}
+
+impl From<wasmtime::Error> for Error {
+    fn from(wasmtime::Error(error): wasmtime::Error) -> Self {
+        Self(error)
+    }
+}
+
+impl<S: Send + 'static> Instance<S> {
+    pub fn new(pre: &wasmtime::InstancePre<S>, state: S) -> Result<Self, Error> {
+        Ok(Self { module: pre.0.clone(), state })
+    }
+
+    pub fn with_options(
+        pre: &wasmtime::InstancePre<S>,
+        _: InstanceOptions,
+        state: impl Fn() -> S + Send + Sync + 'static,
+    ) -> Result<Self, Error> {
+        Self::new(pre, state())
+    }
+
+    pub fn module(&self) -> &wasmtime::Module {
+        &self.module
+    }
+
+    pub fn func<P, R>(&self, export: &'static str) -> Result<Func<P, R, S>, Error> {
+        Ok(Func(export, PhantomData))
+    }
+
+    pub fn store(&self) -> Result<StoreGuard<'_, S>, Error> {
+        Ok(StoreGuard(&self.state))
+    }
+
+    pub fn memory(&self, export: &'static str) -> Result<MemoryGuard<'_, S>, Error> {
+        Ok(MemoryGuard(export, PhantomData))
+    }
+
+    pub fn table(&self, export: &'static str) -> Result<TableGuard<'_, S>, Error> {
+        Ok(TableGuard(export, PhantomData))
+    }
+}
+
+impl<S> StoreGuard<'_, S> {
+    pub fn get_global<T>(&mut self, export: &'static str) -> Result<T, Error> {
+        Err(Error(format!("get {export}")))
+    }
+
+    pub fn set_global<T: std::fmt::Debug>(
+        &mut self,
+        export: &'static str,
+        value: T,
+    ) -> Result<(), Error> {
+        Err(Error(format!("set {export} to {value:?}")))
+    }
+
+    pub fn shared_memory(&mut self, _: &'static str) -> Result<wasmtime::SharedMemory, Error> {
+        Ok(wasmtime::SharedMemory)
+    }
+}
+
+impl<P: 'static, R, S> Func<P, R, S> {
+    pub fn call(&self, params: P) -> Result<Future<R>, Error> {
+        Ok(Future { export: self.0, params: Box::new(params), result: PhantomData })
+    }
+
+    pub fn try_call(&self, params: P) -> Result<Future<Result<R, Trap>>, Error> {
+        Ok(Future { export: self.0, params: Box::new(params), result: PhantomData })
+    }
+}
+
+pub mod __wrapper {
+    use super::{Error, Exports, wasmtime::Module};
+
+    /// Fails with what it is asked to check, if the module is not the right one.
+    pub fn check(module: &Module, exports: Exports) -> Result<(), Error> {
+        if module.0 == b"another" { Err(Error(format!("{exports:?}"))) } else { Ok(()) }
+    }
+}
+
+pub mod wasmtime {
+    use std::marker::PhantomData;
+
+    #[derive(Debug)]
+    pub struct Error(pub String);
+
+    #[derive(Debug)]
+    pub struct Engine;
+
+    #[derive(Debug, Clone)]
+    pub struct Module(pub Vec<u8>);
+
+    #[derive(Debug)]
+    pub struct Linker<S>(pub PhantomData<S>);
+
+    pub struct InstancePre<S>(pub Module, PhantomData<S>);
+
+    #[derive(Debug)]
+    pub struct V128;
+
+    #[derive(Debug)]
+    pub struct Func;
+
+    #[derive(Debug)]
+    pub struct ExternRef;
+
+    #[derive(Debug)]
+    pub struct OwnedRooted<T>(PhantomData<T>);
+
+    #[derive(Debug)]
+    pub struct SharedMemory;
+
+    impl Module {
+        pub fn new(_: &Engine, wasm: impl AsRef<[u8]>) -> Result<Self, Error> {
+            Ok(Self(wasm.as_ref().to_vec()))
+        }
+    }
+
+    impl<S> Linker<S> {
+        pub fn instantiate_pre(&self, module: &Module) -> Result<InstancePre<S>, Error> {
+            Ok(InstancePre(module.clone(), PhantomData))
+        }
+    }
+}

@@ -1,0 +1,153 @@
+/// Counts.
+///
+/// A wrapper of the guest `tests/guests/counter.wat`. It derefs to its `Instance`; a method of that with the name of an export is reached by [`instance`](Self::instance).
+pub struct Counter {
+    instance: wasm_jobs::Instance<()>,
+    increment: wasm_jobs::Func<(::core::primitive::i32,), ::core::primitive::i32, ()>,
+}
+#[allow(dead_code, reason = "no program needs all of it")]
+impl Counter {
+    const EXPORTS: &'static [(
+        &'static ::core::primitive::str,
+        &'static ::core::primitive::str,
+    )] = &[
+        ("increment", "function (i32) -> (i32)"),
+        ("count", "global mut i32"),
+        ("memory", "memory"),
+    ];
+    /// Instantiates the guest, in a store with this state.
+    ///
+    /// `module` is the module, or the engine to compile it with out of the bytes that are in this program. Compiling takes long: for more than one instance, keep what [`module`](Self::module) gives.
+    ///
+    /// # Errors
+    ///
+    /// If the module does not have the exports that it had when this program was built, and as `Instance::new`.
+    pub fn new(
+        module: impl wasm_jobs::ModuleSource<Self>,
+        linker: &wasm_jobs::wasmtime::Linker<()>,
+        state: (),
+    ) -> ::core::result::Result<Self, wasm_jobs::Error> {
+        let module = wasm_jobs::ModuleSource::<Self>::module(module)?;
+        wasm_jobs::__wrapper::check(&module, Self::EXPORTS)?;
+        let pre = linker.instantiate_pre(&module)?;
+        Self::from_instance(wasm_jobs::Instance::new(&pre, state)?)
+    }
+    /// The same with options, and with the state as a function, which is asked for it again at each reset.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new), and as `Instance::with_options`.
+    pub fn with_options(
+        module: impl wasm_jobs::ModuleSource<Self>,
+        linker: &wasm_jobs::wasmtime::Linker<()>,
+        options: wasm_jobs::InstanceOptions,
+        state: impl ::core::ops::Fn(
+        ) -> () + ::core::marker::Send + ::core::marker::Sync + 'static,
+    ) -> ::core::result::Result<Self, wasm_jobs::Error> {
+        let module = wasm_jobs::ModuleSource::<Self>::module(module)?;
+        wasm_jobs::__wrapper::check(&module, Self::EXPORTS)?;
+        let pre = linker.instantiate_pre(&module)?;
+        Self::from_instance(wasm_jobs::Instance::with_options(&pre, options, state)?)
+    }
+    /// The wrapper of an instance that was made otherwise: by `Instance::with_store`, or from an `InstancePre` that was made once for many.
+    ///
+    /// # Errors
+    ///
+    /// If the instance does not have the exports that the guest had when this program was built, or has a call in progress.
+    pub fn from_instance(
+        instance: wasm_jobs::Instance<()>,
+    ) -> ::core::result::Result<Self, wasm_jobs::Error> {
+        wasm_jobs::__wrapper::check(instance.module(), &Self::EXPORTS[1..])?;
+        ::core::result::Result::Ok(Self {
+            increment: instance.func("increment")?,
+            instance,
+        })
+    }
+    /// Compiles the module out of the bytes that are in this program. That takes long, so keep it for all instances.
+    ///
+    /// # Errors
+    ///
+    /// If the engine does not support what the module needs.
+    pub fn module(
+        engine: &wasm_jobs::wasmtime::Engine,
+    ) -> ::core::result::Result<wasm_jobs::wasmtime::Module, wasm_jobs::Error> {
+        ::core::result::Result::Ok(
+            wasm_jobs::wasmtime::Module::new(
+                engine,
+                <Self as wasm_jobs::Embedded>::WASM,
+            )?,
+        )
+    }
+    /// The instance, with the methods that exports have the names of.
+    #[must_use]
+    pub fn instance(&self) -> &wasm_jobs::Instance<()> {
+        &self.instance
+    }
+    /// The instance, without its wrapper.
+    #[must_use]
+    pub fn into_instance(self) -> wasm_jobs::Instance<()> {
+        self.instance
+    }
+    /// Calls the export `increment`, `(i32) -> (i32)`.
+    ///
+    /// # Errors
+    ///
+    /// As `Func::call`.
+    pub fn increment(
+        &self,
+        by: ::core::primitive::i32,
+    ) -> ::core::result::Result<
+        wasm_jobs::Future<::core::primitive::i32>,
+        wasm_jobs::Error,
+    > {
+        self.increment.call((by,))
+    }
+    /// The value of the global `count`.
+    ///
+    /// # Errors
+    ///
+    /// As `Instance::store`.
+    pub fn count(
+        &self,
+    ) -> ::core::result::Result<::core::primitive::i32, wasm_jobs::Error> {
+        self.instance.store()?.get_global("count")
+    }
+    /// Sets the global `count`.
+    ///
+    /// # Errors
+    ///
+    /// As `Instance::store`.
+    pub fn set_count(
+        &self,
+        value: ::core::primitive::i32,
+    ) -> ::core::result::Result<(), wasm_jobs::Error> {
+        self.instance.store()?.set_global("count", value)
+    }
+    /// The memory `memory`, while no call is made.
+    ///
+    /// # Errors
+    ///
+    /// As `Instance::memory`.
+    pub fn memory(
+        &self,
+    ) -> ::core::result::Result<wasm_jobs::MemoryGuard<'_, ()>, wasm_jobs::Error> {
+        self.instance.memory("memory")
+    }
+}
+impl ::core::ops::Deref for Counter {
+    type Target = wasm_jobs::Instance<()>;
+    fn deref(&self) -> &Self::Target {
+        &self.instance
+    }
+}
+impl ::core::fmt::Debug for Counter {
+    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+        f.debug_struct("Counter").field("instance", &self.instance).finish()
+    }
+}
+impl wasm_jobs::Embedded for Counter {
+    const WASM: &'static [::core::primitive::u8] = b"\0asm\x01\0\0\0\x01\x06\x01`\x01\x7F\x01\x7F\x03\x02\x01\0\x05\x03\x01\0\x01\x06\x06\x01\x7F\x01A\0\x0B\x07\x1E\x03\tincrement\0\0\x05count\x03\0\x06memory\x02\0\n\r\x01\x0B\0#\0 \0j$\0#\0\x0B\0\x18\x04name\x02\x07\x01\0\x01\0\x02by\x07\x08\x01\0\x05count";
+}
+const _: &[::core::primitive::u8] = ::core::include_bytes!(
+    "$PACKAGE/tests/guests/counter.wat"
+);

@@ -1,0 +1,955 @@
+/// A wrapper of the guest `tests/guests/everything.wat`. It derefs to its `Instance`; a method of that with the name of an export is reached by [`instance`](Self::instance).
+///
+/// These exports have no method. Reach them through `store()`:
+///
+/// - `tag`: it is a tag
+/// - `a_funcref`: it is a global of type `funcref`
+/// - `a_externref`: it is a global of type `externref`
+/// - `a_point`: it is a global of a reference type that the module defines
+/// - `takes_any`: it has a parameter of type `anyref`
+/// - `gives_point`: it has a result of a reference type that the module defines
+/// - `takes_func`: it has a parameter of type `(ref func)`
+/// - `too_many`: it has 18 parameters, and typed functions have at most 17
+/// - `too_many_results`: it has 18 results, and typed functions have at most 17
+#[allow(non_snake_case, reason = "as the guest has it")]
+pub(crate) struct Everything {
+    instance: wasm_jobs::Instance<Vec<World>>,
+    reexported: wasm_jobs::Func<
+        (::core::primitive::i32,),
+        ::core::primitive::i64,
+        Vec<World>,
+    >,
+    nothing: wasm_jobs::Func<(), (), Vec<World>>,
+    identity: wasm_jobs::Func<
+        (::core::primitive::i32,),
+        ::core::primitive::i32,
+        Vec<World>,
+    >,
+    two: wasm_jobs::Func<
+        (::core::primitive::f64, ::core::primitive::f32),
+        (),
+        Vec<World>,
+    >,
+    divide: wasm_jobs::Func<
+        (::core::primitive::i32, ::core::primitive::i32),
+        (::core::primitive::i32, ::core::primitive::i32),
+        Vec<World>,
+    >,
+    vector: wasm_jobs::Func<
+        (wasm_jobs::wasmtime::V128,),
+        wasm_jobs::wasmtime::V128,
+        Vec<World>,
+    >,
+    references: wasm_jobs::Func<
+        (
+            ::core::option::Option<wasm_jobs::wasmtime::Func>,
+            ::core::option::Option<
+                wasm_jobs::wasmtime::OwnedRooted<wasm_jobs::wasmtime::ExternRef>,
+            >,
+        ),
+        (
+            ::core::option::Option<
+                wasm_jobs::wasmtime::OwnedRooted<wasm_jobs::wasmtime::ExternRef>,
+            >,
+            ::core::option::Option<wasm_jobs::wasmtime::Func>,
+        ),
+        Vec<World>,
+    >,
+    many: wasm_jobs::Func<
+        (
+            ::core::primitive::i32,
+            ::core::primitive::i32,
+            ::core::primitive::i32,
+            ::core::primitive::i32,
+            ::core::primitive::i32,
+            ::core::primitive::i32,
+            ::core::primitive::i32,
+        ),
+        (),
+        Vec<World>,
+    >,
+    most: wasm_jobs::Func<
+        (
+            ::core::primitive::i32,
+            ::core::primitive::i32,
+            ::core::primitive::i32,
+            ::core::primitive::i32,
+            ::core::primitive::i32,
+            ::core::primitive::i32,
+            ::core::primitive::i32,
+            ::core::primitive::i32,
+            ::core::primitive::i32,
+            ::core::primitive::i32,
+            ::core::primitive::i32,
+            ::core::primitive::i32,
+            ::core::primitive::i32,
+            ::core::primitive::i32,
+            ::core::primitive::i32,
+            ::core::primitive::i32,
+            ::core::primitive::i32,
+        ),
+        (
+            ::core::primitive::i32,
+            ::core::primitive::i32,
+            ::core::primitive::i32,
+            ::core::primitive::i32,
+            ::core::primitive::i32,
+            ::core::primitive::i32,
+            ::core::primitive::i32,
+            ::core::primitive::i32,
+            ::core::primitive::i32,
+            ::core::primitive::i32,
+            ::core::primitive::i32,
+            ::core::primitive::i32,
+            ::core::primitive::i32,
+            ::core::primitive::i32,
+            ::core::primitive::i32,
+            ::core::primitive::i32,
+            ::core::primitive::i32,
+        ),
+        Vec<World>,
+    >,
+    with_dash_and_more: wasm_jobs::Func<
+        (::core::primitive::i32, ::core::primitive::i32),
+        (),
+        Vec<World>,
+    >,
+    __: wasm_jobs::Func<
+        (
+            ::core::primitive::i32,
+            ::core::primitive::i32,
+            ::core::primitive::i32,
+            ::core::primitive::i32,
+        ),
+        (),
+        Vec<World>,
+    >,
+    _2d: wasm_jobs::Func<
+        (::core::primitive::i32, ::core::primitive::i32, ::core::primitive::i32),
+        (),
+        Vec<World>,
+    >,
+    self_: wasm_jobs::Func<(), (), Vec<World>>,
+    gen_: wasm_jobs::Func<(), (), Vec<World>>,
+    ___: wasm_jobs::Func<(), (), Vec<World>>,
+    _nder__: wasm_jobs::Func<(), (), Vec<World>>,
+    new_: wasm_jobs::Func<(), (), Vec<World>>,
+    instance_: wasm_jobs::Func<(), (), Vec<World>>,
+    EXPORTS_: wasm_jobs::Func<(), (), Vec<World>>,
+    takesFrames: wasm_jobs::Func<(::core::primitive::i64,), (), Vec<World>>,
+    store: wasm_jobs::Func<(), (), Vec<World>>,
+    deref: wasm_jobs::Func<(), (), Vec<World>>,
+    eq: wasm_jobs::Func<(::core::primitive::i32,), ::core::primitive::i32, Vec<World>>,
+    from_file: wasm_jobs::Func<(), (), Vec<World>>,
+    is_done: wasm_jobs::Func<(), ::core::primitive::i32, Vec<World>>,
+    another_name: wasm_jobs::Func<(), (), Vec<World>>,
+    r#loop: wasm_jobs::Func<(), (), Vec<World>>,
+}
+#[allow(dead_code, reason = "no program needs all of it")]
+#[allow(non_snake_case, reason = "as the guest has it")]
+impl Everything {
+    const EXPORTS: &'static [(
+        &'static ::core::primitive::str,
+        &'static ::core::primitive::str,
+    )] = &[
+        ("reexported", "function (i32) -> (i64)"),
+        ("nothing", "function () -> ()"),
+        ("identity", "function (i32) -> (i32)"),
+        ("two", "function (f64, f32) -> ()"),
+        ("divide", "function (i32, i32) -> (i32, i32)"),
+        ("vector", "function (v128) -> (v128)"),
+        ("references", "function (funcref, externref) -> (externref, funcref)"),
+        ("many", "function (i32, i32, i32, i32, i32, i32, i32) -> ()"),
+        (
+            "most",
+            "function (i32, i32, i32, i32, i32, i32, i32, i32, i32, i32, i32, i32, i32, i32, i32, i32, i32) -> (i32, i32, i32, i32, i32, i32, i32, i32, i32, i32, i32, i32, i32, i32, i32, i32, i32)",
+        ),
+        ("with-dash.and#more", "function (i32, i32) -> ()"),
+        ("", "function (i32, i32, i32, i32) -> ()"),
+        ("2d", "function (i32, i32, i32) -> ()"),
+        ("self", "function () -> ()"),
+        ("gen", "function () -> ()"),
+        ("---", "function () -> ()"),
+        ("ünder\"`", "function () -> ()"),
+        ("new", "function () -> ()"),
+        ("instance", "function () -> ()"),
+        ("EXPORTS", "function () -> ()"),
+        ("takesFrames", "function (i64) -> ()"),
+        ("store", "function () -> ()"),
+        ("deref", "function () -> ()"),
+        ("eq", "function (i32) -> (i32)"),
+        ("from_file", "function () -> ()"),
+        ("is_done", "function () -> (i32)"),
+        ("renamed", "function () -> ()"),
+        ("a keyword", "function () -> ()"),
+        ("type", "global mut i32"),
+        ("i32", "global i32"),
+        ("i64", "global i64"),
+        ("f32", "global f32"),
+        ("f64", "global f64"),
+        ("v128", "global v128"),
+        ("mut-i32", "global mut i32"),
+        ("mut-i64", "global mut i64"),
+        ("mut-f32", "global mut f32"),
+        ("mut-f64", "global mut f64"),
+        ("mut-v128", "global mut v128"),
+        ("base", "global i32"),
+        ("memory", "memory"),
+        ("memory64", "memory"),
+        ("shared", "shared memory"),
+        ("table", "table"),
+        ("externs", "table"),
+    ];
+    /// Instantiates the guest, in a store with this state.
+    ///
+    /// `module` is the module, or the engine to compile it with out of the bytes that are in this program. Compiling takes long: for more than one instance, keep what [`module`](Self::module) gives.
+    ///
+    /// # Errors
+    ///
+    /// If the module does not have the exports that it had when this program was built, and as `Instance::new`.
+    pub(crate) fn new(
+        module: impl wasm_jobs::ModuleSource<Self>,
+        linker: &wasm_jobs::wasmtime::Linker<Vec<World>>,
+        state: Vec<World>,
+    ) -> ::core::result::Result<Self, wasm_jobs::Error> {
+        let module = wasm_jobs::ModuleSource::<Self>::module(module)?;
+        wasm_jobs::__wrapper::check(&module, Self::EXPORTS)?;
+        let pre = linker.instantiate_pre(&module)?;
+        Self::from_instance(wasm_jobs::Instance::new(&pre, state)?)
+    }
+    /// The same with options, and with the state as a function, which is asked for it again at each reset.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new), and as `Instance::with_options`.
+    pub(crate) fn with_options(
+        module: impl wasm_jobs::ModuleSource<Self>,
+        linker: &wasm_jobs::wasmtime::Linker<Vec<World>>,
+        options: wasm_jobs::InstanceOptions,
+        state: impl ::core::ops::Fn(
+        ) -> Vec<World> + ::core::marker::Send + ::core::marker::Sync + 'static,
+    ) -> ::core::result::Result<Self, wasm_jobs::Error> {
+        let module = wasm_jobs::ModuleSource::<Self>::module(module)?;
+        wasm_jobs::__wrapper::check(&module, Self::EXPORTS)?;
+        let pre = linker.instantiate_pre(&module)?;
+        Self::from_instance(wasm_jobs::Instance::with_options(&pre, options, state)?)
+    }
+    /// The wrapper of an instance that was made otherwise: by `Instance::with_store`, or from an `InstancePre` that was made once for many.
+    ///
+    /// # Errors
+    ///
+    /// If the instance does not have the exports that the guest had when this program was built, or has a call in progress.
+    pub(crate) fn from_instance(
+        instance: wasm_jobs::Instance<Vec<World>>,
+    ) -> ::core::result::Result<Self, wasm_jobs::Error> {
+        wasm_jobs::__wrapper::check(instance.module(), &Self::EXPORTS[27..])?;
+        ::core::result::Result::Ok(Self {
+            reexported: instance.func("reexported")?,
+            nothing: instance.func("nothing")?,
+            identity: instance.func("identity")?,
+            two: instance.func("two")?,
+            divide: instance.func("divide")?,
+            vector: instance.func("vector")?,
+            references: instance.func("references")?,
+            many: instance.func("many")?,
+            most: instance.func("most")?,
+            with_dash_and_more: instance.func("with-dash.and#more")?,
+            __: instance.func("")?,
+            _2d: instance.func("2d")?,
+            self_: instance.func("self")?,
+            gen_: instance.func("gen")?,
+            ___: instance.func("---")?,
+            _nder__: instance.func("ünder\"`")?,
+            new_: instance.func("new")?,
+            instance_: instance.func("instance")?,
+            EXPORTS_: instance.func("EXPORTS")?,
+            takesFrames: instance.func("takesFrames")?,
+            store: instance.func("store")?,
+            deref: instance.func("deref")?,
+            eq: instance.func("eq")?,
+            from_file: instance.func("from_file")?,
+            is_done: instance.func("is_done")?,
+            another_name: instance.func("renamed")?,
+            r#loop: instance.func("a keyword")?,
+            instance,
+        })
+    }
+    /// Compiles the module out of the bytes that are in this program. That takes long, so keep it for all instances.
+    ///
+    /// # Errors
+    ///
+    /// If the engine does not support what the module needs.
+    pub(crate) fn module(
+        engine: &wasm_jobs::wasmtime::Engine,
+    ) -> ::core::result::Result<wasm_jobs::wasmtime::Module, wasm_jobs::Error> {
+        ::core::result::Result::Ok(
+            wasm_jobs::wasmtime::Module::new(
+                engine,
+                <Self as wasm_jobs::Embedded>::WASM,
+            )?,
+        )
+    }
+    /// The instance, with the methods that exports have the names of.
+    #[must_use]
+    pub(crate) fn instance(&self) -> &wasm_jobs::Instance<Vec<World>> {
+        &self.instance
+    }
+    /// The instance, without its wrapper.
+    #[must_use]
+    pub(crate) fn into_instance(self) -> wasm_jobs::Instance<Vec<World>> {
+        self.instance
+    }
+    /// Calls the export `reexported`, `(i32) -> (i64)`.
+    ///
+    /// # Errors
+    ///
+    /// As `Func::call`.
+    pub(crate) fn reexported(
+        &self,
+        first: ::core::primitive::i32,
+    ) -> ::core::result::Result<
+        wasm_jobs::Future<::core::primitive::i64>,
+        wasm_jobs::Error,
+    > {
+        self.reexported.call((first,))
+    }
+    /// Calls the export `nothing`, `() -> ()`.
+    ///
+    /// # Errors
+    ///
+    /// As `Func::call`.
+    pub(crate) fn nothing(
+        &self,
+    ) -> ::core::result::Result<wasm_jobs::Future<()>, wasm_jobs::Error> {
+        self.nothing.call(())
+    }
+    /// Calls the export `identity`, `(i32) -> (i32)`.
+    ///
+    /// # Errors
+    ///
+    /// As `Func::call`.
+    pub(crate) fn identity(
+        &self,
+        p0: ::core::primitive::i32,
+    ) -> ::core::result::Result<
+        wasm_jobs::Future<::core::primitive::i32>,
+        wasm_jobs::Error,
+    > {
+        self.identity.call((p0,))
+    }
+    /// Calls the export `two`, `(f64, f32) -> ()`.
+    ///
+    /// # Errors
+    ///
+    /// As `Func::call`.
+    pub(crate) fn two(
+        &self,
+        p0: ::core::primitive::f64,
+        p1: ::core::primitive::f32,
+    ) -> ::core::result::Result<wasm_jobs::Future<()>, wasm_jobs::Error> {
+        self.two.call((p0, p1))
+    }
+    /// Calls the export `divide`, `(i32, i32) -> (i32, i32)`.
+    ///
+    /// # Errors
+    ///
+    /// As `Func::call`.
+    pub(crate) fn divide(
+        &self,
+        of: ::core::primitive::i32,
+        by: ::core::primitive::i32,
+    ) -> ::core::result::Result<
+        wasm_jobs::Future<(::core::primitive::i32, ::core::primitive::i32)>,
+        wasm_jobs::Error,
+    > {
+        self.divide.call((of, by))
+    }
+    /// Calls the export `vector`, `(v128) -> (v128)`.
+    ///
+    /// # Errors
+    ///
+    /// As `Func::call`.
+    pub(crate) fn vector(
+        &self,
+        v: wasm_jobs::wasmtime::V128,
+    ) -> ::core::result::Result<
+        wasm_jobs::Future<wasm_jobs::wasmtime::V128>,
+        wasm_jobs::Error,
+    > {
+        self.vector.call((v,))
+    }
+    /// Calls the export `references`, `(funcref, externref) -> (externref, funcref)`.
+    ///
+    /// # Errors
+    ///
+    /// As `Func::call`.
+    pub(crate) fn references(
+        &self,
+        p0: ::core::option::Option<wasm_jobs::wasmtime::Func>,
+        p1: ::core::option::Option<
+            wasm_jobs::wasmtime::OwnedRooted<wasm_jobs::wasmtime::ExternRef>,
+        >,
+    ) -> ::core::result::Result<
+        wasm_jobs::Future<
+            (
+                ::core::option::Option<
+                    wasm_jobs::wasmtime::OwnedRooted<wasm_jobs::wasmtime::ExternRef>,
+                >,
+                ::core::option::Option<wasm_jobs::wasmtime::Func>,
+            ),
+        >,
+        wasm_jobs::Error,
+    > {
+        self.references.call((p0, p1))
+    }
+    /// Calls the export `many`, `(i32, i32, i32, i32, i32, i32, i32) -> ()`.
+    ///
+    /// # Errors
+    ///
+    /// As `Func::call`.
+    #[allow(clippy::too_many_arguments)]
+    pub(crate) fn many(
+        &self,
+        p0: ::core::primitive::i32,
+        p1: ::core::primitive::i32,
+        p2: ::core::primitive::i32,
+        p3: ::core::primitive::i32,
+        p4: ::core::primitive::i32,
+        p5: ::core::primitive::i32,
+        p6: ::core::primitive::i32,
+    ) -> ::core::result::Result<wasm_jobs::Future<()>, wasm_jobs::Error> {
+        self.many.call((p0, p1, p2, p3, p4, p5, p6))
+    }
+    /// Calls the export `most`, `(i32, i32, i32, i32, i32, i32, i32, i32, i32, i32, i32, i32, i32, i32, i32, i32, i32) -> (i32, i32, i32, i32, i32, i32, i32, i32, i32, i32, i32, i32, i32, i32, i32, i32, i32)`.
+    ///
+    /// # Errors
+    ///
+    /// As `Func::call`.
+    #[allow(clippy::too_many_arguments)]
+    pub(crate) fn most(
+        &self,
+        p0: ::core::primitive::i32,
+        p1: ::core::primitive::i32,
+        p2: ::core::primitive::i32,
+        p3: ::core::primitive::i32,
+        p4: ::core::primitive::i32,
+        p5: ::core::primitive::i32,
+        p6: ::core::primitive::i32,
+        p7: ::core::primitive::i32,
+        p8: ::core::primitive::i32,
+        p9: ::core::primitive::i32,
+        p10: ::core::primitive::i32,
+        p11: ::core::primitive::i32,
+        p12: ::core::primitive::i32,
+        p13: ::core::primitive::i32,
+        p14: ::core::primitive::i32,
+        p15: ::core::primitive::i32,
+        p16: ::core::primitive::i32,
+    ) -> ::core::result::Result<
+        wasm_jobs::Future<
+            (
+                ::core::primitive::i32,
+                ::core::primitive::i32,
+                ::core::primitive::i32,
+                ::core::primitive::i32,
+                ::core::primitive::i32,
+                ::core::primitive::i32,
+                ::core::primitive::i32,
+                ::core::primitive::i32,
+                ::core::primitive::i32,
+                ::core::primitive::i32,
+                ::core::primitive::i32,
+                ::core::primitive::i32,
+                ::core::primitive::i32,
+                ::core::primitive::i32,
+                ::core::primitive::i32,
+                ::core::primitive::i32,
+                ::core::primitive::i32,
+            ),
+        >,
+        wasm_jobs::Error,
+    > {
+        self.most
+            .call((
+                p0,
+                p1,
+                p2,
+                p3,
+                p4,
+                p5,
+                p6,
+                p7,
+                p8,
+                p9,
+                p10,
+                p11,
+                p12,
+                p13,
+                p14,
+                p15,
+                p16,
+            ))
+    }
+    /// Calls the export `with-dash.and#more`, `(i32, i32) -> ()`.
+    ///
+    /// # Errors
+    ///
+    /// As `Func::call`.
+    pub(crate) fn with_dash_and_more(
+        &self,
+        with_dash: ::core::primitive::i32,
+        with_dash1: ::core::primitive::i32,
+    ) -> ::core::result::Result<wasm_jobs::Future<()>, wasm_jobs::Error> {
+        self.with_dash_and_more.call((with_dash, with_dash1))
+    }
+    /// Calls the export `` "" ``, `(i32, i32, i32, i32) -> ()`.
+    ///
+    /// # Errors
+    ///
+    /// As `Func::call`.
+    pub(crate) fn __(
+        &self,
+        self_: ::core::primitive::i32,
+        move_: ::core::primitive::i32,
+        x: ::core::primitive::i32,
+        x1: ::core::primitive::i32,
+    ) -> ::core::result::Result<wasm_jobs::Future<()>, wasm_jobs::Error> {
+        self.__.call((self_, move_, x, x1))
+    }
+    /// Calls the export `2d`, `(i32, i32, i32) -> ()`.
+    ///
+    /// # Errors
+    ///
+    /// As `Func::call`.
+    pub(crate) fn _2d(
+        &self,
+        _2d: ::core::primitive::i32,
+        p2: ::core::primitive::i32,
+        p22: ::core::primitive::i32,
+    ) -> ::core::result::Result<wasm_jobs::Future<()>, wasm_jobs::Error> {
+        self._2d.call((_2d, p2, p22))
+    }
+    /// Calls the export `self`, `() -> ()`.
+    ///
+    /// # Errors
+    ///
+    /// As `Func::call`.
+    pub(crate) fn self_(
+        &self,
+    ) -> ::core::result::Result<wasm_jobs::Future<()>, wasm_jobs::Error> {
+        self.self_.call(())
+    }
+    /// Calls the export `gen`, `() -> ()`.
+    ///
+    /// # Errors
+    ///
+    /// As `Func::call`.
+    pub(crate) fn gen_(
+        &self,
+    ) -> ::core::result::Result<wasm_jobs::Future<()>, wasm_jobs::Error> {
+        self.gen_.call(())
+    }
+    /// Calls the export `---`, `() -> ()`.
+    ///
+    /// # Errors
+    ///
+    /// As `Func::call`.
+    pub(crate) fn ___(
+        &self,
+    ) -> ::core::result::Result<wasm_jobs::Future<()>, wasm_jobs::Error> {
+        self.___.call(())
+    }
+    /// Calls the export `` "ünder\\\"`" ``, `() -> ()`.
+    ///
+    /// # Errors
+    ///
+    /// As `Func::call`.
+    pub(crate) fn _nder__(
+        &self,
+    ) -> ::core::result::Result<wasm_jobs::Future<()>, wasm_jobs::Error> {
+        self._nder__.call(())
+    }
+    /// Calls the export `new`, `() -> ()`.
+    ///
+    /// # Errors
+    ///
+    /// As `Func::call`.
+    pub(crate) fn new_(
+        &self,
+    ) -> ::core::result::Result<wasm_jobs::Future<()>, wasm_jobs::Error> {
+        self.new_.call(())
+    }
+    /// Calls the export `instance`, `() -> ()`.
+    ///
+    /// # Errors
+    ///
+    /// As `Func::call`.
+    pub(crate) fn instance_(
+        &self,
+    ) -> ::core::result::Result<wasm_jobs::Future<()>, wasm_jobs::Error> {
+        self.instance_.call(())
+    }
+    /// Calls the export `EXPORTS`, `() -> ()`.
+    ///
+    /// # Errors
+    ///
+    /// As `Func::call`.
+    pub(crate) fn EXPORTS_(
+        &self,
+    ) -> ::core::result::Result<wasm_jobs::Future<()>, wasm_jobs::Error> {
+        self.EXPORTS_.call(())
+    }
+    /// Calls the export `takesFrames`, `(i64) -> ()`.
+    ///
+    /// # Errors
+    ///
+    /// As `Func::call`.
+    pub(crate) fn takesFrames(
+        &self,
+        byFrames: ::core::primitive::i64,
+    ) -> ::core::result::Result<wasm_jobs::Future<()>, wasm_jobs::Error> {
+        self.takesFrames.call((byFrames,))
+    }
+    /// Calls the export `store`, `() -> ()`.
+    ///
+    /// # Errors
+    ///
+    /// As `Func::call`.
+    pub(crate) fn store(
+        &self,
+    ) -> ::core::result::Result<wasm_jobs::Future<()>, wasm_jobs::Error> {
+        self.store.call(())
+    }
+    /// Calls the export `deref`, `() -> ()`.
+    ///
+    /// # Errors
+    ///
+    /// As `Func::call`.
+    pub(crate) fn deref(
+        &self,
+    ) -> ::core::result::Result<wasm_jobs::Future<()>, wasm_jobs::Error> {
+        self.deref.call(())
+    }
+    /// Calls the export `eq`, `(i32) -> (i32)`.
+    ///
+    /// # Errors
+    ///
+    /// As `Func::call`.
+    pub(crate) fn eq(
+        &self,
+        p0: ::core::primitive::i32,
+    ) -> ::core::result::Result<
+        wasm_jobs::Future<::core::primitive::i32>,
+        wasm_jobs::Error,
+    > {
+        self.eq.call((p0,))
+    }
+    /// Calls the export `from_file`, `() -> ()`.
+    ///
+    /// # Errors
+    ///
+    /// As `Func::call`.
+    pub(crate) fn from_file(
+        &self,
+    ) -> ::core::result::Result<wasm_jobs::Future<()>, wasm_jobs::Error> {
+        self.from_file.call(())
+    }
+    /// Calls the export `is_done`, `() -> (i32)`.
+    ///
+    /// # Errors
+    ///
+    /// As `Func::call`.
+    pub(crate) fn is_done(
+        &self,
+    ) -> ::core::result::Result<
+        wasm_jobs::Future<::core::primitive::i32>,
+        wasm_jobs::Error,
+    > {
+        self.is_done.call(())
+    }
+    /// Calls the export `renamed`, `() -> ()`.
+    ///
+    /// # Errors
+    ///
+    /// As `Func::call`.
+    pub(crate) fn another_name(
+        &self,
+    ) -> ::core::result::Result<wasm_jobs::Future<()>, wasm_jobs::Error> {
+        self.another_name.call(())
+    }
+    /// Calls the export `a keyword`, `() -> ()`.
+    ///
+    /// # Errors
+    ///
+    /// As `Func::call`.
+    pub(crate) fn r#loop(
+        &self,
+    ) -> ::core::result::Result<wasm_jobs::Future<()>, wasm_jobs::Error> {
+        self.r#loop.call(())
+    }
+    /// The value of the global `type`.
+    ///
+    /// # Errors
+    ///
+    /// As `Instance::store`.
+    pub(crate) fn type_(
+        &self,
+    ) -> ::core::result::Result<::core::primitive::i32, wasm_jobs::Error> {
+        self.instance.store()?.get_global("type")
+    }
+    /// Sets the global `type`.
+    ///
+    /// # Errors
+    ///
+    /// As `Instance::store`.
+    pub(crate) fn set_type_(
+        &self,
+        value: ::core::primitive::i32,
+    ) -> ::core::result::Result<(), wasm_jobs::Error> {
+        self.instance.store()?.set_global("type", value)
+    }
+    /// The value of the global `i32`.
+    ///
+    /// # Errors
+    ///
+    /// As `Instance::store`.
+    pub(crate) fn i32(
+        &self,
+    ) -> ::core::result::Result<::core::primitive::i32, wasm_jobs::Error> {
+        self.instance.store()?.get_global("i32")
+    }
+    /// The value of the global `i64`.
+    ///
+    /// # Errors
+    ///
+    /// As `Instance::store`.
+    pub(crate) fn i64(
+        &self,
+    ) -> ::core::result::Result<::core::primitive::i64, wasm_jobs::Error> {
+        self.instance.store()?.get_global("i64")
+    }
+    /// The value of the global `f32`.
+    ///
+    /// # Errors
+    ///
+    /// As `Instance::store`.
+    pub(crate) fn f32(
+        &self,
+    ) -> ::core::result::Result<::core::primitive::f32, wasm_jobs::Error> {
+        self.instance.store()?.get_global("f32")
+    }
+    /// The value of the global `f64`.
+    ///
+    /// # Errors
+    ///
+    /// As `Instance::store`.
+    pub(crate) fn f64(
+        &self,
+    ) -> ::core::result::Result<::core::primitive::f64, wasm_jobs::Error> {
+        self.instance.store()?.get_global("f64")
+    }
+    /// The value of the global `v128`.
+    ///
+    /// # Errors
+    ///
+    /// As `Instance::store`.
+    pub(crate) fn v128(
+        &self,
+    ) -> ::core::result::Result<wasm_jobs::wasmtime::V128, wasm_jobs::Error> {
+        self.instance.store()?.get_global("v128")
+    }
+    /// The value of the global `mut-i32`.
+    ///
+    /// # Errors
+    ///
+    /// As `Instance::store`.
+    pub(crate) fn mut_i32(
+        &self,
+    ) -> ::core::result::Result<::core::primitive::i32, wasm_jobs::Error> {
+        self.instance.store()?.get_global("mut-i32")
+    }
+    /// Sets the global `mut-i32`.
+    ///
+    /// # Errors
+    ///
+    /// As `Instance::store`.
+    pub(crate) fn set_mut_i32(
+        &self,
+        value: ::core::primitive::i32,
+    ) -> ::core::result::Result<(), wasm_jobs::Error> {
+        self.instance.store()?.set_global("mut-i32", value)
+    }
+    /// The value of the global `mut-i64`.
+    ///
+    /// # Errors
+    ///
+    /// As `Instance::store`.
+    pub(crate) fn mut_i64(
+        &self,
+    ) -> ::core::result::Result<::core::primitive::i64, wasm_jobs::Error> {
+        self.instance.store()?.get_global("mut-i64")
+    }
+    /// Sets the global `mut-i64`.
+    ///
+    /// # Errors
+    ///
+    /// As `Instance::store`.
+    pub(crate) fn set_mut_i64(
+        &self,
+        value: ::core::primitive::i64,
+    ) -> ::core::result::Result<(), wasm_jobs::Error> {
+        self.instance.store()?.set_global("mut-i64", value)
+    }
+    /// The value of the global `mut-f32`.
+    ///
+    /// # Errors
+    ///
+    /// As `Instance::store`.
+    pub(crate) fn mut_f32(
+        &self,
+    ) -> ::core::result::Result<::core::primitive::f32, wasm_jobs::Error> {
+        self.instance.store()?.get_global("mut-f32")
+    }
+    /// Sets the global `mut-f32`.
+    ///
+    /// # Errors
+    ///
+    /// As `Instance::store`.
+    pub(crate) fn set_mut_f32(
+        &self,
+        value: ::core::primitive::f32,
+    ) -> ::core::result::Result<(), wasm_jobs::Error> {
+        self.instance.store()?.set_global("mut-f32", value)
+    }
+    /// The value of the global `mut-f64`.
+    ///
+    /// # Errors
+    ///
+    /// As `Instance::store`.
+    pub(crate) fn mut_f64(
+        &self,
+    ) -> ::core::result::Result<::core::primitive::f64, wasm_jobs::Error> {
+        self.instance.store()?.get_global("mut-f64")
+    }
+    /// Sets the global `mut-f64`.
+    ///
+    /// # Errors
+    ///
+    /// As `Instance::store`.
+    pub(crate) fn set_mut_f64(
+        &self,
+        value: ::core::primitive::f64,
+    ) -> ::core::result::Result<(), wasm_jobs::Error> {
+        self.instance.store()?.set_global("mut-f64", value)
+    }
+    /// The value of the global `mut-v128`.
+    ///
+    /// # Errors
+    ///
+    /// As `Instance::store`.
+    pub(crate) fn mut_v128(
+        &self,
+    ) -> ::core::result::Result<wasm_jobs::wasmtime::V128, wasm_jobs::Error> {
+        self.instance.store()?.get_global("mut-v128")
+    }
+    /// Sets the global `mut-v128`.
+    ///
+    /// # Errors
+    ///
+    /// As `Instance::store`.
+    pub(crate) fn set_mut_v128(
+        &self,
+        value: wasm_jobs::wasmtime::V128,
+    ) -> ::core::result::Result<(), wasm_jobs::Error> {
+        self.instance.store()?.set_global("mut-v128", value)
+    }
+    /// The value of the global `base`.
+    ///
+    /// # Errors
+    ///
+    /// As `Instance::store`.
+    pub(crate) fn base(
+        &self,
+    ) -> ::core::result::Result<::core::primitive::i32, wasm_jobs::Error> {
+        self.instance.store()?.get_global("base")
+    }
+    /// The memory `memory`, while no call is made.
+    ///
+    /// # Errors
+    ///
+    /// As `Instance::memory`.
+    pub(crate) fn memory(
+        &self,
+    ) -> ::core::result::Result<
+        wasm_jobs::MemoryGuard<'_, Vec<World>>,
+        wasm_jobs::Error,
+    > {
+        self.instance.memory("memory")
+    }
+    /// The memory `memory64`, while no call is made.
+    ///
+    /// # Errors
+    ///
+    /// As `Instance::memory`.
+    pub(crate) fn memory64(
+        &self,
+    ) -> ::core::result::Result<
+        wasm_jobs::MemoryGuard<'_, Vec<World>>,
+        wasm_jobs::Error,
+    > {
+        self.instance.memory("memory64")
+    }
+    /// The shared memory `shared`.
+    ///
+    /// # Errors
+    ///
+    /// As `Instance::store`.
+    pub(crate) fn shared(
+        &self,
+    ) -> ::core::result::Result<wasm_jobs::wasmtime::SharedMemory, wasm_jobs::Error> {
+        self.instance.store()?.shared_memory("shared")
+    }
+    /// The table `table`, while no call is made.
+    ///
+    /// # Errors
+    ///
+    /// As `Instance::table`.
+    pub(crate) fn table(
+        &self,
+    ) -> ::core::result::Result<
+        wasm_jobs::TableGuard<'_, Vec<World>>,
+        wasm_jobs::Error,
+    > {
+        self.instance.table("table")
+    }
+    /// The table `externs`, while no call is made.
+    ///
+    /// # Errors
+    ///
+    /// As `Instance::table`.
+    pub(crate) fn externs(
+        &self,
+    ) -> ::core::result::Result<
+        wasm_jobs::TableGuard<'_, Vec<World>>,
+        wasm_jobs::Error,
+    > {
+        self.instance.table("externs")
+    }
+}
+impl ::core::ops::Deref for Everything {
+    type Target = wasm_jobs::Instance<Vec<World>>;
+    fn deref(&self) -> &Self::Target {
+        &self.instance
+    }
+}
+impl ::core::fmt::Debug for Everything {
+    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+        f.debug_struct("Everything").field("instance", &self.instance).finish()
+    }
+}
+impl wasm_jobs::Embedded for Everything {
+    const WASM: &'static [::core::primitive::u8] = b"\0asm\x01\0\0\0\x01\xB6\x01\x15_\x01\x7F\0N\x02`\x01\x7F\x01\x7F`\x02|}\0`\x01~\0`\x01\x7F\x01~`\x01\x7F\0`\0\0`\x02\x7F\x7F\x02\x7F\x7F`\x01{\x01{`\x02po\x02op`\x07\x7F\x7F\x7F\x7F\x7F\x7F\x7F\0`\x11\x7F\x7F\x7F\x7F\x7F\x7F\x7F\x7F\x7F\x7F\x7F\x7F\x7F\x7F\x7F\x7F\x7F\x11\x7F\x7F\x7F\x7F\x7F\x7F\x7F\x7F\x7F\x7F\x7F\x7F\x7F\x7F\x7F\x7F\x7F`\x02\x7F\x7F\0`\x04\x7F\x7F\x7F\x7F\0`\x03\x7F\x7F\x7F\0`\x01\x7F\x01\x7F`\0\x01\x7F`\x01n\0`\0\x01c\0`\x01dp\0`\x12\x7F\x7F\x7F\x7F\x7F\x7F\x7F\x7F\x7F\x7F\x7F\x7F\x7F\x7F\x7F\x7F\x7F\x7F\0`\0\x12\x7F\x7F\x7F\x7F\x7F\x7F\x7F\x7F\x7F\x7F\x7F\x7F\x7F\x7F\x7F\x7F\x7F\x7F\x02;\x04\x03env\x08imported\0\x03\x03env\nreexported\0\x04\x03env\x04base\x03\x7F\0\x03env\x06thrown\x04\0\x05\x03 \x1F\x06\x01\x02\x07\x08\t\n\x0B\x0C\r\x0E\x06\x06\x06\x06\x06\x06\x06\x03\x06\x06\x0F\x06\x10\x06\x06\x11\x12\x13\x14\x15\x04\x07\x02p\0\x01o\0\x01\x05\x08\x03\0\x01\x04\x01\x03\x01\x01\r\x03\x01\0\x05\x06|\x0E\x7F\x01A\0\x0B\x7F\0A\x01\x0B~\0B\x01\x0B}\0C\0\0\x80?\x0B|\0D\0\0\0\0\0\0\xF0?\x0B{\0\xFD\x0C\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x0B\x7F\x01A\x01\x0B~\x01B\x01\x0B}\x01C\0\0\x80?\x0B|\x01D\0\0\0\0\0\0\xF0?\x0B{\x01\xFD\x0C\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x0Bp\0\xD0p\x0Bo\x01\xD0o\x0Bc\0\0\xD0\0\x0B\x07\xF9\x035\nreexported\0\x01\x07nothing\0\x02\x08identity\0\x03\x03two\0\x04\x06divide\0\x05\x06vector\0\x06\nreferences\0\x07\x04many\0\x08\x04most\0\t\x12with-dash.and#more\0\n\0\0\x0B\x022d\0\x0C\x04self\0\r\x03gen\0\x0E\x03---\0\x0F\x08\xC3\xBCnder\"`\0\x10\x03new\0\x11\x08instance\0\x12\x07EXPORTS\0\x13\x0BtakesFrames\0\x14\x05store\0\x15\x05deref\0\x16\x02eq\0\x17\tfrom_file\0\x18\x07is_done\0\x19\x07renamed\0\x1A\ta keyword\0\x1B\x04type\x03\x01\x03i32\x03\x02\x03i64\x03\x03\x03f32\x03\x04\x03f64\x03\x05\x04v128\x03\x06\x07mut-i32\x03\x07\x07mut-i64\x03\x08\x07mut-f32\x03\t\x07mut-f64\x03\n\x08mut-v128\x03\x0B\x04base\x03\0\x06memory\x02\0\x08memory64\x02\x01\x06shared\x02\x02\x05table\x01\0\x07externs\x01\x01\x03tag\x04\x01\ta_funcref\x03\x0C\x0Ba_externref\x03\r\x07a_point\x03\x0E\ttakes_any\0\x1C\x0Bgives_point\0\x1D\ntakes_func\0\x1E\x08too_many\0\x1F\x10too_many_results\0 \ni\x1F\x02\0\x0B\x04\0 \0\x0B\x02\0\x0B\x03\0\0\x0B\x04\0 \0\x0B\x03\0\0\x0B\x02\0\x0B\x03\0\0\x0B\x02\0\x0B\x02\0\x0B\x02\0\x0B\x02\0\x0B\x02\0\x0B\x02\0\x0B\x02\0\x0B\x02\0\x0B\x02\0\x0B\x02\0\x0B\x02\0\x0B\x02\0\x0B\x02\0\x0B\x03\0\0\x0B\x02\0\x0B\x03\0\0\x0B\x02\0\x0B\x02\0\x0B\x02\0\x0B\x03\0\0\x0B\x02\0\x0B\x02\0\x0B\x03\0\0\x0B\0\x8D\x01\x04name\x01\x0B\x01\0\x08imported\x02\\\x07\x01\x01\0\x05first\x05\x02\0\x02of\x01\x02by\x06\x01\0\x01v\n\x02\0\twith-dash\x01\twith_dash\x0B\x04\0\x04self\x01\x04move\x02\x01x\x03\x02x1\x0C\x02\0\x022d\x01\x02p2\x14\x01\0\x08byFrames\x04\x12\x03\0\x05point\x01\x03one\x02\x03two\x07\x07\x01\0\x04base";
+}
+const _: &[::core::primitive::u8] = ::core::include_bytes!(
+    "$PACKAGE/tests/guests/everything.wat"
+);

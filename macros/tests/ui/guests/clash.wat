@@ -1,0 +1,3 @@
+(module
+  (func (export "foo-bar"))
+  (func (export "foo_bar")))

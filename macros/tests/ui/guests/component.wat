@@ -1,0 +1,2 @@
+(component
+  (core module $m (func (export "run"))))

@@ -1,0 +1,9 @@
+macro_rules! wrapper {
+    ($($declaration:tt)*) => {
+        wasm_jobs_macros::wrapper! { crate => $($declaration)* }
+    };
+}
+
+wrapper! {}
+
+fn main() {}

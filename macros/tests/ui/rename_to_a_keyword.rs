@@ -1,0 +1,13 @@
+macro_rules! wrapper {
+    ($($declaration:tt)*) => {
+        wasm_jobs_macros::wrapper! { crate => $($declaration)* }
+    };
+}
+
+wrapper! {
+    pub struct Creature in "tests/ui/guests/left_out.wat" {
+        rename: { "step" => move },
+    }
+}
+
+fn main() {}
