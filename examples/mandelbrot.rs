@@ -20,10 +20,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
-use wasm_jobs::wasmtime::{Caller, InstancePre, Linker, Module};
+use wasm_jobs::wasmtime::{Caller, InstancePre, Linker};
 use wasm_jobs::{EngineOptions, Future, Instance, JobPool, add_yield, engine};
 
-const GUEST: &[u8] = include_bytes!("../guests/mandelbrot.wasm");
+wasm_jobs::wrapper! {
+    /// Draws the tiles.
+    struct Painter<Rows> in "guests/mandelbrot.wasm";
+}
 
 /// The size of a tile, in pixels of [`BYTES`], as the guest has it.
 const TILE_WIDTH: usize = 160;
@@ -48,13 +51,12 @@ type Rows = Arc<AtomicU64>;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let engine = engine(&EngineOptions::default())?;
-    let module = Module::new(&engine, GUEST)?;
     let mut linker = Linker::new(&engine);
     add_yield(&mut linker, "env", "yield")?;
     linker.func_wrap("env", "row_done", |caller: Caller<'_, Rows>| {
         caller.data().fetch_add(1, Ordering::Relaxed);
     })?;
-    let guest = linker.instantiate_pre(&module)?;
+    let guest = linker.instantiate_pre(&Painter::module(&engine)?)?;
 
     let one = draw(&guest, ThreadPoolBuilder::new().num_threads(1).build()?)?;
     let all = draw(&guest, ThreadPoolBuilder::new().build()?)?;
@@ -126,26 +128,25 @@ fn draw(guest: &InstancePre<Rows>, pool: ThreadPool) -> Result<Drawing, Box<dyn 
 struct Tile {
     row: usize,
     column: usize,
-    instance: Instance<Rows>,
+    painter: Painter,
     /// Gives the address of the pixels in the guest's memory.
-    future: Future<u32>,
+    future: Future<i32>,
 }
 
 impl Tile {
     fn new(guest: &InstancePre<Rows>, rows: Rows, index: usize) -> Result<Self, wasm_jobs::Error> {
         let (row, column) = (index / TILES, index % TILES);
-        let instance = Instance::new(guest, rows)?;
+        let painter = Painter::from_instance(Instance::new(guest, rows)?)?;
         let left = LEFT + (column * TILE_WIDTH) as f64 * STEP;
         let top = TOP - (row * TILE_HEIGHT) as f64 * STEP;
-        let future = instance.call("render", (left, top, STEP))?;
-        Ok(Self { row, column, instance, future })
+        let future = painter.render(left, top, STEP)?;
+        Ok(Self { row, column, painter, future })
     }
 
     fn copy_to(&mut self, pixels: &mut [u8]) -> Result<(), wasm_jobs::Error> {
-        let address = self.future.wait()? as usize;
-        let mut store = self.instance.store()?;
-        let memory = store.memory("memory")?;
-        let tile = &memory.data(&store)[address..][..TILE_WIDTH * TILE_HEIGHT * BYTES];
+        let address = self.future.wait()?.cast_unsigned() as usize;
+        let memory = self.painter.memory()?;
+        let tile = memory.slice(address, TILE_WIDTH * TILE_HEIGHT * BYTES)?;
         for (y, line) in tile.chunks_exact(TILE_WIDTH * BYTES).enumerate() {
             let at = (self.row * TILE_HEIGHT + y) * WIDTH + self.column * TILE_WIDTH;
             pixels[at * BYTES..][..line.len()].copy_from_slice(line);

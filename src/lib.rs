@@ -70,6 +70,11 @@
 //! A guest that computes for too long is stopped at the end of its [`Slice`], and what it may do and have in all is in its
 //! [`InstanceOptions`]. [`run_within`] advances many calls within a budget of time.
 //!
+//! # Wrappers
+//!
+//! Exports are called by their names and types, or by the methods of a type that [`wrapper!`] writes for a guest when the host is
+//! compiled. A component is driven by [`Instance::start`].
+//!
 //! # Frames and graphs
 //!
 //! [`Coroutines`] are async blocks that a frame loop advances on its own thread, each by one step a frame; they await calls, jobs,
@@ -108,7 +113,9 @@
 //! # Features
 //!
 //! - `wasm` (default): instances of wasm modules, on wasmtime.
+//! - `macros` (default): [`wrapper!`], which writes a type for a guest.
 //! - `rayon` (default): [`JobPool`] for rayon's pools.
+//! - `component-model`: wasmtime's support for components.
 //! - `wasi`: WASI preview 1, on wasmtime-wasi.
 //! - `tracing`: spans and events for a subscriber of the crate `tracing`.
 
@@ -179,6 +186,23 @@ pub use wasmtime;
 #[cfg(feature = "wasi")]
 pub use wasmtime_wasi;
 
+/// What `wrapper!` writes leads here.
+#[cfg(feature = "macros")]
+#[doc(hidden)]
+pub mod __wrapper {
+    pub use crate::guest::wrapper::{check, link};
+    pub use wasm_jobs_macros::wrapper;
+}
+
+#[cfg(feature = "macros")]
+#[doc = include_str!("../docs/wrappers.md")]
+#[macro_export]
+macro_rules! wrapper {
+    ($($declaration:tt)*) => {
+        $crate::__wrapper::wrapper! { $crate => $($declaration)* }
+    };
+}
+
 /// What the loom models need of the private parts.
 #[cfg(wasm_jobs_loom)]
 #[doc(hidden)]
@@ -206,7 +230,7 @@ pub mod model {
     }
 }
 
-#[cfg(all(doctest, feature = "rayon", feature = "wasi"))]
+#[cfg(all(doctest, feature = "macros", feature = "rayon", feature = "wasi"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
 

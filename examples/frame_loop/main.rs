@@ -35,14 +35,17 @@ use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
-use wasm_jobs::wasmtime::{self, Caller, Extern, InstancePre, Linker, Module};
+use wasm_jobs::wasmtime::{self, Caller, Extern, InstancePre, Linker};
 use wasm_jobs::{
     Clock, Coroutines, EngineOptions, Instance, InstanceOptions, JobPool, ManualClock, RayonGlobal,
     engine, next_frame,
 };
 use world::{Looks, Screen, World};
 
-const GUEST: &[u8] = include_bytes!("../../guests/creature.wasm");
+wasm_jobs::wrapper! {
+    /// What a creature does.
+    struct Script<Creature> in "guests/creature.wasm";
+}
 
 const FRAME: Duration = Duration::from_micros(1_000_000 / 60);
 const FRAMES: u32 = 300;
@@ -108,7 +111,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for mut creature in creatures {
         lives.push(creature.try_get_result()?.expect("all coroutines have finished")?);
     }
-    let eaten: u32 = lives.iter().map(|life| life.eaten).sum();
+    let eaten: i32 = lives.iter().map(|life| life.eaten).sum();
     let (in_frames, on_rayon): (Vec<_>, Vec<_>) =
         lives.iter().partition(|life| life.thinks_in_frames);
     assert!(lives.iter().all(|life| life.thoughts > 0), "a creature has never thought");
@@ -139,7 +142,7 @@ fn thoughts(lives: &[&Life]) -> String {
 
 /// What a creature has to tell in the evening.
 struct Life {
-    eaten: u32,
+    eaten: i32,
     thoughts: u32,
     thinks_in_frames: bool,
     /// What its thoughts took, on whatever thread.
@@ -147,25 +150,26 @@ struct Life {
 }
 
 /// The life of a creature: by turns, it carries out a plan and thinks of another.
-async fn live(creature: Creature, script: InstancePre<Creature>) -> Result<Life, wasm_jobs::Error> {
+async fn live(creature: Creature, guest: InstancePre<Creature>) -> Result<Life, wasm_jobs::Error> {
     let options = InstanceOptions::default().measure_time(true);
     let state = creature.clone();
-    let guest = Instance::with_options(&script, options, move || state.clone())?;
+    let instance = Instance::with_options(&guest, options, move || state.clone())?;
+    let script = Script::from_instance(instance)?;
 
     let thinks_in_frames = creature.index.is_multiple_of(20);
     let mut life = Life { eaten: 0, thoughts: 0, thinks_in_frames, thinking: Duration::ZERO };
     while !creature.world.lock().is_evening {
-        life.eaten += guest.call::<(), u32>("act", ())?.await?;
+        life.eaten += script.act()?.await?;
 
         creature.looks(Looks::Thinking);
-        let mut thought = guest.call::<(), ()>("think", ())?;
+        let mut thought = script.think()?;
         if !thinks_in_frames {
             RayonGlobal.submit(thought.to_job()?).await;
         }
         thought.await?;
         creature.looks(Looks::Awake);
         life.thoughts += 1;
-        life.thinking += guest.time_used()?;
+        life.thinking += script.time_used()?;
     }
     Ok(life)
 }
@@ -186,7 +190,7 @@ impl Creature {
 /// Compiles the script, and gives it what it imports from its world.
 fn load_script(clock: &ManualClock) -> Result<InstancePre<Creature>, Box<dyn Error>> {
     let engine = engine(&EngineOptions::default())?;
-    let module = Module::new(&engine, GUEST)?;
+    let module = Script::module(&engine)?;
     let mut linker = Linker::new(&engine);
 
     linker.func_wrap("world", "look", |mut caller: Caller<'_, Creature>, to: u32| {

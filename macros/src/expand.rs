@@ -224,7 +224,7 @@ impl Wrapper<'_> {
         let check_others = (functions < self.methods.len()).then(|| {
             let functions = Literal::usize_unsuffixed(functions);
             // Functions are checked as they are looked up.
-            quote!(#library::__wrapper::check(instance.module(), &Self::EXPORTS[#functions..])?;)
+            quote!(#library::__wrapper::check(&instance, &Self::EXPORTS[#functions..])?;)
         });
         let module = options.embed.then(|| self.module_function());
         quote! {
@@ -234,9 +234,7 @@ impl Wrapper<'_> {
                 linker: &#library::wasmtime::Linker<#state>,
                 state: #state,
             ) -> #result {
-                let module = #library::ModuleSource::<Self>::module(module)?;
-                #library::__wrapper::check(&module, Self::EXPORTS)?;
-                let pre = linker.instantiate_pre(&module)?;
+                let pre = #library::__wrapper::link::<Self, _>(module, linker, Self::EXPORTS)?;
                 Self::from_instance(#library::Instance::new(&pre, state)?)
             }
 
@@ -247,9 +245,7 @@ impl Wrapper<'_> {
                 options: #library::InstanceOptions,
                 state: impl ::core::ops::Fn() -> #state + ::core::marker::Send + ::core::marker::Sync + 'static,
             ) -> #result {
-                let module = #library::ModuleSource::<Self>::module(module)?;
-                #library::__wrapper::check(&module, Self::EXPORTS)?;
-                let pre = linker.instantiate_pre(&module)?;
+                let pre = #library::__wrapper::link::<Self, _>(module, linker, Self::EXPORTS)?;
                 Self::from_instance(#library::Instance::with_options(&pre, options, state)?)
             }
 

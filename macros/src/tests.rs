@@ -6,7 +6,7 @@ use crate::module::{Export, Kind, Module};
 use proc_macro2::TokenStream;
 use quote::quote;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use std::{env, fs};
 
 fn package() -> PathBuf {
@@ -196,9 +196,10 @@ fn a_broken_section_of_names_is_no_harm() {
     assert_eq!(params[0].name, None);
 }
 
-/// A host's build is to take no longer for it. It takes some hundredths of a second, unoptimised.
+/// Reading it and writing its wrapper takes some 50 ms, unoptimised, which this prints; a host's build is to take less than a
+/// second longer for it.
 #[test]
-fn a_guest_of_a_megabyte_is_read_in_less_than_a_second() {
+fn a_guest_of_a_megabyte_is_read() {
     let function =
         "(func (param $x i32) (result i32)".to_owned() + &"(local.get $x) drop".repeat(60);
     let functions = (0..6000).map(|n| match n % 10 {
@@ -213,9 +214,18 @@ fn a_guest_of_a_megabyte_is_read_in_less_than_a_second() {
     let started = Instant::now();
     let written = path.to_str().unwrap();
     let expansion = crate::wrap(quote!(wasm_jobs => pub struct Large in #written;), None);
-    let took = started.elapsed();
+    println!("a guest of a megabyte with 600 exports: {:?}", started.elapsed());
     fs::remove_file(&path).unwrap();
-    println!("a guest of a megabyte with 600 exports: {took:?}");
-    assert!(expansion.is_ok());
-    assert!(took < Duration::from_secs(1), "{took:?}");
+    let expansion = expansion.unwrap().to_string();
+    assert!((0..6000).step_by(10).all(|n| expansion.contains(&format!("fn f{n} "))));
+}
+
+/// The documentation shows one expansion whole.
+#[test]
+fn the_documentation_shows_the_counter_as_it_is() {
+    let read = |path: &str| fs::read_to_string(package().join(path)).unwrap();
+    let page = read("../docs/wrappers.md");
+    for part in ["tests/guests/counter.wat", "tests/expanded/counter.rs"] {
+        assert!(page.contains(&read(part)), "docs/wrappers.md has another {part}");
+    }
 }

@@ -4,7 +4,7 @@
 use crate::error::{Error, Mismatch};
 use crate::guest::Instance;
 use crate::guest::store::{global_type, val_type};
-use wasmtime::{Engine, ExternType, FuncType, Module, ValType};
+use wasmtime::{Engine, ExternType, FuncType, InstancePre, Linker, Module, ValType};
 
 /// Where the module of a wrapper `W` comes from: a `&Module`; or, if the wrapper has the bytes [embedded](Embedded), an `&Engine`,
 /// with which they are compiled anew each time.
@@ -40,18 +40,21 @@ impl<W: Embedded> ModuleSource<W> for &Engine {
 }
 
 /// An export that a wrapper was written from: its name, and what it is, as [`describe`] says it.
-pub type Export = (&'static str, &'static str);
+type Export = (&'static str, &'static str);
 
-/// Has the module these exports?
-pub fn check(module: &Module, exports: &[Export]) -> Result<(), Error> {
-    exports.iter().try_for_each(|export| compare(*export, module.get_export(export.0)))
+/// Links the module of a wrapper, which must have these exports.
+pub fn link<W, S: 'static>(
+    module: impl ModuleSource<W>,
+    linker: &Linker<S>,
+    exports: &[Export],
+) -> Result<InstancePre<S>, Error> {
+    let module = module.module()?;
+    exports.iter().try_for_each(|export| compare(*export, module.get_export(export.0)))?;
+    Ok(linker.instantiate_pre(&module)?)
 }
 
 /// Has the instance these exports?
-pub fn check_instance<S: Send + 'static>(
-    instance: &Instance<S>,
-    exports: &[Export],
-) -> Result<(), Error> {
+pub fn check<S: Send + 'static>(instance: &Instance<S>, exports: &[Export]) -> Result<(), Error> {
     let mut store = instance.store()?;
     let instance = store.instance()?;
     exports.iter().try_for_each(|export| {

@@ -23,10 +23,11 @@ mod throughput;
 mod waiting_resume;
 mod wake;
 mod wasi_sqlite;
+mod wrapper_call;
 
 pub(crate) type Measure = fn() -> Finding;
 
-pub(crate) const ALL: [(&str, Measure); 32] = [
+pub(crate) const ALL: [(&str, Measure); 33] = [
     ("resume", resume::kept),
     ("resume_pinned", resume::pinned),
     ("call", call::measure),
@@ -47,6 +48,7 @@ pub(crate) const ALL: [(&str, Measure); 32] = [
     ("tick_busy", coroutines::busy),
     ("graph", graph::measure),
     ("par_map", par_map::measure),
+    ("wrapper_call", wrapper_call::measure),
     ("after_failures", after_failures::speed),
     ("memory_after_failures", after_failures::memory),
     ("epochs_in_a_picture", checks::epochs_in_a_picture),

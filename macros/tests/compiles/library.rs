@@ -89,10 +89,6 @@ impl<S: Send + 'static> Instance<S> {
         Self::new(pre, state())
     }
 
-    pub fn module(&self) -> &wasmtime::Module {
-        &self.module
-    }
-
     pub fn func<P, R>(&self, export: &'static str) -> Result<Func<P, R, S>, Error> {
         Ok(Func(export, PhantomData))
     }
@@ -139,10 +135,25 @@ impl<P: 'static, R, S> Func<P, R, S> {
 }
 
 pub mod __wrapper {
-    use super::{Error, Exports, wasmtime::Module};
+    use super::wasmtime::{InstancePre, Linker, Module};
+    use super::{Error, Exports, Instance, ModuleSource};
 
-    /// Fails with what it is asked to check, if the module is not the right one.
-    pub fn check(module: &Module, exports: Exports) -> Result<(), Error> {
+    /// Fails with what the module is to have, if it is not the right one.
+    pub fn link<W, S>(
+        module: impl ModuleSource<W>,
+        linker: &Linker<S>,
+        exports: Exports,
+    ) -> Result<InstancePre<S>, Error> {
+        let module = module.module()?;
+        look(&module, exports)?;
+        Ok(linker.instantiate_pre(&module)?)
+    }
+
+    pub fn check<S>(instance: &Instance<S>, exports: Exports) -> Result<(), Error> {
+        look(&instance.module, exports)
+    }
+
+    fn look(module: &Module, exports: Exports) -> Result<(), Error> {
         if module.0 == b"another" { Err(Error(format!("{exports:?}"))) } else { Ok(()) }
     }
 }

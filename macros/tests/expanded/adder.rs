@@ -25,9 +25,7 @@ impl Adder {
         linker: &wasm_jobs::wasmtime::Linker<()>,
         state: (),
     ) -> ::core::result::Result<Self, wasm_jobs::Error> {
-        let module = wasm_jobs::ModuleSource::<Self>::module(module)?;
-        wasm_jobs::__wrapper::check(&module, Self::EXPORTS)?;
-        let pre = linker.instantiate_pre(&module)?;
+        let pre = wasm_jobs::__wrapper::link::<Self, _>(module, linker, Self::EXPORTS)?;
         Self::from_instance(wasm_jobs::Instance::new(&pre, state)?)
     }
     /// The same with options, and with the state as a function, which is asked for it again at each reset.
@@ -42,9 +40,7 @@ impl Adder {
         state: impl ::core::ops::Fn(
         ) -> () + ::core::marker::Send + ::core::marker::Sync + 'static,
     ) -> ::core::result::Result<Self, wasm_jobs::Error> {
-        let module = wasm_jobs::ModuleSource::<Self>::module(module)?;
-        wasm_jobs::__wrapper::check(&module, Self::EXPORTS)?;
-        let pre = linker.instantiate_pre(&module)?;
+        let pre = wasm_jobs::__wrapper::link::<Self, _>(module, linker, Self::EXPORTS)?;
         Self::from_instance(wasm_jobs::Instance::with_options(&pre, options, state)?)
     }
     /// The wrapper of an instance that was made otherwise: by `Instance::with_store`, or from an `InstancePre` that was made once for many.

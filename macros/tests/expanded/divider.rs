@@ -26,9 +26,7 @@ impl Divider {
         linker: &crate::wasmtime::Linker<World>,
         state: World,
     ) -> ::core::result::Result<Self, crate::Error> {
-        let module = crate::ModuleSource::<Self>::module(module)?;
-        crate::__wrapper::check(&module, Self::EXPORTS)?;
-        let pre = linker.instantiate_pre(&module)?;
+        let pre = crate::__wrapper::link::<Self, _>(module, linker, Self::EXPORTS)?;
         Self::from_instance(crate::Instance::new(&pre, state)?)
     }
     /// The same with options, and with the state as a function, which is asked for it again at each reset.
@@ -43,9 +41,7 @@ impl Divider {
         state: impl ::core::ops::Fn(
         ) -> World + ::core::marker::Send + ::core::marker::Sync + 'static,
     ) -> ::core::result::Result<Self, crate::Error> {
-        let module = crate::ModuleSource::<Self>::module(module)?;
-        crate::__wrapper::check(&module, Self::EXPORTS)?;
-        let pre = linker.instantiate_pre(&module)?;
+        let pre = crate::__wrapper::link::<Self, _>(module, linker, Self::EXPORTS)?;
         Self::from_instance(crate::Instance::with_options(&pre, options, state)?)
     }
     /// The wrapper of an instance that was made otherwise: by `Instance::with_store`, or from an `InstancePre` that was made once for many.

@@ -212,9 +212,7 @@ impl Everything {
         linker: &wasm_jobs::wasmtime::Linker<Vec<World>>,
         state: Vec<World>,
     ) -> ::core::result::Result<Self, wasm_jobs::Error> {
-        let module = wasm_jobs::ModuleSource::<Self>::module(module)?;
-        wasm_jobs::__wrapper::check(&module, Self::EXPORTS)?;
-        let pre = linker.instantiate_pre(&module)?;
+        let pre = wasm_jobs::__wrapper::link::<Self, _>(module, linker, Self::EXPORTS)?;
         Self::from_instance(wasm_jobs::Instance::new(&pre, state)?)
     }
     /// The same with options, and with the state as a function, which is asked for it again at each reset.
@@ -229,9 +227,7 @@ impl Everything {
         state: impl ::core::ops::Fn(
         ) -> Vec<World> + ::core::marker::Send + ::core::marker::Sync + 'static,
     ) -> ::core::result::Result<Self, wasm_jobs::Error> {
-        let module = wasm_jobs::ModuleSource::<Self>::module(module)?;
-        wasm_jobs::__wrapper::check(&module, Self::EXPORTS)?;
-        let pre = linker.instantiate_pre(&module)?;
+        let pre = wasm_jobs::__wrapper::link::<Self, _>(module, linker, Self::EXPORTS)?;
         Self::from_instance(wasm_jobs::Instance::with_options(&pre, options, state)?)
     }
     /// The wrapper of an instance that was made otherwise: by `Instance::with_store`, or from an `InstancePre` that was made once for many.
@@ -242,7 +238,7 @@ impl Everything {
     pub(crate) fn from_instance(
         instance: wasm_jobs::Instance<Vec<World>>,
     ) -> ::core::result::Result<Self, wasm_jobs::Error> {
-        wasm_jobs::__wrapper::check(instance.module(), &Self::EXPORTS[27..])?;
+        wasm_jobs::__wrapper::check(&instance, &Self::EXPORTS[27..])?;
         ::core::result::Result::Ok(Self {
             reexported: instance.func("reexported")?,
             nothing: instance.func("nothing")?,

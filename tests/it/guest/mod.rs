@@ -18,6 +18,8 @@ mod slices;
 mod stacks;
 mod stores;
 mod stress;
+#[cfg(feature = "macros")]
+mod wrappers;
 
 use crate::support::{Alarm, Event, Flag};
 use std::sync::LazyLock;
