@@ -2,7 +2,7 @@
 //! with any other.
 
 use crate::Error;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 /// What an [`engine`] is to support.
@@ -17,6 +17,8 @@ use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConf
 pub struct EngineOptions {
     /// How many instances the pool holds; none: on demand.
     pool: Option<u32>,
+    /// How many core instances a component of the pool is made of at most; none: it takes as many places as it has.
+    core_instances: Option<NonZeroU32>,
     wasm_stack: usize,
     host_stack: usize,
     epoch_interruption: bool,
@@ -33,6 +35,7 @@ impl Default for EngineOptions {
     fn default() -> Self {
         Self {
             pool: Some(1_000),
+            core_instances: None,
             wasm_stack: 512 * 1024,
             host_stack: 1536 * 1024,
             epoch_interruption: true,
@@ -51,13 +54,27 @@ impl EngineOptions {
     /// more is [`Error::TooManyInstances`].
     ///
     /// A guest of the pool has one memory and one table of 20,000 elements at most; for others, start from
-    /// [`config`](Self::config).
+    /// [`config`](Self::config). A component takes the place of as many instances as it has core instances, unless it is said
+    /// how many those are: see [`core_instances_per_component`](Self::core_instances_per_component).
     ///
     /// On Linux each instance that was called takes about six of the 65,530 mappings that a process may have
     /// (`vm.max_map_count`), in a pool or on demand.
     #[must_use]
     pub fn pooling(mut self, instances: u32) -> Self {
         self.pool = Some(instances);
+        self
+    }
+
+    /// The instances of the pool may be components of up to so many core instances each: with
+    /// [`pooling(100)`](Self::pooling), there is room for 100 of them. One to four are usual: the guest itself, two small ones if
+    /// it exchanges strings with host functions, and an adapter for WASI. A component of more is refused when it is
+    /// compiled.
+    ///
+    /// Of guests that are no components, more than 100 may find room then.
+    #[cfg(feature = "component-model")]
+    #[must_use]
+    pub fn core_instances_per_component(mut self, core_instances: u32) -> Self {
+        self.core_instances = Some(NonZeroU32::new(core_instances).unwrap_or(NonZeroU32::MIN));
         self
     }
 
@@ -163,10 +180,17 @@ impl EngineOptions {
             );
         if let Some(instances) = self.pool {
             let mut pool = PoolingAllocationConfig::new();
-            pool.total_core_instances(instances)
+            let mut core_instances = instances;
+            if let Some(of_each) = self.core_instances {
+                core_instances = instances.saturating_mul(of_each.get());
+                pool.max_core_instances_per_component(of_each.get());
+            }
+            pool.total_component_instances(instances)
+                .total_core_instances(core_instances)
                 // One for its memory, and one for the heap of a guest that throws exceptions.
                 .total_memories(instances.saturating_mul(2))
-                .total_tables(instances)
+                // Each core instance may have one: a component's are not only the guest's own.
+                .total_tables(core_instances)
                 .total_gc_heaps(instances)
                 // A guest keeps its stack, so as many as instances.
                 .total_stacks(instances);

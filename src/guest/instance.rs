@@ -333,6 +333,9 @@ impl<S: Send + 'static, E: Send + Sync + 'static> Instance<S, E> {
     /// made, if the guest exports it, as `__stack_pointer`; otherwise a C or Rust guest loses the part of its
     /// stack that was in use.
     ///
+    /// A component is another matter: wasmtime does not enter it again after a trap, an error of a host function, or a call that
+    /// was dropped half-way, and the next call traps with `CannotEnterComponent`. Only a [`reset`](Self::reset) helps.
+    ///
     /// # Errors
     ///
     /// [`Error::CallInProgress`] if a call or a guard has it, and [`Error::Poisoned`] if there is no guest, because a `reset`

@@ -71,7 +71,8 @@ impl<S: Send + 'static, E: Send + Sync + 'static> StoreGuard<'_, S, E> {
     }
 
     /// Sets the fuel that is left. A guest that uses it up traps with
-    /// [`OutOfFuel`](wasmtime::Trap::OutOfFuel). With [`InstanceOptions::fuel`], the next call sets it again.
+    /// [`OutOfFuel`](wasmtime::Trap::OutOfFuel). With
+    /// [`InstanceOptions::fuel`](crate::InstanceOptions::fuel), the next call sets it again.
     ///
     /// # Errors
     ///

@@ -67,7 +67,11 @@ pub(super) fn wasm_failed<S: Send>(
     }
     if error.is::<PoolConcurrencyLimitError>() {
         let pool = store.engine().get_pooling_config();
-        let instances = pool.map_or(0, |pool| pool.get_total_core_instances());
+        let instances = pool.map_or(0, |pool| match pool.get_max_core_instances_per_component() {
+            u32::MAX => pool.get_total_core_instances(),
+            // It is for components, each of several.
+            _ => pool.get_total_component_instances(),
+        });
         return Error::TooManyInstances { name: name(), instances, source: error };
     }
     Error::from(error)

@@ -2,6 +2,8 @@
 
 mod calls;
 mod cancelling;
+#[cfg(feature = "component-model")]
+mod components;
 mod coroutines;
 mod epochs;
 mod failures;
