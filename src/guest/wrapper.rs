@@ -43,6 +43,10 @@ impl<W: Embedded> ModuleSource<W> for &Engine {
 type Export = (&'static str, &'static str);
 
 /// Links the module of a wrapper, which must have these exports.
+///
+/// # Errors
+///
+/// Those of getting the module, of linking it, and if an export is missing or another.
 pub fn link<W, S: 'static>(
     module: impl ModuleSource<W>,
     linker: &Linker<S>,
@@ -54,6 +58,10 @@ pub fn link<W, S: 'static>(
 }
 
 /// Has the instance these exports?
+///
+/// # Errors
+///
+/// If it has not, or has a call.
 pub fn check<S: Send + 'static>(instance: &Instance<S>, exports: &[Export]) -> Result<(), Error> {
     let mut store = instance.store()?;
     let instance = store.instance()?;
