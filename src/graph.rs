@@ -1,10 +1,11 @@
 //! What comes after jobs: a [`Dependent`] is told of each of them when it is over, and goes on after the last. A handle of all
-//! jobs is one, and so is a job that runs after others.
+//! jobs is one, and so is a closure that runs after others; for a call it is [`Later`].
 
 use crate::job::JobHandle;
 use crate::latch::HasFailed;
 use crate::pool::{Job, JobPool, on_ample_stack};
 use crate::sync::{AtomicU64, Mutex};
+use crate::task::quietly;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{AcqRel, Relaxed};
 
@@ -57,30 +58,35 @@ pub(crate) fn wait_for<D: Dependent>(dependent: Arc<D>, jobs: &[JobHandle]) {
 
 /// One of the jobs that it waits for is over.
 pub(crate) fn tell(dependent: Arc<dyn Dependent>, has_failed: HasFailed) {
-    if let Some(has_failed) = dependent.countdown().are_over(1, has_failed) {
-        // It may end a job, after which comes another one; or have it run, if its pool has no queue.
-        on_ample_stack(|| dependent.go_on(has_failed));
-    }
+    let Some(has_failed) = dependent.countdown().are_over(1, has_failed) else { return };
+    let mut dependent = Some(dependent);
+    let mut go_on =
+        || dependent.take().into_iter().for_each(|dependent| dependent.go_on(has_failed));
+    // It may end a job, after which comes another one; or have it run, if its pool has no queue. It goes on in any case: nobody
+    // else tells it.
+    quietly(|| on_ample_stack(&mut go_on));
+    go_on();
 }
 
 /// What a job that runs after others waits for, and where it goes then.
 pub(crate) struct After<P> {
     pub(crate) countdown: Countdown,
-    pool: P,
+    /// There until then: who keeps the handle of the job does not keep the pool.
+    pool: Mutex<Option<P>>,
     /// Is it not run if one has failed?
     if_ok: bool,
 }
 
 impl<P: JobPool> After<P> {
     pub(crate) fn new(pool: &P, jobs: &[JobHandle], if_ok: bool) -> Self {
-        Self { countdown: Countdown::new(jobs), pool: pool.clone(), if_ok }
+        Self { countdown: Countdown::new(jobs), pool: Mutex::new(Some(pool.clone())), if_ok }
     }
 
     pub(crate) fn release(&self, job: Job, has_failed: HasFailed) {
-        if has_failed && self.if_ok {
-            job.refuse();
-        } else {
-            self.pool.spawn(job);
+        let pool = self.pool.lock().take();
+        match pool {
+            Some(pool) if !has_failed || !self.if_ok => pool.spawn(job),
+            _ => job.refuse(),
         }
     }
 }

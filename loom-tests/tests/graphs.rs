@@ -91,6 +91,35 @@ fn two_jobs_end_while_a_third_one_is_submitted_after_them() {
     });
 }
 
+/// The same of a closure, which counts them itself.
+///
+/// Mistakes: as above; and that it keeps its pool for as long as somebody has its handle.
+#[test]
+fn two_jobs_end_while_a_closure_is_submitted_after_them() {
+    loom::model(|| {
+        let (pool, pool_of_last) = (Pool::of_calls(2), Pool::of_calls(1));
+        let (memory, ran) = (Memory::default(), counter());
+        let before = [0, 1].map(|job| pool.submit_fn(memory.writes(job)));
+        let workers = [0, 1].map(|_| worker(&pool));
+        let last = {
+            let (memory, ran) = (memory.clone(), ran.clone());
+            move || {
+                memory.assert_is_written();
+                ran.fetch_add(1, Relaxed);
+            }
+        };
+        let handle = pool_of_last.submit_after(last, &before);
+
+        pool_of_last.work_until(handle.clone());
+        assert_eq!(ran.load(Relaxed), 1);
+        for worker in workers {
+            worker.join().unwrap();
+        }
+        pool_of_last.assert_is_forgotten();
+        assert!(handle.is_complete());
+    });
+}
+
 /// The same where the last one to end may be this thread's asking: nobody else has it run.
 #[test]
 fn a_job_ends_while_another_one_is_submitted_after_it_and_after_one_that_is_over() {

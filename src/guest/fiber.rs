@@ -108,11 +108,15 @@ where
         // As above.
         guest.poisoned = true;
         let Guest { store, control, exports, .. } = &mut **guest;
-        let Some(exports) = exports else { return Err(Error::Poisoned) };
+        let Some(exports) = exports else { unreachable!("only a poisoned guest has none") };
         control.set_deadline(store);
         let call = async { work(store.as_context_mut(), exports).await };
         match Controlled::new(call, control).await {
             Ok(result) => {
+                // The work may have made a value of the trap that this was.
+                if let Some(timeout) = guest.control.timed_out() {
+                    return Err(Error::TimedOut(timeout));
+                }
                 guest.poisoned = false;
                 Ok(result)
             }

@@ -7,6 +7,7 @@ use crate::guest::trap::wasm_failed;
 use crate::interrupt::enter;
 use crate::lease::{Lease, Leased};
 use crate::sync::block_on;
+use crate::task::quietly;
 use std::pin::Pin;
 use std::sync::Arc;
 use wasmtime::{
@@ -91,9 +92,11 @@ impl<S: Send + 'static, E> Guest<S, E> {
     ) -> Result<(), Error> {
         let store = store();
         self.poisoned = true;
-        self.exports = None;
-        self.stack_pointer = None;
         self.generation += 1;
+        self.stack_pointer = None;
+        // A type of the user's.
+        let exports = self.exports.take();
+        quietly(|| drop(exports));
         self.store = store;
         self.instantiate(origin)?;
         self.poisoned = false;

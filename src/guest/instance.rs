@@ -171,7 +171,8 @@ impl<S: Send + 'static, E: Send + Sync + 'static> Instance<S, E> {
     /// instance, to be resumed and submitted as any other. `work` is called at the first step.
     ///
     /// An error that it gives ends the call before its end, and so poisons the instance; failures that leave the guest well
-    /// are part of `T`.
+    /// are part of `T`. So a trap must be given on as the error, and a call of the guest not be dropped half-way: if `work`
+    /// makes a value of it and succeeds, the instance counts as fit.
     ///
     /// See [`with_exports`](Self::with_exports) for an example.
     ///
@@ -330,8 +331,8 @@ impl<S: Send + 'static, E: Send + Sync + 'static> Instance<S, E> {
     /// Declares the guest fit for calls, in spite of a call that ended before its end.
     ///
     /// Whatever the guest had written to its memory stays. Its stack pointer is put back to where it was when the guest was
-    /// made, if the guest exports it, as `__stack_pointer`; otherwise a C or Rust guest loses the part of its
-    /// stack that was in use.
+    /// made, if it was made of a module, and that exports it, as `__stack_pointer`; otherwise a C or Rust guest loses the part
+    /// of its stack that was in use. An instance [with exports](Self::with_exports) of its own is not looked into.
     ///
     /// A component is another matter: wasmtime does not enter it again after a trap, an error of a host function, or a call that
     /// was dropped half-way, and the next call traps with `CannotEnterComponent`. Only a [`reset`](Self::reset) helps.

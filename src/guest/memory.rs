@@ -103,8 +103,7 @@ impl<'a, S: Send + 'static> MemoryGuard<'a, S> {
     pub fn read_vec<T: Plain>(&self, address: usize, count: usize) -> Result<Vec<T>, Error> {
         let range = self.range(address, count.checked_mul(T::SIZE))?;
         let bytes = &self.data()[range];
-        // Of nothing, as an array can be, there may be any number.
-        Ok((0..count).map(|index| T::from_le(&bytes[index * T::SIZE..][..T::SIZE])).collect())
+        Ok(bytes.chunks_exact(T::SIZE).map(T::from_le).collect())
     }
 
     /// Writes some numbers, one after another.
@@ -115,8 +114,8 @@ impl<'a, S: Send + 'static> MemoryGuard<'a, S> {
     pub fn write_slice<T: Plain>(&mut self, address: usize, values: &[T]) -> Result<(), Error> {
         let range = self.range(address, values.len().checked_mul(T::SIZE))?;
         let bytes = &mut self.data_mut()[range];
-        for (index, value) in values.iter().enumerate() {
-            value.to_le(&mut bytes[index * T::SIZE..][..T::SIZE]);
+        for (value, bytes) in values.iter().zip(bytes.chunks_exact_mut(T::SIZE)) {
+            value.to_le(bytes);
         }
         Ok(())
     }
@@ -160,7 +159,7 @@ impl<S: 'static> fmt::Debug for MemoryGuard<'_, S> {
     }
 }
 
-/// What a [`MemoryGuard`] reads and writes: integers of 8 to 64 bits, floats, and arrays of these.
+/// What a [`MemoryGuard`] reads and writes: integers of 8 to 64 bits, floats, and arrays of these that are not empty.
 pub trait Plain: sealed::Plain {}
 
 mod sealed {
@@ -200,7 +199,10 @@ numbers!(u8 i8 u16 i16 u32 i32 u64 i64 f32 f64);
 impl<T: Plain, const N: usize> Plain for [T; N] {}
 
 impl<T: Plain, const N: usize> sealed::Plain for [T; N] {
-    const SIZE: usize = N * T::SIZE;
+    const SIZE: usize = {
+        assert!(N > 0, "an array of nothing is nowhere");
+        N * T::SIZE
+    };
 
     fn from_le(bytes: &[u8]) -> Self {
         std::array::from_fn(|index| T::from_le(&bytes[index * T::SIZE..][..T::SIZE]))

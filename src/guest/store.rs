@@ -52,6 +52,36 @@ impl<S: Send + 'static, E: Send + Sync + 'static> StoreGuard<'_, S, E> {
         self.guest.store.data_mut()
     }
 
+    /// The store and its exports, to call these between calls: the methods of a struct that `bindgen!` has written take both.
+    ///
+    /// ```
+    /// # use wasm_jobs::{EngineOptions, Instance, InstanceOptions, engine, wasmtime};
+    /// # let engine = engine(&EngineOptions::default())?;
+    /// # let wasm = wat::parse_str(r#"(module (func (export "answer") (result i32) (i32.const 42)))"#)?;
+    /// # let pre = wasmtime::Linker::<()>::new(&engine).instantiate_pre(&wasmtime::Module::new(&engine, wasm)?)?;
+    /// struct Exports { answer: wasmtime::TypedFunc<(), i32> }
+    ///
+    /// let instance = Instance::with_exports(&engine, InstanceOptions::default(), || (), move |mut store| {
+    ///     let pre = pre.clone();
+    ///     Box::pin(async move {
+    ///         let instance = pre.instantiate_async(&mut store).await?;
+    ///         Ok(Exports { answer: instance.get_typed_func(&mut store, "answer")? })
+    ///     })
+    /// })?;
+    /// let mut guard = instance.store()?;
+    /// let (store, exports) = guard.parts()?;
+    /// assert_eq!(exports.answer.call(store, ())?, 42);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Poisoned`] if there are none, because a [`reset`](Instance::reset) failed.
+    pub fn parts(&mut self) -> Result<(StoreContextMut<'_, S>, &E), Error> {
+        let Guest { store, exports, .. } = &mut **self.guest;
+        Ok((store.as_context_mut(), exports.as_ref().ok_or(Error::Poisoned)?))
+    }
+
     /// The exports, as they were made for this store.
     ///
     /// # Errors

@@ -112,8 +112,8 @@ impl Rayon for Arc<ThreadPool> {
 #[derive(Default)]
 struct Queue {
     jobs: SegQueue<Job>,
-    /// Are all tickets out, and nobody sleeps who could run a job? Then there is nothing to do for a job that is put here, and
-    /// no lock to take. It changes under that of the tickets.
+    /// If this is true, all tickets are out, and nobody sleeps who could run a job: there is nothing to do for a job that is put
+    /// here, and no lock to take. It changes under that of the tickets.
     is_served: AtomicBool,
     tickets: Mutex<Tickets>,
 }
@@ -255,7 +255,6 @@ impl Queue {
                 None if looks > 0 => {
                     looks -= 1;
                     (0..PAUSES).for_each(|_| hint::spin_loop());
-                    thread::yield_now();
                 }
                 None if self.give_up_ticket() => return None,
                 None => {}

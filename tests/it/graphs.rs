@@ -498,6 +498,33 @@ fn a_graph_is_dropped_in_any_order() -> Result<(), Error> {
 }
 
 #[test]
+fn the_handle_of_a_job_that_ran_after_others_keeps_no_pool() -> Result<(), Error> {
+    let (sender, jobs) = mpsc::channel::<Job>();
+    let worker = thread::spawn(move || jobs.into_iter().for_each(Job::run));
+    let pool = move |job: Job| sender.send(job).expect("the worker is there");
+    let first = pool.submit_fn(|| ());
+    let mut call = Future::new(async { Ok(()) });
+    let handles = [
+        pool.submit_after(|| (), from_ref(&first)),
+        pool.submit_after_ok(|| (), &[]),
+        pool.submit_after(call.to_job()?, from_ref(&first)),
+    ];
+    JobHandle::all(handles.clone()).wait();
+    drop(pool);
+    worker.join().expect("it ends when nobody can send it anything");
+    assert!(handles.iter().all(JobHandle::is_complete));
+    Ok(())
+}
+
+#[test]
+fn a_pool_that_is_dropped_with_a_closure_in_its_queue_completes_it() {
+    let pool = Queue::default();
+    let handles = [pool.submit_fn(|| ()), pool.submit_after(|| (), &[])];
+    drop(pool);
+    assert!(handles.iter().all(JobHandle::is_complete));
+}
+
+#[test]
 fn a_pool_that_only_jobs_that_wait_for_others_have_finishes_them() -> Result<(), Error> {
     let (event, log) = (Event::default(), Log::default());
     let (_gate, before) = gate(&workers(1), &event)?;

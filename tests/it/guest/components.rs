@@ -635,6 +635,18 @@ fn an_endless_loop_ends_when_it_has_run_for_its_time() -> Result<(), Error> {
 }
 
 #[test]
+fn time_that_is_up_ends_a_call_although_its_closure_makes_a_value_of_it() -> Result<(), Error> {
+    let options = InstanceOptions::default().running_timeout(20 * MS);
+    let guest = in_time(|| greeter_of(&GREETER, options.clone(), Village::default))?;
+    let mut future = guest.start(|mut store, greeter| {
+        Box::pin(async move { Ok(greeter.call_keep_watch(&mut store).await.is_err()) })
+    })?;
+    assert!(matches!(future.wait(), Err(Error::TimedOut(Timeout::Running))));
+    assert!(guest.is_poisoned()?);
+    Ok(())
+}
+
+#[test]
 fn a_wait_ends_when_the_time_has_passed() -> Result<(), Error> {
     let options = InstanceOptions::default().elapsed_timeout(20 * MS);
     let never = || Village { event: Some(Event::default()), ..Village::default() };
@@ -991,5 +1003,30 @@ fn the_exports_are_dropped_with_their_instance_and_made_anew_by_a_reset() -> Res
     assert_eq!(gone.get(), 1, "somebody has it still");
     drop(kept);
     assert_eq!((made.get(), gone.get()), (2, 2));
+    Ok(())
+}
+
+#[test]
+fn a_reset_goes_on_although_the_destructor_of_the_exports_panics() -> Result<(), Error> {
+    struct Panics;
+    impl Drop for Panics {
+        fn drop(&mut self) {
+            panic!("a destructor");
+        }
+    }
+    let made = Counter::default();
+    let instance = Instance::with_exports(&ENGINE, InstanceOptions::default(), || (), {
+        let made = made.clone();
+        move |_| {
+            made.add();
+            // The first of them panics when it is dropped.
+            let panics = (made.get() == 1).then(|| Panics);
+            Box::pin(async move { Ok(panics) })
+        }
+    })?;
+    instance.reset()?;
+    assert_eq!(made.get(), 2);
+    assert!(!instance.is_poisoned()?);
+    assert!(instance.start(|_, exports| Box::pin(async { Ok(exports.is_none()) }))?.wait()?);
     Ok(())
 }
