@@ -152,9 +152,9 @@ pub enum Error {
         why: Box<str>,
     },
 
-    /// The store and the module were made by different engines.
+    /// The module and its store, or its linker, were made by different engines.
     #[cfg(feature = "wasm")]
-    #[error("{module}: its engine is not the store's: make both with one engine")]
+    #[error("{module}: its engine is not that of its store or linker: make them with one engine")]
     OtherEngine {
         /// Which module.
         module: Box<str>,

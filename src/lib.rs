@@ -190,7 +190,7 @@ pub use wasmtime_wasi;
 #[cfg(feature = "macros")]
 #[doc(hidden)]
 pub mod __wrapper {
-    pub use crate::guest::wrapper::{check, link};
+    pub use crate::guest::wrapper::{check, link, look_up};
     pub use wasm_jobs_macros::wrapper;
 }
 

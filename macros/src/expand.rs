@@ -8,7 +8,7 @@ use proc_macro2::{Ident, Literal, Span, TokenStream};
 use quote::{format_ident, quote};
 use std::collections::HashMap;
 use syn::ext::IdentExt;
-use syn::{Error, Result};
+use syn::{Attribute, Error, Result};
 
 /// The wrapper of this module, or what its declaration gets wrong about it.
 pub(crate) fn expand(
@@ -17,7 +17,8 @@ pub(crate) fn expand(
     module: &Module,
 ) -> Result<TokenStream> {
     let methods = methods(declaration, module)?;
-    let wrapper = Wrapper { declaration, file, module, methods };
+    let signatures = signatures(&methods);
+    let wrapper = Wrapper { declaration, file, module, methods, signatures };
     let (item, functions, traits) = (wrapper.item(), wrapper.functions(), wrapper.traits());
     Ok(quote! { #item #functions #traits })
 }
@@ -27,6 +28,16 @@ struct Wrapper<'a> {
     file: &'a File,
     module: &'a Module,
     methods: Vec<Method<'a>>,
+    signatures: Vec<Signature<'a>>,
+}
+
+/// The functions of one type. They are in one field, an array: a field for each function takes the compiler minutes where there
+/// are hundreds.
+struct Signature<'a> {
+    field: Ident,
+    params: &'a [Param],
+    results: &'a [Type],
+    exports: Vec<&'a str>,
 }
 
 /// An export that is not left out, by the name of its method.
@@ -48,6 +59,7 @@ fn methods<'a>(declaration: &Declaration, module: &'a Module) -> Result<Vec<Meth
     let renamed = renamed(declaration, module)?;
     let mut methods = Vec::new();
     let mut taken: HashMap<String, (&Export, bool)> = HashMap::new();
+    let mut clashes: Option<Error> = None;
     for export in &module.exports {
         if matches!(export.kind, Kind::LeftOut(_)) {
             continue;
@@ -65,7 +77,7 @@ fn methods<'a>(declaration: &Declaration, module: &'a Module) -> Result<Vec<Meth
                 let given = [export, other.0]
                     .into_iter()
                     .find_map(|export| renamed.get(&export.name).map(|name| (name.span(), export)));
-                let (span, export) = given.unwrap_or((declaration.path.span(), export));
+                let (span, export) = given.unwrap_or((declaration.path.span, export));
                 let message = format!(
                     "{} and {} would both be the method `{name}`: give one of them another name, as in \
                      `rename: {{ {:?} => other_name }}`",
@@ -73,12 +85,33 @@ fn methods<'a>(declaration: &Declaration, module: &'a Module) -> Result<Vec<Meth
                     described(this),
                     export.name
                 );
-                return Err(Error::new(span, message));
+                let clash = Error::new(span, message);
+                match &mut clashes {
+                    Some(clashes) => clashes.combine(clash),
+                    None => clashes = Some(clash),
+                }
             }
         }
         methods.push(method);
     }
-    Ok(methods)
+    clashes.map_or(Ok(methods), Err)
+}
+
+/// What types of functions there are, each with those that have it.
+fn signatures<'a>(methods: &[Method<'a>]) -> Vec<Signature<'a>> {
+    let mut signatures: Vec<Signature<'a>> = Vec::new();
+    let mut known = HashMap::new();
+    for method in methods {
+        let Kind::Function { params, results } = &method.export.kind else { continue };
+        let types: Vec<_> = params.iter().map(|param| param.ty).collect();
+        let place = *known.entry((types, &**results)).or_insert_with(|| {
+            let field = format_ident!("functions_{}", signatures.len());
+            signatures.push(Signature { field, params, results, exports: Vec::new() });
+            signatures.len() - 1
+        });
+        signatures[place].exports.push(&method.export.name);
+    }
+    signatures
 }
 
 /// What would be a method.
@@ -140,10 +173,10 @@ impl Wrapper<'_> {
     fn item(&self) -> TokenStream {
         let Declaration { library, attrs, vis, name, state, .. } = self.declaration;
         let docs = self.docs(!attrs.iter().any(|attr| attr.path().is_ident("doc")));
-        let fields = self.functions_of_the_guest().map(|(method, params, results)| {
+        let fields = self.signatures.iter().map(|Signature { field, params, results, exports }| {
             let (params, results) = (self.params(params), self.results(results));
-            let name = &method.name;
-            quote!(#name: #library::Func<#params, #results, #state>)
+            let count = Literal::usize_unsuffixed(exports.len());
+            quote!(#field: [#library::Func<#params, #results, #state>; #count])
         });
         let allow = self.allow_names();
         quote! {
@@ -160,7 +193,7 @@ impl Wrapper<'_> {
     /// What every wrapper has, then what this one's exports are.
     fn functions(&self) -> TokenStream {
         let Declaration { library, vis, name, state, .. } = self.declaration;
-        let allow_names = self.allow_names();
+        let (allow_names, cfgs) = (self.allow_names(), self.cfgs());
         let own = self.own_functions();
         let methods = self.methods.iter().map(|method| self.method(method));
         let descriptions = self.descriptions();
@@ -169,6 +202,7 @@ impl Wrapper<'_> {
             docs("The instance, without its wrapper."),
         );
         quote! {
+            #(#cfgs)*
             #[allow(dead_code, reason = "no program needs all of it")]
             #allow_names
             impl #name {
@@ -217,9 +251,8 @@ impl Wrapper<'_> {
              had when this program was built, or has a call in progress.",
         );
         let functions = self.functions_of_the_guest().count();
-        let fields = self.functions_of_the_guest().map(|(method, ..)| {
-            let (name, export) = (&method.name, &method.export.name);
-            quote!(#name: instance.func(#export)?)
+        let fields = self.signatures.iter().map(|Signature { field, exports, .. }| {
+            quote!(#field: #library::__wrapper::look_up(&instance, [#(#exports),*])?)
         });
         let check_others = (functions < self.methods.len()).then(|| {
             let functions = Literal::usize_unsuffixed(functions);
@@ -385,6 +418,13 @@ impl Wrapper<'_> {
             }
         };
         let call = format_ident!("{call}");
+        let mut functions = self.signatures.iter().filter_map(|signature| {
+            let place = signature.exports.iter().position(|name| *name == method.export.name)?;
+            Some((&signature.field, Literal::usize_unsuffixed(place)))
+        });
+        let Some((field, place)) = functions.next() else {
+            unreachable!("each function has a signature");
+        };
         let result = self.result(quote!(#library::Future<#result>));
         let docs = docs(&format!(
             "Calls the export {}, `{}`.\n\n# Errors\n\n{errors}",
@@ -400,7 +440,7 @@ impl Wrapper<'_> {
             #docs
             #allow
             #vis fn #name(&self #(, #names: #types)*) -> #result {
-                self.#name.#call((#(#names,)*))
+                self.#field[#place].#call((#(#names,)*))
             }
         }
     }
@@ -408,6 +448,7 @@ impl Wrapper<'_> {
     fn traits(&self) -> TokenStream {
         let Declaration { library, name, state, options, .. } = self.declaration;
         let shown = name.unraw().to_string();
+        let cfgs: Vec<_> = self.cfgs().collect();
         let path = &self.file.path;
         let file = quote!(::core::include_bytes!(#path));
         let str = match self.file.is_text {
@@ -419,6 +460,7 @@ impl Wrapper<'_> {
         };
         let embedded = options.embed.then(|| {
             quote! {
+                #(#cfgs)*
                 impl #library::Embedded for #name {
                     const WASM: &'static [::core::primitive::u8] = #str;
                 }
@@ -426,8 +468,9 @@ impl Wrapper<'_> {
         });
         // So that cargo builds this again when the file is another.
         let depends = (!options.embed || self.file.is_text)
-            .then(|| quote!(const _: &[::core::primitive::u8] = #file;));
+            .then(|| quote!(#(#cfgs)* const _: &[::core::primitive::u8] = #file;));
         quote! {
+            #(#cfgs)*
             impl ::core::ops::Deref for #name {
                 type Target = #library::Instance<#state>;
 
@@ -436,6 +479,7 @@ impl Wrapper<'_> {
                 }
             }
 
+            #(#cfgs)*
             impl ::core::fmt::Debug for #name {
                 fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
                     f.debug_struct(#shown).field("instance", &self.instance).finish()
@@ -447,13 +491,18 @@ impl Wrapper<'_> {
         }
     }
 
+    /// Where the wrapper is to be, everything is that belongs to it.
+    fn cfgs(&self) -> impl Iterator<Item = &Attribute> {
+        self.declaration.attrs.iter().filter(|attr| attr.path().is_ident("cfg"))
+    }
+
     /// What the wrapper says of itself, below what its user says.
     fn docs(&self, is_all: bool) -> TokenStream {
         let mut text = String::from(if is_all { "" } else { "\n" });
         text += &format!(
             "A wrapper of the guest {}. It derefs to its `Instance`; a method of that with the name of an export is reached \
              by [`instance`](Self::instance).",
-            code(&self.file.written)
+            code(&self.declaration.path.written)
         );
         let mut left_out = self.module.exports.iter().filter_map(|export| match &export.kind {
             Kind::LeftOut(why) => Some(format!("\n- {}: {why}", code(&export.name))),

@@ -18,6 +18,12 @@ pub(crate) struct File {
 impl File {
     /// Reads the file. What is wrong with it is said in full, with its path.
     pub(crate) fn read(written: &str, folder: Option<PathBuf>) -> Result<Self, String> {
+        if written.is_empty() {
+            return Err(
+                "this is no path: write the guest's file, as it is from the folder of the package"
+                    .into(),
+            );
+        }
         let path = match folder {
             Some(folder) => folder.join(written),
             None if Path::new(written).is_absolute() => PathBuf::from(written),

@@ -1,10 +1,11 @@
 //! [`Declaration`]: what the user of the macro wrote.
 
-use proc_macro2::{Ident, TokenTree};
+use proc_macro2::{Ident, Span, TokenTree};
+use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
 use syn::{
-    Attribute, Error, LitBool, LitStr, Result, Token, Type, Visibility, braced, parse_quote,
+    Attribute, Error, LitBool, LitStr, Macro, Result, Token, Type, Visibility, braced, parse_quote,
 };
 
 /// `$crate => pub struct Creature<World> in "guests/creature.wasm";`
@@ -16,8 +17,16 @@ pub(crate) struct Declaration {
     pub(crate) name: Ident,
     /// Of the store.
     pub(crate) state: Type,
-    pub(crate) path: LitStr,
+    pub(crate) path: FilePath,
     pub(crate) options: Options,
+}
+
+/// A string, or strings and variables of the environment together: `concat!(env!("OUT_DIR"), "/guest.wasm")`.
+pub(crate) struct FilePath {
+    pub(crate) value: String,
+    /// With variables by their names.
+    pub(crate) written: String,
+    pub(crate) span: Span,
 }
 
 pub(crate) struct Options {
@@ -53,9 +62,7 @@ impl Parse for Declaration {
         if input.parse::<Token![in]>().is_err() {
             return Err(input.error("expected the guest's file: `in \"path/of/guest.wasm\"`"));
         }
-        let path = input.parse().map_err(|error| {
-            Error::new(error.span(), "expected the path of the guest's file, as a string")
-        })?;
+        let path = input.parse()?;
         let options = if input.peek(syn::token::Brace) {
             let options = input.parse()?;
             input.parse::<Option<Token![;]>>()?;
@@ -71,6 +78,65 @@ impl Parse for Declaration {
             );
         }
         Ok(Self { library, attrs, vis, name, state, path, options })
+    }
+}
+
+impl Parse for FilePath {
+    fn parse(input: ParseStream<'_>) -> Result<Self> {
+        let span = input.span();
+        if let Ok(path) = input.parse::<LitStr>() {
+            return Ok(Self { value: path.value(), written: path.value(), span });
+        }
+        let parts = input
+            .parse::<Macro>()
+            .ok()
+            .filter(|path| path.path.is_ident("concat"))
+            .and_then(|path| path.parse_body_with(parts).ok());
+        let Some(parts) = parts else {
+            let message = "expected the path of the guest's file: a string, or \
+                           `concat!(env!(\"OUT_DIR\"), \"/guest.wasm\")`";
+            return Err(Error::new(span, message));
+        };
+        let mut path = Self { value: String::new(), written: String::new(), span };
+        for part in parts {
+            match part {
+                Part::Text(text) => {
+                    path.value += &text.value();
+                    path.written += &text.value();
+                }
+                Part::Variable(name) => {
+                    let variable = name.value();
+                    path.value += &std::env::var(&variable).map_err(|error| {
+                        Error::new(name.span(), format!("the variable `{variable}`: {error}"))
+                    })?;
+                    path.written += &format!("${variable}");
+                }
+            }
+        }
+        Ok(path)
+    }
+}
+
+/// What a path is made of.
+enum Part {
+    Text(LitStr),
+    Variable(LitStr),
+}
+
+fn parts(input: ParseStream<'_>) -> Result<Punctuated<Part, Token![,]>> {
+    Punctuated::parse_terminated(input)
+}
+
+impl Parse for Part {
+    fn parse(input: ParseStream<'_>) -> Result<Self> {
+        if input.peek(LitStr) {
+            return Ok(Self::Text(input.parse()?));
+        }
+        let variable: Macro = input.parse()?;
+        match variable.path.is_ident("env") {
+            true => Ok(Self::Variable(variable.parse_body()?)),
+            false => Err(Error::new_spanned(variable, "expected `env!`")),
+        }
     }
 }
 
@@ -107,7 +173,9 @@ impl Parse for Options {
                 );
                 return Err(Error::new(option.span(), message));
             }
-            content.parse::<Token![:]>()?;
+            if content.parse::<Token![:]>().is_err() {
+                return Err(content.error(format!("expected a colon: `{option}: ..`")));
+            }
             match &*option.to_string() {
                 "traps" => options.traps = content.parse()?,
                 "embed" => {
@@ -147,8 +215,14 @@ fn renames(input: ParseStream<'_>) -> Result<Vec<Rename>> {
 
 impl Parse for Rename {
     fn parse(input: ParseStream<'_>) -> Result<Self> {
-        let export = input.parse()?;
-        input.parse::<Token![=>]>()?;
+        let form = |error: Error| {
+            Error::new(error.span(), "expected `\"name of the export\" => name_of_the_method`")
+        };
+        let export = input.parse().map_err(form)?;
+        input.parse::<Token![=>]>().map_err(form)?;
+        if !input.peek(Ident::peek_any) {
+            return Err(form(input.error("")));
+        }
         Ok(Self { export, name: input.parse()? })
     }
 }

@@ -31,8 +31,8 @@ fn wrap(
     folder: Option<PathBuf>,
 ) -> syn::Result<proc_macro2::TokenStream> {
     let declaration: Declaration = syn::parse2(input)?;
-    let in_file = |message| syn::Error::new(declaration.path.span(), message);
-    let file = File::read(&declaration.path.value(), folder).map_err(in_file)?;
+    let in_file = |message| syn::Error::new(declaration.path.span, message);
+    let file = File::read(&declaration.path.value, folder).map_err(in_file)?;
     let module = Module::read(&file.wasm)
         .map_err(|message| in_file(format!("`{}`: {message}", file.written)))?;
     expand::expand(&declaration, &file, &module)

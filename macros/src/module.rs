@@ -49,7 +49,7 @@ pub(crate) struct Param {
 }
 
 /// A type that there is a Rust type for.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Type {
     I32,
     I64,

@@ -128,6 +128,53 @@ fn options_may_end_with_a_comma_or_not_and_so_may_the_declaration_with_a_semicol
 }
 
 #[test]
+fn a_path_may_have_variables_of_the_environment() {
+    // The folder of this package, as cargo says it to whatever it builds and runs.
+    let path = quote!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/", "guests/adder.wasm"));
+    let expansion = crate::wrap(quote!(wasm_jobs => struct Adder in #path;), None).unwrap();
+    let expansion = expansion.to_string();
+    let file = package().join("tests/guests/adder.wasm");
+    assert!(expansion.contains(&format!("include_bytes ! ({file:?})")), "{expansion}");
+    assert!(expansion.contains("`$CARGO_MANIFEST_DIR/tests/guests/adder.wasm`"), "{expansion}");
+
+    let path = quote!(concat!(env!("NO_SUCH_VARIABLE"), "/adder.wasm"));
+    let message = failure(quote!(wasm_jobs => struct Adder in #path;));
+    assert_eq!(message, "the variable `NO_SUCH_VARIABLE`: environment variable not found");
+}
+
+#[test]
+fn all_that_come_to_one_name_are_told_at_once() {
+    let declaration = quote!(wasm_jobs => struct Guest in "tests/guests/same.wat";);
+    let wrong = crate::wrap(declaration, Some(package())).unwrap_err();
+    let messages: Vec<_> = wrong.into_iter().map(|error| error.to_string()).collect();
+    let (first, second) =
+        (r#"the export "a-b" and the export "a_b""#, r#"the export "c.d" and the export "c-d""#);
+    assert_eq!(messages.len(), 2, "{messages:?}");
+    assert!(messages[0].starts_with(first) && messages[1].starts_with(second), "{messages:?}");
+}
+
+#[test]
+fn what_is_there_by_a_condition_is_so_with_all_that_belongs_to_it() {
+    for path in ["tests/guests/counter.wat", "tests/guests/adder.wasm"] {
+        for options in [quote!(), quote!(embed: false)] {
+            let input = quote!(wasm_jobs => #[cfg(any())] struct Counter in #path { #options });
+            let file: syn::File =
+                syn::parse2(crate::wrap(input, Some(package())).unwrap()).unwrap();
+            assert!(file.items.len() > 3);
+            for item in &file.items {
+                let attrs = match item {
+                    syn::Item::Struct(item) => &item.attrs,
+                    syn::Item::Impl(item) => &item.attrs,
+                    syn::Item::Const(item) => &item.attrs,
+                    _ => panic!("another item"),
+                };
+                assert!(attrs.iter().any(|attr| attr.path().is_ident("cfg")));
+            }
+        }
+    }
+}
+
+#[test]
 fn a_guest_that_exports_nothing_has_an_empty_wrapper() {
     let module = Module::read(&guest("(module (func))")).unwrap();
     assert!(module.exports.is_empty());

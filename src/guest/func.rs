@@ -160,6 +160,18 @@ impl<S: Send + 'static> Instance<S> {
         let mut lease = claim(self.home().clone())?;
         Ok(Func { export: look_up(self.home(), &mut lease, export)? })
     }
+
+    /// Several of one type.
+    #[cfg(feature = "macros")]
+    pub(super) fn funcs<P, R>(&self, exports: &[&str]) -> Result<Vec<Func<P, R, S>>, Error>
+    where
+        P: WasmParams + Sync + 'static,
+        R: WasmResults + Sync + 'static,
+    {
+        let mut lease = claim(self.home().clone())?;
+        let mut look_up = |export: &&str| look_up(self.home(), &mut lease, export);
+        exports.iter().map(|export| Ok(Func { export: look_up(export)? })).collect()
+    }
 }
 
 fn look_up<P, R, S>(

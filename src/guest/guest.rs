@@ -184,6 +184,14 @@ impl<S: Send + 'static> Guest<S> {
     }
 }
 
+/// A module, as it stands in errors.
+pub(super) fn module_name(module: &Module) -> Box<str> {
+    match module.name() {
+        Some(name) => format!("module {name:?}").into(),
+        None => "a module without a name".into(),
+    }
+}
+
 /// Runs what instantiates to its end. A start function is inside a guest as any call is.
 fn to_the_end<T, F>(work: F, control: &Arc<Control>) -> Result<wasmtime::Result<T>, Error>
 where
@@ -219,10 +227,7 @@ impl<S: 'static, E> Origin<S, E> {
     /// What is made, as it stands in errors.
     pub(super) fn name(&self) -> Box<str> {
         match self {
-            Self::Module { pre, .. } => match pre.module().name() {
-                Some(name) => format!("module {name:?}").into(),
-                None => "a module without a name".into(),
-            },
+            Self::Module { pre, .. } => module_name(pre.module()),
             Self::Other { .. } => "an instance with exports of its own".into(),
         }
     }

@@ -2,9 +2,12 @@
 //! the wrappers were written from.
 
 use crate::error::{Error, Mismatch};
-use crate::guest::Instance;
+use crate::guest::guest::module_name;
 use crate::guest::store::{global_type, val_type};
-use wasmtime::{Engine, ExternType, FuncType, InstancePre, Linker, Module, ValType};
+use crate::guest::{Func, Instance};
+use wasmtime::{
+    Engine, ExternType, FuncType, InstancePre, Linker, Module, ValType, WasmParams, WasmResults,
+};
 
 /// Where the module of a wrapper `W` comes from: a `&Module`; or, if the wrapper has the bytes [embedded](Embedded), an `&Engine`,
 /// with which they are compiled anew each time.
@@ -22,6 +25,10 @@ pub trait ModuleSource<W> {
 }
 
 /// A wrapper that has the bytes of its module in this program.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` has no bytes in this program to be compiled",
+    note = "it is declared with `embed: false`: give it a `&wasmtime::Module` in place of the engine"
+)]
 pub trait Embedded {
     /// The bytes.
     const WASM: &'static [u8];
@@ -53,6 +60,9 @@ pub fn link<W, S: 'static>(
     exports: &[Export],
 ) -> Result<InstancePre<S>, Error> {
     let module = module.module()?;
+    if !Engine::same(module.engine(), linker.engine()) {
+        return Err(Error::OtherEngine { module: module_name(&module) });
+    }
     exports.iter().try_for_each(|export| compare(*export, module.get_export(export.0)))?;
     Ok(linker.instantiate_pre(&module)?)
 }
@@ -69,6 +79,26 @@ pub fn check<S: Send + 'static>(instance: &Instance<S>, exports: &[Export]) -> R
         let found = instance.get_export(&mut store, export.0);
         compare(*export, found.map(|found| found.ty(&store)))
     })
+}
+
+/// Functions of one type.
+///
+/// # Errors
+///
+/// As [`Instance::func`].
+pub fn look_up<P, R, S, const N: usize>(
+    instance: &Instance<S>,
+    exports: [&str; N],
+) -> Result<[Func<P, R, S>; N], Error>
+where
+    P: WasmParams + Sync + 'static,
+    R: WasmResults + Sync + 'static,
+    S: Send + 'static,
+{
+    match instance.funcs(&exports)?.try_into() {
+        Ok(functions) => Ok(functions),
+        Err(_) => unreachable!("there is one for each export"),
+    }
 }
 
 fn compare((name, expected): Export, found: Option<ExternType>) -> Result<(), Error> {

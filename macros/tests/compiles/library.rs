@@ -136,7 +136,7 @@ impl<P: 'static, R, S> Func<P, R, S> {
 
 pub mod __wrapper {
     use super::wasmtime::{InstancePre, Linker, Module};
-    use super::{Error, Exports, Instance, ModuleSource};
+    use super::{Error, Exports, Func, Instance, ModuleSource};
 
     /// Fails with what the module is to have, if it is not the right one.
     pub fn link<W, S>(
@@ -151,6 +151,15 @@ pub mod __wrapper {
 
     pub fn check<S>(instance: &Instance<S>, exports: Exports) -> Result<(), Error> {
         look(&instance.module, exports)
+    }
+
+    pub fn look_up<P, R, S: Send + 'static, const N: usize>(
+        instance: &Instance<S>,
+        exports: [&'static str; N],
+    ) -> Result<[Func<P, R, S>; N], Error> {
+        let functions: Vec<_> =
+            exports.iter().map(|export| instance.func(export)).collect::<Result<_, _>>()?;
+        Ok(functions.try_into().unwrap_or_else(|_| unreachable!()))
     }
 
     fn look(module: &Module, exports: Exports) -> Result<(), Error> {

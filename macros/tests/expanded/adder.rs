@@ -1,11 +1,11 @@
 /// A wrapper of the guest `tests/guests/adder.wasm`. It derefs to its `Instance`; a method of that with the name of an export is reached by [`instance`](Self::instance).
 pub struct Adder {
     instance: wasm_jobs::Instance<()>,
-    add: wasm_jobs::Func<
+    functions_0: [wasm_jobs::Func<
         (::core::primitive::i32, ::core::primitive::i32),
         ::core::primitive::i32,
         (),
-    >,
+    >; 1],
 }
 #[allow(dead_code, reason = "no program needs all of it")]
 impl Adder {
@@ -52,7 +52,7 @@ impl Adder {
         instance: wasm_jobs::Instance<()>,
     ) -> ::core::result::Result<Self, wasm_jobs::Error> {
         ::core::result::Result::Ok(Self {
-            add: instance.func("add")?,
+            functions_0: wasm_jobs::__wrapper::look_up(&instance, ["add"])?,
             instance,
         })
     }
@@ -94,7 +94,7 @@ impl Adder {
         wasm_jobs::Future<::core::primitive::i32>,
         wasm_jobs::Error,
     > {
-        self.add.call((p0, p1))
+        self.functions_0[0].call((p0, p1))
     }
 }
 impl ::core::ops::Deref for Adder {

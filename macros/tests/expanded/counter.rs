@@ -3,7 +3,11 @@
 /// A wrapper of the guest `tests/guests/counter.wat`. It derefs to its `Instance`; a method of that with the name of an export is reached by [`instance`](Self::instance).
 pub struct Counter {
     instance: wasm_jobs::Instance<()>,
-    increment: wasm_jobs::Func<(::core::primitive::i32,), ::core::primitive::i32, ()>,
+    functions_0: [wasm_jobs::Func<
+        (::core::primitive::i32,),
+        ::core::primitive::i32,
+        (),
+    >; 1],
 }
 #[allow(dead_code, reason = "no program needs all of it")]
 impl Counter {
@@ -55,7 +59,7 @@ impl Counter {
     ) -> ::core::result::Result<Self, wasm_jobs::Error> {
         wasm_jobs::__wrapper::check(&instance, &Self::EXPORTS[1..])?;
         ::core::result::Result::Ok(Self {
-            increment: instance.func("increment")?,
+            functions_0: wasm_jobs::__wrapper::look_up(&instance, ["increment"])?,
             instance,
         })
     }
@@ -96,7 +100,7 @@ impl Counter {
         wasm_jobs::Future<::core::primitive::i32>,
         wasm_jobs::Error,
     > {
-        self.increment.call((by,))
+        self.functions_0[0].call((by,))
     }
     /// The value of the global `count`.
     ///

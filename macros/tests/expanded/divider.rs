@@ -1,12 +1,12 @@
 /// A wrapper of the guest `tests/guests/divider.wat`. It derefs to its `Instance`; a method of that with the name of an export is reached by [`instance`](Self::instance).
 struct Divider {
     instance: crate::Instance<World>,
-    divide: crate::Func<
+    functions_0: [crate::Func<
         (::core::primitive::i32, ::core::primitive::i32),
         ::core::primitive::i32,
         World,
-    >,
-    check: crate::Func<(), (), World>,
+    >; 1],
+    functions_1: [crate::Func<(), (), World>; 1],
 }
 #[allow(dead_code, reason = "no program needs all of it")]
 impl Divider {
@@ -53,8 +53,8 @@ impl Divider {
         instance: crate::Instance<World>,
     ) -> ::core::result::Result<Self, crate::Error> {
         ::core::result::Result::Ok(Self {
-            divide: instance.func("divide")?,
-            check: instance.func("check")?,
+            functions_0: crate::__wrapper::look_up(&instance, ["divide"])?,
+            functions_1: crate::__wrapper::look_up(&instance, ["check"])?,
             instance,
         })
     }
@@ -81,7 +81,7 @@ impl Divider {
         crate::Future<::core::result::Result<::core::primitive::i32, crate::Trap>>,
         crate::Error,
     > {
-        self.divide.try_call((of, by))
+        self.functions_0[0].try_call((of, by))
     }
     /// Calls the export `check`, `() -> ()`.
     ///
@@ -94,7 +94,7 @@ impl Divider {
         crate::Future<::core::result::Result<(), crate::Trap>>,
         crate::Error,
     > {
-        self.check.try_call(())
+        self.functions_1[0].try_call(())
     }
 }
 impl ::core::ops::Deref for Divider {

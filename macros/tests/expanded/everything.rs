@@ -14,33 +14,33 @@
 #[allow(non_snake_case, reason = "as the guest has it")]
 pub(crate) struct Everything {
     instance: wasm_jobs::Instance<Vec<World>>,
-    reexported: wasm_jobs::Func<
+    functions_0: [wasm_jobs::Func<
         (::core::primitive::i32,),
         ::core::primitive::i64,
         Vec<World>,
-    >,
-    nothing: wasm_jobs::Func<(), (), Vec<World>>,
-    identity: wasm_jobs::Func<
+    >; 1],
+    functions_1: [wasm_jobs::Func<(), (), Vec<World>>; 13],
+    functions_2: [wasm_jobs::Func<
         (::core::primitive::i32,),
         ::core::primitive::i32,
         Vec<World>,
-    >,
-    two: wasm_jobs::Func<
+    >; 2],
+    functions_3: [wasm_jobs::Func<
         (::core::primitive::f64, ::core::primitive::f32),
         (),
         Vec<World>,
-    >,
-    divide: wasm_jobs::Func<
+    >; 1],
+    functions_4: [wasm_jobs::Func<
         (::core::primitive::i32, ::core::primitive::i32),
         (::core::primitive::i32, ::core::primitive::i32),
         Vec<World>,
-    >,
-    vector: wasm_jobs::Func<
+    >; 1],
+    functions_5: [wasm_jobs::Func<
         (wasm_jobs::wasmtime::V128,),
         wasm_jobs::wasmtime::V128,
         Vec<World>,
-    >,
-    references: wasm_jobs::Func<
+    >; 1],
+    functions_6: [wasm_jobs::Func<
         (
             ::core::option::Option<wasm_jobs::wasmtime::Func>,
             ::core::option::Option<
@@ -54,8 +54,8 @@ pub(crate) struct Everything {
             ::core::option::Option<wasm_jobs::wasmtime::Func>,
         ),
         Vec<World>,
-    >,
-    many: wasm_jobs::Func<
+    >; 1],
+    functions_7: [wasm_jobs::Func<
         (
             ::core::primitive::i32,
             ::core::primitive::i32,
@@ -67,8 +67,8 @@ pub(crate) struct Everything {
         ),
         (),
         Vec<World>,
-    >,
-    most: wasm_jobs::Func<
+    >; 1],
+    functions_8: [wasm_jobs::Func<
         (
             ::core::primitive::i32,
             ::core::primitive::i32,
@@ -108,13 +108,13 @@ pub(crate) struct Everything {
             ::core::primitive::i32,
         ),
         Vec<World>,
-    >,
-    with_dash_and_more: wasm_jobs::Func<
+    >; 1],
+    functions_9: [wasm_jobs::Func<
         (::core::primitive::i32, ::core::primitive::i32),
         (),
         Vec<World>,
-    >,
-    __: wasm_jobs::Func<
+    >; 1],
+    functions_10: [wasm_jobs::Func<
         (
             ::core::primitive::i32,
             ::core::primitive::i32,
@@ -123,27 +123,14 @@ pub(crate) struct Everything {
         ),
         (),
         Vec<World>,
-    >,
-    _2d: wasm_jobs::Func<
+    >; 1],
+    functions_11: [wasm_jobs::Func<
         (::core::primitive::i32, ::core::primitive::i32, ::core::primitive::i32),
         (),
         Vec<World>,
-    >,
-    self_: wasm_jobs::Func<(), (), Vec<World>>,
-    gen_: wasm_jobs::Func<(), (), Vec<World>>,
-    ___: wasm_jobs::Func<(), (), Vec<World>>,
-    _nder__: wasm_jobs::Func<(), (), Vec<World>>,
-    new_: wasm_jobs::Func<(), (), Vec<World>>,
-    instance_: wasm_jobs::Func<(), (), Vec<World>>,
-    EXPORTS_: wasm_jobs::Func<(), (), Vec<World>>,
-    takesFrames: wasm_jobs::Func<(::core::primitive::i64,), (), Vec<World>>,
-    store: wasm_jobs::Func<(), (), Vec<World>>,
-    deref: wasm_jobs::Func<(), (), Vec<World>>,
-    eq: wasm_jobs::Func<(::core::primitive::i32,), ::core::primitive::i32, Vec<World>>,
-    from_file: wasm_jobs::Func<(), (), Vec<World>>,
-    is_done: wasm_jobs::Func<(), ::core::primitive::i32, Vec<World>>,
-    another_name: wasm_jobs::Func<(), (), Vec<World>>,
-    r#loop: wasm_jobs::Func<(), (), Vec<World>>,
+    >; 1],
+    functions_12: [wasm_jobs::Func<(::core::primitive::i64,), (), Vec<World>>; 1],
+    functions_13: [wasm_jobs::Func<(), ::core::primitive::i32, Vec<World>>; 1],
 }
 #[allow(dead_code, reason = "no program needs all of it")]
 #[allow(non_snake_case, reason = "as the guest has it")]
@@ -240,33 +227,40 @@ impl Everything {
     ) -> ::core::result::Result<Self, wasm_jobs::Error> {
         wasm_jobs::__wrapper::check(&instance, &Self::EXPORTS[27..])?;
         ::core::result::Result::Ok(Self {
-            reexported: instance.func("reexported")?,
-            nothing: instance.func("nothing")?,
-            identity: instance.func("identity")?,
-            two: instance.func("two")?,
-            divide: instance.func("divide")?,
-            vector: instance.func("vector")?,
-            references: instance.func("references")?,
-            many: instance.func("many")?,
-            most: instance.func("most")?,
-            with_dash_and_more: instance.func("with-dash.and#more")?,
-            __: instance.func("")?,
-            _2d: instance.func("2d")?,
-            self_: instance.func("self")?,
-            gen_: instance.func("gen")?,
-            ___: instance.func("---")?,
-            _nder__: instance.func("ünder\"`")?,
-            new_: instance.func("new")?,
-            instance_: instance.func("instance")?,
-            EXPORTS_: instance.func("EXPORTS")?,
-            takesFrames: instance.func("takesFrames")?,
-            store: instance.func("store")?,
-            deref: instance.func("deref")?,
-            eq: instance.func("eq")?,
-            from_file: instance.func("from_file")?,
-            is_done: instance.func("is_done")?,
-            another_name: instance.func("renamed")?,
-            r#loop: instance.func("a keyword")?,
+            functions_0: wasm_jobs::__wrapper::look_up(&instance, ["reexported"])?,
+            functions_1: wasm_jobs::__wrapper::look_up(
+                &instance,
+                [
+                    "nothing",
+                    "self",
+                    "gen",
+                    "---",
+                    "ünder\"`",
+                    "new",
+                    "instance",
+                    "EXPORTS",
+                    "store",
+                    "deref",
+                    "from_file",
+                    "renamed",
+                    "a keyword",
+                ],
+            )?,
+            functions_2: wasm_jobs::__wrapper::look_up(&instance, ["identity", "eq"])?,
+            functions_3: wasm_jobs::__wrapper::look_up(&instance, ["two"])?,
+            functions_4: wasm_jobs::__wrapper::look_up(&instance, ["divide"])?,
+            functions_5: wasm_jobs::__wrapper::look_up(&instance, ["vector"])?,
+            functions_6: wasm_jobs::__wrapper::look_up(&instance, ["references"])?,
+            functions_7: wasm_jobs::__wrapper::look_up(&instance, ["many"])?,
+            functions_8: wasm_jobs::__wrapper::look_up(&instance, ["most"])?,
+            functions_9: wasm_jobs::__wrapper::look_up(
+                &instance,
+                ["with-dash.and#more"],
+            )?,
+            functions_10: wasm_jobs::__wrapper::look_up(&instance, [""])?,
+            functions_11: wasm_jobs::__wrapper::look_up(&instance, ["2d"])?,
+            functions_12: wasm_jobs::__wrapper::look_up(&instance, ["takesFrames"])?,
+            functions_13: wasm_jobs::__wrapper::look_up(&instance, ["is_done"])?,
             instance,
         })
     }
@@ -307,7 +301,7 @@ impl Everything {
         wasm_jobs::Future<::core::primitive::i64>,
         wasm_jobs::Error,
     > {
-        self.reexported.call((first,))
+        self.functions_0[0].call((first,))
     }
     /// Calls the export `nothing`, `() -> ()`.
     ///
@@ -317,7 +311,7 @@ impl Everything {
     pub(crate) fn nothing(
         &self,
     ) -> ::core::result::Result<wasm_jobs::Future<()>, wasm_jobs::Error> {
-        self.nothing.call(())
+        self.functions_1[0].call(())
     }
     /// Calls the export `identity`, `(i32) -> (i32)`.
     ///
@@ -331,7 +325,7 @@ impl Everything {
         wasm_jobs::Future<::core::primitive::i32>,
         wasm_jobs::Error,
     > {
-        self.identity.call((p0,))
+        self.functions_2[0].call((p0,))
     }
     /// Calls the export `two`, `(f64, f32) -> ()`.
     ///
@@ -343,7 +337,7 @@ impl Everything {
         p0: ::core::primitive::f64,
         p1: ::core::primitive::f32,
     ) -> ::core::result::Result<wasm_jobs::Future<()>, wasm_jobs::Error> {
-        self.two.call((p0, p1))
+        self.functions_3[0].call((p0, p1))
     }
     /// Calls the export `divide`, `(i32, i32) -> (i32, i32)`.
     ///
@@ -358,7 +352,7 @@ impl Everything {
         wasm_jobs::Future<(::core::primitive::i32, ::core::primitive::i32)>,
         wasm_jobs::Error,
     > {
-        self.divide.call((of, by))
+        self.functions_4[0].call((of, by))
     }
     /// Calls the export `vector`, `(v128) -> (v128)`.
     ///
@@ -372,7 +366,7 @@ impl Everything {
         wasm_jobs::Future<wasm_jobs::wasmtime::V128>,
         wasm_jobs::Error,
     > {
-        self.vector.call((v,))
+        self.functions_5[0].call((v,))
     }
     /// Calls the export `references`, `(funcref, externref) -> (externref, funcref)`.
     ///
@@ -396,7 +390,7 @@ impl Everything {
         >,
         wasm_jobs::Error,
     > {
-        self.references.call((p0, p1))
+        self.functions_6[0].call((p0, p1))
     }
     /// Calls the export `many`, `(i32, i32, i32, i32, i32, i32, i32) -> ()`.
     ///
@@ -414,7 +408,7 @@ impl Everything {
         p5: ::core::primitive::i32,
         p6: ::core::primitive::i32,
     ) -> ::core::result::Result<wasm_jobs::Future<()>, wasm_jobs::Error> {
-        self.many.call((p0, p1, p2, p3, p4, p5, p6))
+        self.functions_7[0].call((p0, p1, p2, p3, p4, p5, p6))
     }
     /// Calls the export `most`, `(i32, i32, i32, i32, i32, i32, i32, i32, i32, i32, i32, i32, i32, i32, i32, i32, i32) -> (i32, i32, i32, i32, i32, i32, i32, i32, i32, i32, i32, i32, i32, i32, i32, i32, i32)`.
     ///
@@ -465,7 +459,7 @@ impl Everything {
         >,
         wasm_jobs::Error,
     > {
-        self.most
+        self.functions_8[0]
             .call((
                 p0,
                 p1,
@@ -496,7 +490,7 @@ impl Everything {
         with_dash: ::core::primitive::i32,
         with_dash1: ::core::primitive::i32,
     ) -> ::core::result::Result<wasm_jobs::Future<()>, wasm_jobs::Error> {
-        self.with_dash_and_more.call((with_dash, with_dash1))
+        self.functions_9[0].call((with_dash, with_dash1))
     }
     /// Calls the export `` "" ``, `(i32, i32, i32, i32) -> ()`.
     ///
@@ -510,7 +504,7 @@ impl Everything {
         x: ::core::primitive::i32,
         x1: ::core::primitive::i32,
     ) -> ::core::result::Result<wasm_jobs::Future<()>, wasm_jobs::Error> {
-        self.__.call((self_, move_, x, x1))
+        self.functions_10[0].call((self_, move_, x, x1))
     }
     /// Calls the export `2d`, `(i32, i32, i32) -> ()`.
     ///
@@ -523,7 +517,7 @@ impl Everything {
         p2: ::core::primitive::i32,
         p22: ::core::primitive::i32,
     ) -> ::core::result::Result<wasm_jobs::Future<()>, wasm_jobs::Error> {
-        self._2d.call((_2d, p2, p22))
+        self.functions_11[0].call((_2d, p2, p22))
     }
     /// Calls the export `self`, `() -> ()`.
     ///
@@ -533,7 +527,7 @@ impl Everything {
     pub(crate) fn self_(
         &self,
     ) -> ::core::result::Result<wasm_jobs::Future<()>, wasm_jobs::Error> {
-        self.self_.call(())
+        self.functions_1[1].call(())
     }
     /// Calls the export `gen`, `() -> ()`.
     ///
@@ -543,7 +537,7 @@ impl Everything {
     pub(crate) fn gen_(
         &self,
     ) -> ::core::result::Result<wasm_jobs::Future<()>, wasm_jobs::Error> {
-        self.gen_.call(())
+        self.functions_1[2].call(())
     }
     /// Calls the export `---`, `() -> ()`.
     ///
@@ -553,7 +547,7 @@ impl Everything {
     pub(crate) fn ___(
         &self,
     ) -> ::core::result::Result<wasm_jobs::Future<()>, wasm_jobs::Error> {
-        self.___.call(())
+        self.functions_1[3].call(())
     }
     /// Calls the export `` "ünder\\\"`" ``, `() -> ()`.
     ///
@@ -563,7 +557,7 @@ impl Everything {
     pub(crate) fn _nder__(
         &self,
     ) -> ::core::result::Result<wasm_jobs::Future<()>, wasm_jobs::Error> {
-        self._nder__.call(())
+        self.functions_1[4].call(())
     }
     /// Calls the export `new`, `() -> ()`.
     ///
@@ -573,7 +567,7 @@ impl Everything {
     pub(crate) fn new_(
         &self,
     ) -> ::core::result::Result<wasm_jobs::Future<()>, wasm_jobs::Error> {
-        self.new_.call(())
+        self.functions_1[5].call(())
     }
     /// Calls the export `instance`, `() -> ()`.
     ///
@@ -583,7 +577,7 @@ impl Everything {
     pub(crate) fn instance_(
         &self,
     ) -> ::core::result::Result<wasm_jobs::Future<()>, wasm_jobs::Error> {
-        self.instance_.call(())
+        self.functions_1[6].call(())
     }
     /// Calls the export `EXPORTS`, `() -> ()`.
     ///
@@ -593,7 +587,7 @@ impl Everything {
     pub(crate) fn EXPORTS_(
         &self,
     ) -> ::core::result::Result<wasm_jobs::Future<()>, wasm_jobs::Error> {
-        self.EXPORTS_.call(())
+        self.functions_1[7].call(())
     }
     /// Calls the export `takesFrames`, `(i64) -> ()`.
     ///
@@ -604,7 +598,7 @@ impl Everything {
         &self,
         byFrames: ::core::primitive::i64,
     ) -> ::core::result::Result<wasm_jobs::Future<()>, wasm_jobs::Error> {
-        self.takesFrames.call((byFrames,))
+        self.functions_12[0].call((byFrames,))
     }
     /// Calls the export `store`, `() -> ()`.
     ///
@@ -614,7 +608,7 @@ impl Everything {
     pub(crate) fn store(
         &self,
     ) -> ::core::result::Result<wasm_jobs::Future<()>, wasm_jobs::Error> {
-        self.store.call(())
+        self.functions_1[8].call(())
     }
     /// Calls the export `deref`, `() -> ()`.
     ///
@@ -624,7 +618,7 @@ impl Everything {
     pub(crate) fn deref(
         &self,
     ) -> ::core::result::Result<wasm_jobs::Future<()>, wasm_jobs::Error> {
-        self.deref.call(())
+        self.functions_1[9].call(())
     }
     /// Calls the export `eq`, `(i32) -> (i32)`.
     ///
@@ -638,7 +632,7 @@ impl Everything {
         wasm_jobs::Future<::core::primitive::i32>,
         wasm_jobs::Error,
     > {
-        self.eq.call((p0,))
+        self.functions_2[1].call((p0,))
     }
     /// Calls the export `from_file`, `() -> ()`.
     ///
@@ -648,7 +642,7 @@ impl Everything {
     pub(crate) fn from_file(
         &self,
     ) -> ::core::result::Result<wasm_jobs::Future<()>, wasm_jobs::Error> {
-        self.from_file.call(())
+        self.functions_1[10].call(())
     }
     /// Calls the export `is_done`, `() -> (i32)`.
     ///
@@ -661,7 +655,7 @@ impl Everything {
         wasm_jobs::Future<::core::primitive::i32>,
         wasm_jobs::Error,
     > {
-        self.is_done.call(())
+        self.functions_13[0].call(())
     }
     /// Calls the export `renamed`, `() -> ()`.
     ///
@@ -671,7 +665,7 @@ impl Everything {
     pub(crate) fn another_name(
         &self,
     ) -> ::core::result::Result<wasm_jobs::Future<()>, wasm_jobs::Error> {
-        self.another_name.call(())
+        self.functions_1[11].call(())
     }
     /// Calls the export `a keyword`, `() -> ()`.
     ///
@@ -681,7 +675,7 @@ impl Everything {
     pub(crate) fn r#loop(
         &self,
     ) -> ::core::result::Result<wasm_jobs::Future<()>, wasm_jobs::Error> {
-        self.r#loop.call(())
+        self.functions_1[12].call(())
     }
     /// The value of the global `type`.
     ///
