@@ -42,6 +42,11 @@ impl Countdown {
     }
 }
 
+/// None if not all of these jobs are over.
+pub(crate) fn all_are_over(jobs: &[JobHandle]) -> Option<HasFailed> {
+    jobs.iter().try_fold(false, |has_failed, job| Some(job.latch().is_over()? || has_failed))
+}
+
 /// Has it go on when all these jobs are over, which may be at once.
 pub(crate) fn wait_for<D: Dependent>(dependent: Arc<D>, jobs: &[JobHandle]) {
     let (mut over, mut has_failed) = (1, false);
@@ -82,12 +87,21 @@ impl<P: JobPool> After<P> {
         Self { countdown: Countdown::new(jobs), pool: Mutex::new(Some(pool.clone())), if_ok }
     }
 
+    /// Once.
     pub(crate) fn release(&self, job: Job, has_failed: HasFailed) {
         let pool = self.pool.lock().take();
-        match pool {
-            Some(pool) if !has_failed || !self.if_ok => pool.spawn(job),
-            _ => job.refuse(),
+        if let Some(pool) = pool {
+            release(job, &pool, has_failed && self.if_ok);
         }
+    }
+}
+
+/// Has a job run, or refuses it.
+pub(crate) fn release(job: Job, pool: &impl JobPool, is_refused: bool) {
+    if is_refused {
+        job.refuse();
+    } else {
+        pool.spawn(job);
     }
 }
 

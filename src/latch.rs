@@ -74,7 +74,7 @@ impl Latch {
     }
 
     /// The same for a job: none if it is not over.
-    fn is_over(&self) -> Option<HasFailed> {
+    pub(crate) fn is_over(&self) -> Option<HasFailed> {
         let state = self.state.load(Acquire);
         (state != UNSET).then_some(state == FAILED)
     }

@@ -4,7 +4,7 @@
 //! a waiting call is woken, and again when a yielding call has used up its turn; a worker runs it once for each time. Between
 //! its turns a waiting job is nowhere in the pool.
 
-use crate::graph::{After, Later, wait_for};
+use crate::graph::{After, Later, all_are_over, release, wait_for};
 use crate::interrupt::{Interrupter, depth, inside_a_step};
 use crate::job::{JobHandle, Over, Submitted};
 use crate::native::Native;
@@ -189,8 +189,12 @@ impl<T: Send + 'static> IntoJob for FutureRunner<T> {}
 impl<T: Send + 'static> sealed::IntoJob for FutureRunner<T> {
     fn submit_after(self, pool: &impl JobPool, after: &[JobHandle], if_ok: bool) -> JobHandle {
         let (job, handle) = self.into_job(spawn_of(pool));
-        let job = Mutex::new(Some(job));
-        wait_for(Arc::new(Later { after: After::new(pool, after, if_ok), job }), after);
+        if let Some(has_failed) = all_are_over(after) {
+            release(job, pool, has_failed && if_ok);
+        } else {
+            let job = Mutex::new(Some(job));
+            wait_for(Arc::new(Later { after: After::new(pool, after, if_ok), job }), after);
+        }
         handle
     }
 }
@@ -199,6 +203,11 @@ impl<F: FnOnce() + Send + 'static> IntoJob for F {}
 
 impl<F: FnOnce() + Send + 'static> sealed::IntoJob for F {
     fn submit_after(self, pool: &impl JobPool, after: &[JobHandle], if_ok: bool) -> JobHandle {
+        if let Some(has_failed) = all_are_over(after) {
+            let native = Native::new(self, ());
+            release(Job::new(native.clone()), pool, has_failed && if_ok);
+            return JobHandle::new(native);
+        }
         let native = Native::new(self, After::new(pool, after, if_ok));
         wait_for(native.clone(), after);
         JobHandle::new(native)
