@@ -132,11 +132,10 @@ fn a_job_ends_while_another_one_is_submitted_after_it_and_after_one_that_is_over
         let worker = worker(&pool);
         let mut last = looks(&watch, &memory);
         let handle = pool_of_last.submit_after_ok(last.to_job().unwrap(), &before);
-        worker.join().unwrap();
 
-        pool_of_last.run_one();
-        assert!(handle.is_complete());
+        pool_of_last.work_until(handle);
         assert_has_result(last, &watch);
+        worker.join().unwrap();
         pool_of_last.assert_is_forgotten();
     });
 }
