@@ -42,12 +42,12 @@ pub enum Error {
     /// The guest trapped.
     #[cfg(feature = "wasm")]
     #[error(transparent)]
-    Trap(crate::Trap),
+    Trap(Trap),
 
     /// The call has taken longer than its [`InstanceOptions`](crate::InstanceOptions) allow.
     #[cfg(feature = "wasm")]
     #[error("the call has exceeded {0}: see `InstanceOptions`")]
-    TimedOut(crate::Timeout),
+    TimedOut(Timeout),
 
     /// The guest threw an exception, and nothing in it caught that.
     #[cfg(feature = "wasm")]
@@ -186,6 +186,9 @@ pub struct Mismatch {
     pub found: String,
 }
 
+/// What comes of a call. It is moved about for every call, so the rare error is behind a pointer.
+pub(crate) type Outcome<T> = Result<T, Box<Error>>;
+
 /// A panic of the host inside a call: what it was called with.
 ///
 /// Whoever holds it may go on panicking with [`std::panic::resume_unwind`] and [`into_payload`](Self::into_payload).
@@ -223,5 +226,83 @@ impl fmt::Display for Panic {
 impl fmt::Debug for Panic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Panic").field(&self.message()).finish()
+    }
+}
+
+/// The guest did what wasm forbids, and was stopped there.
+#[cfg(feature = "wasm")]
+pub struct Trap {
+    code: wasmtime::Trap,
+    /// The code, with the backtrace as its context.
+    error: wasmtime::Error,
+}
+
+#[cfg(feature = "wasm")]
+impl Trap {
+    pub(crate) fn new(code: wasmtime::Trap, error: wasmtime::Error) -> Self {
+        Self { code, error }
+    }
+
+    /// What the guest did.
+    #[must_use]
+    pub fn code(&self) -> wasmtime::Trap {
+        self.code
+    }
+
+    /// Where it did so, with the names of the functions if the module has them; none if the engine collects no
+    /// backtraces.
+    #[must_use]
+    pub fn backtrace(&self) -> Option<&wasmtime::WasmBacktrace> {
+        self.error.downcast_ref()
+    }
+}
+
+#[cfg(feature = "wasm")]
+impl fmt::Display for Trap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the guest trapped: {}", self.code)?;
+        match self.backtrace().and_then(|backtrace| backtrace.frames().first()) {
+            Some(frame) => match frame.func_name() {
+                Some(name) => write!(f, ", in function {name:?}"),
+                None => write!(f, ", in function {}", frame.func_index()),
+            },
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(feature = "wasm")]
+impl fmt::Debug for Trap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.error, f)
+    }
+}
+
+#[cfg(feature = "wasm")]
+impl std::error::Error for Trap {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        let error: &(dyn std::error::Error + Send + Sync) = self.error.as_ref();
+        Some(error)
+    }
+}
+
+/// Which limit in time a call has exceeded.
+#[cfg(feature = "wasm")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Timeout {
+    /// [`InstanceOptions::running_timeout`](crate::InstanceOptions::running_timeout)
+    Running,
+    /// [`InstanceOptions::elapsed_timeout`](crate::InstanceOptions::elapsed_timeout)
+    Elapsed,
+}
+
+#[cfg(feature = "wasm")]
+impl fmt::Display for Timeout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Running => "the time that it may run",
+            Self::Elapsed => "the time that may pass until its end",
+        })
     }
 }

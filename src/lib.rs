@@ -134,39 +134,27 @@
 // What a call may wait for comes from `event` and `clock`, by way of a `latch` and its `waiters`; `guest::wasi` has the
 // programs that do so without knowing it.
 
-mod alarm;
-mod clock;
-mod coroutines;
+mod call;
 mod error;
-mod event;
 mod frame;
-mod future;
-mod graph;
 #[cfg(feature = "wasm")]
 mod guest;
-mod interrupt;
-mod job;
-mod latch;
-#[cfg(any(feature = "wasm", wasm_jobs_loom))]
-#[cfg_attr(not(wasm_jobs_loom), expect(unreachable_pub, reason = "public for the models alone"))]
-mod lease;
-mod native;
 mod pool;
-mod runner;
-mod state;
+mod step;
 mod sync;
-mod task;
 mod trace;
-mod waiters;
+mod unwind;
+mod wait;
 
-pub use clock::{Clock, ManualClock, RealtimeClock, Sleep};
-pub use coroutines::{Coroutine, Coroutines, Frames, Tick, frames, next_frame, sleep};
+pub use call::future::{Future, YieldNow, yield_now};
+pub use call::runner::FutureRunner;
+pub use call::step::Step;
 #[cfg(feature = "wasm")]
-pub use error::Mismatch;
+pub use error::{Error, Mismatch, Panic, Timeout, Trap};
+#[cfg(not(feature = "wasm"))]
 pub use error::{Error, Panic};
-pub use event::Event;
-pub use frame::{Frame, run_within};
-pub use future::{Future, YieldNow, yield_now};
+pub use frame::coroutines::{Coroutine, Coroutines, Frames, TickReport, frames, next_frame, sleep};
+pub use frame::run_within::{FrameReport, run_within};
 #[cfg(feature = "wasi")]
 pub use guest::wasi;
 #[cfg(feature = "macros")]
@@ -174,13 +162,14 @@ pub use guest::{Embedded, ModuleSource};
 #[cfg(feature = "wasm")]
 pub use guest::{
     EngineOptions, Func, GlobalType, Instance, InstanceOptions, Instances, MemoryGuard, ParMap,
-    ParMapped, Plain, Slice, StoreGuard, TableGuard, Timeout, Trap, add_yield, engine,
+    ParMapJob, Plain, Slice, StoreGuard, TableGuard, add_yield, engine,
 };
-pub use job::JobHandle;
+pub use pool::handle::JobHandle;
 #[cfg(feature = "rayon")]
-pub use pool::RayonGlobal;
+pub use pool::rayon::RayonGlobal;
 pub use pool::{IntoJob, Job, JobPool};
-pub use runner::{FutureRunner, Step};
+pub use wait::clock::{Clock, ManualClock, RealtimeClock, Sleep};
+pub use wait::event::Event;
 #[cfg(feature = "wasm")]
 pub use wasmtime;
 #[cfg(feature = "wasi")]
@@ -207,26 +196,19 @@ macro_rules! wrapper {
 #[cfg(wasm_jobs_loom)]
 #[doc(hidden)]
 pub mod model {
-    pub use crate::lease::{Lease, Leased};
-    use std::sync::OnceLock;
+    pub use crate::call::lease::{Lease, Leased};
+    pub use crate::step::interrupt::{Interrupter, Interruptible, is_cancelled};
 
-    /// Was the call given up in whose step this thread is?
-    pub fn is_cancelled() -> bool {
-        crate::interrupt::is_cancelled()
-    }
+    use crate::call::future::Future;
+    use crate::error::Error;
+    use crate::trace::Traced;
 
-    /// Has the call ended that was given up?
-    pub type HasEnded = Box<dyn Fn() -> bool + Send + Sync>;
-
-    /// Has this called when a call is given up during a step. There is one for all models of a process.
-    pub fn on_cancel(interrupt: fn(HasEnded)) {
-        static INTERRUPT: OnceLock<fn(HasEnded)> = OnceLock::new();
-        INTERRUPT.get_or_init(|| interrupt);
-        crate::interrupt::on_cancel(|call| {
-            if let Some(interrupt) = INTERRUPT.get() {
-                interrupt(Box::new(move || call.has_ended()));
-            }
-        });
+    /// A call whose running steps are interrupted in this way.
+    pub fn interruptible<T: Send + 'static>(
+        work: impl std::future::Future<Output = Result<T, Error>> + Send + 'static,
+        interrupter: &'static dyn Interrupter,
+    ) -> Future<T> {
+        Future::from_parts(work, Some(interrupter), Traced::new())
     }
 }
 

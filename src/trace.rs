@@ -4,8 +4,9 @@
 #[cfg(feature = "tracing")]
 mod real {
     use crate::error::Error;
+    use crate::error::Outcome;
     use crate::sync::const_thread_local;
-    use crate::task::{Outcome, quietly};
+    use crate::unwind::ignore_panic;
     use std::any::Any;
     use std::borrow::Cow;
     use std::cell::Cell;
@@ -44,7 +45,7 @@ mod real {
             if on(Level::$level) {
                 let traced: &Traced = $traced;
                 // A subscriber that panics does not harm the call.
-                quietly(|| {
+                ignore_panic(|| {
                     tracing::event!(
                         name: $what,
                         target: "wasm_jobs",
@@ -253,13 +254,13 @@ mod real {
             let time = self.began.elapsed();
             let fuel = FUEL.replace(self.outer_fuel);
             let Some(span) = self.span.take() else { return };
-            quietly(|| {
+            ignore_panic(|| {
                 if let Some(fuel) = fuel {
                     span.record("fuel", fuel);
                 }
                 span.record("time_us", time.as_secs_f64() * 1e6);
             });
-            quietly(|| drop(span));
+            ignore_panic(|| drop(span));
         }
     }
 
@@ -312,7 +313,7 @@ mod real {
 
 #[cfg(not(feature = "tracing"))]
 mod real {
-    use crate::task::Outcome;
+    use crate::error::Outcome;
     use std::any::Any;
     use std::borrow::Cow;
 

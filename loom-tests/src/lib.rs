@@ -86,7 +86,7 @@ impl Pool {
 }
 
 impl JobPool for Pool {
-    fn spawn(&self, job: Job) {
+    fn enqueue(&self, job: Job) {
         let mut contents = self.0.contents.lock().unwrap();
         contents.jobs.push_back(job);
         contents.had_too_many |= contents.jobs.len() > self.0.calls;

@@ -1,7 +1,7 @@
 //! [`engine`]: a wasmtime engine that is set up for guests which suspend. Modules, linkers and stores are made with it as
 //! with any other.
 
-use crate::Error;
+use crate::error::Error;
 use std::num::{NonZeroU32, NonZeroUsize};
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 

@@ -1,18 +1,19 @@
 //! How a call of an export is suspended: on a stack of its own, by wasmtime's fibers. What comes out is the work of a
 //! [`Future`](crate::Future); nothing outside this file knows how it stops and goes on.
 
-use crate::guest::control::Controlled;
+use crate::call::future::{Future, yield_now};
+use crate::call::lease::Leased;
+use crate::error::{Error, Trap};
 use crate::guest::func::Claimed;
 use crate::guest::guest::{BoxFuture, Guest, Home};
-use crate::guest::trap::{Trap, wasm_failed};
-use crate::interrupt::Interrupter;
-use crate::lease::Leased;
+use crate::guest::limit::control::Controlled;
+use crate::guest::trap::wasm_failed;
+use crate::step::interrupt::Interrupter;
 use crate::trace::Traced;
-use crate::{Error, Future, yield_now};
 use wasmtime::{AsContextMut, Linker, StoreContextMut, WasmParams, WasmResults};
 
 /// The work of a call whose results are `R`.
-pub(super) trait Work<R>:
+pub(crate) trait Work<R>:
     std::future::Future<Output = Result<R, Error>> + Send + 'static
 {
 }
@@ -21,18 +22,18 @@ impl<R, F> Work<R> for F where F: std::future::Future<Output = Result<R, Error>>
 
 /// The call.
 #[inline]
-pub(super) fn future<S, P, R>(mut guest: Claimed<P, R, S>, params: P) -> Future<R>
+pub(crate) fn future<S, P, R>(mut guest: Claimed<P, R, S>, params: P) -> Future<R>
 where
     S: Send + 'static,
     P: WasmParams + Sync + 'static,
     R: WasmResults + Sync + 'static,
 {
     let (ticker, traced) = seen_from_outside(&mut guest);
-    Future::made_of(call(guest, params), Some(ticker), traced)
+    Future::from_parts(call(guest, params), Some(ticker), traced)
 }
 
 /// The call, whose result may be a trap.
-pub(super) fn try_future<S, P, R>(mut guest: Claimed<P, R, S>, params: P) -> Future<Result<R, Trap>>
+pub(crate) fn try_future<S, P, R>(mut guest: Claimed<P, R, S>, params: P) -> Future<Result<R, Trap>>
 where
     S: Send + 'static,
     P: WasmParams + Sync + 'static,
@@ -47,18 +48,18 @@ where
             Err(error) => Err(error),
         }
     };
-    Future::made_of(with_trap, Some(ticker), traced)
+    Future::from_parts(with_trap, Some(ticker), traced)
 }
 
 /// How the call is interrupted, and what it is called.
 #[inline]
-fn seen_from_outside<S, P, R>(guest: &mut Claimed<P, R, S>) -> (Interrupter, Traced) {
+fn seen_from_outside<S, P, R>(guest: &mut Claimed<P, R, S>) -> (&'static dyn Interrupter, Traced) {
     let (guest, export) = guest.parts();
-    (guest.control.ticker_key(), Traced::export(&export.name, guest.control.number()))
+    (guest.control.interrupter(), Traced::export(&export.name, guest.control.number()))
 }
 
 /// The call, as work that has the guest until it ends.
-pub(super) fn call<S, P, R>(mut guest: Claimed<P, R, S>, params: P) -> impl Work<R>
+pub(crate) fn call<S, P, R>(mut guest: Claimed<P, R, S>, params: P) -> impl Work<R>
 where
     S: Send + 'static,
     P: WasmParams + Sync + 'static,
@@ -88,7 +89,7 @@ where
 }
 
 /// What the user does with the guest's exports, as a call.
-pub(super) fn start<S, E, T>(
+pub(crate) fn start<S, E, T>(
     mut guest: Leased<Box<Guest<S, E>>, Home<S, E>>,
     work: impl for<'a> FnOnce(StoreContextMut<'a, S>, &'a E) -> BoxFuture<'a, T> + Send + 'static,
 ) -> Future<T>
@@ -99,7 +100,7 @@ where
 {
     let Guest { store, control, .. } = &mut **guest;
     control.begin_call(store);
-    let (ticker, traced) = (control.ticker_key(), Traced::of_instance(control.number()));
+    let (ticker, traced) = (control.interrupter(), Traced::of_instance(control.number()));
     let call = async move {
         let guest = &mut *guest;
         if let Some(timeout) = guest.control.is_too_late() {
@@ -123,7 +124,7 @@ where
             Err(error) => failed(error, guest, || "what was started on an instance".into()),
         }
     };
-    Future::made_of(call, Some(ticker), traced)
+    Future::from_parts(call, Some(ticker), traced)
 }
 
 /// What comes of a call that ended before its end.

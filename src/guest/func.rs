@@ -1,10 +1,11 @@
 //! [`Func`]: an export that was looked up and checked once, to be called often.
 
-use crate::Future;
-use crate::error::{Error, Mismatch};
+use crate::call::future::Future;
+use crate::call::lease::Leased;
+use crate::error::{Error, Mismatch, Trap};
+use crate::guest::fiber;
 use crate::guest::guest::{Guest, Home, claim};
-use crate::guest::{Instance, Trap, fiber};
-use crate::lease::Leased;
+use crate::guest::instance::Instance;
 use std::any::type_name;
 use std::fmt;
 use std::sync::Arc;
@@ -33,13 +34,13 @@ pub struct Func<P, R, S: 'static = ()> {
 }
 
 /// The guest, for a call of an export.
-pub(super) type Claimed<P, R, S> = Leased<Box<Guest<S>>, Export<P, R, S>>;
+pub(crate) type Claimed<P, R, S> = Leased<Box<Guest<S>>, Export<P, R, S>>;
 
 /// What all calls of a function share.
-pub(super) struct Export<P, R, S: 'static> {
+pub(crate) struct Export<P, R, S: 'static> {
     home: Arc<Home<S>>,
-    pub(super) name: Box<str>,
-    pub(super) func: TypedFunc<P, R>,
+    pub(crate) name: Box<str>,
+    pub(crate) func: TypedFunc<P, R>,
     /// Of the guest that `func` belongs to.
     generation: u64,
 }
@@ -62,7 +63,7 @@ where
     }
 
     #[inline]
-    pub(super) fn claim(&self) -> Result<Claimed<P, R, S>, Error> {
+    pub(crate) fn claim(&self) -> Result<Claimed<P, R, S>, Error> {
         let mut lease = claim(self.export.clone())?;
         let (guest, export) = lease.parts();
         guest.refuse_if_poisoned()?;
@@ -163,7 +164,7 @@ impl<S: Send + 'static> Instance<S> {
 
     /// Several of one type.
     #[cfg(feature = "macros")]
-    pub(super) fn funcs<P, R>(&self, exports: &[&str]) -> Result<Vec<Func<P, R, S>>, Error>
+    pub(crate) fn funcs<P, R>(&self, exports: &[&str]) -> Result<Vec<Func<P, R, S>>, Error>
     where
         P: WasmParams + Sync + 'static,
         R: WasmResults + Sync + 'static,

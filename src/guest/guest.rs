@@ -1,13 +1,13 @@
 //! [`Guest`]: a store with what it exports. It lives in its [`Instance`](crate::Instance), and is away from there for the time of a
 //! call.
 
+use crate::call::lease::{Lease, Leased};
 use crate::error::{Error, Mismatch, Panic};
-use crate::guest::control::{Control, Controlled};
+use crate::guest::limit::control::{Control, Controlled};
 use crate::guest::trap::wasm_failed;
-use crate::interrupt::enter;
-use crate::lease::{Lease, Leased};
+use crate::step::interrupt::in_step;
 use crate::sync::block_on;
-use crate::task::quietly;
+use crate::unwind::ignore_panic;
 use std::pin::Pin;
 use std::sync::Arc;
 use wasmtime::{
@@ -16,16 +16,16 @@ use wasmtime::{
 };
 
 /// Where the guest of an instance is between calls. In a box, to come and go as one pointer.
-pub(super) type Home<S, E = wasmtime::Instance> = Lease<Box<Guest<S, E>>>;
+pub(crate) type Home<S, E = wasmtime::Instance> = Lease<Box<Guest<S, E>>>;
 
-pub(super) struct Guest<S: 'static, E = wasmtime::Instance> {
-    pub(super) store: Store<S>,
-    pub(super) control: Arc<Control>,
+pub(crate) struct Guest<S: 'static, E = wasmtime::Instance> {
+    pub(crate) store: Store<S>,
+    pub(crate) control: Arc<Control>,
     /// None after a `reset` that failed.
-    pub(super) exports: Option<E>,
+    pub(crate) exports: Option<E>,
     /// How many times it was reset.
-    pub(super) generation: u64,
-    pub(super) poisoned: bool,
+    pub(crate) generation: u64,
+    pub(crate) poisoned: bool,
     stack_pointer: Option<StackPointer>,
 }
 
@@ -37,7 +37,7 @@ struct StackPointer {
 }
 
 /// What makes the exports of a guest in its store.
-pub(super) enum Origin<S: 'static, E> {
+pub(crate) enum Origin<S: 'static, E> {
     Module {
         pre: InstancePre<S>,
         /// There is one for modules alone: it changes nothing.
@@ -50,15 +50,15 @@ pub(super) enum Origin<S: 'static, E> {
 }
 
 /// A function of the user's that instantiates.
-pub(super) type Instantiate<S, E> =
+pub(crate) type Instantiate<S, E> =
     dyn for<'a> Fn(StoreContextMut<'a, S>) -> BoxFuture<'a, E> + Send + Sync;
 
 /// Work with a store.
-pub(super) type BoxFuture<'a, T> =
+pub(crate) type BoxFuture<'a, T> =
     Pin<Box<dyn std::future::Future<Output = wasmtime::Result<T>> + Send + 'a>>;
 
 /// Takes the guest for a call, or for looking at it.
-pub(super) fn claim<S, E, H>(home: Arc<H>) -> Result<Leased<Box<Guest<S, E>>, H>, Error>
+pub(crate) fn claim<S, E, H>(home: Arc<H>) -> Result<Leased<Box<Guest<S, E>>, H>, Error>
 where
     S: 'static,
     H: AsRef<Home<S, E>>,
@@ -67,7 +67,7 @@ where
 }
 
 impl<S: Send + 'static, E> Guest<S, E> {
-    pub(super) fn new(
+    pub(crate) fn new(
         store: Store<S>,
         control: Arc<Control>,
         origin: &Origin<S, E>,
@@ -85,7 +85,7 @@ impl<S: Send + 'static, E> Guest<S, E> {
     }
 
     /// Makes it anew, in another store. The one that there is, is dropped first.
-    pub(super) fn renew(
+    pub(crate) fn renew(
         &mut self,
         store: impl FnOnce() -> Store<S>,
         origin: &Origin<S, E>,
@@ -96,7 +96,7 @@ impl<S: Send + 'static, E> Guest<S, E> {
         self.stack_pointer = None;
         // A type of the user's.
         let exports = self.exports.take();
-        quietly(|| drop(exports));
+        ignore_panic(|| drop(exports));
         self.store = store;
         self.instantiate(origin)?;
         self.poisoned = false;
@@ -142,21 +142,21 @@ impl<S: Send + 'static, E> Guest<S, E> {
     }
 
     /// Puts the guest's stack pointer where it is between calls.
-    pub(super) fn unwind_stack(&mut self) -> Result<(), Error> {
+    pub(crate) fn unwind_stack(&mut self) -> Result<(), Error> {
         match &self.stack_pointer {
             Some(StackPointer { global, at_rest }) => Ok(global.set(&mut self.store, *at_rest)?),
             None => Ok(()),
         }
     }
 
-    pub(super) fn refuse_if_poisoned(&self) -> Result<(), Error> {
+    pub(crate) fn refuse_if_poisoned(&self) -> Result<(), Error> {
         if self.poisoned { Err(Error::Poisoned) } else { Ok(()) }
     }
 }
 
 impl<S: Send + 'static> Guest<S> {
     /// An export of the kind that `select` selects.
-    pub(super) fn export<X>(
+    pub(crate) fn export<X>(
         &mut self,
         name: &str,
         expected: &str,
@@ -185,7 +185,7 @@ impl<S: Send + 'static> Guest<S> {
 }
 
 /// A module, as it stands in errors.
-pub(super) fn module_name(module: &Module) -> Box<str> {
+pub(crate) fn module_name(module: &Module) -> Box<str> {
     match module.name() {
         Some(name) => format!("module {name:?}").into(),
         None => "a module without a name".into(),
@@ -197,7 +197,7 @@ fn to_the_end<T, F>(work: F, control: &Arc<Control>) -> Result<wasmtime::Result<
 where
     F: std::future::Future<Output = wasmtime::Result<T>>,
 {
-    enter(|| block_on(Controlled::new(work, control)))
+    in_step(|| block_on(Controlled::new(work, control)))
         .map_err(|payload| Error::Panic(Panic::new(payload)))
 }
 
@@ -211,13 +211,13 @@ impl StackPointer {
 }
 
 impl<S: 'static> Origin<S, wasmtime::Instance> {
-    pub(super) fn module(pre: &InstancePre<S>) -> Self {
+    pub(crate) fn module(pre: &InstancePre<S>) -> Self {
         Self::Module { pre: pre.clone(), exports: |instance| instance }
     }
 }
 
 impl<S: 'static, E> Origin<S, E> {
-    pub(super) fn engine(&self) -> &Engine {
+    pub(crate) fn engine(&self) -> &Engine {
         match self {
             Self::Module { pre, .. } => pre.module().engine(),
             Self::Other { engine, .. } => engine,
@@ -225,14 +225,14 @@ impl<S: 'static, E> Origin<S, E> {
     }
 
     /// What is made, as it stands in errors.
-    pub(super) fn name(&self) -> Box<str> {
+    pub(crate) fn name(&self) -> Box<str> {
         match self {
             Self::Module { pre, .. } => module_name(pre.module()),
             Self::Other { .. } => "an instance with exports of its own".into(),
         }
     }
 
-    pub(super) fn check_engine(&self, store: &Store<S>) -> Result<(), Error> {
+    pub(crate) fn check_engine(&self, store: &Store<S>) -> Result<(), Error> {
         if Engine::same(store.engine(), self.engine()) {
             Ok(())
         } else {

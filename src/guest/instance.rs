@@ -1,16 +1,16 @@
 //! [`Instance`]: a guest in its sandbox, home of one store. A call takes the store along, and brings it home when it ends.
 
-use crate::Future;
+use crate::call::future::Future;
+use crate::call::lease::Lease;
 use crate::error::Error;
-use crate::guest::control::Control;
 use crate::guest::fiber;
 use crate::guest::guest::{BoxFuture, Guest, Home, Origin, claim};
-use crate::guest::memory::MemoryGuard;
-use crate::guest::options::{InstanceOptions, unsupported};
-use crate::guest::slice::Slice;
-use crate::guest::store::StoreGuard;
-use crate::guest::table::TableGuard;
-use crate::lease::Lease;
+use crate::guest::limit::control::Control;
+use crate::guest::limit::options::{InstanceOptions, unsupported};
+use crate::guest::limit::slice::Slice;
+use crate::guest::store::guard::StoreGuard;
+use crate::guest::store::memory::MemoryGuard;
+use crate::guest::store::table::TableGuard;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -354,7 +354,7 @@ impl<S: Send + 'static, E: Send + Sync + 'static> Instance<S, E> {
     }
 
     /// The same instance, for a job. It has one call at a time still.
-    pub(super) fn same(&self) -> Self {
+    pub(crate) fn same(&self) -> Self {
         let Self { home, origin, control, state } = self;
         Self {
             home: home.clone(),
@@ -364,11 +364,11 @@ impl<S: Send + 'static, E: Send + Sync + 'static> Instance<S, E> {
         }
     }
 
-    pub(super) fn control(&self) -> &Control {
+    pub(crate) fn control(&self) -> &Control {
         &self.control
     }
 
-    pub(super) fn home(&self) -> &Arc<Home<S, E>> {
+    pub(crate) fn home(&self) -> &Arc<Home<S, E>> {
         &self.home
     }
 }

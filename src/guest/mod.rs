@@ -7,22 +7,16 @@
 //! How much a guest may do at a time is a [`Slice`], and how much in all is in [`InstanceOptions`]; `control` holds it to
 //! that, with a `ticker` that interrupts it and a `limiter` of what it may have.
 
-mod control;
-mod engine;
-mod fiber;
-mod func;
+pub(crate) mod engine;
+pub(crate) mod fiber;
+pub(crate) mod func;
 #[expect(clippy::module_inception, reason = "the layer is named after it")]
-mod guest;
-mod instance;
-mod limiter;
-mod memory;
-mod options;
-mod par_map;
-mod slice;
-mod store;
-mod table;
-mod ticker;
-mod trap;
+pub(crate) mod guest;
+pub(crate) mod instance;
+pub(crate) mod limit;
+pub(crate) mod par_map;
+pub(crate) mod store;
+pub(crate) mod trap;
 #[cfg(feature = "wasi")]
 pub mod wasi;
 #[cfg(feature = "macros")]
@@ -32,12 +26,11 @@ pub use engine::{EngineOptions, engine};
 pub use fiber::add_yield;
 pub use func::Func;
 pub use instance::Instance;
-pub use memory::{MemoryGuard, Plain};
-pub use options::{InstanceOptions, Timeout};
-pub use par_map::{Instances, ParMap, ParMapped};
-pub use slice::Slice;
-pub use store::{GlobalType, StoreGuard};
-pub use table::TableGuard;
-pub use trap::Trap;
+pub use limit::options::InstanceOptions;
+pub use limit::slice::Slice;
+pub use par_map::{Instances, ParMap, ParMapJob};
+pub use store::guard::{GlobalType, StoreGuard};
+pub use store::memory::{MemoryGuard, Plain};
+pub use store::table::TableGuard;
 #[cfg(feature = "macros")]
 pub use wrapper::{Embedded, ModuleSource};

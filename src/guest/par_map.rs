@@ -1,12 +1,15 @@
 //! [`ParMap`]: one export, many inputs, several instances. Each instance is a job that takes inputs, a batch at a time, until there
 //! are none left.
 
-use crate::error::Panic;
-use crate::guest::{Func, Instance, fiber};
+use crate::call::future::{Future, yield_now};
+use crate::error::{Error, Panic};
+use crate::guest::fiber;
+use crate::guest::func::Func;
+use crate::guest::instance::Instance;
 use crate::pool::JobPool;
+use crate::pool::handle::JobHandle;
 use crate::trace::Traced;
-use crate::waiters::wake_all;
-use crate::{Error, Future, JobHandle, yield_now};
+use crate::wait::waiters::wake_all;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::fmt;
@@ -106,7 +109,7 @@ where
     ///
     /// Those of [`Instance::func`], for any of the instances, and [`Error::Unsupported`] if there are inputs and no instances:
     /// nothing is called then.
-    pub fn submit(self) -> Result<ParMapped<R>, Error> {
+    pub fn submit(self) -> Result<ParMapJob<R>, Error> {
         let count = self.inputs.len();
         if self.instances.is_empty() && count > 0 {
             let why = "there are inputs: make an instance, or several".into();
@@ -116,9 +119,9 @@ where
         let funcs = funcs.collect::<Result<Vec<_>, _>>()?;
         let inputs = Arc::new(Inputs::new(self.inputs, self.min_batch, self.instances.len()));
         let work = |(instance, func): (&Instance<S>, Func<P, R, S>)| {
-            let ticker = instance.control().ticker_key();
+            let ticker = instance.control().interrupter();
             let traced = Traced::export(func.name(), instance.control().number());
-            Future::made_of(
+            Future::from_parts(
                 take_inputs(inputs.clone(), instance.same(), func),
                 Some(ticker),
                 traced,
@@ -128,7 +131,7 @@ where
         let runners = calls.iter_mut().map(Future::to_job).collect::<Result<Vec<_>, _>>()?;
         let job = self.pool.submit_all(runners);
         let parts = calls.into_iter().map(|call| Taking { call, part: None }).collect();
-        Ok(ParMapped { job, parts, count })
+        Ok(ParMapJob { job, parts, count })
     }
 
     /// Submits the calls, and waits for all of them.
@@ -269,7 +272,7 @@ fn renew<S: Send + 'static>(instance: &Instance<S>) -> Result<(), Error> {
 ///
 /// It is a std future too. Dropping it cancels the calls.
 #[must_use = "dropping it cancels the calls"]
-pub struct ParMapped<R: Send + 'static> {
+pub struct ParMapJob<R: Send + 'static> {
     job: JobHandle,
     parts: Vec<Taking<R>>,
     count: usize,
@@ -281,7 +284,7 @@ struct Taking<R: Send + 'static> {
     part: Option<Result<Part<R>, Error>>,
 }
 
-impl<R: Send + 'static> ParMapped<R> {
+impl<R: Send + 'static> ParMapJob<R> {
     /// The job that all of them are. Calls that fail are no failure of it.
     #[must_use]
     pub fn handle(&self) -> &JobHandle {
@@ -328,7 +331,7 @@ impl<R: Send + 'static> ParMapped<R> {
     }
 }
 
-impl<R: Send + 'static> std::future::Future for ParMapped<R> {
+impl<R: Send + 'static> std::future::Future for ParMapJob<R> {
     type Output = Vec<Result<R, Error>>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
@@ -346,7 +349,7 @@ impl<R: Send + 'static> std::future::Future for ParMapped<R> {
 }
 
 /// Nothing in it is pinned: the calls are in boxes.
-impl<R: Send + 'static> Unpin for ParMapped<R> {}
+impl<R: Send + 'static> Unpin for ParMapJob<R> {}
 
 impl<P, R, S: 'static, J> fmt::Debug for ParMap<'_, P, R, S, J> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -354,8 +357,8 @@ impl<P, R, S: 'static, J> fmt::Debug for ParMap<'_, P, R, S, J> {
     }
 }
 
-impl<R: Send + 'static> fmt::Debug for ParMapped<R> {
+impl<R: Send + 'static> fmt::Debug for ParMapJob<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ParMapped").field("job", &self.job).finish_non_exhaustive()
+        f.debug_struct("ParMapJob").field("job", &self.job).finish_non_exhaustive()
     }
 }

@@ -2,9 +2,10 @@
 //! the wrappers were written from.
 
 use crate::error::{Error, Mismatch};
+use crate::guest::func::Func;
 use crate::guest::guest::module_name;
-use crate::guest::store::{global_type, val_type};
-use crate::guest::{Func, Instance};
+use crate::guest::instance::Instance;
+use crate::guest::store::guard::{global_type, val_type};
 use wasmtime::{
     Engine, ExternType, FuncType, InstancePre, Linker, Module, ValType, WasmParams, WasmResults,
 };

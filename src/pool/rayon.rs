@@ -6,10 +6,11 @@
 //! worker with a ticket serves the queue for a while, and has then to queue up with its ticket like everybody else. It
 //! must do so from outside the pool, and that is what the [`OFFICE`] is for.
 
-use super::{Job, JobPool, Over};
-use crate::interrupt::inside_a_step;
+use crate::pool::handle::Over;
+use crate::pool::{Job, JobPool};
+use crate::step::interrupt::is_in_step;
 use crate::sync::Sleeper;
-use crate::waiters::wake_all;
+use crate::wait::waiters::wake_all;
 use ::rayon::ThreadPool;
 use crossbeam::queue::SegQueue;
 use parking_lot::Mutex;
@@ -45,13 +46,13 @@ use std::time::{Duration, Instant};
 pub struct RayonGlobal;
 
 impl JobPool for RayonGlobal {
-    fn spawn(&self, job: Job) {
+    fn enqueue(&self, job: Job) {
         GLOBAL.put(job, self);
     }
 }
 
 impl JobPool for Arc<ThreadPool> {
-    fn spawn(&self, job: Job) {
+    fn enqueue(&self, job: Job) {
         with_queue_of(self, |queue| queue.put(job, self));
     }
 }
@@ -160,7 +161,7 @@ fn queue_of(pool: &Arc<ThreadPool>) -> Arc<Queue> {
 }
 
 /// If this thread is a worker of rayon's, it helps its pool, or sleeps until there is something to help with; false if not.
-pub(super) fn help(sleeper: &Sleeper, wanted: Option<&dyn Over>) -> bool {
+pub(crate) fn help(sleeper: &Sleeper, wanted: Option<&dyn Over>) -> bool {
     if ::rayon::current_thread_index().is_none() {
         return false;
     }
@@ -227,7 +228,7 @@ impl Queue {
     fn serve<R: Rayon>(self: Arc<Self>, pool: &R) {
         let start = Instant::now();
         // Inside a step, a host function waits for its pool, and is held up no longer than it must be.
-        let is_urgent = inside_a_step();
+        let is_urgent = is_in_step();
         loop {
             let Some(job) = self.next(is_urgent) else { return };
             if is_urgent || start.elapsed() >= SHIFT {

@@ -13,8 +13,8 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;
 use wasm_jobs::{
-    Coroutine, Coroutines, Error, Future, JobPool, ManualClock, Tick, frames, next_frame, sleep,
-    yield_now,
+    Coroutine, Coroutines, Error, Future, JobPool, ManualClock, TickReport, frames, next_frame,
+    sleep, yield_now,
 };
 
 const MS: Duration = Duration::from_millis(1);
@@ -57,7 +57,7 @@ fn result<T>(mut coroutine: Coroutine<T>) -> Result<T, Error> {
 }
 
 /// So many steps, and not one more or less.
-fn stepped(tick: Tick) -> usize {
+fn stepped(tick: TickReport) -> usize {
     assert_eq!(tick.unreached, 0);
     tick.stepped
 }
@@ -88,7 +88,7 @@ fn each_frame_advances_each_coroutine_by_a_step_in_the_order_of_their_making() {
         assert_eq!(log.take(), frame);
     }
     assert_eq!((coroutines.len(), coroutines.is_empty()), (0, true));
-    assert_eq!(coroutines.tick(), Tick::default());
+    assert_eq!(coroutines.tick(), TickReport::default());
 }
 
 #[test]
@@ -571,8 +571,8 @@ fn a_tick_inside_a_coroutine_of_its_own_does_nothing() {
         async move {
             let coroutines = coroutines.upgrade().expect("it ticks");
             log.add("outer");
-            assert_eq!(coroutines.tick(), Tick::default());
-            assert_eq!(coroutines.tick_within(HOUR), Tick::default());
+            assert_eq!(coroutines.tick(), TickReport::default());
+            assert_eq!(coroutines.tick_within(HOUR), TickReport::default());
             frames(1).await;
             log.add("outer");
         }
@@ -1089,9 +1089,9 @@ fn wakers_of_coroutines_that_are_no_more_wake_nobody() {
     assert!(finished.is_finished() && cancelled.is_finished());
     let wakers = wakers.take();
     wakers.iter().for_each(Waker::wake_by_ref);
-    assert_eq!(coroutines.tick(), Tick::default());
+    assert_eq!(coroutines.tick(), TickReport::default());
     thread::spawn(move || wakers.into_iter().for_each(Waker::wake)).join().expect("no panic");
-    assert_eq!(coroutines.tick(), Tick::default());
+    assert_eq!(coroutines.tick(), TickReport::default());
 }
 
 // Bad input.

@@ -307,7 +307,7 @@ fn jobs_that_yield_take_turns() -> Result<(), Error> {
         for which in 0..3 {
             let before = polls.each_ref().map(Counter::get);
             let job = queue.pop().and_then(Job::turn).expect("it has only yielded");
-            queue.spawn(job);
+            queue.enqueue(job);
             let after = polls.each_ref().map(Counter::get);
             let had_a_turn: Vec<_> = (0..3).filter(|&n| after[n] > before[n]).collect();
             assert_eq!(had_a_turn, [which]);

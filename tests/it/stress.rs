@@ -167,7 +167,7 @@ fn calls_cancelled_and_dropped_at_any_moment_on_a_pool_that_drops_jobs_too() {
     let (pool, count) = (workers(2), Arc::new(AtomicUsize::new(0)));
     treat_on(move |job: Job| {
         if count.fetch_add(1, SeqCst) % 5 != 4 {
-            pool.spawn(job);
+            pool.enqueue(job);
         }
     });
 }
@@ -222,7 +222,7 @@ fn wakes_while_the_call_goes_from_hand_to_hand_are_not_lost() -> Result<(), Erro
     let pool = move |job: Job| {
         // Drops the job, at its first turn or when it is woken.
         if refusals.fetch_add(1, SeqCst) % 3 != 2 {
-            pool.spawn(job);
+            pool.enqueue(job);
         }
     };
     let mut random = Random::new(7);

@@ -195,7 +195,7 @@ pub(crate) fn comes<T>(messages: &Receiver<T>) -> bool {
 pub(crate) struct Queue(Arc<Mutex<VecDeque<Job>>>);
 
 impl JobPool for Queue {
-    fn spawn(&self, job: Job) {
+    fn enqueue(&self, job: Job) {
         self.0.lock().unwrap().push_back(job);
     }
 }
@@ -213,7 +213,7 @@ impl Queue {
     pub(crate) fn run(&self) {
         while let Some(job) = self.pop() {
             if let Some(job) = job.turn() {
-                self.spawn(job);
+                self.enqueue(job);
             }
         }
     }

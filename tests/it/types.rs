@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use wasm_jobs::{
     Coroutine, Coroutines, Error, Frames, Future, FutureRunner, IntoJob, Job, JobHandle, JobPool,
-    Panic, Step, Tick, YieldNow,
+    Panic, Step, TickReport, YieldNow,
 };
 
 /// A result that may be sent, and not shared.
@@ -36,7 +36,7 @@ assert_impl_all!(Coroutine<std::marker::PhantomPinned>: Unpin);
 assert_not_impl_any!(Coroutine<u8>: Send, Sync, Clone);
 assert_impl_all!(Frames: std::future::Future<Output = ()>, Unpin);
 assert_not_impl_any!(Frames: Send, Sync, Clone);
-assert_impl_all!(Tick: Copy, Eq, Default, Send, Sync, UnwindSafe, RefUnwindSafe);
+assert_impl_all!(TickReport: Copy, Eq, Default, Send, Sync, UnwindSafe, RefUnwindSafe);
 
 assert_impl_all!(FutureRunner<NotSync>: IntoJob);
 type Closure = fn();

@@ -1,6 +1,7 @@
 //! [`WasiCtx`]: what a WASI guest finds around it.
 
-use crate::{Clock, Error, RealtimeClock};
+use crate::error::Error;
+use crate::wait::clock::{Clock, RealtimeClock};
 use chacha20::ChaCha12Rng;
 use chacha20::rand_core::SeedableRng;
 use std::fmt;

@@ -1,6 +1,6 @@
 //! [`Lines`]: a guest's output, line by line, for a log.
 
-use crate::task::quietly;
+use crate::unwind::ignore_panic;
 use parking_lot::Mutex;
 use std::fmt;
 use std::io;
@@ -83,7 +83,7 @@ fn character_boundary(text: &[u8], at: usize) -> usize {
 impl Drop for Shared {
     fn drop(&mut self) {
         if !self.line.is_empty() {
-            quietly(|| self.give(self.line.len()));
+            ignore_panic(|| self.give(self.line.len()));
         }
     }
 }

@@ -2,7 +2,8 @@
 //! wasmtime-wasi's, whose own `poll_oneoff` gets the subscriptions to them, in a memory that is made for that.
 
 use super::{Failure, WasiCtx, pointer, since_1970, with_memory};
-use crate::{Clock, yield_now};
+use crate::call::future::yield_now;
+use crate::wait::clock::Clock;
 use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -19,9 +20,9 @@ use wiggle::{GuestMemory, GuestPtr, GuestType};
 
 /// The parameters, as the guest gives them: subscriptions, room for events, how many of either, and where to write how
 /// many have occurred.
-pub(super) type Parameters = (i32, i32, i32, i32);
+pub(crate) type Parameters = (i32, i32, i32, i32);
 
-pub(super) async fn poll_oneoff<S>(
+pub(crate) async fn poll_oneoff<S>(
     caller: &mut Caller<'_, S>,
     ctx: impl Fn(&mut S) -> &mut WasiCtx,
     (subscriptions, events, count, occurred): Parameters,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use wasm_jobs::wasmtime::{Engine, InstancePre};
 use wasm_jobs::{
-    EngineOptions, Error, Instance, InstanceOptions, Instances, Job, JobPool, ParMapped,
+    EngineOptions, Error, Instance, InstanceOptions, Instances, Job, JobPool, ParMapJob,
 };
 
 /// `square(n)` yields now and then; `picky(n)` traps at every tenth, and at every twenty-fifth has the host panic;
@@ -223,7 +223,7 @@ fn calls_that_never_end_are_cancelled_with_the_handle_or_by_dropping() -> Result
     assert_eq!(results.len(), 10);
     assert!(results.iter().all(|result| matches!(result, Err(Error::Cancelled))), "{results:?}");
 
-    let mapped: ParMapped<i32> = {
+    let mapped: ParMapJob<i32> = {
         instances.iter().try_for_each(Instance::reset)?;
         instances.par_map(&a_thread_each, 0..10, "forever").submit()?
     };

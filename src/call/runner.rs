@@ -1,24 +1,13 @@
 //! [`FutureRunner`]: the half of a call that travels. It comes from [`Future::to_job`](crate::Future::to_job), and goes
 //! to a [`JobPool`](crate::JobPool), or is resumed by hand on whichever thread has it.
 
-use crate::job::{JobHandle, Submitted};
+use crate::call::step::Step;
+use crate::call::task::Task;
+use crate::pool::handle::{JobHandle, Submitted};
 use crate::pool::{Job, JobPool, Spawn, Submission};
 use crate::sync::{Mutex, Sleeper};
-use crate::task::Task;
 use std::fmt;
 use std::sync::{Arc, Weak};
-
-/// Where a call stands after a step.
-#[must_use]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Step {
-    /// There is a result, or a failure, for the [`Future`](crate::Future) to give.
-    Done,
-    /// It can go on at once.
-    Yielded,
-    /// It will be woken. Until then, resuming it does not enter the guest, and costs next to nothing.
-    Waiting,
-}
 
 /// The right to resume a call, on any thread.
 ///

@@ -3,14 +3,14 @@
 //! wasmtime has a store find its limiter inside the state of the host, which here is the user's. So the limiter that
 //! it finds has nothing in it, and asks this thread which guest is growing.
 
-use crate::guest::control::Control;
+use crate::guest::limit::control::Control;
 use std::cell::RefCell;
 use std::sync::{Arc, Weak};
 use wasmtime::{ResourceLimiter, Store};
 
 /// What a guest has, of which it may have so much.
 #[derive(Debug, Default)]
-pub(super) struct Grown {
+pub(crate) struct Grown {
     memory: usize,
     elements: usize,
     /// What was allowed last, and may not succeed.
@@ -23,13 +23,13 @@ thread_local! {
 }
 
 /// A guest runs on this thread.
-pub(super) fn enter(control: &Arc<Control>) {
+pub(crate) fn enter(control: &Arc<Control>) {
     let before = GUEST.replace(Arc::downgrade(control));
     drop(before);
 }
 
 /// Has a store keep to the limits of its guest.
-pub(super) fn limit<S: 'static>(store: &mut Store<S>, control: &Arc<Control>) {
+pub(crate) fn limit<S: 'static>(store: &mut Store<S>, control: &Arc<Control>) {
     let control = Arc::downgrade(control);
     store.limiter(move |_| {
         // Here one thing begins to grow, or several if a module is instantiated. Should it be suspended before it is done,

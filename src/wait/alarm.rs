@@ -1,7 +1,7 @@
 //! [`Alarm`]: a thread that wakes others at given times.
 
 use crate::sync::Mutex;
-use crate::waiters::{Ticket, Waiters, wake_all};
+use crate::wait::waiters::{Ticket, Waiters, wake_all};
 use crossbeam::sync::{Parker, Unparker};
 use std::sync::LazyLock;
 use std::task::Waker;

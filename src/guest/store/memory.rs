@@ -1,6 +1,6 @@
 //! [`MemoryGuard`]: a guest's memory between two calls.
 
-use crate::Error;
+use crate::error::Error;
 use crate::guest::StoreGuard;
 use std::fmt;
 use std::ops::Range;
@@ -33,7 +33,7 @@ pub struct MemoryGuard<'a, S: 'static> {
 }
 
 impl<'a, S: Send + 'static> MemoryGuard<'a, S> {
-    pub(super) fn new(mut store: StoreGuard<'a, S>, export: &str) -> Result<Self, Error> {
+    pub(crate) fn new(mut store: StoreGuard<'a, S>, export: &str) -> Result<Self, Error> {
         let memory = store.memory(export)?;
         Ok(Self { store, memory })
     }

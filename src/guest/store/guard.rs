@@ -1,10 +1,10 @@
 //! [`StoreGuard`]: the store of an instance between two calls.
 
+use crate::call::lease::Leased;
 use crate::error::{Error, Mismatch};
 use crate::guest::Instance;
 use crate::guest::guest::Guest;
-use crate::guest::options::unsupported;
-use crate::lease::Leased;
+use crate::guest::limit::options::unsupported;
 use std::fmt;
 use std::marker::PhantomData;
 use wasmtime::{
@@ -36,7 +36,7 @@ pub struct StoreGuard<'a, S: 'static, E: 'static = wasmtime::Instance> {
 }
 
 impl<S: Send + 'static, E: Send + Sync + 'static> StoreGuard<'_, S, E> {
-    pub(super) fn new(guest: Leased<Box<Guest<S, E>>>) -> Self {
+    pub(crate) fn new(guest: Leased<Box<Guest<S, E>>>) -> Self {
         Self { guest, instance: PhantomData }
     }
 
@@ -252,12 +252,12 @@ global_types! {
 }
 
 /// A type, in the words of the text format.
-pub(super) fn global_type(ty: &wasmtime::GlobalType) -> String {
+pub(crate) fn global_type(ty: &wasmtime::GlobalType) -> String {
     let mutability = if ty.mutability() == Mutability::Var { "mut " } else { "" };
     format!("{mutability}{}", val_type(ty.content()))
 }
 
-pub(super) fn val_type(ty: &ValType) -> String {
+pub(crate) fn val_type(ty: &ValType) -> String {
     match ty {
         ValType::Ref(ty) if RefType::eq(ty, &RefType::FUNCREF) => "funcref".into(),
         ValType::Ref(ty) if RefType::eq(ty, &RefType::EXTERNREF) => "externref".into(),

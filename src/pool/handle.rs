@@ -1,10 +1,10 @@
 //! [`JobHandle`]: what the rest of the world sees of a job. It says that the job is over, and never what came of it; the
 //! result is for the [`Future`](crate::Future) alone. Behind it stands a latch that the job sets, once.
 
-use crate::graph::{Countdown, Dependent, wait_for};
-use crate::latch::{HasFailed, Latch, Wait};
+use crate::pool::after::{Countdown, Dependent, wait_for};
 use crate::pool::{Turn, help_or_sleep};
 use crate::sync::Sleeper;
+use crate::wait::latch::{HasFailed, Latch, Wait};
 use std::collections::HashSet;
 use std::fmt;
 use std::pin::Pin;

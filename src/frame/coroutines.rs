@@ -5,14 +5,14 @@
 //! while it waits. A frame runs as many as stood there when it began, so that what is woken meanwhile has to wait
 //! for the next one.
 
-use crate::alarm;
-use crate::clock::{Clock, Sleep};
+use crate::call::future::{YieldNow, yield_now};
 use crate::error::{Error, Panic};
-use crate::frame::step_ends;
-use crate::future::{YieldNow, yield_now};
-use crate::interrupt::until;
-use crate::task::quietly;
-use crate::waiters::{Ticket, Waiters, wake_all};
+use crate::frame::run_within::step_end;
+use crate::step::interrupt::with_deadline;
+use crate::unwind::ignore_panic;
+use crate::wait::alarm;
+use crate::wait::clock::{Clock, Sleep};
+use crate::wait::waiters::{Ticket, Waiters, wake_all};
 use async_task::Runnable;
 use crossbeam::queue::SegQueue;
 use pin_project_lite::pin_project;
@@ -75,7 +75,7 @@ type Alive = Rc<RefCell<Slab<Waker>>>;
 /// What a frame came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Tick {
+pub struct TickReport {
     /// How many coroutines were advanced.
     pub stepped: usize,
     /// How many could have gone on and were not come to, for want of budget. They are first the next time.
@@ -118,7 +118,7 @@ impl Coroutines {
     /// spawned meanwhile runs in the next one.
     ///
     /// Inside a coroutine of its own, this does nothing.
-    pub fn tick(&self) -> Tick {
+    pub fn tick(&self) -> TickReport {
         self.frame(|runnables| {
             for runnable in runnables {
                 runnable.run();
@@ -133,7 +133,7 @@ impl Coroutines {
     /// stop.
     ///
     /// Inside a coroutine of its own, this does nothing.
-    pub fn tick_within(&self, budget: Duration) -> Tick {
+    pub fn tick_within(&self, budget: Duration) -> TickReport {
         let mut now = alarm::now();
         let ends = now.saturating_add(budget);
         self.frame(|runnables| {
@@ -141,7 +141,7 @@ impl Coroutines {
                 && let sharers = runnables.len()
                 && let Some(runnable) = runnables.next()
             {
-                until(step_ends(now, ends, sharers), || runnable.run());
+                with_deadline(step_end(now, ends, sharers), || runnable.run());
                 now = alarm::now();
             }
         })
@@ -159,9 +159,9 @@ impl Coroutines {
         self.len() == 0
     }
 
-    fn frame(&self, run: impl FnOnce(&mut Due<'_>)) -> Tick {
+    fn frame(&self, run: impl FnOnce(&mut Due<'_>)) -> TickReport {
         if self.is_ticking.replace(true) {
-            return Tick::default();
+            return TickReport::default();
         }
         let _ticking = Ticking {
             is_ticking: &self.is_ticking,
@@ -172,7 +172,7 @@ impl Coroutines {
         let mut runnables = Due { woken: &self.woken, left: due };
         run(&mut runnables);
         let unreached = runnables.left;
-        Tick { stepped: due - unreached, unreached }
+        TickReport { stepped: due - unreached, unreached }
     }
 }
 
@@ -450,7 +450,7 @@ impl<F: std::future::Future> Body<F> {
         if this.coroutine.is_none() {
             return;
         }
-        quietly(|| this.coroutine.set(None));
+        ignore_panic(|| this.coroutine.set(None));
         let waker = this.alive.borrow_mut().try_remove(*this.key);
         drop(waker);
         let awaiter = this.slot.awaiter.take();
@@ -458,14 +458,14 @@ impl<F: std::future::Future> Body<F> {
             this.slot.outcome.replace(Outcome::Some(outcome));
         } else {
             // It is nobody's.
-            quietly(|| drop(outcome));
+            ignore_panic(|| drop(outcome));
         }
         if let Some(awaiter) = awaiter {
-            quietly(|| awaiter.wake());
+            ignore_panic(|| awaiter.wake());
         }
         // Whoever was woken may have dropped the handle.
         if Rc::strong_count(this.slot) == 1 {
-            quietly(|| drop(this.slot.outcome.replace(Outcome::Taken)));
+            ignore_panic(|| drop(this.slot.outcome.replace(Outcome::Taken)));
         }
     }
 }

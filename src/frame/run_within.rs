@@ -1,9 +1,9 @@
 //! [`run_within`]: many calls on their owner's thread, within one budget of time.
 
-use crate::alarm;
-use crate::future::{Future, Standing};
-use crate::interrupt::until;
-use crate::runner::Step;
+use crate::call::future::{Future, Status};
+use crate::call::step::Step;
+use crate::step::interrupt::with_deadline;
+use crate::wait::alarm;
 use std::cell::Cell;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -13,7 +13,7 @@ use std::time::Duration;
 /// How far [`run_within`] came: so many of its calls, and the time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Frame {
+pub struct FrameReport {
     /// Have a result to take.
     pub done: usize,
     /// Wait for something.
@@ -30,14 +30,14 @@ pub struct Frame {
     pub elapsed: Duration,
 }
 
-impl Frame {
-    fn count(&mut self, standing: Standing) {
-        *match standing {
-            Standing::Ready => &mut self.unreached,
-            Standing::Waiting => &mut self.waiting,
-            Standing::Done => &mut self.done,
-            Standing::InJob => &mut self.in_job,
-            Standing::Disposed => &mut self.disposed,
+impl FrameReport {
+    fn count(&mut self, status: Status) {
+        *match status {
+            Status::Ready => &mut self.unreached,
+            Status::Waiting => &mut self.waiting,
+            Status::Done => &mut self.done,
+            Status::InJob => &mut self.in_job,
+            Status::Disposed => &mut self.disposed,
         } += 1;
     }
 }
@@ -46,7 +46,7 @@ impl Frame {
 const LEAST: Duration = Duration::from_micros(100);
 
 /// When the step of one of so many who share a budget is to be over.
-pub(crate) fn step_ends(now: Duration, ends: Duration, sharers: usize) -> Duration {
+pub(crate) fn step_end(now: Duration, ends: Duration, sharers: usize) -> Duration {
     let sharers = u32::try_from(sharers).unwrap_or(u32::MAX);
     let share = (ends.saturating_sub(now) / sharers.max(1)).max(LEAST);
     now.saturating_add(share).min(ends)
@@ -87,10 +87,10 @@ thread_local! {
 pub fn run_within<'a, T: Send + 'static>(
     futures: impl IntoIterator<Item = &'a mut Future<T>>,
     budget: Duration,
-) -> Frame {
+) -> FrameReport {
     let start = alarm::now();
     let ends = start.saturating_add(budget);
-    let mut frame = Frame::default();
+    let mut frame = FrameReport::default();
     let mut now = start;
 
     let turns_before = TURNS.get();
@@ -98,9 +98,9 @@ pub fn run_within<'a, T: Send + 'static>(
     // Those that can go on, by the time that each has had.
     let mut ready = BinaryHeap::new();
     for (index, call) in calls.iter_mut().enumerate() {
-        match call.standing() {
-            Standing::Ready => ready.push(Reverse((Duration::ZERO, call.turn, index))),
-            standing => frame.count(standing),
+        match call.status() {
+            Status::Ready => ready.push(Reverse((Duration::ZERO, call.turn, index))),
+            status => frame.count(status),
         }
     }
     while now < ends
@@ -109,7 +109,7 @@ pub fn run_within<'a, T: Send + 'static>(
         let call = &mut calls[index];
         call.turn = TURNS.get() + 1;
         TURNS.set(call.turn);
-        let step = until(step_ends(now, ends, ready.len() + 1), || call.resume());
+        let step = with_deadline(step_end(now, ends, ready.len() + 1), || call.resume());
         let began = mem::replace(&mut now, alarm::now());
         match step {
             Ok(Step::Yielded) => ready.push(Reverse((had + (now - began), call.turn, index))),

@@ -1,10 +1,10 @@
 //! [`Latch`]: set by one, waited for by many. Behind a [`JobHandle`](crate::JobHandle) it is set once; behind an
 //! [`Event`](crate::Event) it can be reset.
 
-use crate::graph::{self, Dependent};
+use crate::pool::after::{self, Dependent};
 use crate::sync::{AtomicU8, Mutex};
-use crate::task::quietly;
-use crate::waiters::{Line, Place};
+use crate::unwind::ignore_panic;
+use crate::wait::waiters::{Line, Place};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Release};
@@ -57,9 +57,9 @@ impl Latch {
             line.release()
         };
         for waiter in released {
-            quietly(|| match waiter {
+            ignore_panic(|| match waiter {
                 Waiter::Waker(waker) => waker.wake(),
-                Waiter::Dependent(dependent) => graph::tell(dependent, has_failed),
+                Waiter::Dependent(dependent) => after::tell(dependent, has_failed),
             });
         }
     }

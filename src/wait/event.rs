@@ -1,6 +1,6 @@
 //! [`Event`]: what the host lets calls wait for. It is a [`Latch`] that can be reset.
 
-use crate::latch::{Latch, Wait};
+use crate::wait::latch::{Latch, Wait};
 use std::fmt;
 use std::sync::Arc;
 

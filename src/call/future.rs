@@ -1,13 +1,14 @@
 //! [`Future`]: the owner's handle of a call, and the only thing that gives its result. It steps the call itself, until
 //! [`Future::to_job`] lends the call to a [`FutureRunner`].
 
-use crate::error::Error;
-use crate::interrupt::Interrupter;
+use crate::call::runner::FutureRunner;
+use crate::call::state::Lent;
+use crate::call::step::Step;
+use crate::call::task::{Progress, Task, Work};
+use crate::error::{Error, Outcome};
 use crate::pool::help_or_sleep;
-use crate::runner::{FutureRunner, Step};
-use crate::state::Lent;
+use crate::step::interrupt::Interrupter;
 use crate::sync::Sleeper;
-use crate::task::{Outcome, Progress, Task, Work};
 use crate::trace::{Ending, Traced};
 use std::borrow::Cow;
 use std::fmt;
@@ -69,7 +70,7 @@ enum Call<T> {
 
 /// What there is to be done with a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Standing {
+pub(crate) enum Status {
     Ready,
     Waiting,
     Done,
@@ -84,7 +85,7 @@ impl<T: Send + 'static> Future<T> {
     /// resumed, as with every executor.
     #[inline]
     pub fn new(work: impl std::future::Future<Output = Result<T, Error>> + Send + 'static) -> Self {
-        Self::made_of(work, None, Traced::new())
+        Self::from_parts(work, None, Traced::new())
     }
 
     /// Gives the call a name in [traces](crate#seeing-what-happens); the first one stays. Without one, the call of an export has
@@ -103,12 +104,12 @@ impl<T: Send + 'static> Future<T> {
 
     /// The same of work whose steps can be interrupted.
     #[inline]
-    pub(crate) fn made_of(
+    pub(crate) fn from_parts(
         work: impl std::future::Future<Output = Result<T, Error>> + Send + 'static,
-        interrupted_by: Option<Interrupter>,
+        interrupter: Option<&'static dyn Interrupter>,
         traced: Traced,
     ) -> Self {
-        let (task, work) = Task::new(work, interrupted_by, traced);
+        let (task, work) = Task::new(work, interrupter, traced);
         Self { call: Call::Ours(work), task, turn: 0, owner: PhantomData }
     }
 
@@ -233,14 +234,14 @@ impl<T: Send + 'static> Future<T> {
     }
 
     /// What there is to be done with it.
-    pub(crate) fn standing(&mut self) -> Standing {
+    pub(crate) fn status(&mut self) -> Status {
         self.settle();
         match &self.call {
-            Call::Ours(work) if work.is_waiting(&self.task) => Standing::Waiting,
-            Call::Ours(_) => Standing::Ready,
-            Call::Lent => Standing::InJob,
-            Call::Ended(_) => Standing::Done,
-            Call::Disposed => Standing::Disposed,
+            Call::Ours(work) if work.is_waiting(&self.task) => Status::Waiting,
+            Call::Ours(_) => Status::Ready,
+            Call::Lent => Status::InJob,
+            Call::Ended(_) => Status::Done,
+            Call::Disposed => Status::Disposed,
         }
     }
 

@@ -1,6 +1,6 @@
 //! [`TableGuard`]: a guest's table between two calls.
 
-use crate::Error;
+use crate::error::Error;
 use crate::guest::StoreGuard;
 use std::fmt;
 use wasmtime::{Ref, Table};
@@ -29,7 +29,7 @@ pub struct TableGuard<'a, S: 'static> {
 }
 
 impl<'a, S: Send + 'static> TableGuard<'a, S> {
-    pub(super) fn new(mut store: StoreGuard<'a, S>, export: &str) -> Result<Self, Error> {
+    pub(crate) fn new(mut store: StoreGuard<'a, S>, export: &str) -> Result<Self, Error> {
         let table = store.table(export)?;
         Ok(Self { store, table })
     }

@@ -1,8 +1,7 @@
 //! [`InstanceOptions`]: how much a guest may do in one call, and in one step of it, and how much memory it may have.
 
-use crate::Error;
+use crate::error::Error;
 use crate::guest::Slice;
-use std::fmt;
 use std::time::Duration;
 use wasmtime::Engine;
 
@@ -32,33 +31,14 @@ use wasmtime::Engine;
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct InstanceOptions {
-    pub(super) slice: Slice,
-    pub(super) fuel: Option<u64>,
-    pub(super) running_timeout: Option<Duration>,
-    pub(super) elapsed_timeout: Option<Duration>,
-    pub(super) memory: Option<usize>,
-    pub(super) table_elements: Option<usize>,
-    pub(super) nesting: Option<u32>,
+    pub(crate) slice: Slice,
+    pub(crate) fuel: Option<u64>,
+    pub(crate) running_timeout: Option<Duration>,
+    pub(crate) elapsed_timeout: Option<Duration>,
+    pub(crate) memory: Option<usize>,
+    pub(crate) table_elements: Option<usize>,
+    pub(crate) nesting: Option<u32>,
     measure_time: bool,
-}
-
-/// Which limit in time a call has exceeded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Timeout {
-    /// [`InstanceOptions::running_timeout`]
-    Running,
-    /// [`InstanceOptions::elapsed_timeout`]
-    Elapsed,
-}
-
-impl fmt::Display for Timeout {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Running => "the time that it may run",
-            Self::Elapsed => "the time that may pass until its end",
-        })
-    }
 }
 
 impl InstanceOptions {
@@ -142,16 +122,16 @@ impl InstanceOptions {
     }
 
     /// Is the time of calls taken?
-    pub(super) fn limits_time(&self) -> bool {
+    pub(crate) fn limits_time(&self) -> bool {
         self.measure_time || self.running_timeout.is_some() || self.elapsed_timeout.is_some()
     }
 
-    pub(super) fn limits_growth(&self) -> bool {
+    pub(crate) fn limits_growth(&self) -> bool {
         self.memory.is_some() || self.table_elements.is_some()
     }
 
     /// Is the engine made for this?
-    pub(super) fn check(&self, engine: &Engine) -> Result<(), Error> {
+    pub(crate) fn check(&self, engine: &Engine) -> Result<(), Error> {
         self.slice.check(engine)?;
         if self.fuel.is_some() && !engine.get_consume_fuel() {
             return Err(unsupported("a limit of fuel", "fuel"));
@@ -165,7 +145,7 @@ impl InstanceOptions {
 }
 
 impl Slice {
-    pub(super) fn check(self, engine: &Engine) -> Result<(), Error> {
+    pub(crate) fn check(self, engine: &Engine) -> Result<(), Error> {
         match self {
             Self::Time(_) if !engine.get_epoch_interruption() => {
                 Err(unsupported("a slice of time", "epoch_interruption"))
@@ -178,7 +158,7 @@ impl Slice {
     }
 }
 
-pub(super) fn unsupported(what: &'static str, option: &str) -> Error {
+pub(crate) fn unsupported(what: &'static str, option: &str) -> Error {
     let why = format!("the engine was made without it: see `EngineOptions::{option}`").into();
     Error::Unsupported { what, why }
 }

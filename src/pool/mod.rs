@@ -4,13 +4,13 @@
 //! a waiting call is woken, and again when a yielding call has used up its turn; a worker runs it once for each time. Between
 //! its turns a waiting job is nowhere in the pool.
 
-use crate::graph::{After, Later, all_are_over, release, wait_for};
-use crate::interrupt::{Interrupter, depth, inside_a_step};
-use crate::job::{JobHandle, Over, Submitted};
-use crate::native::Native;
-use crate::runner::FutureRunner;
+use crate::call::runner::FutureRunner;
+use crate::pool::after::{After, Later, all_are_over, release, wait_for};
+use crate::pool::closure::Native;
+use crate::pool::handle::{JobHandle, Over, Submitted};
+use crate::step::interrupt::{depth, is_in_step};
 use crate::sync::{Mutex, Sleeper, Stopwatch, const_thread_local};
-use crate::task::quietly;
+use crate::unwind::ignore_panic;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;
@@ -19,11 +19,11 @@ use std::ptr;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub(crate) mod after;
+pub(crate) mod closure;
+pub(crate) mod handle;
 #[cfg(feature = "rayon")]
-mod rayon;
-
-#[cfg(feature = "rayon")]
-pub use self::rayon::RayonGlobal;
+pub(crate) mod rayon;
 
 /// A pool of threads that runs jobs.
 ///
@@ -97,13 +97,13 @@ pub trait JobPool: Clone + Send + Sync + 'static {
     /// any thread and inside other calls' steps too, of which the thread that wakes the sleepers of the
     /// [`RealtimeClock`](crate::RealtimeClock) is one. So it must not block for long, nor until a worker is free. If it panics,
     /// the job is given back; where a job is submitted, the panic goes on to the caller, and elsewhere no further.
-    fn spawn(&self, job: Job);
+    fn enqueue(&self, job: Job);
 
     /// Hands a call over to the pool, which goes on with it until it ends: whenever it is woken, and in turns of about
     /// [`Job::QUANTUM`] while it yields.
     fn submit<T: Send + 'static>(&self, runner: FutureRunner<T>) -> JobHandle {
         let (job, handle) = runner.into_job(spawn_of(self));
-        self.spawn(job);
+        self.enqueue(job);
         handle
     }
 
@@ -131,7 +131,7 @@ pub trait JobPool: Clone + Send + Sync + 'static {
     /// ```
     fn submit_fn(&self, work: impl FnOnce() + Send + 'static) -> JobHandle {
         let native = Native::new(work, ());
-        self.spawn(Job::new(native.clone()));
+        self.enqueue(Job::new(native.clone()));
         JobHandle::new(native)
     }
 
@@ -167,7 +167,7 @@ pub trait JobPool: Clone + Send + Sync + 'static {
 }
 
 impl<F: Fn(Job) + Clone + Send + Sync + 'static> JobPool for F {
-    fn spawn(&self, job: Job) {
+    fn enqueue(&self, job: Job) {
         self(job);
     }
 }
@@ -227,7 +227,7 @@ pub(crate) fn help_or_sleep(sleeper: &Sleeper, wanted: Option<&dyn Over>) {
 
 fn spawn_of(pool: &impl JobPool) -> Spawn {
     let pool = pool.clone();
-    Arc::new(move |job| pool.spawn(job))
+    Arc::new(move |job| pool.enqueue(job))
 }
 
 const_thread_local! {
@@ -296,13 +296,6 @@ pub(crate) trait Turn: Send + Sync {
     fn cancel(self: Arc<Self>, job: &Submitted);
     /// Ends the call, which was not to be run after jobs that have failed.
     fn refuse(self: Arc<Self>);
-    /// Was it given up?
-    #[cfg_attr(not(feature = "wasm"), allow(dead_code, reason = "for work that can be stopped"))]
-    fn is_cancelled(&self) -> bool;
-    #[cfg_attr(not(feature = "wasm"), allow(dead_code, reason = "for work that can be stopped"))]
-    fn has_ended(&self) -> bool;
-    #[cfg_attr(not(feature = "wasm"), allow(dead_code, reason = "for work that can be stopped"))]
-    fn interrupted_by(&self) -> Option<Interrupter>;
 }
 
 /// Puts a job into the queue of its pool.
@@ -378,7 +371,7 @@ impl Job {
     /// ```
     #[must_use = "dropping the job takes the call out of the pool"]
     pub fn turn(self) -> Option<Self> {
-        if inside_a_step() {
+        if is_in_step() {
             // If there is no memory for a stack, this panics, and the job is dropped, and so given back.
             catch_unwind(AssertUnwindSafe(|| on_ample_stack(|| self.turn_here()))).ok()?
         } else {
@@ -398,7 +391,7 @@ impl Job {
         };
         RUN_BY_SPAWN.with(|jobs| jobs.replace(Some(VecDeque::new())));
         // If that panics, the job is dropped, and so given back.
-        quietly(|| spawn(self));
+        ignore_panic(|| spawn(self));
         RUN_BY_SPAWN.with(RefCell::take).unwrap_or_default()
     }
 

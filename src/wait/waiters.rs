@@ -1,10 +1,10 @@
-//! Who waits for something, and in which order they are woken: a [`Latch`](crate::latch) has a [`Line`] under its lock, and a
-//! [`clock`](crate::clock) has [`Waiters`].
+//! Who waits for something, and in which order they are woken: a [`Latch`](crate::wait::latch) has a [`Line`] under its lock, and a
+//! [`clock`](crate::wait::clock) has [`Waiters`].
 //!
 //! Wakers are code of other people. Whatever leaves this is therefore given to the caller, who lets go of the lock before
 //! waking or dropping it: a waker may run the very call that it wakes, which may wait again for the same thing.
 
-use crate::task::quietly;
+use crate::unwind::ignore_panic;
 use smallvec::SmallVec;
 use std::collections::BTreeMap;
 use std::task::Waker;
@@ -99,7 +99,7 @@ impl<W> Line<W> {
 /// Wakes those who were released, in their order. Not under the lock.
 pub(crate) fn wake_all(released: impl Iterator<Item = Waker>) {
     for waker in released {
-        quietly(|| waker.wake());
+        ignore_panic(|| waker.wake());
     }
 }
 

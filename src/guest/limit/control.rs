@@ -1,14 +1,15 @@
 //! [`Control`]: what stops the guest of one instance. Its store goes by it, and asks it when the epoch has advanced, when its
 //! memory grows, and at each of its calls of the host; [`Controlled`] is a call that goes by it in each of its steps.
 
-use crate::alarm;
-use crate::clock::{Clock, RealtimeClock, Sleep};
-use crate::guest::limiter::{Grown, limit};
-use crate::guest::options::{InstanceOptions, Timeout};
-use crate::guest::slice::{Slice, UNBOUNDED};
-use crate::guest::ticker::{Ticker, Timed};
-use crate::interrupt::{Interrupter, NEVER, is_cancelled, nanoseconds, step_ends};
+use crate::error::Timeout;
+use crate::guest::limit::growth::{Grown, limit};
+use crate::guest::limit::options::InstanceOptions;
+use crate::guest::limit::slice::{Slice, UNBOUNDED};
+use crate::guest::limit::ticker::{Ticker, Timed};
+use crate::step::interrupt::{Interrupter, NEVER, is_cancelled, nanoseconds, step_deadline};
 use crate::trace::{Instance, burning, counts_fuel};
+use crate::wait::alarm;
+use crate::wait::clock::{Clock, RealtimeClock, Sleep};
 use parking_lot::Mutex;
 use pin_project_lite::pin_project;
 use std::pin::Pin;
@@ -23,8 +24,8 @@ use wasmtime::{CallHook, Engine, Store, StoreContextMut, Trap, UpdateDeadline};
 const UNTOLD: Duration = Duration::from_millis(1);
 
 /// It is set from any thread, and asked by the thread that steps the guest.
-pub(super) struct Control {
-    ticker: Arc<Ticker>,
+pub(crate) struct Control {
+    ticker: &'static Ticker,
     options: InstanceOptions,
     /// Whether there is something to be set at the beginning of each call.
     limits_calls: bool,
@@ -73,7 +74,7 @@ struct Time {
 }
 
 impl Control {
-    pub(super) fn new(engine: &Engine, options: InstanceOptions) -> Arc<Self> {
+    pub(crate) fn new(engine: &Engine, options: InstanceOptions) -> Arc<Self> {
         let ticker = Ticker::of(engine);
         let limits_steps = options.limits_time() || options.limits_growth();
         Arc::new(Self {
@@ -100,48 +101,48 @@ impl Control {
         })
     }
 
-    pub(super) fn options(&self) -> &InstanceOptions {
+    pub(crate) fn options(&self) -> &InstanceOptions {
         &self.options
     }
 
-    pub(super) fn ticker_key(&self) -> Interrupter {
-        self.ticker.key()
+    pub(crate) fn interrupter(&self) -> &'static dyn Interrupter {
+        self.ticker
     }
 
     /// Of the instance, in traces.
-    pub(super) fn number(&self) -> Instance {
+    pub(crate) fn number(&self) -> Instance {
         self.number
     }
 
-    pub(super) fn slice(&self) -> Slice {
+    pub(crate) fn slice(&self) -> Slice {
         Slice::from_word(self.slice.load(Relaxed))
     }
 
-    pub(super) fn set_slice(&self, slice: Slice) {
+    pub(crate) fn set_slice(&self, slice: Slice) {
         self.slice.store(slice.to_word(), Relaxed);
     }
 
     /// The fuel that was left when the guest last called the host, or was last looked at by the host.
-    pub(super) fn fuel(&self) -> u64 {
+    pub(crate) fn fuel(&self) -> u64 {
         self.fuel.load(Relaxed)
     }
 
-    pub(super) fn set_fuel(&self, fuel: u64) {
+    pub(crate) fn set_fuel(&self, fuel: u64) {
         self.fuel.store(fuel, Relaxed);
     }
 
     /// In the steps of the call in progress, or of the last one.
-    pub(super) fn time_used(&self) -> Duration {
+    pub(crate) fn time_used(&self) -> Duration {
         self.time.lock().used
     }
 
-    pub(super) fn grown(&self) -> &Mutex<Grown> {
+    pub(crate) fn grown(&self) -> &Mutex<Grown> {
         &self.grown
     }
 
     /// Has a store go by this: what its guest does when the epoch has advanced, how much fuel it has in each step, and how
     /// much memory.
-    pub(super) fn attach<S: 'static>(self: &Arc<Self>, store: &mut Store<S>) {
+    pub(crate) fn attach<S: 'static>(self: &Arc<Self>, store: &mut Store<S>) {
         if self.has_epochs {
             let control = self.clone();
             store.epoch_deadline_callback(move |_| Ok(control.epoch_has_advanced()));
@@ -170,7 +171,7 @@ impl Control {
 
     /// Has a guest that is not in a call look at the epoch when that is next advanced, and not before.
     #[inline]
-    pub(super) fn set_deadline<S>(&self, store: &mut Store<S>) {
+    pub(crate) fn set_deadline<S>(&self, store: &mut Store<S>) {
         if self.has_epochs {
             self.yields_at_epoch.store(false, Relaxed);
             self.keeps_count.store(false, Relaxed);
@@ -254,7 +255,7 @@ impl Control {
         let slice = self.slice.load(Relaxed);
         (slice == UNBOUNDED || self.ends_by_fuel(slice))
             && !self.limits_steps
-            && step_ends() == NEVER
+            && step_deadline() == NEVER
     }
 
     /// Is it a slice of fuel, of which the store knows, or will be told by the time that the guest goes on?
@@ -265,7 +266,7 @@ impl Control {
 
     /// A call begins: its limits are those of this call alone.
     #[inline]
-    pub(super) fn begin_call<S>(&self, store: &mut Store<S>) {
+    pub(crate) fn begin_call<S>(&self, store: &mut Store<S>) {
         if self.limits_calls {
             self.begin_limited_call(store);
         }
@@ -289,7 +290,7 @@ impl Control {
 
     /// Has its time passed before the call has begun?
     #[inline]
-    pub(super) fn is_too_late(&self) -> Option<Timeout> {
+    pub(crate) fn is_too_late(&self) -> Option<Timeout> {
         if self.options.elapsed_timeout.is_some() { self.look_if_too_late() } else { None }
     }
 
@@ -300,7 +301,7 @@ impl Control {
     }
 
     /// Which of its limits in time has ended the last call.
-    pub(super) fn timed_out(&self) -> Option<Timeout> {
+    pub(crate) fn timed_out(&self) -> Option<Timeout> {
         if self.options.limits_time() { self.time.lock().timed_out.take() } else { None }
     }
 
@@ -353,7 +354,7 @@ impl Control {
             }
             Slice::Unbounded | Slice::Fuel(_) => NEVER,
         };
-        let yields = slice_ends.min(step_ends());
+        let yields = slice_ends.min(step_deadline());
         self.step_ends.store(yields, Relaxed);
         let yields = (yields != NEVER).then(|| Duration::from_nanos(yields));
         if !self.options.limits_time() {
@@ -369,7 +370,7 @@ impl Control {
 
 pin_project! {
     /// A guest's call, each poll of which is a step.
-    pub(super) struct Controlled<'a, F> {
+    pub(crate) struct Controlled<'a, F> {
         #[pin]
         call: F,
         control: &'a Arc<Control>,
@@ -385,7 +386,7 @@ pin_project! {
 }
 
 impl<'a, F> Controlled<'a, F> {
-    pub(super) fn new(call: F, control: &'a Arc<Control>) -> Self {
+    pub(crate) fn new(call: F, control: &'a Arc<Control>) -> Self {
         if control.options.limits_time() {
             control.time.lock().is_in_call = true;
         }
@@ -448,11 +449,11 @@ struct Watched<'a> {
 impl<'a> Watched<'a> {
     fn start(control: &'a Arc<Control>, now: Duration) -> Self {
         if control.options.limits_growth() {
-            crate::guest::limiter::enter(control);
+            crate::guest::limit::growth::enter(control);
         }
         // Without epochs, a tick would stop nobody.
         let ends = control.step_to_be_stopped(now).filter(|_| control.has_epochs);
-        Self { control, _timed: ends.map(|ends| Timed::start(&control.ticker, ends)) }
+        Self { control, _timed: ends.map(|ends| Timed::start(control.ticker, ends)) }
     }
 }
 

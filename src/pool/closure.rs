@@ -1,13 +1,13 @@
 //! [`Native`]: a job that is no call, a closure. It has one turn, and nobody to give a result to.
 
-use crate::graph::{After, Countdown, Dependent};
-use crate::interrupt::{Interrupter, enter};
-use crate::job::{Over, Submitted};
-use crate::latch::{HasFailed, Latch};
+use crate::pool::after::{After, Countdown, Dependent};
+use crate::pool::handle::{Over, Submitted};
 use crate::pool::{Job, JobPool, Spawn, Turn, on_this_stack};
+use crate::step::interrupt::in_step;
 use crate::sync::Mutex;
-use crate::task::{forgo, quietly};
 use crate::trace::{Ending, Traced};
+use crate::unwind::{drop_payload, ignore_panic};
+use crate::wait::latch::{HasFailed, Latch};
 use std::ptr;
 use std::sync::Arc;
 
@@ -38,7 +38,7 @@ impl<F: FnOnce() + Send + 'static, A: Send + Sync + 'static> Native<F, A> {
 
     fn give_up(&self, ending: Ending) {
         if let Some(work) = self.take() {
-            quietly(|| drop(work));
+            ignore_panic(|| drop(work));
             self.traced.ended(ending);
             self.latch.complete(true);
         }
@@ -48,9 +48,9 @@ impl<F: FnOnce() + Send + 'static, A: Send + Sync + 'static> Native<F, A> {
 impl<F: FnOnce() + Send + 'static, A: Send + Sync + 'static> Turn for Native<F, A> {
     fn turn(self: Arc<Self>) -> Option<Job> {
         if let Some(work) = self.take() {
-            let outcome = self.traced.step(|| on_this_stack(|| enter(work)));
+            let outcome = self.traced.step(|| on_this_stack(|| in_step(work)));
             let (has_failed, ending) = (outcome.is_err(), Ending::of_closure(&outcome));
-            forgo(outcome);
+            drop_payload(outcome);
             self.traced.ended(ending);
             self.latch.complete(has_failed);
         }
@@ -71,18 +71,6 @@ impl<F: FnOnce() + Send + 'static, A: Send + Sync + 'static> Turn for Native<F, 
 
     fn refuse(self: Arc<Self>) {
         self.give_up(Ending::refused());
-    }
-
-    fn is_cancelled(&self) -> bool {
-        false
-    }
-
-    fn has_ended(&self) -> bool {
-        self.latch.is_set()
-    }
-
-    fn interrupted_by(&self) -> Option<Interrupter> {
-        None
     }
 }
 

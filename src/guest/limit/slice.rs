@@ -1,6 +1,6 @@
 //! [`Slice`]: how much a guest may do in one step.
 
-use crate::interrupt::nanoseconds;
+use crate::step::interrupt::nanoseconds;
 use std::time::Duration;
 
 /// How much a guest may do in one step. At the end of its slice, a call has [yielded](crate::Step::Yielded).
@@ -32,11 +32,11 @@ impl Slice {
     const FUEL: u64 = 1 << 63;
     const MOST: u64 = Self::FUEL - 2;
 
-    pub(super) fn is_of_fuel(self) -> bool {
+    pub(crate) fn is_of_fuel(self) -> bool {
         matches!(self, Self::Fuel(_))
     }
 
-    pub(super) fn to_word(self) -> u64 {
+    pub(crate) fn to_word(self) -> u64 {
         let at_most = |amount: u64| amount.clamp(1, Self::MOST);
         match self {
             Self::Unbounded => UNBOUNDED,
@@ -45,7 +45,7 @@ impl Slice {
         }
     }
 
-    pub(super) fn from_word(word: u64) -> Self {
+    pub(crate) fn from_word(word: u64) -> Self {
         if word == UNBOUNDED {
             Self::Unbounded
         } else if word & Self::FUEL != 0 {
@@ -56,4 +56,4 @@ impl Slice {
     }
 }
 
-pub(super) const UNBOUNDED: u64 = u64::MAX;
+pub(crate) const UNBOUNDED: u64 = u64::MAX;

@@ -1,16 +1,13 @@
 //! What a thread knows of the step that it is in, by which work that would go on can be stopped: whose step it is, and so
 //! whether its owner has given it up, and when it is to be over.
 //!
-//! The call layer cannot stop work that does not come back by itself. Work that can, as a guest's can at its next loop, asks
-//! here whether it is to stop, and tells with [`on_cancel`] how to make it ask.
+//! The call layer cannot stop work that does not come back by itself. Work that can be stopped, as a guest can at its next loop, asks
+//! here whether it has to, and comes with an [`Interrupter`] that makes it ask.
 
-use crate::pool::Turn;
 use crate::sync::const_thread_local;
-use crate::task::quietly;
+use crate::unwind::catch;
 use std::cell::{Cell, RefCell};
-use std::num::NonZeroU32;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 const_thread_local! {
@@ -20,7 +17,7 @@ const_thread_local! {
 
 const_thread_local! {
     /// The lent call that is stepped at some depth.
-    static LENT: RefCell<Option<(u32, Arc<dyn Turn>)>> = RefCell::new(None);
+    static LENT: RefCell<Option<(u32, Arc<dyn Interruptible>)>> = RefCell::new(None);
 }
 
 const_thread_local! {
@@ -28,7 +25,7 @@ const_thread_local! {
     static ENDS: Cell<(u32, u64)> = Cell::new((0, NEVER));
 }
 
-/// No end of a step, which is otherwise in nanoseconds of [`alarm::now`](crate::alarm::now).
+/// No end of a step, which is otherwise in nanoseconds of [`alarm::now`](crate::wait::alarm::now).
 pub(crate) const NEVER: u64 = u64::MAX;
 
 pub(crate) fn nanoseconds(time: Duration) -> u64 {
@@ -36,7 +33,7 @@ pub(crate) fn nanoseconds(time: Duration) -> u64 {
 }
 
 /// Is this thread inside a step of some call, and so perhaps on a guest's stack?
-pub(crate) fn inside_a_step() -> bool {
+pub(crate) fn is_in_step() -> bool {
     depth() > 0
 }
 
@@ -47,15 +44,15 @@ pub(crate) fn depth() -> u32 {
 
 /// Runs code of a call on this thread, marked as such. Unwind safety: what has panicked is dropped, and not used again.
 #[inline]
-pub(crate) fn enter<R>(code: impl FnOnce() -> R) -> std::thread::Result<R> {
+pub(crate) fn in_step<R>(code: impl FnOnce() -> R) -> std::thread::Result<R> {
     DEPTH.with(|depth| depth.set(depth.get() + 1));
-    let outcome = catch_unwind(AssertUnwindSafe(code));
+    let outcome = catch(code);
     DEPTH.with(|depth| depth.set(depth.get() - 1));
     outcome
 }
 
 /// Steps a lent call, whose steps do not panic.
-pub(crate) fn stepping<R>(call: Arc<dyn Turn>, steps: impl FnOnce() -> R) -> R {
+pub(crate) fn with_current_call<R>(call: Arc<dyn Interruptible>, steps: impl FnOnce() -> R) -> R {
     let here = DEPTH.with(Cell::get) + 1;
     let outer = LENT.with(|lent| lent.replace(Some((here, call))));
     let outcome = steps();
@@ -74,8 +71,8 @@ pub(crate) fn is_cancelled() -> bool {
     })
 }
 
-/// Takes a step that is to be over at this time, by [`alarm::now`](crate::alarm::now).
-pub(crate) fn until<R>(ends: Duration, step: impl FnOnce() -> R) -> R {
+/// Takes a step that is to be over at this time, by [`alarm::now`](crate::wait::alarm::now).
+pub(crate) fn with_deadline<R>(ends: Duration, step: impl FnOnce() -> R) -> R {
     struct Outer((u32, u64));
 
     impl Drop for Outer {
@@ -93,25 +90,22 @@ pub(crate) fn until<R>(ends: Duration, step: impl FnOnce() -> R) -> R {
 /// When the step is to be over that this thread is in.
 #[cfg(feature = "wasm")]
 #[inline]
-pub(crate) fn step_ends() -> u64 {
+pub(crate) fn step_deadline() -> u64 {
     let (at, ends) = ENDS.with(Cell::get);
     if ends == NEVER || at != DEPTH.with(Cell::get) { NEVER } else { ends }
 }
 
-/// Of all that can make a step ask, the one that this call's steps heed.
-pub(crate) type Interrupter = NonZeroU32;
-
-static ON_CANCEL: OnceLock<fn(Arc<dyn Turn>)> = OnceLock::new();
-
-/// Has this called when a call is given up during a step, to have the step ask whether it is, until the call has ended.
-#[cfg(any(feature = "wasm", wasm_jobs_loom))]
-pub(crate) fn on_cancel(interrupt: fn(Arc<dyn Turn>)) {
-    ON_CANCEL.get_or_init(|| interrupt);
+/// A lent call, as those see it that stop its steps.
+pub(crate) trait Interruptible: Send + Sync {
+    /// Was the call cancelled? Then the step in progress should come to its end.
+    fn is_cancelled(&self) -> bool;
+    /// Is the call over? Then there is nothing to interrupt any more.
+    fn has_ended(&self) -> bool;
 }
 
-/// The call was given up, and a step of it is in progress.
-pub(crate) fn interrupt(call: Arc<dyn Turn>) {
-    if let Some(interrupt) = ON_CANCEL.get() {
-        quietly(|| interrupt(call));
-    }
+/// Makes running steps ask whether they have to stop.
+pub(crate) trait Interrupter: Sync {
+    /// The call was cancelled while a step of it is in progress: the interrupter has the step ask [`is_cancelled`], again and again until
+    /// the call [has ended](Interruptible::has_ended).
+    fn interrupt(&'static self, call: Arc<dyn Interruptible>);
 }

@@ -1,9 +1,9 @@
 //! [`Clock`]: what time it is, and waiting until some time. [`RealtimeClock`] goes by itself, [`ManualClock`] by its
 //! owner's ticks.
 
-use crate::alarm::{self, Alarm};
 use crate::sync::Mutex;
-use crate::waiters::{Ticket, Waiters, wake_all};
+use crate::wait::alarm::{self, Alarm};
+use crate::wait::waiters::{Ticket, Waiters, wake_all};
 use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, LazyLock};
@@ -166,7 +166,7 @@ impl fmt::Debug for ManualClock {
 ///
 /// [`now`](Clock::now) counts from the first use of such a clock in the process; [`wall_time`](Clock::wall_time) is the
 /// system's. Whoever sleeps is woken by one thread of the process, which starts with the first sleep, and sleeps itself
-/// until the next deadline. That thread calls the pools' [`spawn`](crate::JobPool::spawn): one that blocks there, or that
+/// until the next deadline. That thread calls the pools' [`enqueue`](crate::JobPool::enqueue): one that blocks there, or that
 /// runs its job there, lets all who sleep by this clock wait.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RealtimeClock;

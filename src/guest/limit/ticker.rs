@@ -1,28 +1,24 @@
 //! [`Ticker`]: advances the epoch of an engine when a guest of it is to be stopped, and at no other time.
 
-use crate::alarm::{self, Alarm};
-use crate::interrupt::{Interrupter, on_cancel};
-use crate::pool::Turn;
-use crate::waiters::Ticket;
+use crate::step::interrupt::{Interrupter, Interruptible};
+use crate::wait::alarm::{self, Alarm};
+use crate::wait::waiters::Ticket;
 use parking_lot::Mutex;
-use std::num::NonZeroU32;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicU64, fence};
-use std::sync::{Arc, LazyLock, Weak};
+use std::sync::{Arc, LazyLock};
 use std::task::{Wake, Waker};
 use std::time::Duration;
 use wasmtime::{Engine, EngineWeak};
 
 /// Advances the epoch of an engine, and counts how often, to tell these from the times that others do.
-pub(super) struct Ticker {
+pub(crate) struct Ticker {
     engine: EngineWeak,
-    /// Its place among all.
-    key: Interrupter,
     ticks: AtomicU64,
 }
 
 /// One for each engine that has instances. A place is used again when its ticker is no more.
-static TICKERS: Mutex<Vec<Weak<Ticker>>> = Mutex::new(Vec::new());
+static TICKERS: Mutex<Vec<&'static Ticker>> = Mutex::new(Vec::new());
 
 /// Wakes the steps whose time is over. It has a thread of its own, which no pool and no other waker can hold up.
 static TICKS: LazyLock<Alarm> = LazyLock::new(|| Alarm::new("wasm-jobs ticker"));
@@ -35,35 +31,15 @@ const FIRST_PAUSE: Duration = Duration::from_micros(100);
 const LONGEST_PAUSE: Duration = Duration::from_millis(10);
 
 impl Ticker {
-    pub(super) fn of(engine: &Engine) -> Arc<Self> {
-        on_cancel(|call| {
-            if let Some(key) = call.interrupted_by() {
-                Arc::new(Ticking::until(Cancelled { call, key })).wake();
-            }
-        });
+    pub(crate) fn of(engine: &Engine) -> &'static Self {
         let mut tickers = TICKERS.lock();
-        let known = tickers.iter().filter_map(Weak::upgrade).find(|ticker| ticker.is_of(engine));
-        known.unwrap_or_else(|| {
-            let free = tickers.iter().position(|ticker| ticker.strong_count() == 0);
-            let place = free.unwrap_or(tickers.len());
-            let key = u32::try_from(place + 1).ok().and_then(NonZeroU32::new);
-            let Some(key) = key else { unreachable!("there are less engines than that") };
-            let ticker = Arc::new(Self { engine: engine.weak(), key, ticks: AtomicU64::new(0) });
-            match tickers.get_mut(place) {
-                Some(place) => *place = Arc::downgrade(&ticker),
-                None => tickers.push(Arc::downgrade(&ticker)),
-            }
-            ticker
-        })
-    }
-
-    /// None if it is no more.
-    fn at(key: Interrupter) -> Option<Arc<Self>> {
-        TICKERS.lock().get(key.get() as usize - 1).and_then(Weak::upgrade)
-    }
-
-    pub(super) fn key(&self) -> Interrupter {
-        self.key
+        if let Some(known) = tickers.iter().find(|ticker| ticker.is_of(engine)) {
+            return known;
+        }
+        let ticker: &'static Self =
+            Box::leak(Box::new(Self { engine: engine.weak(), ticks: AtomicU64::new(0) }));
+        tickers.push(ticker);
+        ticker
     }
 
     fn is_of(&self, engine: &Engine) -> bool {
@@ -72,7 +48,7 @@ impl Ticker {
 
     /// How many ticks there were. Whoever has seen an epoch has seen its tick.
     #[inline]
-    pub(super) fn ticks(&self) -> u64 {
+    pub(crate) fn ticks(&self) -> u64 {
         // With the fence of `tick`.
         fence(Acquire);
         self.ticks.load(Relaxed)
@@ -122,19 +98,19 @@ impl<R: Reason> Wake for Ticking<R> {
 }
 
 /// A step that is to be over at some time. From then on the epoch advances until this is dropped.
-pub(super) struct Timed {
+pub(crate) struct Timed {
     ticking: Arc<Ticking<TimedStep>>,
     ticket: Ticket<Duration>,
 }
 
 struct TimedStep {
-    ticker: Arc<Ticker>,
+    ticker: &'static Ticker,
     has_ended: AtomicBool,
 }
 
 impl Timed {
-    pub(super) fn start(ticker: &Arc<Ticker>, ends: Duration) -> Self {
-        let step = TimedStep { ticker: ticker.clone(), has_ended: AtomicBool::new(false) };
+    pub(crate) fn start(ticker: &'static Ticker, ends: Duration) -> Self {
+        let step = TimedStep { ticker, has_ended: AtomicBool::new(false) };
         let ticking = Arc::new(Ticking::until(step));
         let ticket = TICKS.add(ends, Waker::from(ticking.clone()));
         Self { ticking, ticket }
@@ -160,8 +136,14 @@ impl Reason for TimedStep {
 
 /// A call that was cancelled during a step.
 struct Cancelled {
-    call: Arc<dyn Turn>,
-    key: Interrupter,
+    call: Arc<dyn Interruptible>,
+    ticker: &'static Ticker,
+}
+
+impl Interrupter for Ticker {
+    fn interrupt(&'static self, call: Arc<dyn Interruptible>) {
+        Arc::new(Ticking::until(Cancelled { call, ticker: self })).wake();
+    }
 }
 
 impl Reason for Cancelled {
@@ -170,8 +152,6 @@ impl Reason for Cancelled {
     }
 
     fn tick(&self) {
-        if let Some(ticker) = Ticker::at(self.key) {
-            ticker.tick();
-        }
+        self.ticker.tick();
     }
 }

@@ -1,11 +1,11 @@
 //! What comes after jobs: a [`Dependent`] is told of each of them when it is over, and goes on after the last. A handle of all
 //! jobs is one, and so is a closure that runs after others; for a call it is [`Later`].
 
-use crate::job::JobHandle;
-use crate::latch::HasFailed;
+use crate::pool::handle::JobHandle;
 use crate::pool::{Job, JobPool, on_ample_stack};
 use crate::sync::{AtomicU64, Mutex};
-use crate::task::quietly;
+use crate::unwind::ignore_panic;
+use crate::wait::latch::HasFailed;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{AcqRel, Relaxed};
 
@@ -69,7 +69,7 @@ pub(crate) fn tell(dependent: Arc<dyn Dependent>, has_failed: HasFailed) {
         || dependent.take().into_iter().for_each(|dependent| dependent.go_on(has_failed));
     // It may end a job, after which comes another one; or have it run, if its pool has no queue. It goes on in any case: nobody
     // else tells it.
-    quietly(|| on_ample_stack(&mut go_on));
+    ignore_panic(|| on_ample_stack(&mut go_on));
     go_on();
 }
 
@@ -101,7 +101,7 @@ pub(crate) fn release(job: Job, pool: &impl JobPool, is_refused: bool) {
     if is_refused {
         job.refuse();
     } else {
-        pool.spawn(job);
+        pool.enqueue(job);
     }
 }
 

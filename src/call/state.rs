@@ -1,4 +1,4 @@
-//! The state of a [`Task`](crate::task::Task): one atomic word, and its named transitions.
+//! The state of a [`Task`](crate::call::task::Task): one atomic word, and its named transitions.
 //!
 //! ```text
 //!   63                                                      5    4     3        2       1      0
@@ -23,7 +23,7 @@
 //! `CANCELLED` may come at any time while the call is lent. Whoever is then in charge, by the rule of `RUNNING` below, drops
 //! the work, and the call is `DONE`.
 //!
-//! **A wake is a count, not a flag.** Each wake adds one. A step notes the count that it starts from ([`Seen`]); if the
+//! **A wake is a count, not a flag.** Each wake adds one. A step notes the count that it starts from ([`WakeCount`]); if the
 //! count is another one afterwards, a wake has come meanwhile and there must be another step. So a step needs no
 //! read-modify-write of its own, and no wake can be overwritten: a wake that the note covers happened before the step
 //! (the wake releases, the note acquires), and one that it does not cover makes the counts differ for good. The count
@@ -58,9 +58,9 @@ const FLAGS: u64 = WAKE - 1;
 
 /// The wakes that a call has seen: the count at the start of its last step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Seen(u64);
+pub(crate) struct WakeCount(u64);
 
-impl Seen {
+impl WakeCount {
     /// Before the first step: a new task counts one wake, so that it can go on at once.
     pub(crate) const NOTHING: Self = Self(0);
 }
@@ -157,10 +157,10 @@ impl State {
 
     /// The wakes so far, if any came after those `seen`.
     #[inline]
-    pub(crate) fn woken_since(&self, seen: Seen) -> Option<Seen> {
+    pub(crate) fn woken_since(&self, seen: WakeCount) -> Option<WakeCount> {
         // Acquire: the step that follows must find what the wakers did before they woke. Each wake is a
         // read-modify-write, so reading the last of them synchronises with all.
-        let wakes = Seen(self.0.load(Acquire) & !FLAGS);
+        let wakes = WakeCount(self.0.load(Acquire) & !FLAGS);
         (wakes != seen).then_some(wakes)
     }
 
@@ -216,7 +216,7 @@ impl State {
     }
 
     /// Whoever has stepped a call that now waits stops watching it, unless it was woken meanwhile.
-    pub(crate) fn park(&self, seen: Seen) -> Park {
+    pub(crate) fn park(&self, seen: WakeCount) -> Park {
         let mut word = self.0.load(Acquire);
         loop {
             if word & CANCELLED != 0 {

@@ -1,25 +1,26 @@
 //! What a [`Future`](crate::Future) and its runner share, and the [`Work`] that passes between them.
 //!
 //! The work of a call is owned by whoever may step it: by the `Future` itself until it is lent, then by the task's slot,
-//! from where a turn takes it by holding the slot's lock. Only whoever the [state](crate::state) says is in charge goes near
+//! from where a turn takes it by holding the slot's lock. Only whoever the [state](crate::call::state) says is in charge goes near
 //! that lock (a turn that has started, the canceller that ends the call, the owner once the call is done or back), so nobody
 //! waits for it for longer than it takes to move a result.
 //!
 //! The work always sees one waker, the task itself. Where a wake leads, to nobody yet, to the owner or to a pool's
 //! queue, is decided here, when it comes.
 
-use crate::error::{Error, Panic};
-use crate::interrupt::{Interrupter, enter, interrupt, stepping};
-use crate::job::Submitted;
+use crate::call::state::{
+    Cancel, Finish, GiveBack, Lent, Park, Start, State, Stop, Wake, WakeCount,
+};
+use crate::call::step::Step;
+use crate::error::{Error, Outcome, Panic};
+use crate::pool::handle::Submitted;
 use crate::pool::{Job, Quantum, Spawn, Submission, Turn};
-use crate::runner::Step;
-use crate::state::{Cancel, Finish, GiveBack, Lent, Park, Seen, Start, State, Stop, Wake};
+use crate::step::interrupt::{Interrupter, Interruptible, in_step, with_current_call};
 use crate::sync::Mutex;
 use crate::trace::{Ending, Traced};
+use crate::unwind::{drop_payload, ignore_panic};
 use futures_task::{ArcWake, waker_ref};
 use std::fmt;
-use std::mem;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -31,7 +32,7 @@ pub(crate) struct Task<T> {
     owner: Mutex<Option<Waker>>,
     /// There while the call is a job. Locked before the slot, where both are.
     submission: Mutex<Option<Submission>>,
-    interrupted_by: Option<Interrupter>,
+    interrupter: Option<&'static dyn Interrupter>,
     pub(crate) traced: Traced,
 }
 
@@ -55,11 +56,8 @@ impl<T> Slot<T> {
 /// A call that has not ended, with the exclusive right to step it.
 pub(crate) struct Work<T> {
     future: Pin<Box<dyn std::future::Future<Output = Outcome<T>> + Send>>,
-    seen: Seen,
+    seen: WakeCount,
 }
-
-/// What comes of a call. It is moved about for every call, so the rare error is behind a pointer.
-pub(crate) type Outcome<T> = Result<T, Box<Error>>;
 
 /// What one step came to.
 pub(crate) enum Progress<T> {
@@ -70,19 +68,19 @@ pub(crate) enum Progress<T> {
 
 pin_project_lite::pin_project! {
     /// Work that may panic, as work that gives the panic as its error, and that holds nothing any more once it is ready.
-    struct Caught<F> {
+    struct CatchUnwind<F> {
         #[pin]
         work: Option<F>,
     }
 }
 
-impl<T, F: std::future::Future<Output = Result<T, Error>>> std::future::Future for Caught<F> {
+impl<T, F: std::future::Future<Output = Result<T, Error>>> std::future::Future for CatchUnwind<F> {
     type Output = Outcome<T>;
 
     #[inline]
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome<T>> {
         let mut work = self.project().work;
-        let polled = enter(|| {
+        let polled = in_step(|| {
             let polled = work.as_mut().as_pin_mut()?.poll(context);
             if polled.is_ready() {
                 work.set(None);
@@ -93,25 +91,10 @@ impl<T, F: std::future::Future<Output = Result<T, Error>>> std::future::Future f
             Ok(Some(polled)) => polled.map_err(Box::new),
             Ok(None) => unreachable!("it is not polled again when it is ready"),
             Err(payload) => {
-                forgo(enter(|| work.set(None)));
+                drop_payload(in_step(|| work.set(None)));
                 Poll::Ready(Err(Box::new(Error::Panic(Panic::new(payload)))))
             }
         }
-    }
-}
-
-/// Runs code that is neither the call's nor ours, a waker or a destructor: what it panics with is nobody's, and must not keep
-/// us from what there is to do after it.
-pub(crate) fn quietly(code: impl FnOnce()) {
-    forgo(catch_unwind(AssertUnwindSafe(code)));
-}
-
-/// Drops the payload of a panic, whose destructor may panic too.
-pub(crate) fn forgo(outcome: std::thread::Result<()>) {
-    if let Err(payload) = outcome
-        && let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(payload)))
-    {
-        mem::forget(another);
     }
 }
 
@@ -144,7 +127,7 @@ impl<T: Send + 'static> Work<T> {
 
     /// Drops the work, with all that the call holds.
     pub(crate) fn discard(self) {
-        forgo(enter(|| drop(self)));
+        drop_payload(in_step(|| drop(self)));
     }
 }
 
@@ -153,7 +136,7 @@ impl<T: Send + 'static> Task<T> {
     #[inline]
     pub(crate) fn new<F>(
         work: F,
-        interrupted_by: Option<Interrupter>,
+        interrupter: Option<&'static dyn Interrupter>,
         traced: Traced,
     ) -> (Arc<Self>, Work<T>)
     where
@@ -164,13 +147,13 @@ impl<T: Send + 'static> Task<T> {
             slot: Mutex::new(Slot { work: None, result: None, has_failed: false }),
             owner: Mutex::new(None),
             submission: Mutex::new(None),
-            interrupted_by,
+            interrupter,
             traced,
         });
         // Straight into the box: a guest's call is some hundred bytes.
-        let mut future = Box::pin(Caught { work: None });
+        let mut future = Box::pin(CatchUnwind { work: None });
         future.as_mut().project().work.set(Some(work));
-        (task, Work { future, seen: Seen::NOTHING })
+        (task, Work { future, seen: WakeCount::NOTHING })
     }
 
     // The owner's side, while it has the call.
@@ -226,7 +209,11 @@ impl<T: Send + 'static> Task<T> {
     fn cancelled(self: &Arc<Self>, cancel: Cancel) {
         match cancel {
             Cancel::End => self.end_cancelled(),
-            Cancel::EndsAtNextStop => interrupt(self.clone()),
+            Cancel::EndsAtNextStop => {
+                if let Some(interrupter) = self.interrupter {
+                    ignore_panic(|| interrupter.interrupt(self.clone()));
+                }
+            }
             Cancel::Over => {}
         }
     }
@@ -239,7 +226,7 @@ impl<T: Send + 'static> Task<T> {
             return Step::Done;
         };
         let progress = match &mut self.slot.lock().work {
-            Some(work) => stepping(self.clone(), || work.step(self)),
+            Some(work) => with_current_call(self.clone(), || work.step(self)),
             None => unreachable!("a call that may start has its work"),
         };
         let step = match progress {
@@ -313,7 +300,7 @@ impl<T: Send + 'static> Task<T> {
             (submission.take(), slot.has_failed, unwanted, ending)
         };
         self.traced.ended(ending);
-        quietly(|| drop(unwanted));
+        ignore_panic(|| drop(unwanted));
         self.wake_owner();
         if let Some(submission) = submission {
             submission.complete(has_failed);
@@ -323,7 +310,7 @@ impl<T: Send + 'static> Task<T> {
     fn wake_owner(&self) {
         let owner = self.owner.lock().take();
         if let Some(waker) = owner {
-            quietly(|| waker.wake());
+            ignore_panic(|| waker.wake());
         }
     }
 }
@@ -339,7 +326,7 @@ impl<T: Send + 'static> Turn for Task<T> {
             let Some(work) = &mut slot.work else {
                 unreachable!("a call that may start has its work");
             };
-            let progress = stepping(self.clone(), || {
+            let progress = with_current_call(self.clone(), || {
                 loop {
                     match work.step(&self) {
                         Progress::Yielded if quantum.lasts() && !self.state.is_cancelled() => {}
@@ -387,20 +374,18 @@ impl<T: Send + 'static> Turn for Task<T> {
         }
     }
 
+    fn give_back(&self) {
+        self.give_back();
+    }
+}
+
+impl<T: Send + 'static> Interruptible for Task<T> {
     fn is_cancelled(&self) -> bool {
         self.state.is_cancelled()
     }
 
-    fn interrupted_by(&self) -> Option<Interrupter> {
-        self.interrupted_by
-    }
-
     fn has_ended(&self) -> bool {
         self.state.lent() == Lent::Done
-    }
-
-    fn give_back(&self) {
-        self.give_back();
     }
 }
 
@@ -417,7 +402,7 @@ impl<T: Send + 'static> ArcWake for Task<T> {
                 task.traced.woken();
                 if let Some(spawn) = Turn::spawn(&**task) {
                     // If that panics, the job is dropped, and so given back.
-                    quietly(|| spawn(Job::new(task.clone())));
+                    ignore_panic(|| spawn(Job::new(task.clone())));
                 }
             }
         }

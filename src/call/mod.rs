@@ -1,0 +1,10 @@
+//! One call, from its arguments to its result: who may resume it, and what its steps come to. Nothing here knows pools or wasm.
+
+pub(crate) mod future;
+#[cfg(any(feature = "wasm", wasm_jobs_loom))]
+#[cfg_attr(not(wasm_jobs_loom), expect(unreachable_pub, reason = "public for the models alone"))]
+pub(crate) mod lease;
+pub(crate) mod runner;
+pub(crate) mod state;
+pub(crate) mod step;
+pub(crate) mod task;
