@@ -119,20 +119,19 @@
 //! - `wasi`: WASI preview 1, on wasmtime-wasi.
 //! - `tracing`: spans and events for a subscriber of the crate `tracing`.
 
-// The private tour, in the order in which a call goes through it:
+// The private tour, from the top to the bottom. A file imports from its own folder and from those below it.
 //
-// `guest` makes work out of an export, having taken the guest out of its `lease`. `future` owns the work, and steps it or
-// lends it to a `runner`, which a `pool` turns into jobs; a `job`'s handle tells when it is over. What the two ends share,
-// and how a step is done, is in `task`; which of them is in charge, in `state`. `sync` is what all this stands on, and
-// is replaced when a model of it is checked. What makes a step stop that would go on, is asked of `interrupt`.
+// `guest/` makes the work of a call out of an export, having taken the guest out of its lease. `pool/` has other people's threads do that
+// work: a job is one turn of a call or a closure, a handle waits for its end. `frame/` is the owner's own thread: coroutines and budgets.
 //
-// `coroutines` is the loop that awaits calls on their owner's thread, a frame at a time; `graph` has jobs wait for jobs, and
-// `native` makes jobs of closures.
+// `call/` is one call. A `future` owns the work, and steps it or lends it to a `runner`; what the two share, and how a step is done,
+// is in `task`; which of them is in charge, in `state`; what a queue holds of it, in `turn`.
 //
-// What is told about it all, with the feature `tracing`, goes through `trace`.
+// `wait/` is everything that waits, and is told: latches, countdowns, events, clocks. `step/` is what a thread knows of the step that it is
+// in, and so how work is stopped that would go on.
 //
-// What a call may wait for comes from `event` and `clock`, by way of a `latch` and its `waiters`; `guest::wasi` has the
-// programs that do so without knowing it.
+// Below all that: `error`, plain data; `sync`, the primitives, which are loom's when a model is checked; `trace`, what is told to a
+// subscriber; `unwind`, where panics end.
 
 mod call;
 mod error;
@@ -149,10 +148,10 @@ mod wait;
 pub use call::future::{Future, YieldNow, yield_now};
 pub use call::runner::FutureRunner;
 pub use call::step::Step;
+pub use call::turn::Job;
+pub use error::{Error, JobOutcome, Panic};
 #[cfg(feature = "wasm")]
-pub use error::{Error, Mismatch, Panic, Timeout, Trap};
-#[cfg(not(feature = "wasm"))]
-pub use error::{Error, Panic};
+pub use error::{Mismatch, Timeout, Trap};
 pub use frame::coroutines::{Coroutine, Coroutines, Frames, TickReport, frames, next_frame, sleep};
 pub use frame::run_within::{FrameReport, run_within};
 #[cfg(feature = "wasi")]
@@ -164,10 +163,11 @@ pub use guest::{
     EngineOptions, Func, GlobalType, Instance, InstanceOptions, Instances, MemoryGuard, ParMap,
     ParMapJob, Plain, Slice, StoreGuard, TableGuard, add_yield, engine,
 };
+pub use pool::JobPool;
+pub use pool::after::IntoJob;
 pub use pool::handle::JobHandle;
 #[cfg(feature = "rayon")]
 pub use pool::rayon::RayonGlobal;
-pub use pool::{IntoJob, Job, JobPool};
 pub use wait::clock::{Clock, ManualClock, RealtimeClock, Sleep};
 pub use wait::event::Event;
 #[cfg(feature = "wasm")]

@@ -1,13 +1,16 @@
-//! The synchronisation that the call layer is built on: the real one, or loom's, so that the models in `loom-tests/`
-//! check this very code. What no model runs, rayon's pools, the alarm of the real clock and the payload of a panic, has its
-//! own.
+//! The primitives that the layers stand on: the real ones, or loom's, so that the models in `loom-tests/` run the code above as it is.
+//! What no model runs uses the real ones directly: rayon's own pools, the thread of the real clock, the payload of a panic.
 
 #[cfg(not(wasm_jobs_loom))]
 mod real {
     #[cfg(feature = "wasm")]
     pub(crate) use crossbeam::atomic::AtomicCell;
+    #[cfg(feature = "rayon")]
+    pub(crate) use crossbeam::queue::SegQueue;
     pub(crate) use crossbeam::sync::{Parker, Unparker};
     pub(crate) use parking_lot::Mutex;
+    #[cfg(feature = "rayon")]
+    pub(crate) use std::sync::atomic::{AtomicBool, fence};
     pub(crate) use std::sync::atomic::{AtomicU8, AtomicU64};
     use std::time::{Duration, Instant};
 
@@ -17,6 +20,21 @@ mod real {
         };
     }
     pub(crate) use const_thread_local;
+
+    /// A value that one thread at a time may touch, where something else already sees to that. The lock is never waited for.
+    #[derive(Debug)]
+    pub(crate) struct Exclusive<T>(Mutex<T>);
+
+    impl<T> Exclusive<T> {
+        pub(crate) fn new(value: T) -> Self {
+            Self(Mutex::new(value))
+        }
+
+        #[inline]
+        pub(crate) fn access(&self) -> parking_lot::MutexGuard<'_, T> {
+            self.0.lock()
+        }
+    }
 
     #[derive(Debug)]
     pub(crate) struct Stopwatch(Instant);
@@ -33,13 +51,14 @@ mod real {
 }
 
 #[cfg(wasm_jobs_loom)]
-mod real {
-    pub(crate) use loom::sync::atomic::{AtomicU8, AtomicU64};
+mod mocked {
+    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, fence};
     pub(crate) use loom::thread_local as const_thread_local;
+    use std::collections::VecDeque;
     use std::sync::Arc;
+    use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
-    /// `parking_lot::Mutex`, as far as we use it: without poisoning: what may panic under
-    /// a lock is caught there.
+    /// `parking_lot::Mutex`, as far as it is used here. It has no poisoning, because nothing panics while it is locked.
     #[derive(Debug, Default)]
     pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
 
@@ -53,7 +72,33 @@ mod real {
         }
     }
 
-    /// `crossbeam::atomic::AtomicCell`, as far as we use it.
+    /// A value that one thread at a time may touch, where something else already sees to that: a model fails if that something does not
+    /// exclude, or does not synchronise. Loom does not see the mutex, and so takes nothing from it; it sees the cell.
+    #[derive(Debug)]
+    pub(crate) struct Exclusive<T> {
+        value: std::sync::Mutex<T>,
+        accesses: loom::cell::UnsafeCell<()>,
+    }
+
+    impl<T> Exclusive<T> {
+        pub(crate) fn new(value: T) -> Self {
+            Self { value: std::sync::Mutex::new(value), accesses: loom::cell::UnsafeCell::new(()) }
+        }
+
+        pub(crate) fn access(&self) -> std::sync::MutexGuard<'_, T> {
+            use std::sync::TryLockError;
+
+            self.accesses.with_mut(|_| ());
+            match self.value.try_lock() {
+                Ok(value) => value,
+                // What panicked is the model, which has failed already.
+                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+                Err(TryLockError::WouldBlock) => panic!("two threads touch an exclusive value"),
+            }
+        }
+    }
+
+    /// `crossbeam::atomic::AtomicCell`, as far as it is used here.
     #[derive(Debug)]
     pub(crate) struct AtomicCell<T>(Mutex<T>);
 
@@ -72,6 +117,46 @@ mod real {
         }
     }
 
+    /// `crossbeam::queue::SegQueue`, as far as it is used here. Loom sees its length alone, and lets a thread that looks at this take
+    /// the queue for empty unless something orders the two; what is in it comes with the length.
+    #[derive(Debug)]
+    pub(crate) struct SegQueue<T> {
+        length: loom::sync::atomic::AtomicUsize,
+        contents: std::sync::Mutex<VecDeque<T>>,
+    }
+
+    impl<T> Default for SegQueue<T> {
+        fn default() -> Self {
+            Self { length: loom::sync::atomic::AtomicUsize::new(0), contents: Default::default() }
+        }
+    }
+
+    impl<T> SegQueue<T> {
+        pub(crate) fn push(&self, value: T) {
+            self.contents.lock().expect("nothing panics here").push_back(value);
+            self.length.fetch_add(1, Release);
+        }
+
+        pub(crate) fn pop(&self) -> Option<T> {
+            let mut length = self.length.load(Relaxed);
+            while length > 0 {
+                match self.length.compare_exchange(length, length - 1, Acquire, Relaxed) {
+                    Ok(_) => return self.contents.lock().expect("nothing panics here").pop_front(),
+                    Err(now) => length = now,
+                }
+            }
+            None
+        }
+
+        pub(crate) fn len(&self) -> usize {
+            self.length.load(Relaxed)
+        }
+
+        pub(crate) fn is_empty(&self) -> bool {
+            self.len() == 0
+        }
+    }
+
     /// A model must take the same path each time, so here the time is always up.
     #[derive(Debug)]
     pub(crate) struct Stopwatch;
@@ -86,7 +171,7 @@ mod real {
         }
     }
 
-    /// `crossbeam::sync::Parker`, as far as we use it.
+    /// `crossbeam::sync::Parker`, as far as it is used here.
     #[derive(Debug)]
     pub(crate) struct Parker(Unparker);
 
@@ -114,66 +199,7 @@ mod real {
     }
 }
 
+#[cfg(wasm_jobs_loom)]
+pub(crate) use mocked::*;
+#[cfg(not(wasm_jobs_loom))]
 pub(crate) use real::*;
-
-use std::sync::Arc;
-use std::task::{Wake, Waker};
-
-/// A thread that sleeps until its waker is woken. One per wait, not one per thread: a token that was meant for this
-/// wait can then neither be taken by other code that parks the thread, nor be left behind for it.
-#[derive(Debug)]
-pub(crate) struct Sleeper {
-    parker: Parker,
-    waker: Waker,
-}
-
-#[derive(Debug)]
-struct Unpark(Unparker);
-
-impl Wake for Unpark {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        self.0.unpark();
-    }
-}
-
-impl Sleeper {
-    pub(crate) fn new() -> Self {
-        let parker = Parker::new();
-        let waker = Waker::from(Arc::new(Unpark(parker.unparker().clone())));
-        Self { parker, waker }
-    }
-
-    pub(crate) fn waker(&self) -> &Waker {
-        &self.waker
-    }
-
-    /// Blocks until the waker is woken; returns at once if it has been since the last sleep. It may also return for
-    /// no reason, so the caller looks again at what it waits for.
-    pub(crate) fn sleep(&self) {
-        self.parker.park();
-    }
-}
-
-/// Runs a future to its end on this thread, which sleeps while it waits.
-#[cfg(feature = "wasm")]
-pub(crate) fn block_on<F: std::future::Future>(future: F) -> F::Output {
-    use std::task::{Context, Poll};
-
-    let mut future = std::pin::pin!(future);
-    // Most often it does not wait, and making a sleeper takes two allocations. Who does wait is asked again, with a waker.
-    if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-        return output;
-    }
-    let sleeper = Sleeper::new();
-    let mut context = Context::from_waker(sleeper.waker());
-    loop {
-        match future.as_mut().poll(&mut context) {
-            Poll::Ready(output) => return output,
-            Poll::Pending => sleeper.sleep(),
-        }
-    }
-}

@@ -2,14 +2,13 @@
 //! [`Future::to_job`] lends the call to a [`FutureRunner`].
 
 use crate::call::runner::FutureRunner;
-use crate::call::state::Lent;
+use crate::call::state::Custody;
 use crate::call::step::Step;
 use crate::call::task::{Progress, Task, Work};
 use crate::error::{Error, Outcome};
-use crate::pool::help_or_sleep;
 use crate::step::interrupt::Interrupter;
-use crate::sync::Sleeper;
 use crate::trace::{Ending, Traced};
+use crate::wait::block::{Sleeper, help_or_sleep};
 use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
@@ -53,6 +52,8 @@ pub struct Future<T: Send + 'static> {
     task: Arc<Task<T>>,
     /// When it was last stepped in a [`run_within`](crate::run_within), counted in steps.
     pub(crate) turn: u64,
+    /// Whether the task may have a waker of the owner.
+    has_waker: bool,
     /// Makes it neither `Send` nor `Sync`.
     owner: PhantomData<*const ()>,
 }
@@ -110,7 +111,7 @@ impl<T: Send + 'static> Future<T> {
         traced: Traced,
     ) -> Self {
         let (task, work) = Task::new(work, interrupter, traced);
-        Self { call: Call::Ours(work), task, turn: 0, owner: PhantomData }
+        Self { call: Call::Ours(work), task, turn: 0, has_waker: false, owner: PhantomData }
     }
 
     /// Runs the call to its next stop, on this thread.
@@ -179,7 +180,7 @@ impl<T: Send + 'static> Future<T> {
     pub fn has_result(&self) -> bool {
         match self.call {
             Call::Ended(_) => true,
-            Call::Lent => self.task.lent() == Lent::Done,
+            Call::Lent => self.task.custody() == Custody::Done,
             Call::Ours(_) | Call::Disposed => false,
         }
     }
@@ -228,7 +229,7 @@ impl<T: Send + 'static> Future<T> {
                     self.task.traced.ended(Ending::cancelled());
                 }
             }
-            Call::Lent => self.task.cancel(),
+            Call::Lent => self.task.cancel_lent(),
             Call::Ended(_) | Call::Disposed => {}
         }
     }
@@ -260,14 +261,14 @@ impl<T: Send + 'static> Future<T> {
     #[inline]
     fn settle(&mut self) -> &mut Call<T> {
         if let Call::Lent = self.call {
-            match self.task.lent() {
-                Lent::Out => {}
-                Lent::Back => {
+            match self.task.custody() {
+                Custody::Runner => {}
+                Custody::Returned => {
                     if let Some(work) = self.task.take_back() {
                         self.call = Call::Ours(work);
                     }
                 }
-                Lent::Done => {
+                Custody::Done => {
                     if let Some(result) = self.task.take_result() {
                         self.call = Call::Ended(result);
                     }
@@ -291,6 +292,7 @@ impl<T: Send + 'static> Future<T> {
     /// A step towards the end. If it is `Waiting`, `waker` will be woken.
     fn advance(&mut self, waker: &Waker) -> Advance<T> {
         if let Call::Lent = self.settle() {
+            self.has_waker = true;
             self.task.register_owner(waker);
             if let Call::Lent = self.settle() {
                 return Advance::Waiting;
@@ -304,7 +306,14 @@ impl<T: Send + 'static> Future<T> {
             },
             Ok(Step::Yielded) => Advance::Yielded,
             Ok(Step::Waiting) => match &self.call {
-                Call::Ours(work) if self.task.park_owner(work, waker) => Advance::Waiting,
+                Call::Ours(work) => {
+                    self.has_waker = true;
+                    if self.task.park_owner(work, waker) {
+                        Advance::Waiting
+                    } else {
+                        Advance::Yielded
+                    }
+                }
                 _ => Advance::Yielded,
             },
         }
@@ -342,10 +351,13 @@ impl<T: Send + 'static> Drop for Future<T> {
             self.cancel();
         }
         if let Call::Lent = self.call
-            && self.task.lent() == Lent::Done
+            && self.task.custody() == Custody::Done
         {
-            // Wakers may keep the task for long; nobody will take the result.
+            // The call's wakers may keep the task for long; nobody will take the result.
             drop(self.task.take_result());
+        }
+        if self.has_waker {
+            self.task.forget_owner();
         }
     }
 }

@@ -8,3 +8,4 @@ pub(crate) mod runner;
 pub(crate) mod state;
 pub(crate) mod step;
 pub(crate) mod task;
+pub(crate) mod turn;

@@ -3,11 +3,8 @@
 
 use crate::call::step::Step;
 use crate::call::task::Task;
-use crate::pool::handle::{JobHandle, Submitted};
-use crate::pool::{Job, JobPool, Spawn, Submission};
-use crate::sync::{Mutex, Sleeper};
 use std::fmt;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 /// The right to resume a call, on any thread.
 ///
@@ -33,7 +30,7 @@ use std::sync::{Arc, Weak};
 /// ```
 #[must_use = "dropping it gives the right to resume back to the future"]
 pub struct FutureRunner<T: Send + 'static> {
-    /// There until the runner is submitted.
+    /// There until the runner is made a job.
     task: Option<Arc<Task<T>>>,
 }
 
@@ -53,48 +50,19 @@ impl<T: Send + 'static> FutureRunner<T> {
         }
     }
 
-    /// Runs the call to its end, on this thread, which sleeps while the call waits.
-    pub fn run(self) {
-        // A pool of one thread, this one. It has one job, so its queue has one place.
-        let sleeper = Sleeper::new();
-        let queue = Arc::new(Mutex::new(None::<Job>));
-        let pool = {
-            let (queue, waker) = (queue.clone(), sleeper.waker().clone());
-            move |job: Job| {
-                *queue.lock() = Some(job);
-                waker.wake_by_ref();
-            }
-        };
-        let mut handle = pool.submit(self);
-        while !handle.is_complete_or_tell(sleeper.waker()) {
-            let job = queue.lock().take();
-            match job {
-                // By turns: on a thread that is inside a pool's `spawn`, `Job::run` would leave the job for later.
-                Some(job) => {
-                    if let Some(job) = job.turn() {
-                        *queue.lock() = Some(job);
-                    }
-                }
-                None => sleeper.sleep(),
-            }
+    /// The task, of which the caller makes a job.
+    pub(crate) fn into_task(mut self) -> Arc<Task<T>> {
+        match self.task.take() {
+            Some(task) => task,
+            None => unreachable!("only this function takes it"),
         }
-    }
-
-    /// The job of a pool that `spawn` leads to. The caller puts it into the queue.
-    pub(crate) fn into_job(mut self, spawn: Spawn) -> (Job, JobHandle) {
-        let Some(task) = self.task.take() else { unreachable!("only this function takes it") };
-        task.traced.submitted();
-        let call: Weak<Task<T>> = Arc::downgrade(&task);
-        let submitted = Arc::new(Submitted::new(call));
-        task.submit(Submission::new(spawn, submitted.clone()));
-        (Job::new(task), JobHandle::new(submitted))
     }
 }
 
 impl<T: Send + 'static> Drop for FutureRunner<T> {
     fn drop(&mut self) {
         if let Some(task) = &self.task {
-            task.give_back();
+            task.return_to_owner();
         }
     }
 }

@@ -1,10 +1,10 @@
 //! The state of a [`Task`](crate::call::task::Task): one atomic word, and its named transitions.
 //!
 //! ```text
-//!   63                                                      5    4     3        2       1      0
-//!  ┌─────────────────────────────────────────────────────────┬──────┬─────────┬──────┬───────┬────┐
-//!  │                   wakes, counted                        │ DONE │CANCELLED│PARKED│RUNNING│LENT│
-//!  └─────────────────────────────────────────────────────────┴──────┴─────────┴──────┴───────┴────┘
+//!   63                                              6     5     4     3        2       1      0
+//!  ┌─────────────────────────────────────────────────┬──────┬──────┬─────────┬──────┬───────┬────┐
+//!  │                 wakes, counted                  │FAILED│ DONE │CANCELLED│PARKED│RUNNING│LENT│
+//!  └─────────────────────────────────────────────────┴──────┴──────┴─────────┴──────┴───────┴────┘
 //!
 //!                   ┌───────────────────── give_back ──────────────────────┐
 //!                   ▼                                                      │
@@ -20,24 +20,30 @@
 //!              └─────────┘           └────────┘                  └──────┘
 //! ```
 //!
-//! `CANCELLED` may come at any time while the call is lent. Whoever is then in charge, by the rule of `RUNNING` below, drops
+//! `CANCELLED` may come at any time while the call is lent. The thread that is then in charge, by the rule of `RUNNING` below, drops
 //! the work, and the call is `DONE`.
 //!
 //! **A wake is a count, not a flag.** Each wake adds one. A step notes the count that it starts from ([`WakeCount`]); if the
 //! count is another one afterwards, a wake has come meanwhile and there must be another step. So a step needs no
 //! read-modify-write of its own, and no wake can be overwritten: a wake that the note covers happened before the step
 //! (the wake releases, the note acquires), and one that it does not cover makes the counts differ for good. The count
-//! would have to wrap around its 59 bits within one step to hide a wake.
+//! would have to wrap around its 58 bits within one step to hide a wake.
 //!
-//! **`PARKED` is the promise to be told.** It is set only when the count is still the one noted, by whoever is about to
+//! **`PARKED` is the promise to be told.** It is set only when the count is still the one noted, by a thread that is about to
 //! stop watching: a worker that drops a waiting job, or an owner that is about to sleep. Of all the wakes that find it
 //! set, the one that clears it delivers, so there is one delivery for each time that it was set.
 //!
 //! **`RUNNING` decides who ends a cancelled call.** Cancelling and starting are both read-modify-writes of this word, so
-//! one is first. If a start is, the runner finds `CANCELLED` at its next stop and ends the call; if the cancelling is,
-//! the canceller ends it and the start is refused. It means nothing once `CANCELLED` or `DONE` is set outside a turn, and is
-//! never set for a call that its owner resumes: the owner's `&mut` is all the exclusion that needs.
+//! one is first. If the start is first, the runner finds `CANCELLED` at its next stop and ends the call; if the cancelling is,
+//! the canceller ends the call and the start is refused. The flag means nothing once `CANCELLED` or `DONE` is set outside a turn, and is
+//! never set for a call that its owner resumes: the owner's `&mut` is all the exclusion which that needs.
+//!
+//! **Being in charge is the right to touch the task's slot**, its work and its result. It belongs to one thread at a time: to the one
+//! whose start succeeded, until it stops, parks or finishes; to the canceller that was told to end the call, until it finishes; to the owner,
+//! before it lends the call and after the call came back or is done. Each of these transitions releases what was done, and the next
+//! one acquires it, so that the slot needs no lock.
 
+use crate::error::JobOutcome;
 use crate::sync::AtomicU64;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
@@ -47,22 +53,24 @@ const LENT: u64 = 1;
 const RUNNING: u64 = 1 << 1;
 /// Stopped, and the next wake must lead somewhere. Never set together with `RUNNING`.
 const PARKED: u64 = 1 << 2;
-/// A lent call was given up, by its owner or through the handle of its job. Set once, never cleared.
+/// A lent call was cancelled, by its owner or through the handle of its job. Set once, never cleared, and not set once done.
 const CANCELLED: u64 = 1 << 3;
 /// The result of a lent call is in its task. Set once, never cleared.
 const DONE: u64 = 1 << 4;
+/// That result is a failure. Only ever set together with `DONE`.
+const FAILED: u64 = 1 << 5;
 /// One wake; all bits from here up are the count.
-const WAKE: u64 = 1 << 5;
+const WAKE: u64 = 1 << 6;
 
 const FLAGS: u64 = WAKE - 1;
 
-/// The wakes that a call has seen: the count at the start of its last step.
+/// How many wakes there were, as of the start of a call's last step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct WakeCount(u64);
 
 impl WakeCount {
-    /// Before the first step: a new task counts one wake, so that it can go on at once.
-    pub(crate) const NOTHING: Self = Self(0);
+    /// Before the first step. A new task counts one wake, so that it can go on at once.
+    pub(crate) const NONE: Self = Self(0);
 }
 
 #[derive(Debug)]
@@ -75,7 +83,7 @@ pub(crate) enum Wake {
     Noted,
     /// It was parked by its owner, who must be woken.
     Owner,
-    /// It was parked by its job, which must be put into its pool's queue; nobody else will.
+    /// It was parked by its job. The caller must put that into its pool's queue; nobody else will.
     Enqueue,
 }
 
@@ -95,16 +103,16 @@ pub(crate) enum Park {
     Parked,
     /// A wake has come first: there must be another step.
     Woken,
-    /// The call was given up: the caller, who still has the work, ends it.
+    /// The call was cancelled: the caller, who is still in charge, ends it.
     Cancelled,
 }
 
 #[must_use]
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Stop {
-    /// The work is back in the task, for whoever starts next.
+    /// The work stays in the task, for the thread that starts next.
     Stopped,
-    /// The call was given up: the caller ends it.
+    /// The call was cancelled: the caller, who is still in charge, ends it.
     Cancelled,
 }
 
@@ -113,7 +121,8 @@ pub(crate) enum Stop {
 pub(crate) enum Finish {
     /// The result is the owner's.
     Delivered,
-    /// The call was given up just before: the result is nobody's.
+    /// The call was cancelled just before, and is not done: the caller, who is still in charge, puts that into the place of the result, and
+    /// [finishes](State::finish_cancelled).
     Cancelled,
 }
 
@@ -133,19 +142,19 @@ pub(crate) enum Cancel {
 pub(crate) enum GiveBack {
     /// The owner has the right to resume again, or the call had ended.
     Back,
-    /// The call was given up just before: whoever did that ends it, and then tells everyone.
+    /// The call was cancelled just before: the canceller ends it, and then tells everyone.
     Cancelled,
 }
 
-/// What the owner sees of a call that it has lent.
+/// Who has a call that was lent.
 #[must_use]
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Lent {
-    /// A runner or a job has it.
-    Out,
-    /// It came back unfinished.
-    Back,
-    /// Its result is in the task.
+pub(crate) enum Custody {
+    /// A runner or a job has it, or a canceller that is about to end it.
+    Runner,
+    /// It came back unfinished, and is the owner's.
+    Returned,
+    /// It is over, and its result is in the task.
     Done,
 }
 
@@ -172,8 +181,8 @@ impl State {
         if before & PARKED == 0 {
             return Wake::Noted;
         }
-        // Several wakes can get here; the one that clears the flag delivers. Acquire: it takes over from `park`, as
-        // whoever is now going to touch the task.
+        // Several wakes can get here; the one that clears the flag delivers. Acquire: pairs with `park`, because
+        // the caller may drop the job, and so give the call back, without a start in between.
         let before = self.0.fetch_and(!PARKED, Acquire);
         match (before & PARKED != 0, before & LENT != 0) {
             (false, _) => Wake::Noted,
@@ -182,40 +191,41 @@ impl State {
         }
     }
 
-    /// The owner puts the work into the task, for a runner.
+    /// The owner has put the work into the task, for a runner.
     pub(crate) fn lend(&self) {
         // The owner may have parked and not been woken; what it waited for is the runner's business now. Relaxed is
-        // enough: the work was put behind the task's mutex, and the runner is made on this thread.
+        // enough: the runner is made on this thread, and whatever takes it to another one synchronises.
         self.update(Relaxed, |word| (word | LENT) & !PARKED);
     }
 
-    /// The same for a call that has ended already, with its result in the task.
-    pub(crate) fn lend_done(&self) {
-        self.update(Relaxed, |word| (word | LENT | DONE) & !PARKED);
+    /// The owner has put the result into the task, of a call that has ended already.
+    pub(crate) fn lend_done(&self, has_failed: bool) {
+        let done = LENT | DONE | if has_failed { FAILED } else { 0 };
+        self.update(Relaxed, |word| (word | done) & !PARKED);
     }
 
     /// A runner or a job begins a turn.
     pub(crate) fn try_start(&self) -> Start {
-        // Acquire: pairs with `stop` and `park` of the turn before.
+        // Acquire: pairs with `stop` and `park` of the turn before, whose work this turn goes on with.
         let before = self.0.fetch_or(RUNNING, Acquire);
         if before & (CANCELLED | DONE) == 0 { Start::Run } else { Start::Over }
     }
 
-    /// In a turn: was the call given up?
+    /// In a turn: was the call cancelled?
     #[inline]
     pub(crate) fn is_cancelled(&self) -> bool {
         // Relaxed: only a hint; `stop`, `park` and `finish` decide.
         self.0.load(Relaxed) & CANCELLED != 0
     }
 
-    /// A turn ends before the call does, with the work back in the task.
+    /// A turn ends before the call does, with the work in the task.
     pub(crate) fn stop(&self) -> Stop {
-        // Release: the next turn must find what this one did. Acquire: if cancelled, the caller ends the call.
+        // Release: the next turn must find what this one did. Acquire: pairs with `cancel`, for the caller may have to end the call.
         let before = self.0.fetch_and(!RUNNING, AcqRel);
         if before & CANCELLED == 0 { Stop::Stopped } else { Stop::Cancelled }
     }
 
-    /// Whoever has stepped a call that now waits stops watching it, unless it was woken meanwhile.
+    /// The thread that has stepped a call, which now waits, stops watching it, unless it was woken meanwhile.
     pub(crate) fn park(&self, seen: WakeCount) -> Park {
         let mut word = self.0.load(Acquire);
         loop {
@@ -225,8 +235,8 @@ impl State {
             if word & !FLAGS != seen.0 {
                 return Park::Woken;
             }
-            // Release: whoever is woken to go on must find what was done up to here. Acquire on failure: it was a
-            // wake, and the next step relies on it, or a cancelling.
+            // Release: the thread that goes on after the wake must find what was done up to here. Acquire on failure: it was a
+            // wake, on which the next step relies, or a cancelling.
             match self.0.compare_exchange_weak(word, (word & !RUNNING) | PARKED, Release, Acquire) {
                 Ok(_) => return Park::Parked,
                 Err(now) => word = now,
@@ -234,45 +244,76 @@ impl State {
         }
     }
 
-    /// The result is in the task.
-    pub(crate) fn finish(&self) -> Finish {
-        // Release: whoever sees `DONE` must find the result and all that the call did.
-        let before = self.update(AcqRel, |word| (word | DONE) & !(RUNNING | PARKED));
-        if before & CANCELLED == 0 { Finish::Delivered } else { Finish::Cancelled }
+    /// The result is in the task, by the thread that is in charge.
+    pub(crate) fn finish(&self, has_failed: bool) -> Finish {
+        let done = DONE | if has_failed { FAILED } else { 0 };
+        let mut word = self.0.load(Relaxed);
+        loop {
+            if word & CANCELLED != 0 {
+                return Finish::Cancelled;
+            }
+            // Release: a thread that sees `DONE` must find the result and all that the call did.
+            let finished = (word | done) & !(RUNNING | PARKED);
+            match self.0.compare_exchange_weak(word, finished, Release, Relaxed) {
+                Ok(_) => return Finish::Delivered,
+                Err(now) => word = now,
+            }
+        }
+    }
+
+    /// The failure of a cancelled call is in the task, by the thread that is in charge.
+    pub(crate) fn finish_cancelled(&self) {
+        // Release: as in `finish`.
+        self.update(Release, |word| (word | DONE | FAILED) & !(RUNNING | PARKED));
     }
 
     /// A runner or a job is dropped, with the work in the task.
     pub(crate) fn give_back(&self) -> GiveBack {
-        // Release: pairs with `lent`.
+        // Release: pairs with `custody`. The owner goes on with the work.
         let before = self.0.fetch_and(!LENT, Release);
         if before & CANCELLED == 0 { GiveBack::Back } else { GiveBack::Cancelled }
     }
 
-    /// A lent call is given up.
+    /// A lent call is cancelled.
     pub(crate) fn cancel(&self) -> Cancel {
-        // Acquire: pairs with `stop` and `park`; the caller may be about to drop the work.
-        let before = self.0.fetch_or(CANCELLED, AcqRel);
-        if before & (CANCELLED | DONE) != 0 {
-            Cancel::Over
-        } else if before & RUNNING != 0 {
-            Cancel::EndsAtNextStop
-        } else {
-            Cancel::End
+        let mut word = self.0.load(Relaxed);
+        loop {
+            if word & (CANCELLED | DONE) != 0 {
+                return Cancel::Over;
+            }
+            // Acquire: pairs with `stop` and `park`, because the caller may be about to drop the work. Release: pairs with those of
+            // `stop` and `park` that find the flag, so that the end of the call comes after what led to its being cancelled.
+            match self.0.compare_exchange_weak(word, word | CANCELLED, AcqRel, Relaxed) {
+                Ok(_) if word & RUNNING != 0 => return Cancel::EndsAtNextStop,
+                Ok(_) => return Cancel::End,
+                Err(now) => word = now,
+            }
         }
     }
 
-    /// The owner looks at a call that it has lent.
-    pub(crate) fn lent(&self) -> Lent {
+    /// Who has the call, which was lent?
+    pub(crate) fn custody(&self) -> Custody {
         // Acquire: pairs with `finish` and `give_back`.
         let word = self.0.load(Acquire);
         if word & DONE != 0 {
-            Lent::Done
+            Custody::Done
         } else if word & (LENT | CANCELLED) != 0 {
-            // Cancelled and back: whoever has cancelled it is about to end it.
-            Lent::Out
+            // Cancelled and given back: the canceller is about to end it.
+            Custody::Runner
         } else {
-            Lent::Back
+            Custody::Returned
         }
+    }
+
+    /// What became of a lent call that is over.
+    pub(crate) fn outcome(&self) -> Option<JobOutcome> {
+        // Acquire: as in `custody`.
+        let word = self.0.load(Acquire);
+        (word & DONE != 0).then(|| match word {
+            _ if word & CANCELLED != 0 => JobOutcome::Cancelled,
+            _ if word & FAILED != 0 => JobOutcome::Failed,
+            _ => JobOutcome::Succeeded,
+        })
     }
 
     fn update(&self, success: std::sync::atomic::Ordering, change: impl Fn(u64) -> u64) -> u64 {

@@ -1,37 +1,37 @@
 //! What a [`Future`](crate::Future) and its runner share, and the [`Work`] that passes between them.
 //!
-//! The work of a call is owned by whoever may step it: by the `Future` itself until it is lent, then by the task's slot,
-//! from where a turn takes it by holding the slot's lock. Only whoever the [state](crate::call::state) says is in charge goes near
-//! that lock (a turn that has started, the canceller that ends the call, the owner once the call is done or back), so nobody
-//! waits for it for longer than it takes to move a result.
+//! The work of a call is owned by the one that may step it: by the `Future` itself until it is lent, then by the task's slot, where each turn
+//! finds it. Only the thread that the [state](crate::call::state) puts in charge touches the slot: a turn that has started, the canceller that
+//! ends the call, the owner once the call is done or back.
 //!
 //! The work always sees one waker, the task itself. Where a wake leads, to nobody yet, to the owner or to a pool's
 //! queue, is decided here, when it comes.
 
 use crate::call::state::{
-    Cancel, Finish, GiveBack, Lent, Park, Start, State, Stop, Wake, WakeCount,
+    Cancel as Cancelling, Custody, Finish, GiveBack, Park, Start, State, Stop, Wake, WakeCount,
 };
 use crate::call::step::Step;
-use crate::error::{Error, Outcome, Panic};
-use crate::pool::handle::Submitted;
-use crate::pool::{Job, Quantum, Spawn, Submission, Turn};
+use crate::call::turn::{Cancel, Job, Quantum, Runnable, Schedule};
+use crate::error::{Error, JobOutcome, Outcome, Panic};
 use crate::step::interrupt::{Interrupter, Interruptible, in_step, with_current_call};
-use crate::sync::Mutex;
+use crate::sync::{Exclusive, Mutex};
 use crate::trace::{Ending, Traced};
 use crate::unwind::{drop_payload, ignore_panic};
+use crate::wait::latch::Latch;
 use futures_task::{ArcWake, waker_ref};
 use std::fmt;
 use std::pin::Pin;
+use std::ptr;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 pub(crate) struct Task<T> {
     state: State,
-    slot: Mutex<Slot<T>>,
+    slot: Exclusive<Slot<T>>,
     /// The owner, if it waits: for a wake while it has the call, for the end while the call is lent.
     owner: Mutex<Option<Waker>>,
-    /// There while the call is a job. Locked before the slot, where both are.
-    submission: Mutex<Option<Submission>>,
+    /// There while the call is a job. Whether it is and whether it ends change together, under this lock.
+    schedule: Mutex<Option<Arc<dyn Schedule>>>,
     interrupter: Option<&'static dyn Interrupter>,
     pub(crate) traced: Traced,
 }
@@ -42,15 +42,6 @@ struct Slot<T> {
     work: Option<Work<T>>,
     /// There once the call has ended, until its owner takes it.
     result: Option<Outcome<T>>,
-    /// Whether that is or was a failure.
-    has_failed: bool,
-}
-
-impl<T> Slot<T> {
-    fn put_result(&mut self, result: Outcome<T>) {
-        self.has_failed = result.is_err();
-        self.result = Some(result);
-    }
 }
 
 /// A call that has not ended, with the exclusive right to step it.
@@ -110,7 +101,7 @@ impl<T: Send + 'static> Work<T> {
         };
         self.seen = seen;
 
-        // Borrowed: making it costs nothing, and only whoever keeps it counts a reference.
+        // Borrowed: making it costs nothing, and only a clone of it counts a reference.
         let waker = waker_ref(task);
         let mut context = Context::from_waker(&waker);
         match task.traced.step(|| self.future.as_mut().poll(&mut context)) {
@@ -144,16 +135,16 @@ impl<T: Send + 'static> Task<T> {
     {
         let task = Arc::new(Self {
             state: State::new(),
-            slot: Mutex::new(Slot { work: None, result: None, has_failed: false }),
+            slot: Exclusive::new(Slot { work: None, result: None }),
             owner: Mutex::new(None),
-            submission: Mutex::new(None),
+            schedule: Mutex::new(None),
             interrupter,
             traced,
         });
         // Straight into the box: a guest's call is some hundred bytes.
         let mut future = Box::pin(CatchUnwind { work: None });
         future.as_mut().project().work.set(Some(work));
-        (task, Work { future, seen: WakeCount::NOTHING })
+        (task, Work { future, seen: WakeCount::NONE })
     }
 
     // The owner's side, while it has the call.
@@ -166,55 +157,61 @@ impl<T: Send + 'static> Task<T> {
 
     /// Puts the work here for a runner.
     pub(crate) fn lend(&self, work: Work<T>) {
-        let waker = self.owner.lock().take();
-        drop(waker);
-        self.slot.lock().work = Some(work);
+        self.forget_owner();
+        self.slot.access().work = Some(work);
         self.state.lend();
     }
 
-    /// The same for a call that has ended: its runner has nothing to do.
+    /// Puts the result of a call that has ended here. Its runner has nothing to do.
     pub(crate) fn lend_ended(&self, result: Outcome<T>) {
-        self.slot.lock().put_result(result);
-        self.state.lend_done();
+        let has_failed = result.is_err();
+        self.slot.access().result = Some(result);
+        self.state.lend_done(has_failed);
     }
 
     // The owner's side, while the call is lent.
 
-    pub(crate) fn lent(&self) -> Lent {
-        self.state.lent()
+    pub(crate) fn custody(&self) -> Custody {
+        self.state.custody()
     }
 
-    /// The owner will sleep until the call is done or back, of which `waker` is told. The caller looks again after this.
+    /// The owner will sleep until the call is done or back; then `waker` is woken. The caller looks again after this.
     pub(crate) fn register_owner(&self, waker: &Waker) {
         // Out of the lock before it is dropped: it may be the last reference to anything.
         let other = self.owner.lock().replace(waker.clone());
         drop(other);
     }
 
+    /// The owner no longer waits.
+    pub(crate) fn forget_owner(&self) {
+        let waker = self.owner.lock().take();
+        drop(waker);
+    }
+
     /// The work of a call that came back.
     pub(crate) fn take_back(&self) -> Option<Work<T>> {
-        self.slot.lock().work.take()
+        self.slot.access().work.take()
     }
 
     /// The result of a call that is done.
     pub(crate) fn take_result(&self) -> Option<Outcome<T>> {
-        self.slot.lock().result.take()
+        self.slot.access().result.take()
     }
 
     /// Ends a lent call, at once or at the next stop of the step that is in progress, which is made to come soon.
-    pub(crate) fn cancel(self: &Arc<Self>) {
-        self.cancelled(self.state.cancel());
+    pub(crate) fn cancel_lent(self: &Arc<Self>) {
+        self.see_to(self.state.cancel());
     }
 
-    fn cancelled(self: &Arc<Self>, cancel: Cancel) {
-        match cancel {
-            Cancel::End => self.end_cancelled(),
-            Cancel::EndsAtNextStop => {
+    fn see_to(self: &Arc<Self>, cancelling: Cancelling) {
+        match cancelling {
+            Cancelling::End => self.end_cancelled(),
+            Cancelling::EndsAtNextStop => {
                 if let Some(interrupter) = self.interrupter {
                     ignore_panic(|| interrupter.interrupt(self.clone()));
                 }
             }
-            Cancel::Over => {}
+            Cancelling::Over => {}
         }
     }
 
@@ -225,11 +222,7 @@ impl<T: Send + 'static> Task<T> {
         let Start::Run = self.state.try_start() else {
             return Step::Done;
         };
-        let progress = match &mut self.slot.lock().work {
-            Some(work) => with_current_call(self.clone(), || work.step(self)),
-            None => unreachable!("a call that may start has its work"),
-        };
-        let step = match progress {
+        let step = match self.take_steps(|| false).0 {
             Progress::Done(result) => {
                 self.end(result);
                 return Step::Done;
@@ -237,41 +230,62 @@ impl<T: Send + 'static> Task<T> {
             Progress::Yielded => Step::Yielded,
             Progress::Waiting => Step::Waiting,
         };
+        if self.has_stopped() { step } else { Step::Done }
+    }
+
+    /// Steps a call that has started: once, and again after each yield if it `goes_on`.
+    fn take_steps(self: &Arc<Self>, mut goes_on: impl FnMut() -> bool) -> (Progress<T>, WakeCount) {
+        let mut slot = self.slot.access();
+        let Some(work) = &mut slot.work else {
+            unreachable!("a call that may start has its work");
+        };
+        let progress = with_current_call(self.clone(), || {
+            loop {
+                match work.step(self) {
+                    Progress::Yielded if goes_on() => {}
+                    progress => break progress,
+                }
+            }
+        });
+        (progress, work.seen)
+    }
+
+    /// Stops a call that has started. False if it was cancelled, and has ended here.
+    fn has_stopped(&self) -> bool {
         match self.state.stop() {
-            Stop::Stopped => step,
+            Stop::Stopped => true,
             Stop::Cancelled => {
                 self.end_cancelled();
-                Step::Done
+                false
             }
         }
     }
 
     /// Makes a lent call a job.
-    pub(crate) fn submit(&self, submission: Submission) {
-        let mut place = self.submission.lock();
-        if self.state.lent() == Lent::Done {
+    pub(crate) fn submit(&self, schedule: Arc<dyn Schedule>) {
+        let mut place = self.schedule.lock();
+        if let Some(outcome) = self.state.outcome() {
             // It had ended when it was lent, or was cancelled while the runner was in somebody's hands.
             drop(place);
-            let has_failed = self.slot.lock().has_failed;
-            submission.complete(has_failed);
+            complete(schedule, outcome);
         } else {
-            *place = Some(submission);
+            *place = Some(schedule);
         }
     }
 
-    /// The work stays in the slot; the owner, if it waits, goes on with it itself.
-    pub(crate) fn give_back(&self) {
-        let submission = {
-            let mut submission = self.submission.lock();
+    /// Gives the call back to its owner, who goes on with it if it waits. The work stays in the slot.
+    pub(crate) fn return_to_owner(&self) {
+        let schedule = {
+            let mut schedule = self.schedule.lock();
             // Under the lock: the handle of a job that is over cancels nothing.
             match self.state.give_back() {
-                GiveBack::Back => submission.take(),
+                GiveBack::Back => schedule.take(),
                 GiveBack::Cancelled => return,
             }
         };
         self.wake_owner();
-        if let Some(submission) = submission {
-            submission.complete(true);
+        if let Some(schedule) = schedule {
+            complete(schedule, JobOutcome::Cancelled);
         }
     }
 
@@ -279,31 +293,42 @@ impl<T: Send + 'static> Task<T> {
         self.end(Err(Box::new(Error::Cancelled)));
     }
 
-    /// Ends a lent call. Only whoever is in charge of it calls this, once.
-    pub(crate) fn end(&self, result: Outcome<T>) {
-        // Before anyone is told: whatever the call held, an instance for one, is free by then.
-        let work = self.slot.lock().work.take();
+    /// Ends a lent call. Only the thread that is in charge of it calls this, once.
+    fn end(&self, result: Outcome<T>) {
+        let has_failed = result.is_err();
+        let ending = Ending::of(&result);
+        // Before anyone is told: what the call held, an instance for example, is free by then.
+        let work = {
+            let mut slot = self.slot.access();
+            slot.result = Some(result);
+            slot.work.take()
+        };
         if let Some(work) = work {
             work.discard();
         }
-        let ending = Ending::of(&result);
-        let (submission, has_failed, unwanted, ending) = {
-            let mut submission = self.submission.lock();
-            let mut slot = self.slot.lock();
-            let (result, unwanted, ending) = match self.state.finish() {
-                Finish::Delivered => (result, None, ending),
+        let (schedule, unwanted) = {
+            let mut schedule = self.schedule.lock();
+            let unwanted = match self.state.finish(has_failed) {
+                Finish::Delivered => None,
                 Finish::Cancelled => {
-                    (Err(Box::new(Error::Cancelled)), Some(result), Ending::cancelled())
+                    let cancelled = Err(Box::new(Error::Cancelled));
+                    let unwanted = self.slot.access().result.replace(cancelled);
+                    self.state.finish_cancelled();
+                    unwanted
                 }
             };
-            slot.put_result(result);
-            (submission.take(), slot.has_failed, unwanted, ending)
+            (schedule.take(), unwanted)
         };
-        self.traced.ended(ending);
+        let outcome = match &unwanted {
+            Some(_) => JobOutcome::Cancelled,
+            None if has_failed => JobOutcome::Failed,
+            None => JobOutcome::Succeeded,
+        };
+        self.traced.ended(if unwanted.is_some() { Ending::cancelled() } else { ending });
         ignore_panic(|| drop(unwanted));
         self.wake_owner();
-        if let Some(submission) = submission {
-            submission.complete(has_failed);
+        if let Some(schedule) = schedule {
+            complete(schedule, outcome);
         }
     }
 
@@ -315,57 +340,44 @@ impl<T: Send + 'static> Task<T> {
     }
 }
 
-impl<T: Send + 'static> Turn for Task<T> {
+/// Tells everyone that a job is over, and lets go of its pool.
+fn complete(schedule: Arc<dyn Schedule>, outcome: JobOutcome) {
+    schedule.latch().complete(outcome);
+    ignore_panic(|| drop(schedule));
+}
+
+impl<T: Send + 'static> Runnable for Task<T> {
     /// Steps while the call yields and its quantum lasts.
     fn turn(self: Arc<Self>) -> Option<Job> {
         let Start::Run = self.state.try_start() else { return None };
         self.traced.turned();
         let mut quantum = Quantum::default();
         loop {
-            let mut slot = self.slot.lock();
-            let Some(work) = &mut slot.work else {
-                unreachable!("a call that may start has its work");
-            };
-            let progress = with_current_call(self.clone(), || {
-                loop {
-                    match work.step(&self) {
-                        Progress::Yielded if quantum.lasts() && !self.state.is_cancelled() => {}
-                        progress => break progress,
-                    }
-                }
-            });
-            let seen = work.seen;
-            // Out of the slot before the transition: from then on, somebody else may be in charge.
-            drop(slot);
+            let goes_on = || quantum.lasts() && !self.state.is_cancelled();
+            // The slot is left before the transition: from then on, another thread may be in charge.
+            let (progress, seen) = self.take_steps(goes_on);
             match progress {
-                Progress::Done(outcome) => self.end(outcome),
-                Progress::Yielded => match self.state.stop() {
-                    Stop::Stopped => return Some(Job::new(self)),
-                    Stop::Cancelled => self.end_cancelled(),
-                },
+                Progress::Done(outcome) => {
+                    self.end(outcome);
+                    return None;
+                }
+                Progress::Yielded => return self.has_stopped().then(|| Job::new(self)),
                 Progress::Waiting => match self.state.park(seen) {
-                    Park::Parked => {}
-                    Park::Woken => continue,
-                    Park::Cancelled => self.end_cancelled(),
+                    Park::Parked => return None,
+                    // A wake that comes here is a yield too, or a call that is woken all the time would keep its worker.
+                    Park::Woken if quantum.lasts() => {}
+                    Park::Woken => return self.has_stopped().then(|| Job::new(self)),
+                    Park::Cancelled => {
+                        self.end_cancelled();
+                        return None;
+                    }
                 },
             }
-            return None;
         }
     }
 
-    fn spawn(&self) -> Option<Spawn> {
-        self.submission.lock().as_ref().map(Submission::spawn)
-    }
-
-    fn cancel(self: Arc<Self>, job: &Submitted) {
-        let cancel = {
-            let submission = self.submission.lock();
-            match &*submission {
-                Some(submission) if submission.is_of(job) => self.state.cancel(),
-                _ => Cancel::Over,
-            }
-        };
-        self.cancelled(cancel);
+    fn give_back(&self) {
+        self.return_to_owner();
     }
 
     fn refuse(self: Arc<Self>) {
@@ -374,8 +386,21 @@ impl<T: Send + 'static> Turn for Task<T> {
         }
     }
 
-    fn give_back(&self) {
-        self.give_back();
+    fn schedule(&self) -> Option<Arc<dyn Schedule>> {
+        self.schedule.lock().clone()
+    }
+}
+
+impl<T: Send + 'static> Cancel for Task<T> {
+    fn cancel(self: Arc<Self>, latch: &Latch) {
+        let cancelling = {
+            let own = self.schedule.lock();
+            match &*own {
+                Some(own) if ptr::eq(own.latch(), latch) => self.state.cancel(),
+                _ => return,
+            }
+        };
+        self.see_to(cancelling);
     }
 }
 
@@ -385,7 +410,7 @@ impl<T: Send + 'static> Interruptible for Task<T> {
     }
 
     fn has_ended(&self) -> bool {
-        self.state.lent() == Lent::Done
+        self.state.custody() == Custody::Done
     }
 }
 
@@ -400,9 +425,9 @@ impl<T: Send + 'static> ArcWake for Task<T> {
             }
             Wake::Enqueue => {
                 task.traced.woken();
-                if let Some(spawn) = Turn::spawn(&**task) {
+                if let Some(schedule) = task.schedule() {
                     // If that panics, the job is dropped, and so given back.
-                    ignore_panic(|| spawn(Job::new(task.clone())));
+                    ignore_panic(|| schedule.enqueue(Job::new(task.clone())));
                 }
             }
         }

@@ -12,7 +12,7 @@ use crate::step::interrupt::with_deadline;
 use crate::unwind::ignore_panic;
 use crate::wait::alarm;
 use crate::wait::clock::{Clock, Sleep};
-use crate::wait::waiters::{Ticket, Waiters, wake_all};
+use crate::wait::waiters::{Key, Waiters, wake_all};
 use async_task::Runnable;
 use crossbeam::queue::SegQueue;
 use pin_project_lite::pin_project;
@@ -283,7 +283,7 @@ enum Waits {
     /// For so many frames, of nobody knows which loop.
     Frames(u64),
     /// For a frame of this loop.
-    Frame(Rc<FrameCount>, Ticket<u64>),
+    Frame(Rc<FrameCount>, Key<u64>),
 }
 
 impl std::future::Future for Frames {
@@ -321,7 +321,7 @@ impl std::future::Future for Frames {
 impl Drop for Frames {
     fn drop(&mut self) {
         if let Waits::Frame(frames, ticket) = &self.waits {
-            let forgotten = frames.waiters.borrow_mut().forget(*ticket);
+            let forgotten = frames.waiters.borrow_mut().remove(*ticket);
             drop(forgotten);
         }
     }

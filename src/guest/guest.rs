@@ -6,8 +6,8 @@ use crate::error::{Error, Mismatch, Panic};
 use crate::guest::limit::control::{Control, Controlled};
 use crate::guest::trap::wasm_failed;
 use crate::step::interrupt::in_step;
-use crate::sync::block_on;
 use crate::unwind::ignore_panic;
+use crate::wait::block::block_on;
 use std::pin::Pin;
 use std::sync::Arc;
 use wasmtime::{

@@ -1,101 +1,141 @@
-//! [`Native`]: a job that is no call, a closure. It has one turn, and nobody to give a result to.
+//! [`ClosureJob`]: a job that is no call. It has one turn, and nobody to give a result to.
 
-use crate::pool::after::{After, Countdown, Dependent};
-use crate::pool::handle::{Over, Submitted};
-use crate::pool::{Job, JobPool, Spawn, Turn, on_this_stack};
+use crate::call::turn::{Job, Runnable};
+use crate::error::JobOutcome;
+use crate::pool::after::{IntoJob, Prerequisites, sealed, wait_for};
+use crate::pool::handle::{Completion, JobHandle};
 use crate::step::interrupt::in_step;
 use crate::sync::Mutex;
 use crate::trace::{Ending, Traced};
 use crate::unwind::{drop_payload, ignore_panic};
-use crate::wait::latch::{HasFailed, Latch};
+use crate::wait::block::Wanted;
+use crate::wait::countdown::{Countdown, Dependent};
+use crate::wait::latch::Latch;
 use std::ptr;
 use std::sync::Arc;
 
-/// What it waits for is an `A`: nothing, or other jobs. All that belongs to a job is in one allocation, for there are many.
-pub(crate) struct Native<F, A = ()> {
-    /// There until it is run, or given up.
-    work: Mutex<Option<F>>,
+/// A closure, what it waits for, and who waits for it. All that belongs to a job is in one allocation, because there are many.
+struct ClosureJob<F, Q> {
+    pending: Mutex<Pending<F, Q>>,
+    prerequisites: Prerequisites,
     latch: Latch,
     traced: Traced,
-    after: A,
 }
 
-impl<F: FnOnce() + Send + 'static, A: Send + Sync + 'static> Native<F, A> {
-    pub(crate) fn new(work: F, after: A) -> Arc<Self> {
-        let native = Self {
-            traced: Traced::closure(&work),
-            work: Mutex::new(Some(work)),
-            latch: Latch::default(),
-            after,
+struct Pending<F, Q> {
+    /// There until the closure is run or given up.
+    work: Option<F>,
+    /// The way into the pool's queue, there until the job is released or given up: the handle of the job does not keep the pool.
+    enqueue: Option<Q>,
+}
+
+/// Makes a closure a job, and its handle. The caller puts the job into the queue of a pool.
+pub(crate) fn into_job(work: impl FnOnce() + Send + 'static) -> (Job, JobHandle) {
+    let job = ClosureJob::<_, fn(Job)>::new(work, Prerequisites::none(), None);
+    (Job::new(job.clone()), JobHandle::new(job))
+}
+
+impl<F: FnOnce() + Send + 'static, Q: Send + 'static> ClosureJob<F, Q> {
+    fn new(work: F, prerequisites: Prerequisites, enqueue: Option<Q>) -> Arc<Self> {
+        let traced = Traced::closure(&work);
+        traced.submitted();
+        let pending = Mutex::new(Pending { work: Some(work), enqueue });
+        Arc::new(Self { pending, prerequisites, latch: Latch::default(), traced })
+    }
+
+    fn give_up(&self, outcome: JobOutcome) {
+        let (work, enqueue) = {
+            let mut pending = self.pending.lock();
+            (pending.work.take(), pending.enqueue.take())
         };
-        native.traced.submitted();
-        Arc::new(native)
-    }
-
-    fn take(&self) -> Option<F> {
-        self.work.lock().take()
-    }
-
-    fn give_up(&self, ending: Ending) {
-        if let Some(work) = self.take() {
+        ignore_panic(|| drop(enqueue));
+        if work.is_some() {
             ignore_panic(|| drop(work));
-            self.traced.ended(ending);
-            self.latch.complete(true);
+            self.traced.ended(Ending::because(
+                outcome,
+                "a job that the closure depends on has not succeeded",
+            ));
+            self.latch.complete(outcome);
         }
     }
 }
 
-impl<F: FnOnce() + Send + 'static, A: Send + Sync + 'static> Turn for Native<F, A> {
+impl<F: FnOnce() + Send + 'static, Q: Send + 'static> Runnable for ClosureJob<F, Q> {
     fn turn(self: Arc<Self>) -> Option<Job> {
-        if let Some(work) = self.take() {
-            let outcome = self.traced.step(|| on_this_stack(|| in_step(work)));
-            let (has_failed, ending) = (outcome.is_err(), Ending::of_closure(&outcome));
-            drop_payload(outcome);
-            self.traced.ended(ending);
-            self.latch.complete(has_failed);
+        let work = self.pending.lock().work.take();
+        if let Some(work) = work {
+            let outcome = self.traced.step(|| in_step(work));
+            let (outcome, payload) = match outcome {
+                Ok(()) => (JobOutcome::Succeeded, Ok(())),
+                panicked => (JobOutcome::Failed, panicked),
+            };
+            drop_payload(payload);
+            self.traced.ended(Ending::because(outcome, "the closure panicked"));
+            self.latch.complete(outcome);
         }
-        None
-    }
-
-    fn spawn(&self) -> Option<Spawn> {
         None
     }
 
     fn give_back(&self) {
-        self.give_up(Ending::cancelled());
-    }
-
-    fn cancel(self: Arc<Self>, _: &Submitted) {
-        self.give_up(Ending::cancelled());
+        self.give_up(JobOutcome::Cancelled);
     }
 
     fn refuse(self: Arc<Self>) {
-        self.give_up(Ending::refused());
+        self.give_up(JobOutcome::Failed);
     }
 }
 
-impl<F: FnOnce() + Send + 'static, P: JobPool> Dependent for Native<F, After<P>> {
+impl<F, Q> Dependent for ClosureJob<F, Q>
+where
+    F: FnOnce() + Send + 'static,
+    Q: FnOnce(Job) + Send + 'static,
+{
     fn countdown(&self) -> &Countdown {
-        &self.after.countdown
+        &self.prerequisites.countdown
     }
 
-    fn go_on(self: Arc<Self>, has_failed: HasFailed) {
-        self.after.release(Job::new(self.clone()), has_failed);
+    fn ready(self: Arc<Self>, worst: JobOutcome) {
+        if !self.prerequisites.allow(worst) {
+            return self.refuse();
+        }
+        let enqueue = self.pending.lock().enqueue.take();
+        if let Some(enqueue) = enqueue {
+            enqueue(Job::new(self));
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.latch.is_set()
     }
 }
 
-impl<F, A> AsRef<Latch> for Native<F, A> {
+impl<F, Q> AsRef<Latch> for ClosureJob<F, Q> {
     fn as_ref(&self) -> &Latch {
         &self.latch
     }
 }
 
-impl<F: FnOnce() + Send + 'static, A: Send + Sync + 'static> Over for Native<F, A> {
+impl<F: FnOnce() + Send + 'static, Q: Send + 'static> Completion for ClosureJob<F, Q> {
     fn cancel(&self) {
-        self.give_up(Ending::cancelled());
+        self.give_up(JobOutcome::Cancelled);
     }
 
-    fn is_of(&self, turns: &Arc<dyn Turn>) -> bool {
-        ptr::addr_eq(Arc::as_ptr(turns), self)
+    fn task_address(&self) -> Wanted {
+        Some(ptr::from_ref(self).addr())
+    }
+}
+
+impl<F: FnOnce() + Send + 'static> IntoJob for F {}
+
+impl<F: FnOnce() + Send + 'static> sealed::IntoJob for F {
+    fn submit_after(
+        self,
+        before: &[JobHandle],
+        if_ok: bool,
+        enqueue: impl Fn(Job) + Send + Sync + 'static,
+    ) -> JobHandle {
+        let job = ClosureJob::new(self, Prerequisites::new(before, if_ok), Some(enqueue));
+        wait_for(&job, before);
+        JobHandle::new(job)
     }
 }

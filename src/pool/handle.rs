@@ -1,14 +1,13 @@
-//! [`JobHandle`]: what the rest of the world sees of a job. It says that the job is over, and never what came of it; the
-//! result is for the [`Future`](crate::Future) alone. Behind it stands a latch that the job sets, once.
+//! [`JobHandle`]: what the rest of the world sees of a job. It tells that the job is over, and whether it succeeded; its result is for the
+//! [`Future`](crate::Future) alone. Behind the handle stands a [`Completion`], whose latch the job sets, once.
 
-use crate::pool::after::{Countdown, Dependent, wait_for};
-use crate::pool::{Turn, help_or_sleep};
-use crate::sync::Sleeper;
-use crate::wait::latch::{HasFailed, Latch, Wait};
+use crate::error::JobOutcome;
+use crate::wait::block::{Sleeper, Wanted, help_or_sleep};
+use crate::wait::countdown::{Countdown, Dependent, wait_for_all};
+use crate::wait::latch::{Latch, Wait};
 use std::collections::HashSet;
 use std::fmt;
 use std::pin::Pin;
-use std::ptr;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
 
@@ -16,7 +15,7 @@ use std::task::{Context, Poll, Waker};
 ///
 /// Complete means that the job is over: its result, or its failure, is ready for the [`Future`](crate::Future) to take,
 /// its instance is free, and what the guest wrote can be seen. Should the pool drop the job instead of running it, the
-/// handle completes too, and the future has the right to resume again.
+/// handle completes too, and the future has the right to resume again. [`outcome`](Self::outcome) tells these apart.
 ///
 /// It is also a std future that gives `()`.
 ///
@@ -30,55 +29,21 @@ use std::task::{Context, Poll, Waker};
 /// # Ok::<(), wasm_jobs::Error>(())
 /// ```
 pub struct JobHandle {
-    wait: Wait<dyn Over>,
+    wait: Wait<dyn Completion>,
 }
 
-/// What handles are of: something that is over at some time, which its latch tells, and can be ended before.
-pub(crate) trait Over: AsRef<Latch> + Send + Sync {
+/// What a handle refers to. It completes once, through its latch, and can be cancelled.
+pub(crate) trait Completion: AsRef<Latch> + Send + Sync {
     fn cancel(&self);
-    /// The jobs that this is all of, if it is.
-    fn parts(&self) -> &[Weak<dyn Over>] {
+
+    /// The jobs of a handle of all.
+    fn parts(&self) -> &[Weak<dyn Completion>] {
         &[]
     }
-    /// Are these turns of this very job?
-    #[cfg_attr(not(feature = "rayon"), allow(dead_code, reason = "for workers that help"))]
-    fn is_of(&self, turns: &Arc<dyn Turn>) -> bool {
-        let _ = turns;
-        false
-    }
-}
 
-/// A call that was submitted. It may be lost to its owner, and then it is over.
-pub(crate) struct Submitted {
-    latch: Latch,
-    call: Weak<dyn Turn>,
-}
-
-impl Submitted {
-    pub(crate) fn new(call: Weak<dyn Turn>) -> Self {
-        Self { latch: Latch::default(), call }
-    }
-
-    pub(crate) fn complete(&self, has_failed: HasFailed) {
-        self.latch.complete(has_failed);
-    }
-}
-
-impl AsRef<Latch> for Submitted {
-    fn as_ref(&self) -> &Latch {
-        &self.latch
-    }
-}
-
-impl Over for Submitted {
-    fn cancel(&self) {
-        if let Some(call) = self.call.upgrade() {
-            call.cancel(self);
-        }
-    }
-
-    fn is_of(&self, turns: &Arc<dyn Turn>) -> bool {
-        ptr::addr_eq(Arc::as_ptr(turns), self.call.as_ptr())
+    /// Where the task of this job is, if it is one job.
+    fn task_address(&self) -> Wanted {
+        None
     }
 }
 
@@ -86,8 +51,8 @@ impl Over for Submitted {
 struct All {
     latch: Latch,
     countdown: Countdown,
-    /// Weak, for they lead here: this is among what waits for them. Who is not over is kept by whoever is to end it.
-    parts: Vec<Weak<dyn Over>>,
+    /// Weak, because they lead here: this is among what waits for them. A job that is not over is kept by the one that is to end it.
+    parts: Vec<Weak<dyn Completion>>,
 }
 
 impl AsRef<Latch> for All {
@@ -101,14 +66,14 @@ impl Dependent for All {
         &self.countdown
     }
 
-    fn go_on(self: Arc<Self>, has_failed: HasFailed) {
-        self.latch.complete(has_failed);
+    fn ready(self: Arc<Self>, worst: JobOutcome) {
+        self.latch.complete(worst);
     }
 }
 
-impl Over for All {
+impl Completion for All {
     fn cancel(&self) {
-        // Each once, by where it is; so none may go meanwhile.
+        // Each once, by its address; so each is kept until the end.
         let (mut seen, mut kept) = (HashSet::new(), Vec::new());
         let mut left: Vec<_> = self.parts.iter().rev().cloned().collect();
         while let Some(part) = left.pop() {
@@ -123,14 +88,14 @@ impl Over for All {
         }
     }
 
-    fn parts(&self) -> &[Weak<dyn Over>] {
+    fn parts(&self) -> &[Weak<dyn Completion>] {
         &self.parts
     }
 }
 
 impl JobHandle {
-    pub(crate) fn new(of: Arc<dyn Over>) -> Self {
-        Self { wait: Wait::new(of) }
+    pub(crate) fn new(completion: Arc<dyn Completion>) -> Self {
+        Self { wait: Wait::new(completion) }
     }
 
     /// Is the job over?
@@ -139,35 +104,55 @@ impl JobHandle {
         self.latch().is_set()
     }
 
+    /// What became of the job; `None` if it is not over.
+    ///
+    /// A call whose [`Future`](crate::Future) was dropped is [`Cancelled`](JobOutcome::Cancelled): nobody could have taken its result.
+    ///
+    /// ```
+    /// use wasm_jobs::{Error, Future, JobOutcome, JobPool, RayonGlobal};
+    ///
+    /// let mut future = Future::new(async { Err::<(), _>(Error::other("no")) });
+    /// let job = RayonGlobal.submit(future.to_job()?);
+    /// job.wait();
+    /// assert_eq!(job.outcome(), Some(JobOutcome::Failed));
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[must_use]
+    pub fn outcome(&self) -> Option<JobOutcome> {
+        self.latch().outcome()
+    }
+
     /// Blocks this thread, without using the CPU, until the job is over.
     ///
-    /// A worker of a rayon pool that has had jobs submitted to it does not block: it runs jobs of its pool meanwhile, best the one
-    /// that it waits for, so that jobs may wait for each other in a pool of one thread too. The wait may be longer by a turn of
-    /// such a job, and never ends if one of them waits for the job that waits here, which cannot go on below it. Other work
-    /// of the pool is not run meanwhile. Workers of other pools block: if all do, the pool never goes on.
+    /// A worker of a rayon pool that has had jobs submitted to it does not block: it runs jobs of its own pool meanwhile, best the one
+    /// that it waits for, so that jobs may wait for each other in a pool of one thread too. Helping can delay the return by one turn. If
+    /// a job that is run while helping waits for the job that is blocked here, both wait for ever, because the outer one is
+    /// further down this stack. Other work of the pool is not run meanwhile. Workers of other pools block: if all do, the pool never
+    /// goes on.
     ///
     /// Where it can, a job that has to wait for another one awaits its handle instead, or runs
     /// [after](crate::JobPool::submit_after) it.
     pub fn wait(&self) {
         let sleeper = Sleeper::new();
         let mut handle = self.clone();
-        while !handle.is_complete_or_tell(sleeper.waker()) {
-            help_or_sleep(&sleeper, Some(&**self.of_what()));
+        while !handle.is_complete_or_wakes(sleeper.waker()) {
+            help_or_sleep(&sleeper, self.completion().task_address());
         }
     }
 
-    /// A handle that is complete when all of these are. With none, it is complete at once.
+    /// A handle that is complete when all of these are. With none, it is complete at once. Its [outcome](Self::outcome) is the worst of
+    /// theirs.
     ///
     /// Make one and keep it: what it takes to be told of each job is kept until that job is over.
     #[must_use]
     pub fn all(handles: impl IntoIterator<Item = JobHandle>) -> JobHandle {
         let handles: Vec<_> = handles.into_iter().collect();
-        // Not what is over: who keeps adding to one handle keeps no more than what is not.
+        // Not those that are complete: a handle to which others are added again and again keeps only what is not over.
         let unfinished = handles.iter().filter(|handle| !handle.is_complete());
-        let parts = unfinished.map(|handle| Arc::downgrade(handle.of_what())).collect();
-        let countdown = Countdown::new(&handles);
+        let parts = unfinished.map(|handle| Arc::downgrade(handle.completion())).collect();
+        let countdown = Countdown::new(handles.len());
         let all = Arc::new(All { latch: Latch::default(), countdown, parts });
-        wait_for(all.clone(), &handles);
+        wait_for_all(&all, handles.iter().map(Self::latch));
         JobHandle::new(all)
     }
 
@@ -177,25 +162,26 @@ impl JobHandle {
     /// in no step ends at once, and what its call held is dropped on this thread; one that is in a step ends on the
     /// thread of that step. The handle of [all](Self::all) of some jobs cancels each of them.
     pub fn cancel(&self) {
-        self.of_what().cancel();
+        self.completion().cancel();
     }
 
-    pub(crate) fn of_what(&self) -> &Arc<dyn Over> {
-        self.wait.of()
+    fn completion(&self) -> &Arc<dyn Completion> {
+        self.wait.on()
     }
 
     pub(crate) fn latch(&self) -> &Latch {
-        (**self.of_what()).as_ref()
+        (**self.completion()).as_ref()
     }
 
-    pub(crate) fn is_complete_or_tell(&mut self, waker: &Waker) -> bool {
-        self.wait.is_over_or_tell(waker)
+    /// Is the job over? Otherwise `waker` will be woken when it is.
+    pub(crate) fn is_complete_or_wakes(&mut self, waker: &Waker) -> bool {
+        self.wait.is_over_or_wakes(waker)
     }
 }
 
 impl Clone for JobHandle {
     fn clone(&self) -> Self {
-        Self::new(self.of_what().clone())
+        Self::new(self.completion().clone())
     }
 }
 
@@ -209,6 +195,6 @@ impl std::future::Future for JobHandle {
 
 impl fmt::Debug for JobHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("JobHandle").field("is_complete", &self.is_complete()).finish()
+        f.debug_struct("JobHandle").field("outcome", &self.outcome()).finish()
     }
 }

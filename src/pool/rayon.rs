@@ -1,39 +1,30 @@
-//! [`JobPool`] for rayon's pools.
-//!
-//! A worker of rayon runs what was spawned on it before it looks at what comes from outside. A job that went back to rayon
-//! after each turn would keep its worker for good, and whatever else the pool is to do would have to wait. Therefore the
-//! jobs of a pool have a [`Queue`] of their own, and what rayon gets is tickets, as many as it has workers at most: a
-//! worker with a ticket serves the queue for a while, and has then to queue up with its ticket like everybody else. It
-//! must do so from outside the pool, and that is what the [`OFFICE`] is for.
+//! [`JobPool`] for rayon's pools: which [`Queue`] is whose, and which worker is whose.
 
-use crate::pool::handle::Over;
-use crate::pool::{Job, JobPool};
-use crate::step::interrupt::is_in_step;
-use crate::sync::Sleeper;
-use crate::wait::waiters::wake_all;
-use ::rayon::ThreadPool;
-use crossbeam::queue::SegQueue;
+use crate::call::turn::Job;
+use crate::pool::JobPool;
+use crate::pool::tickets::{Queue, Workers};
+use crate::wait::block::{Sleeper, Wanted, help_by};
+use crate::wait::waiters::{Waiters, wake_all};
 use parking_lot::Mutex;
-use std::cell::Cell;
-use std::hint;
-use std::mem;
-use std::sync::atomic::Ordering::{Relaxed, SeqCst};
-use std::sync::atomic::{AtomicBool, fence};
+use rayon::{ThreadPool, Yield};
+use std::cell::{Cell, RefCell};
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, LazyLock, Weak};
-use std::task::Waker;
+use std::sync::{Arc, LazyLock, Once, Weak};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Rayon's global pool, as a [`JobPool`]. `Arc<rayon::ThreadPool>` is one too.
 ///
-/// Other work of the pool gets its share while there are jobs, no matter how many: it waits for a millisecond, and for the
-/// turns that are in progress then. One thread beside the pool's sees to that, which has something to do once in a
-/// millisecond while there are jobs all the time.
+/// Other work of the pool gets its share while there are jobs, no matter how many: it waits for two milliseconds at the most, and for the
+/// turns that are in progress then. One thread beside the pool's sees to that; while there are jobs all the time, it has something to do once
+/// in a millisecond.
+///
+/// wasmtime compiles modules on rayon's global pool. A program that configures that pool, by `rayon::ThreadPoolBuilder::build_global`, does so
+/// before it compiles the first module: afterwards the pool exists, and `build_global` fails.
 ///
 /// # Host functions that use rayon
 ///
-/// While a host function waits for its worker's pool, in `rayon::join` for one, rayon has the worker run other things.
+/// While a host function waits for its worker's pool, in `rayon::join` for instance, rayon has the worker run other things.
 ///
 /// - A job that is run meanwhile has a stack of its own, never that of the guest that called the host function. The host
 ///   function is held up for as long as a turn of that job lasts.
@@ -47,293 +38,242 @@ pub struct RayonGlobal;
 
 impl JobPool for RayonGlobal {
     fn enqueue(&self, job: Job) {
+        help_by(help);
+        mark_global_workers();
         GLOBAL.put(job, self);
     }
 }
 
 impl JobPool for Arc<ThreadPool> {
     fn enqueue(&self, job: Job) {
+        help_by(help);
         with_queue_of(self, |queue| queue.put(job, self));
     }
 }
 
-trait Rayon: JobPool {
-    fn send(&self, ticket: impl FnOnce() + Send + 'static);
-    fn workers(&self) -> usize;
-    fn is_on_worker(&self) -> bool;
-}
-
-thread_local! {
-    /// Whether this is known to be a worker of the global pool: it has served its queue.
-    static IS_GLOBAL: Cell<bool> = const { Cell::new(false) };
-}
+/// How long a worker serves the queue with one ticket, up to the last turn. Getting a new ticket costs some microseconds.
+const SERVE_FOR: Duration = Duration::from_millis(1);
 
 /// Rayon's own functions mean the pool of the worker that calls them, whichever that is, and the global one elsewhere.
-impl Rayon for RayonGlobal {
-    fn send(&self, ticket: impl FnOnce() + Send + 'static) {
+impl Workers for RayonGlobal {
+    fn spawn(&self, ticket: impl FnOnce() + Send + 'static) {
         let ticket = || {
-            IS_GLOBAL.set(true);
+            note_that_this_serves(Serves::Global);
             ticket();
         };
-        if IS_GLOBAL.get() || ::rayon::current_thread_index().is_none() {
-            ::rayon::spawn_fifo(ticket);
+        if rayon::current_thread_index().is_none() || matches!(serves(), Serves::Global) {
+            rayon::spawn_fifo(ticket);
         } else {
-            OFFICE.send(|| ::rayon::spawn_fifo(ticket));
+            REQUEUER.send(|| rayon::spawn_fifo(ticket));
         }
     }
 
-    fn workers(&self) -> usize {
+    fn spawn_again(&self, ticket: impl FnOnce() + Send + 'static) {
+        REQUEUER.send(|| rayon::spawn_fifo(ticket));
+    }
+
+    fn count(&self) -> usize {
         static WORKERS: LazyLock<usize> = LazyLock::new(|| {
-            let count = thread::Builder::new().spawn(::rayon::current_num_threads);
+            let count = thread::Builder::new().spawn(rayon::current_num_threads);
             count.ok().and_then(|count| count.join().ok()).unwrap_or(1)
         });
         *WORKERS
     }
 
-    fn is_on_worker(&self) -> bool {
-        ::rayon::current_thread_index().is_some()
+    fn serves_on(&self, time: Duration) -> bool {
+        time < SERVE_FOR
     }
 }
 
-impl Rayon for Arc<ThreadPool> {
-    fn send(&self, ticket: impl FnOnce() + Send + 'static) {
+impl Workers for Arc<ThreadPool> {
+    fn spawn(&self, ticket: impl FnOnce() + Send + 'static) {
         self.spawn_fifo(ticket);
     }
 
-    fn workers(&self) -> usize {
+    fn spawn_again(&self, ticket: impl FnOnce() + Send + 'static) {
+        let pool = self.clone();
+        REQUEUER.send(move || pool.spawn_fifo(ticket));
+    }
+
+    fn count(&self) -> usize {
         self.current_num_threads()
     }
 
-    fn is_on_worker(&self) -> bool {
-        self.current_thread_index().is_some()
+    fn serves_on(&self, time: Duration) -> bool {
+        time < SERVE_FOR
     }
-}
-
-/// The jobs of a pool that can have a turn.
-#[derive(Default)]
-struct Queue {
-    jobs: SegQueue<Job>,
-    /// If this is true, all tickets are out, and nobody sleeps who could run a job: there is nothing to do for a job that is put
-    /// here, and no lock to take. It changes under that of the tickets.
-    is_served: AtomicBool,
-    tickets: Mutex<Tickets>,
-}
-
-#[derive(Default)]
-struct Tickets {
-    /// How many there are, with rayon, in the office, or with a worker that will look for another job: as many as there are jobs
-    /// here, or as there are workers.
-    count: usize,
-    /// Workers that sleep although they could run a job: they wait for one.
-    helpers: Vec<Waker>,
 }
 
 static GLOBAL: LazyLock<Arc<Queue>> = LazyLock::new(Arc::default);
 
 /// The queues of the other pools.
-static OTHERS: Mutex<Vec<(Weak<ThreadPool>, Arc<Queue>)>> = Mutex::new(Vec::new());
+static OTHERS: Mutex<Vec<Private>> = Mutex::new(Vec::new());
+
+/// A pool that is not the global one, and its queue.
+#[derive(Clone)]
+struct Private {
+    pool: Weak<ThreadPool>,
+    queue: Arc<Queue>,
+}
 
 thread_local! {
     /// The queue that this thread was last asked for. Counting its references once more for each job would be felt by all threads
     /// that do.
-    static LAST: Cell<Option<(Weak<ThreadPool>, Arc<Queue>)>> = const { Cell::new(None) };
+    static LAST: Cell<Option<Private>> = const { Cell::new(None) };
 }
 
 fn with_queue_of(pool: &Arc<ThreadPool>, code: impl FnOnce(&Arc<Queue>)) {
-    // Out of its place meanwhile: what is asked for inside, or while the thread ends, is looked for among all.
+    // Out of its place meanwhile: a queue that is asked for inside, or while the thread ends, is looked for among all.
     let last = LAST.try_with(Cell::take).ok().flatten();
     let found = last
-        .filter(|(of, _)| of.as_ptr() == Arc::as_ptr(pool))
-        .unwrap_or_else(|| (Arc::downgrade(pool), queue_of(pool)));
-    code(&found.1);
+        .filter(|last| last.pool.as_ptr() == Arc::as_ptr(pool))
+        .unwrap_or_else(|| private(pool));
+    code(&found.queue);
     let _ = LAST.try_with(|last| last.set(Some(found)));
 }
 
-fn queue_of(pool: &Arc<ThreadPool>) -> Arc<Queue> {
-    let mut queues = OTHERS.lock();
-    if let Some((_, queue)) = queues.iter().find(|(of, _)| of.as_ptr() == Arc::as_ptr(pool)) {
-        return queue.clone();
-    }
-    queues.retain(|(of, _)| of.strong_count() > 0);
-    let queue = Arc::<Queue>::default();
-    queues.push((Arc::downgrade(pool), queue.clone()));
-    queue
+/// The pool, as it is known here from now on.
+fn private(pool: &Arc<ThreadPool>) -> Private {
+    let new = {
+        let mut others = OTHERS.lock();
+        if let Some(known) = others.iter().find(|known| known.pool.as_ptr() == Arc::as_ptr(pool)) {
+            return known.clone();
+        }
+        others.retain(|known| known.pool.strong_count() > 0);
+        let new = Private { pool: Arc::downgrade(pool), queue: Arc::default() };
+        others.push(new.clone());
+        new
+    };
+    wake_strangers();
+    new
 }
 
-/// If this thread is a worker of rayon's, it helps its pool, or sleeps until there is something to help with; false if not.
-pub(crate) fn help(sleeper: &Sleeper, wanted: Option<&dyn Over>) -> bool {
-    if ::rayon::current_thread_index().is_none() {
+/// Which queue a worker serves, and so may help with: that of its own pool, and no other.
+#[derive(Clone)]
+enum Serves {
+    /// It has not been found out.
+    Unknown,
+    /// Not the global one, and none of the others that were known so far.
+    Stranger,
+    Global,
+    Private(Private),
+}
+
+thread_local! {
+    static SERVES: RefCell<Serves> = const { RefCell::new(Serves::Unknown) };
+}
+
+fn serves() -> Serves {
+    SERVES.try_with(|serves| serves.borrow().clone()).unwrap_or(Serves::Stranger)
+}
+
+fn note_that_this_serves(queue: Serves) {
+    let _ = SERVES.try_with(|serves| serves.replace(queue));
+}
+
+/// Helps, once, or sleeps, if this thread is a worker of rayon's; false if it is not.
+fn help(sleeper: &Sleeper, wanted: Wanted) -> bool {
+    if rayon::current_thread_index().is_none() {
         return false;
     }
-    let own = OTHERS.lock().iter().find_map(|(pool, queue)| {
-        let pool = pool.upgrade().filter(|pool| pool.is_on_worker())?;
-        Some((pool, queue.clone()))
-    });
-    match own {
-        Some((pool, queue)) => queue.help(&pool, sleeper, wanted),
-        None => GLOBAL.help(&RayonGlobal, sleeper, wanted),
+    match find_out_what_this_serves() {
+        Some(Serves::Global) => GLOBAL.help(&RayonGlobal, sleeper, wanted),
+        Some(Serves::Private(own)) => match own.pool.upgrade() {
+            Some(pool) => own.queue.help(&pool, sleeper, wanted),
+            None => sleeper.sleep(),
+        },
+        Some(Serves::Stranger) => sleep_as_a_stranger(sleeper),
+        // It has done something else meanwhile, and looks again.
+        Some(Serves::Unknown) | None => {}
     }
     true
 }
 
-/// How far a worker that waits for a job looks for it in the queue.
-const SEARCHED: usize = 32;
-
-/// How long a worker serves the queue with a ticket, up to the last turn. Getting a new one costs some microseconds.
-const SHIFT: Duration = Duration::from_millis(1);
-
-/// How often a worker that finds no job looks again before it gives up its ticket, and how many instructions that do nothing it
-/// spends before each of these looks: some microseconds in all. The next job is often about to come, from a thread that submits one
-/// after another, and a new ticket costs that thread more than making a job does. Looking all the time would slow it down as well,
-/// for it writes where the worker looks.
-const LOOKS: u32 = 4;
-const PAUSES: u32 = 64;
-
-impl Queue {
-    fn put(self: &Arc<Self>, job: Job, pool: &impl Rayon) {
-        self.jobs.push(job);
-        // Either this finds that a ticket is given up or a helper sleeps, or that one finds the job.
-        fence(SeqCst);
-        if !self.is_served.load(Relaxed) {
-            self.have_it_served(pool);
-        }
+/// `None` if this worker had to do something of its pool's own to find out, and does not know yet.
+fn find_out_what_this_serves() -> Option<Serves> {
+    let known = serves();
+    if let Serves::Global | Serves::Private(_) = known {
+        return Some(known);
     }
-
-    fn have_it_served(self: &Arc<Self>, pool: &impl Rayon) {
-        let mut tickets = self.tickets.lock();
-        let helpers = mem::take(&mut tickets.helpers);
-        let (before, workers) = (tickets.count, pool.workers());
-        if before < workers {
-            tickets.count += 1;
-        }
-        self.is_served.store(tickets.count >= workers, Relaxed);
-        drop(tickets);
-        wake_all(helpers.into_iter());
-        if before < workers {
-            pool.send(self.ticket(pool));
-            // A worker that rayon wakes wakes others before it does what it was woken for, and in a pool of two that is as
-            // long again as its own waking took. An empty job has this thread wake the other one meanwhile.
-            if before == 0 && workers == 2 && !pool.is_on_worker() {
-                pool.send(|| {});
+    let own = OTHERS.lock().iter().find_map(|known| {
+        let is_own = known.pool.upgrade()?.current_thread_index().is_some();
+        is_own.then(|| Serves::Private(known.clone()))
+    });
+    let found = match (own, known) {
+        (Some(own), _) => own,
+        (None, Serves::Unknown) if STRANGERS.lock().global_is_marked => {
+            // On a worker of the global pool, its mark is among the work that was spawned on this very thread.
+            match rayon::yield_local() {
+                Some(Yield::Executed) => return None,
+                _ => Serves::Stranger,
             }
         }
-    }
-
-    fn ticket<R: Rayon>(self: &Arc<Self>, pool: &R) -> impl FnOnce() + Send + 'static + use<R> {
-        let (queue, pool) = (self.clone(), pool.clone());
-        move || queue.serve(&pool)
-    }
-
-    /// What a worker does with a ticket.
-    fn serve<R: Rayon>(self: Arc<Self>, pool: &R) {
-        let start = Instant::now();
-        // Inside a step, a host function waits for its pool, and is held up no longer than it must be.
-        let is_urgent = is_in_step();
-        loop {
-            let Some(job) = self.next(is_urgent) else { return };
-            if is_urgent || start.elapsed() >= SHIFT {
-                // The ticket goes before the last turn rather than after it, to be with rayon when the worker is. It may
-                // have been given up by the time that the job is put back.
-                let (ticket, to) = (self.ticket(pool), pool.clone());
-                OFFICE.send(move || to.send(ticket));
-                if let Some(job) = job.turn() {
-                    self.put(job, pool);
-                }
-                return;
-            }
-            if let Some(job) = job.turn() {
-                self.jobs.push(job);
-            }
-        }
-    }
-
-    /// The next job, or none, and then the ticket is given up.
-    fn next(&self, is_urgent: bool) -> Option<Job> {
-        let mut looks = if is_urgent { 0 } else { LOOKS };
-        loop {
-            match self.jobs.pop() {
-                Some(job) => return Some(job),
-                None if looks > 0 => {
-                    looks -= 1;
-                    (0..PAUSES).for_each(|_| hint::spin_loop());
-                }
-                None if self.give_up_ticket() => return None,
-                None => {}
-            }
-        }
-    }
-
-    /// False if a job has come, for which no ticket was made because there is this one.
-    fn give_up_ticket(&self) -> bool {
-        let mut tickets = self.tickets.lock();
-        let give_up = self.is_empty_from_now_on(&tickets);
-        tickets.count -= usize::from(give_up);
-        give_up
-    }
-
-    /// Is there no job? Whoever puts one here after this has it served.
-    fn is_empty_from_now_on(&self, _: &Tickets) -> bool {
-        self.is_served.store(false, Relaxed);
-        fence(SeqCst);
-        self.jobs.is_empty()
-    }
-
-    /// What a worker does that waits: gives a job a turn, the one that it waits for if that is here. If there is none, it
-    /// sleeps, until it is woken for what it waits for or for a job.
-    fn help<R: Rayon>(self: &Arc<Self>, pool: &R, sleeper: &Sleeper, wanted: Option<&dyn Over>) {
-        match self.take(wanted).or_else(|| self.jobs.pop()) {
-            Some(job) => {
-                if let Some(job) = job.turn() {
-                    self.put(job, pool);
-                }
-            }
-            None => {
-                let is_empty = {
-                    let mut tickets = self.tickets.lock();
-                    tickets.helpers.push(sleeper.waker().clone());
-                    self.is_empty_from_now_on(&tickets)
-                };
-                if is_empty {
-                    sleeper.sleep();
-                }
-                self.tickets.lock().helpers.retain(|helper| !helper.will_wake(sleeper.waker()));
-            }
-        }
-    }
-
-    fn take(&self, wanted: Option<&dyn Over>) -> Option<Job> {
-        let wanted = wanted.filter(|wanted| wanted.parts().is_empty())?;
-        // Under the lock: meanwhile, nobody takes the queue for empty and gives up the ticket of a job that is put back.
-        let _tickets = self.tickets.lock();
-        // Not all of a long queue: what is passed over goes to its back.
-        for _ in 0..self.jobs.len().min(SEARCHED) {
-            let job = self.jobs.pop()?;
-            if job.is_of(wanted) {
-                return Some(job);
-            }
-            self.jobs.push(job);
-        }
-        None
-    }
+        // No job has come to the global pool yet.
+        (None, _) => return Some(Serves::Stranger),
+    };
+    note_that_this_serves(found.clone());
+    Some(found)
 }
 
-/// A thread that is no worker, and so can put a ticket at the back of rayon's queue.
-struct Office(Option<Sender<Box<dyn FnOnce() + Send>>>);
+/// Workers that wait, and serve no queue that is known.
+#[derive(Default)]
+struct Strangers {
+    sleepers: Waiters<()>,
+    /// Has each worker of the global pool its mark among its work, or has had it?
+    global_is_marked: bool,
+}
 
-static OFFICE: LazyLock<Office> = LazyLock::new(|| {
-    let (sender, tickets) = channel::<Box<dyn FnOnce() + Send>>();
-    let office = move || tickets.into_iter().for_each(|send| send());
-    let thread = thread::Builder::new().name("wasm-jobs office".into()).spawn(office);
-    Office(thread.ok().map(|_| sender))
+static STRANGERS: LazyLock<Mutex<Strangers>> = LazyLock::new(Mutex::default);
+
+/// Sleeps until the wait is over, or a queue becomes known, which may be this worker's.
+fn sleep_as_a_stranger(sleeper: &Sleeper) {
+    let key = STRANGERS.lock().sleepers.add((), sleeper.waker().clone());
+    // A queue that has become known before this was added has woken others only.
+    if let Some(Serves::Stranger) = find_out_what_this_serves() {
+        sleeper.sleep();
+    }
+    let sleeper = STRANGERS.lock().sleepers.remove(key);
+    drop(sleeper);
+}
+
+fn wake_strangers() {
+    let sleepers = STRANGERS.lock().sleepers.release(());
+    wake_all(sleepers);
+}
+
+/// Has each worker of the global pool know that it is one.
+fn mark_global_workers() {
+    static ONCE: Once = Once::new();
+    if ONCE.is_completed() {
+        return;
+    }
+    ONCE.call_once(|| {
+        // From outside of all pools, where rayon's functions mean the global one.
+        REQUEUER.send(|| {
+            rayon::spawn_broadcast(|_| note_that_this_serves(Serves::Global));
+            STRANGERS.lock().global_is_marked = true;
+            wake_strangers();
+        });
+    });
+}
+
+/// A thread that is no worker, and so can put a ticket behind everything else that is spawned on a pool.
+struct Requeuer(Option<Sender<Box<dyn FnOnce() + Send>>>);
+
+static REQUEUER: LazyLock<Requeuer> = LazyLock::new(|| {
+    let (sender, tasks) = channel::<Box<dyn FnOnce() + Send>>();
+    let run = move || tasks.into_iter().for_each(|task| task());
+    let thread = thread::Builder::new().name("wasm-jobs requeuer".into()).spawn(run);
+    Requeuer(thread.ok().map(|_| sender))
 });
 
-impl Office {
-    /// Has `send` called on the thread.
-    fn send(&self, send: impl FnOnce() + Send + 'static) {
+impl Requeuer {
+    /// Has a task run on the thread.
+    fn send(&self, task: impl FnOnce() + Send + 'static) {
         match &self.0 {
-            Some(office) => office.send(Box::new(send)).unwrap_or_else(|unsent| unsent.0()),
+            Some(thread) => thread.send(Box::new(task)).unwrap_or_else(|unsent| unsent.0()),
             // No more threads are to be had. The pool still runs its jobs, and nothing else while they yield.
-            None => send(),
+            None => task(),
         }
     }
 }

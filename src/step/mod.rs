@@ -1,3 +1,5 @@
 //! What a thread knows of the step that it is in.
 
+#[cfg_attr(not(wasm_jobs_loom), expect(unreachable_pub, reason = "public for the models alone"))]
 pub(crate) mod interrupt;
+pub(crate) mod stack;

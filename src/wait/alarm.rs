@@ -1,7 +1,7 @@
 //! [`Alarm`]: a thread that wakes others at given times.
 
 use crate::sync::Mutex;
-use crate::wait::waiters::{Ticket, Waiters, wake_all};
+use crate::wait::waiters::{Key, Waiters, wake_all};
 use crossbeam::sync::{Parker, Unparker};
 use std::sync::LazyLock;
 use std::task::Waker;
@@ -40,7 +40,7 @@ impl Alarm {
     /// # Panics
     ///
     /// If there is no thread yet, and none can be started.
-    pub(crate) fn add(&'static self, at: Duration, waker: Waker) -> Ticket<Duration> {
+    pub(crate) fn add(&'static self, at: Duration, waker: Waker) -> Key<Duration> {
         let mut schedule = self.schedule.lock();
         if schedule.thread.is_none() {
             schedule.thread = Some(self.start());
@@ -57,13 +57,13 @@ impl Alarm {
         ticket
     }
 
-    pub(crate) fn replace(&self, ticket: Ticket<Duration>, waker: Waker) -> Result<Waker, Waker> {
+    pub(crate) fn replace(&self, ticket: Key<Duration>, waker: Waker) -> Result<Waker, Waker> {
         self.schedule.lock().waiters.replace(ticket, waker)
     }
 
     /// The thread is not told: it may look once for nothing.
-    pub(crate) fn forget(&self, ticket: Ticket<Duration>) -> Option<Waker> {
-        self.schedule.lock().waiters.forget(ticket)
+    pub(crate) fn forget(&self, ticket: Key<Duration>) -> Option<Waker> {
+        self.schedule.lock().waiters.remove(ticket)
     }
 
     fn start(&'static self) -> Unparker {

@@ -3,7 +3,7 @@
 
 use crate::sync::Mutex;
 use crate::wait::alarm::{self, Alarm};
-use crate::wait::waiters::{Ticket, Waiters, wake_all};
+use crate::wait::waiters::{Key, Waiters, wake_all};
 use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, LazyLock};
@@ -192,35 +192,35 @@ static ALARM: LazyLock<Alarm> = LazyLock::new(|| Alarm::new("wasm-jobs alarm"));
 
 /// A clock with sleepers of its own.
 trait Sleepers: Clock + Unpin {
-    fn add(&self, deadline: Duration, waker: Waker) -> Ticket<Duration>;
-    fn replace(&self, ticket: Ticket<Duration>, waker: Waker) -> Result<Waker, Waker>;
-    fn forget(&self, ticket: Ticket<Duration>) -> Option<Waker>;
+    fn add(&self, deadline: Duration, waker: Waker) -> Key<Duration>;
+    fn replace(&self, ticket: Key<Duration>, waker: Waker) -> Result<Waker, Waker>;
+    fn forget(&self, ticket: Key<Duration>) -> Option<Waker>;
 }
 
 impl Sleepers for ManualClock {
-    fn add(&self, deadline: Duration, waker: Waker) -> Ticket<Duration> {
+    fn add(&self, deadline: Duration, waker: Waker) -> Key<Duration> {
         self.shared.sleepers.lock().add(deadline, waker)
     }
 
-    fn replace(&self, ticket: Ticket<Duration>, waker: Waker) -> Result<Waker, Waker> {
+    fn replace(&self, ticket: Key<Duration>, waker: Waker) -> Result<Waker, Waker> {
         self.shared.sleepers.lock().replace(ticket, waker)
     }
 
-    fn forget(&self, ticket: Ticket<Duration>) -> Option<Waker> {
-        self.shared.sleepers.lock().forget(ticket)
+    fn forget(&self, ticket: Key<Duration>) -> Option<Waker> {
+        self.shared.sleepers.lock().remove(ticket)
     }
 }
 
 impl Sleepers for RealtimeClock {
-    fn add(&self, deadline: Duration, waker: Waker) -> Ticket<Duration> {
+    fn add(&self, deadline: Duration, waker: Waker) -> Key<Duration> {
         ALARM.add(deadline, waker)
     }
 
-    fn replace(&self, ticket: Ticket<Duration>, waker: Waker) -> Result<Waker, Waker> {
+    fn replace(&self, ticket: Key<Duration>, waker: Waker) -> Result<Waker, Waker> {
         ALARM.replace(ticket, waker)
     }
 
-    fn forget(&self, ticket: Ticket<Duration>) -> Option<Waker> {
+    fn forget(&self, ticket: Key<Duration>) -> Option<Waker> {
         ALARM.forget(ticket)
     }
 }
@@ -229,7 +229,7 @@ struct Sleeping<C: Sleepers> {
     clock: C,
     deadline: Duration,
     /// There once it was polled too early.
-    ticket: Option<Ticket<Duration>>,
+    ticket: Option<Key<Duration>>,
 }
 
 impl<C: Sleepers> Sleeping<C> {

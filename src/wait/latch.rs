@@ -1,10 +1,10 @@
-//! [`Latch`]: set by one, waited for by many. Behind a [`JobHandle`](crate::JobHandle) it is set once; behind an
-//! [`Event`](crate::Event) it can be reset.
+//! [`Latch`]: set by one, waited for by many. Behind a [`JobHandle`](crate::JobHandle) it is set once, with the outcome of the job; behind
+//! an [`Event`](crate::Event) it can be reset.
 
-use crate::pool::after::{self, Dependent};
+use crate::error::JobOutcome;
 use crate::sync::{AtomicU8, Mutex};
 use crate::unwind::ignore_panic;
-use crate::wait::waiters::{Line, Place};
+use crate::wait::waiters::{Key, Waiters};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Release};
@@ -12,22 +12,33 @@ use std::task::{Context, Poll, Waker};
 
 #[derive(Default)]
 pub(crate) struct Latch {
-    /// One of those below. It changes under the lock of the line, and can be read without.
+    /// `UNSET`, or an outcome by its code. It changes under the lock of the line, and can be read without.
     state: AtomicU8,
-    line: Mutex<Line<Waiter>>,
+    line: Mutex<Line>,
 }
 
+/// No outcome.
 const UNSET: u8 = 0;
-const SET: u8 = 1;
-/// Behind a job's handle: set by one that came to less than a value.
-const FAILED: u8 = 2;
 
-/// Of a job that is over: did it come to less than a value?
-pub(crate) type HasFailed = bool;
+#[derive(Default)]
+struct Line {
+    subscribers: Waiters<(), Subscriber>,
+    /// How many subscribers there were after the last pruning.
+    after_pruning: usize,
+}
 
-enum Waiter {
+enum Subscriber {
     Waker(Waker),
-    Dependent(Arc<dyn Dependent>),
+    Waiter(Arc<dyn Waiter>),
+}
+
+/// What a latch notifies, if not a waker.
+pub(crate) trait Waiter: Send + Sync {
+    /// The latch is set. It is called once, without the latch's lock.
+    fn notify(self: Arc<Self>, outcome: JobOutcome);
+
+    /// Does it still wait? If not, the latch may forget it.
+    fn still_waits(&self) -> bool;
 }
 
 impl AsRef<Latch> for Latch {
@@ -36,30 +47,24 @@ impl AsRef<Latch> for Latch {
     }
 }
 
-/// One who waits for a latch, which `L` is or has.
-pub(crate) struct Wait<L: AsRef<Latch> + ?Sized = Latch> {
-    of: Arc<L>,
-    /// There once it was polled.
-    place: Option<Place>,
-}
-
 impl Latch {
-    /// Ends every wait that has begun, and each that begins before it is reset.
+    /// Sets the latch of an event.
     pub(crate) fn set(&self) {
-        self.complete(false);
+        self.complete(JobOutcome::Succeeded);
     }
 
-    /// The same for a job that is over.
-    pub(crate) fn complete(&self, has_failed: HasFailed) {
+    /// Ends every wait that has begun, and each that begins before the latch is reset.
+    pub(crate) fn complete(&self, outcome: JobOutcome) {
         let released = {
             let mut line = self.line.lock();
-            self.state.store(if has_failed { FAILED } else { SET }, Release);
-            line.release()
+            self.state.store(outcome.code(), Release);
+            line.after_pruning = 0;
+            line.subscribers.release(())
         };
-        for waiter in released {
-            ignore_panic(|| match waiter {
-                Waiter::Waker(waker) => waker.wake(),
-                Waiter::Dependent(dependent) => after::tell(dependent, has_failed),
+        for subscriber in released {
+            ignore_panic(|| match subscriber {
+                Subscriber::Waker(waker) => waker.wake(),
+                Subscriber::Waiter(waiter) => waiter.notify(outcome),
             });
         }
     }
@@ -70,67 +75,93 @@ impl Latch {
     }
 
     pub(crate) fn is_set(&self) -> bool {
-        self.is_over().is_some()
+        self.outcome().is_some()
     }
 
-    /// The same for a job: none if it is not over.
-    pub(crate) fn is_over(&self) -> Option<HasFailed> {
-        let state = self.state.load(Acquire);
-        (state != UNSET).then_some(state == FAILED)
+    /// The outcome of a job that is over.
+    pub(crate) fn outcome(&self) -> Option<JobOutcome> {
+        JobOutcome::from_code(self.state.load(Acquire))
     }
 
-    /// If it is not over, the dependent will be told.
-    pub(crate) fn is_over_or_tell<D: Dependent>(&self, dependent: &Arc<D>) -> Option<HasFailed> {
-        self.is_over().or_else(|| {
+    /// The outcome, if the latch is set; otherwise the waiter will be notified.
+    pub(crate) fn subscribe<W: Waiter + 'static>(&self, waiter: &Arc<W>) -> Option<JobOutcome> {
+        self.outcome().or_else(|| {
             let mut line = self.line.lock();
-            let is_over = self.is_over();
-            if is_over.is_none() {
-                line.add(Waiter::Dependent(dependent.clone()));
+            let outcome = self.outcome();
+            if outcome.is_none() {
+                line.subscribers.add((), Subscriber::Waiter(waiter.clone()));
+                let pruned = line.prune_if_grown();
+                drop(line);
+                drop(pruned);
             }
-            is_over
+            outcome
         })
     }
 
-    /// True if it is set, or was since the place was given; otherwise `waker` will be told, instead of the one that has the
-    /// place.
-    pub(crate) fn is_set_or_tell(&self, waker: &Waker, place: &mut Option<Place>) -> bool {
+    /// True if the latch is set, or was set since the key was given; otherwise `waker` will be woken, instead of the one that has this key.
+    fn is_set_or_wakes(&self, waker: &Waker, key: &mut Option<Key<()>>) -> bool {
         if self.is_set() {
             return true;
         }
-        let waiter = Waiter::Waker(waker.clone());
+        let subscriber = Subscriber::Waker(waker.clone());
         let mut line = self.line.lock();
         if self.is_set() {
             drop(line);
             return true;
         }
-        let Some(place) = *place else {
-            *place = Some(line.add(waiter));
+        let Some(key) = *key else {
+            *key = Some(line.subscribers.add((), subscriber));
             return false;
         };
-        let replaced = line.replace(place, waiter);
+        let replaced = line.subscribers.replace(key, subscriber);
         drop(line);
         replaced.is_err()
     }
 
-    fn forget(&self, place: Place) {
+    fn remove(&self, key: Key<()>) {
         // Out of the lock before it is dropped: it may be the last reference to anything.
-        let forgotten = self.line.lock().forget(place);
-        drop(forgotten);
+        let removed = self.line.lock().subscribers.remove(key);
+        drop(removed);
     }
 }
 
+impl Line {
+    /// Takes out the waiters that no longer wait, such as jobs that were cancelled, each time that the line has doubled. So it never holds
+    /// more than twice as many as wait, and looking for them costs each one that is added a constant.
+    fn prune_if_grown(&mut self) -> Vec<Subscriber> {
+        const LEAST: usize = 16;
+        if self.subscribers.len() < (2 * self.after_pruning).max(LEAST) {
+            return Vec::new();
+        }
+        let pruned = self.subscribers.prune(|subscriber| match subscriber {
+            Subscriber::Waker(_) => true,
+            Subscriber::Waiter(waiter) => waiter.still_waits(),
+        });
+        self.after_pruning = self.subscribers.len();
+        pruned
+    }
+}
+
+/// One wait for a latch, which `L` is or has.
+pub(crate) struct Wait<L: AsRef<Latch> + ?Sized = Latch> {
+    on: Arc<L>,
+    /// There once this was polled.
+    key: Option<Key<()>>,
+}
+
 impl<L: AsRef<Latch> + ?Sized> Wait<L> {
-    pub(crate) fn new(of: Arc<L>) -> Self {
-        Self { of, place: None }
+    pub(crate) fn new(on: Arc<L>) -> Self {
+        Self { on, key: None }
     }
 
     /// What is waited for.
-    pub(crate) fn of(&self) -> &Arc<L> {
-        &self.of
+    pub(crate) fn on(&self) -> &Arc<L> {
+        &self.on
     }
 
-    pub(crate) fn is_over_or_tell(&mut self, waker: &Waker) -> bool {
-        (*self.of).as_ref().is_set_or_tell(waker, &mut self.place)
+    /// Is the wait over? Otherwise `waker` will be woken when it is.
+    pub(crate) fn is_over_or_wakes(&mut self, waker: &Waker) -> bool {
+        (*self.on).as_ref().is_set_or_wakes(waker, &mut self.key)
     }
 }
 
@@ -138,14 +169,14 @@ impl<L: AsRef<Latch> + ?Sized> std::future::Future for Wait<L> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        if self.is_over_or_tell(context.waker()) { Poll::Ready(()) } else { Poll::Pending }
+        if self.is_over_or_wakes(context.waker()) { Poll::Ready(()) } else { Poll::Pending }
     }
 }
 
 impl<L: AsRef<Latch> + ?Sized> Drop for Wait<L> {
     fn drop(&mut self) {
-        if let Some(place) = self.place {
-            (*self.of).as_ref().forget(place);
+        if let Some(key) = self.key {
+            (*self.on).as_ref().remove(key);
         }
     }
 }

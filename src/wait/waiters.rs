@@ -1,116 +1,144 @@
-//! Who waits for something, and in which order they are woken: a [`Latch`](crate::wait::latch) has a [`Line`] under its lock, and a
-//! [`clock`](crate::wait::clock) has [`Waiters`].
+//! [`Waiters`]: who waits for something, and in which order they are told. A [`latch`](crate::wait::latch) has such a list under its lock,
+//! and so has a [`clock`](crate::wait::clock).
 //!
-//! Wakers are code of other people. Whatever leaves this is therefore given to the caller, who lets go of the lock before
-//! waking or dropping it: a waker may run the very call that it wakes, which may wait again for the same thing.
+//! Wakers are foreign code. Therefore the list hands out everything that leaves it, and its user lets go of the lock before waking or
+//! dropping that: a waker may run the very call that it wakes, and the call may wait again for the same thing.
 
 use crate::unwind::ignore_panic;
 use smallvec::SmallVec;
 use std::collections::BTreeMap;
+use std::mem;
 use std::task::Waker;
 
-/// Wakers by what they wait for, a `K`, and then in the order of their arrival.
+/// Waiters of type `W`, ordered by what they wait for, a `K`, and then by their arrival.
+///
+/// Removing one of n takes O(log n). Up to [`FEW`] of them need no allocation.
 #[derive(Debug)]
-pub(crate) struct Waiters<K> {
+pub(crate) struct Waiters<K, W = Waker> {
     arrivals: u64,
-    wakers: BTreeMap<(K, Arrival), Waker>,
+    list: List<K, W>,
 }
 
-type Arrival = u64;
+/// The place of a waiter: what it waits for, and when it arrived.
+pub(crate) type Key<K> = (K, u64);
 
-/// The place of one who waits.
-pub(crate) type Ticket<K> = (K, Arrival);
+#[derive(Debug)]
+enum List<K, W> {
+    /// In the order of the keys.
+    Few(SmallVec<[(Key<K>, W); FEW]>),
+    Many(BTreeMap<Key<K>, W>),
+}
 
-impl<K: Ord + Copy> Waiters<K> {
-    pub(crate) fn add(&mut self, key: K, waker: Waker) -> Ticket<K> {
+/// Most things have one waiter, or two.
+const FEW: usize = 2;
+
+impl<K: Ord + Copy, W> Waiters<K, W> {
+    pub(crate) fn add(&mut self, waits_for: K, waiter: W) -> Key<K> {
         self.arrivals += 1;
-        let ticket = (key, self.arrivals);
-        self.wakers.insert(ticket, waker);
-        ticket
+        let key = (waits_for, self.arrivals);
+        match &mut self.list {
+            List::Few(few) if few.len() < FEW => {
+                let place = few.partition_point(|(other, _)| *other < key);
+                few.insert(place, (key, waiter));
+            }
+            List::Few(few) => {
+                let mut many: BTreeMap<_, _> = mem::take(few).into_iter().collect();
+                many.insert(key, waiter);
+                self.list = List::Many(many);
+            }
+            List::Many(many) => {
+                many.insert(key, waiter);
+            }
+        }
+        key
     }
 
-    /// Another waker for one who waits. `Err` if nobody has this ticket: it was released.
-    pub(crate) fn replace(&mut self, ticket: Ticket<K>, waker: Waker) -> Result<Waker, Waker> {
-        match self.wakers.get_mut(&ticket) {
-            Some(known) => Ok(std::mem::replace(known, waker)),
-            None => Err(waker),
+    /// Puts another waiter in the place of one, which it returns. `Err` gives the new one back if the place is empty: its waiter was
+    /// released.
+    pub(crate) fn replace(&mut self, key: Key<K>, waiter: W) -> Result<W, W> {
+        let place = match &mut self.list {
+            List::Few(few) => {
+                few.iter_mut().find(|(other, _)| *other == key).map(|(_, known)| known)
+            }
+            List::Many(many) => many.get_mut(&key),
+        };
+        match place {
+            Some(known) => Ok(mem::replace(known, waiter)),
+            None => Err(waiter),
         }
     }
 
-    pub(crate) fn forget(&mut self, ticket: Ticket<K>) -> Option<Waker> {
-        self.wakers.remove(&ticket)
+    /// Takes a waiter out, if it was not released.
+    pub(crate) fn remove(&mut self, key: Key<K>) -> Option<W> {
+        match &mut self.list {
+            List::Few(few) => {
+                let place = few.iter().position(|(other, _)| *other == key)?;
+                Some(few.remove(place).1)
+            }
+            List::Many(many) => many.remove(&key),
+        }
     }
 
-    /// Those who wait for this or for less, in their order.
-    pub(crate) fn release(&mut self, up_to: K) -> impl Iterator<Item = Waker> + use<K> {
-        let later = self.wakers.split_off(&(up_to, Arrival::MAX));
-        std::mem::replace(&mut self.wakers, later).into_values()
+    /// Takes out those that wait for this or for less, in their order.
+    pub(crate) fn release(&mut self, up_to: K) -> impl Iterator<Item = W> + use<K, W> {
+        let (few, many) = match &mut self.list {
+            List::Few(few) => {
+                let later = few.partition_point(|((waits_for, _), _)| *waits_for <= up_to);
+                (few.drain(..later).collect::<SmallVec<[_; FEW]>>(), BTreeMap::new())
+            }
+            List::Many(many) => {
+                let later = many.split_off(&(up_to, u64::MAX));
+                let released = mem::replace(many, later);
+                if many.is_empty() {
+                    self.list = List::Few(SmallVec::new());
+                }
+                (SmallVec::new(), released)
+            }
+        };
+        few.into_iter().chain(many).map(|(_, waiter)| waiter)
     }
 
-    /// The first of them.
-    pub(crate) fn first(&self) -> Option<Ticket<K>> {
-        self.wakers.first_key_value().map(|(ticket, _)| *ticket)
+    /// Takes out those that no longer wait, by this account.
+    pub(crate) fn prune(&mut self, mut still_waits: impl FnMut(&W) -> bool) -> Vec<W> {
+        match &mut self.list {
+            List::Few(few) => {
+                let (kept, gone) = mem::take(few).into_iter().partition(|(_, w)| still_waits(w));
+                *few = kept;
+                let gone: SmallVec<[(Key<K>, W); FEW]> = gone;
+                gone.into_iter().map(|(_, waiter)| waiter).collect()
+            }
+            List::Many(many) => many
+                .extract_if(.., |_, waiter| !still_waits(waiter))
+                .map(|(_, waiter)| waiter)
+                .collect(),
+        }
+    }
+
+    /// The key of the first one.
+    pub(crate) fn first(&self) -> Option<Key<K>> {
+        match &self.list {
+            List::Few(few) => few.first().map(|(key, _)| *key),
+            List::Many(many) => many.first_key_value().map(|(key, _)| *key),
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.wakers.len()
-    }
-}
-
-/// Those who wait, in the order of their arrival. Most often there is one, or there are two.
-pub(crate) struct Line<W> {
-    arrivals: Arrival,
-    waiting: SmallVec<[(Arrival, W); 2]>,
-}
-
-/// The place of one who stands in a line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Place(Arrival);
-
-impl<W> Line<W> {
-    pub(crate) fn add(&mut self, who: W) -> Place {
-        self.arrivals += 1;
-        self.waiting.push((self.arrivals, who));
-        Place(self.arrivals)
-    }
-
-    /// Another one who waits there. `Err` if nobody has this place: it was released.
-    pub(crate) fn replace(&mut self, place: Place, who: W) -> Result<W, W> {
-        match self.position(place) {
-            Some(position) => Ok(std::mem::replace(&mut self.waiting[position].1, who)),
-            None => Err(who),
+        match &self.list {
+            List::Few(few) => few.len(),
+            List::Many(many) => many.len(),
         }
     }
+}
 
-    pub(crate) fn forget(&mut self, place: Place) -> Option<W> {
-        self.position(place).map(|position| self.waiting.remove(position).1)
-    }
-
-    /// Everyone, in their order.
-    pub(crate) fn release(&mut self) -> impl Iterator<Item = W> + use<W> {
-        std::mem::take(&mut self.waiting).into_iter().map(|(_, who)| who)
-    }
-
-    fn position(&self, place: Place) -> Option<usize> {
-        self.waiting.binary_search_by_key(&place.0, |(arrival, _)| *arrival).ok()
+impl<K, W> Default for Waiters<K, W> {
+    fn default() -> Self {
+        Self { arrivals: 0, list: List::Few(SmallVec::new()) }
     }
 }
 
-/// Wakes those who were released, in their order. Not under the lock.
-pub(crate) fn wake_all(released: impl Iterator<Item = Waker>) {
+/// Wakes those that were released, in their order. The caller holds no lock.
+pub(crate) fn wake_all(released: impl IntoIterator<Item = Waker>) {
     for waker in released {
         ignore_panic(|| waker.wake());
-    }
-}
-
-impl<W> Default for Line<W> {
-    fn default() -> Self {
-        Self { arrivals: 0, waiting: SmallVec::new() }
-    }
-}
-
-impl<K> Default for Waiters<K> {
-    fn default() -> Self {
-        Self { arrivals: 0, wakers: BTreeMap::new() }
     }
 }

@@ -7,7 +7,7 @@ use crate::guest::limit::options::InstanceOptions;
 use crate::guest::limit::slice::{Slice, UNBOUNDED};
 use crate::guest::limit::ticker::{Ticker, Timed};
 use crate::step::interrupt::{Interrupter, NEVER, is_cancelled, nanoseconds, step_deadline};
-use crate::trace::{Instance, burning, counts_fuel};
+use crate::trace::{InstanceId, burning, counts_fuel};
 use crate::wait::alarm;
 use crate::wait::clock::{Clock, RealtimeClock, Sleep};
 use parking_lot::Mutex;
@@ -54,7 +54,7 @@ pub(crate) struct Control {
     nesting: AtomicU32,
     time: Mutex<Time>,
     grown: Mutex<Grown>,
-    number: Instance,
+    number: InstanceId,
 }
 
 /// The time of a call. All times are those of [`alarm::now`].
@@ -97,7 +97,7 @@ impl Control {
             nesting: AtomicU32::new(0),
             time: Mutex::default(),
             grown: Mutex::default(),
-            number: Instance::new(),
+            number: InstanceId::new(),
         })
     }
 
@@ -110,7 +110,7 @@ impl Control {
     }
 
     /// Of the instance, in traces.
-    pub(crate) fn number(&self) -> Instance {
+    pub(crate) fn number(&self) -> InstanceId {
         self.number
     }
 

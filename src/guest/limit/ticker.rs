@@ -2,7 +2,7 @@
 
 use crate::step::interrupt::{Interrupter, Interruptible};
 use crate::wait::alarm::{self, Alarm};
-use crate::wait::waiters::Ticket;
+use crate::wait::waiters::Key;
 use parking_lot::Mutex;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicU64, fence};
@@ -100,7 +100,7 @@ impl<R: Reason> Wake for Ticking<R> {
 /// A step that is to be over at some time. From then on the epoch advances until this is dropped.
 pub(crate) struct Timed {
     ticking: Arc<Ticking<TimedStep>>,
-    ticket: Ticket<Duration>,
+    ticket: Key<Duration>,
 }
 
 struct TimedStep {

@@ -128,7 +128,7 @@ impl<'a, S: Send + 'static> MemoryGuard<'a, S> {
     /// [`Error::Wasmtime`] if it may not be as large as that.
     pub fn grow(&mut self, pages: u64) -> Result<u64, Error> {
         // One that asks asynchronously whether it may grow is the user's.
-        Ok(crate::sync::block_on(self.memory.grow_async(&mut self.store, pages))?)
+        Ok(crate::wait::block::block_on(self.memory.grow_async(&mut self.store, pages))?)
     }
 
     /// The store, for everything else.

@@ -68,7 +68,7 @@ impl<'a, S: Send + 'static> TableGuard<'a, S> {
     /// [`Error::Wasmtime`] if it may not be as long as that, or if its elements are of another type.
     pub fn grow(&mut self, elements: u64, element: Ref) -> Result<u64, Error> {
         let grow = self.table.grow_async(&mut self.store, elements, element);
-        Ok(crate::sync::block_on(grow)?)
+        Ok(crate::wait::block::block_on(grow)?)
     }
 
     /// The store, for everything else: calling a function that stands in the table.

@@ -1,0 +1,119 @@
+//! A call as a job of a pool: [`into_job`] splits a [`FutureRunner`] into its first turn, which goes into the pool's queue, and the handle
+//! that waits for its end.
+
+use crate::call::runner::FutureRunner;
+use crate::call::task::Task;
+use crate::call::turn::{Cancel, Job, Schedule};
+use crate::error::JobOutcome;
+use crate::pool::after::{IntoJob, Prerequisites, sealed, wait_for};
+use crate::pool::handle::{Completion, JobHandle};
+use crate::sync::Mutex;
+use crate::wait::block::Wanted;
+use crate::wait::countdown::{Countdown, Dependent};
+use crate::wait::latch::Latch;
+use std::sync::{Arc, Weak};
+
+/// How a call that was submitted gets back into the queue: `enqueue` leads there.
+struct Submission<Q> {
+    enqueue: Q,
+    completion: Arc<CallCompletion>,
+}
+
+impl<Q: Fn(Job) + Send + Sync> Schedule for Submission<Q> {
+    fn enqueue(&self, job: Job) {
+        (self.enqueue)(job);
+    }
+
+    fn latch(&self) -> &Latch {
+        &self.completion.latch
+    }
+}
+
+/// The end of a call as a job. It keeps neither the call nor the pool.
+struct CallCompletion {
+    latch: Latch,
+    call: Weak<dyn Cancel>,
+}
+
+impl AsRef<Latch> for CallCompletion {
+    fn as_ref(&self) -> &Latch {
+        &self.latch
+    }
+}
+
+impl Completion for CallCompletion {
+    fn cancel(&self) {
+        if let Some(call) = self.call.upgrade() {
+            call.cancel(&self.latch);
+        }
+    }
+
+    fn task_address(&self) -> Wanted {
+        Some(self.call.as_ptr().addr())
+    }
+}
+
+/// Makes a call a job of the pool to whose queue `enqueue` leads. The caller puts it there.
+pub(crate) fn into_job<T, Q>(runner: FutureRunner<T>, enqueue: Q) -> (Job, JobHandle)
+where
+    T: Send + 'static,
+    Q: Fn(Job) + Send + Sync + 'static,
+{
+    let (job, completion) = split(runner, enqueue);
+    (job, JobHandle::new(completion))
+}
+
+fn split<T, Q>(runner: FutureRunner<T>, enqueue: Q) -> (Job, Arc<CallCompletion>)
+where
+    T: Send + 'static,
+    Q: Fn(Job) + Send + Sync + 'static,
+{
+    let task = runner.into_task();
+    task.traced.submitted();
+    let call: Weak<Task<T>> = Arc::downgrade(&task);
+    let completion = Arc::new(CallCompletion { latch: Latch::default(), call });
+    task.submit(Arc::new(Submission { enqueue, completion: completion.clone() }));
+    (Job::new(task), completion)
+}
+
+/// A call that was submitted and waits for other jobs.
+struct DeferredCall {
+    prerequisites: Prerequisites,
+    /// There until it is released.
+    job: Mutex<Option<Job>>,
+    completion: Arc<CallCompletion>,
+}
+
+impl Dependent for DeferredCall {
+    fn countdown(&self) -> &Countdown {
+        &self.prerequisites.countdown
+    }
+
+    fn ready(self: Arc<Self>, worst: JobOutcome) {
+        let job = self.job.lock().take();
+        if let Some(job) = job {
+            if self.prerequisites.allow(worst) { job.enqueue_first() } else { job.refuse() }
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.completion.latch.is_set()
+    }
+}
+
+impl<T: Send + 'static> IntoJob for FutureRunner<T> {}
+
+impl<T: Send + 'static> sealed::IntoJob for FutureRunner<T> {
+    fn submit_after(
+        self,
+        before: &[JobHandle],
+        if_ok: bool,
+        enqueue: impl Fn(Job) + Send + Sync + 'static,
+    ) -> JobHandle {
+        let (job, completion) = split(self, enqueue);
+        let handle = JobHandle::new(completion.clone());
+        let (prerequisites, job) = (Prerequisites::new(before, if_ok), Mutex::new(Some(job)));
+        wait_for(&Arc::new(DeferredCall { prerequisites, job, completion }), before);
+        handle
+    }
+}

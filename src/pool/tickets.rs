@@ -1,0 +1,235 @@
+//! [`Queue`]: the jobs of a pool whose workers have other work too, and the tickets by which workers come to serve them.
+//!
+//! Such a pool runs what is spawned on it in an order of its own, which may be last in, first out. A job that went back to the
+//! pool after each turn could keep its worker for good. Therefore jobs have a queue of their own, and what is spawned on the pool is
+//! *tickets*: a worker that runs a ticket serves the queue for a while, and then has its ticket spawned again, behind everything else.
+//!
+//! # The protocol
+//!
+//! A **permit** is the right to a ticket. Each permit is in one place: with the pool as a ticket, on its way there with the requeuer, or
+//! with a worker that serves. There are at most `workers + 1`. All the workers can serve at once with all but one of them; the last one, the
+//! *spare*, is then always with the pool. A worker in a turn may block in a way that only the pool knows of (a host function calls
+//! `rayon::join`, or waits for another pool), and while it does, the pool has it run what is spawned: the spare.
+//!
+//! What must hold: **a job in the queue is found.** Either some permit will still look at the queue, or a worker that waits for a job and
+//! sleeps, a *helper*, is woken for it. Three parties decide on what they read of each other:
+//!
+//! | who | writes | fence | then reads |
+//! |---|---|---|---|
+//! | `put` | the job, into `jobs` | SeqCst | `is_served`: if false, takes the lock, wakes the helpers, sends tickets |
+//! | a server that gives its permit up | `is_served = false`, under the lock | SeqCst | `jobs`: if there is one, it keeps the permit |
+//! | a helper that goes to sleep | itself into `helpers`, `is_served = false`, under the lock | SeqCst | `jobs`: if there is one, it does not sleep |
+//!
+//! Of two such fences, one comes first in the order of all SeqCst fences. If it is `put`'s, the other party finds the job. If it is the other
+//! party's, `put` reads `false`, or a later value. The only later value that keeps it from acting is `true`, which is written by another
+//! `put`, under the lock, once all permits are out and the helpers were woken: after the lock was passed on by the other party, so
+//! that a helper that registered before is among those woken, and a permit that was given up was taken again. Those who took it have not looked at
+//! the queue yet, and do so after a `put` whose job was in it already, because a ticket synchronises with the one that sent it; or, if the job came
+//! later, by the argument for their own giving up.
+//!
+//! A server that puts a job back which has yielded needs none of this: it holds a permit, and looks again.
+
+use crate::call::turn::Job;
+use crate::step::interrupt::is_in_step;
+use crate::sync::{AtomicBool, Mutex, SegQueue, Stopwatch, fence};
+use crate::wait::block::{Sleeper, Wanted};
+use crate::wait::waiters::{Waiters, wake_all};
+use std::hint;
+use std::mem;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::thread;
+use std::time::Duration;
+
+/// The pool, as its queue needs it.
+pub trait Workers: Clone + Send + Sync + 'static {
+    /// Has a worker run a ticket, after what was spawned before. It is called on any thread.
+    fn spawn(&self, ticket: impl FnOnce() + Send + 'static);
+
+    /// Does the same for a ticket that a worker of the pool has held, without waiting for it.
+    fn spawn_again(&self, ticket: impl FnOnce() + Send + 'static);
+
+    /// How many workers there are.
+    fn count(&self) -> usize;
+
+    /// May a worker that has served for so long take another job with the same ticket?
+    fn serves_on(&self, time: Duration) -> bool;
+}
+
+/// The jobs of a pool that can have a turn.
+#[derive(Default)]
+pub struct Queue {
+    jobs: SegQueue<Job>,
+    /// True only if all permits are out and no helper sleeps. Then there is nothing to do for a job that is put here, and no lock to take.
+    /// It changes under the lock of the permits.
+    is_served: AtomicBool,
+    permits: Mutex<Permits>,
+}
+
+#[derive(Default)]
+struct Permits {
+    /// How many are out.
+    out: usize,
+    /// Workers that sleep although they could run a job, because they wait for one.
+    helpers: Waiters<()>,
+}
+
+/// The right to a ticket. Dropping it gives it up.
+struct Permit<W: Workers> {
+    queue: Arc<Queue>,
+    workers: W,
+    /// False once it was given up.
+    is_held: bool,
+}
+
+/// How far a worker that waits for a job looks for it in the queue.
+const SEARCHED: usize = 32;
+
+/// How often a server that finds no job looks again before it gives its permit up, and how many instructions that do nothing it
+/// spends before each of these looks: some microseconds in all. The next job is often about to come, from a thread that submits one
+/// after another, and a new ticket costs that thread more than making a job does. Looking all the time would slow it down as well,
+/// because it writes where the server looks.
+const LOOKS: u32 = if cfg!(wasm_jobs_loom) { 0 } else { 4 };
+const PAUSES: u32 = 64;
+
+impl Queue {
+    /// Puts a job at the back.
+    pub fn put<W: Workers>(self: &Arc<Self>, job: Job, workers: &W) {
+        self.jobs.push(job);
+        fence(SeqCst);
+        // Relaxed: see the table above, as for every access to it.
+        if !self.is_served.load(Relaxed) {
+            self.have_it_served(workers);
+        }
+    }
+
+    fn have_it_served<W: Workers>(self: &Arc<Self>, workers: &W) {
+        let most = workers.count() + 1;
+        let mut permits = self.permits.lock();
+        let helpers = permits.helpers.release(());
+        let before = permits.out;
+        // The first ticket comes with another one. A worker that is woken for the only ticket wakes others before it runs that, which takes as
+        // long again as its own waking; with two tickets, this thread wakes two workers, and neither of them has to.
+        permits.out = if before == 0 { 2 } else { (before + 1).min(most) };
+        let sent = permits.out - before;
+        self.is_served.store(permits.out == most, Relaxed);
+        drop(permits);
+        wake_all(helpers);
+        for _ in 0..sent {
+            let permit = Permit { queue: self.clone(), workers: workers.clone(), is_held: true };
+            workers.spawn(|| permit.serve());
+        }
+    }
+
+    /// Is there no job? A job that is put here after this is served. The caller holds the lock.
+    fn is_empty_from_now_on(&self, _: &Permits) -> bool {
+        self.is_served.store(false, Relaxed);
+        fence(SeqCst);
+        self.jobs.is_empty()
+    }
+
+    /// What a worker does that waits: it gives a job a turn, the one that it waits for if that is here. If there is none, it
+    /// sleeps, until it is woken for what it waits for or for a job.
+    pub(crate) fn help<W: Workers>(
+        self: &Arc<Self>,
+        workers: &W,
+        sleeper: &Sleeper,
+        wanted: Wanted,
+    ) {
+        if let Some(job) = self.find(wanted).or_else(|| self.jobs.pop()) {
+            if let Some(job) = job.turn() {
+                self.put(job, workers);
+            }
+            return;
+        }
+        let (is_empty, key) = {
+            let mut permits = self.permits.lock();
+            let key = permits.helpers.add((), sleeper.waker().clone());
+            (self.is_empty_from_now_on(&permits), key)
+        };
+        if is_empty {
+            sleeper.sleep();
+        }
+        let helper = self.permits.lock().helpers.remove(key);
+        drop(helper);
+    }
+
+    fn find(&self, wanted: Wanted) -> Option<Job> {
+        wanted?;
+        // Under the lock: meanwhile, nobody takes the queue for empty and gives up the permit for a job that is put back.
+        let _permits = self.permits.lock();
+        // Not in all of a long queue: a job that is passed over goes to its back.
+        for _ in 0..self.jobs.len().min(SEARCHED) {
+            let job = self.jobs.pop()?;
+            if job.address() == wanted {
+                return Some(job);
+            }
+            self.jobs.push(job);
+        }
+        None
+    }
+}
+
+impl<W: Workers> Permit<W> {
+    /// What a worker does with a ticket.
+    fn serve(mut self) {
+        let since = Stopwatch::start();
+        // Inside a step, a host function waits for its pool, and is held up for no longer than one turn.
+        let is_nested = is_in_step();
+        while let Some(job) = self.next(if is_nested { 0 } else { LOOKS }) {
+            if is_nested || !self.workers.serves_on(since.elapsed()) {
+                // The ticket goes before the last turn rather than after it, to be with the pool when the worker is.
+                let (queue, workers) = (self.queue.clone(), self.workers.clone());
+                workers.spawn_again(|| self.serve());
+                if let Some(job) = job.turn() {
+                    queue.put(job, &workers);
+                }
+                return;
+            }
+            if let Some(job) = job.turn() {
+                self.queue.jobs.push(job);
+            }
+        }
+    }
+
+    /// The next job; with none, the permit was given up.
+    fn next(&mut self, mut looks: u32) -> Option<Job> {
+        loop {
+            match self.queue.jobs.pop() {
+                Some(job) => return Some(job),
+                None if looks > 0 => {
+                    looks -= 1;
+                    (0..PAUSES).for_each(|_| hint::spin_loop());
+                }
+                None if self.is_given_up() => return None,
+                None => {}
+            }
+        }
+    }
+
+    /// Gives the permit up, unless a job has come, for which no ticket was sent because there is this permit.
+    fn is_given_up(&mut self) -> bool {
+        let mut permits = self.queue.permits.lock();
+        if self.queue.is_empty_from_now_on(&permits) {
+            permits.out -= 1;
+            self.is_held = false;
+        }
+        !self.is_held
+    }
+}
+
+/// A ticket is not lost by a panic, nor by a pool that drops it.
+impl<W: Workers> Drop for Permit<W> {
+    fn drop(&mut self) {
+        if mem::take(&mut self.is_held) {
+            let mut permits = self.queue.permits.lock();
+            permits.out -= 1;
+            let is_empty = self.queue.is_empty_from_now_on(&permits);
+            drop(permits);
+            // A pool that drops tickets has ended.
+            if !is_empty && thread::panicking() {
+                self.queue.have_it_served(&self.workers);
+            }
+        }
+    }
+}
