@@ -22,6 +22,8 @@ mod waiting;
 mod guest;
 #[cfg(feature = "rayon")]
 mod rayon_pools;
+#[cfg(feature = "rayon")]
+mod rayon_waits;
 #[cfg(feature = "tracing")]
 mod tracing;
 #[cfg(feature = "wasi")]
