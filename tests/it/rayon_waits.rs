@@ -50,7 +50,7 @@ fn threads_of_the_global_pool() -> Vec<ThreadId> {
 
 /// Runs the body on a thread of its own. The time is no part of any test: it makes a failure of a hang. The body gives up its
 /// loops once the flag is set, so that a failure leaves no thread that spins.
-fn assert_ends<T: Send + 'static>(body: impl FnOnce(Flag) -> T + Send + 'static) -> T {
+pub(crate) fn assert_ends<T: Send + 'static>(body: impl FnOnce(Flag) -> T + Send + 'static) -> T {
     let ((sender, outcome), gives_up) = (mpsc::channel(), Flag::default());
     let running = thread::spawn({
         let gives_up = gives_up.clone();
