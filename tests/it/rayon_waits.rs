@@ -334,7 +334,10 @@ fn a_tree_of_jobs_that_wait_inside_rayon() {
         let (sender, left) = mpsc::channel();
         let job = pool.submit_fn({
             let (pool, elsewhere) = (pool.clone(), elsewhere.clone());
-            move || drop(sender.send(leaves(&pool, &elsewhere, wait_for, depth - 1)))
+            move || {
+                let leaves = leaves(&pool, &elsewhere, wait_for, depth - 1);
+                sender.send(leaves).expect("who has submitted it listens");
+            }
         });
         let right = leaves(pool, elsewhere, wait_for, depth - 1);
         wait_for(&job, elsewhere);
@@ -350,7 +353,10 @@ fn a_tree_of_jobs_that_wait_inside_rayon() {
                 let (sender, count) = mpsc::channel();
                 let root = pool.submit_fn({
                     let pool = pool.clone();
-                    move || drop(sender.send(leaves(&pool, &elsewhere, wait_for, DEPTH)))
+                    move || {
+                        let leaves = leaves(&pool, &elsewhere, wait_for, DEPTH);
+                        sender.send(leaves).expect("the test listens");
+                    }
                 });
                 root.wait();
                 count.recv()
@@ -377,7 +383,7 @@ fn a_pool_whose_jobs_have_waited_inside_rayon_goes_on_serving() {
             let (sender, served) = mpsc::channel();
             for n in 0..100 {
                 let sender = sender.clone();
-                pool.submit_fn(move || drop(sender.send(n)));
+                pool.submit_fn(move || sender.send(n).expect("the test listens"));
             }
             drop(sender);
             served.into_iter().collect::<Vec<_>>()
