@@ -346,7 +346,7 @@ fn a_tree_of_jobs_that_wait_inside_rayon() {
 
     const DEPTH: u32 = 5;
     for (threads, wait_for) in [(1, WAYS[0]), (2, WAYS[0]), (1, WAYS[1]), (2, WAYS[1])] {
-        for _ in 0..10 {
+        for _ in 0..3 {
             let leaves = assert_ends(move |gives_up| {
                 // A thread there for each wait, since it blocks.
                 let (pool, elsewhere) = (pool(threads), Elsewhere::new(1 << DEPTH, gives_up));
