@@ -12,6 +12,7 @@ mod executors;
 mod graphs;
 mod handles;
 mod lending;
+mod outcomes;
 mod pools;
 mod results;
 mod runners;
