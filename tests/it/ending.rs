@@ -1,8 +1,12 @@
 //! Ending a call before its end: cancelling it, and dropping its future, its runner or its job.
 
-use crate::support::{Counter, Event, OnDrop, Queue, Way, a_thread_each, comes, workers};
+use crate::support::{
+    Counter, Event, OnDrop, Queue, Way, a_thread_each, comes, poll_once, workers,
+};
 use std::cell::Cell;
 use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex};
+use std::task::{Poll, Waker};
 use std::thread;
 use wasm_jobs::{Error, Future, JobPool, Step, yield_now};
 
@@ -576,4 +580,76 @@ fn a_call_may_drop_its_own_future() -> Result<(), Error> {
     assert!(FUTURE.take().is_none());
     assert_eq!(drops.get(), 1);
     Ok(())
+}
+
+/// A call that waits for ever, and its own waker, which keeps what it would wake.
+fn keeps_its_waker() -> (Future<()>, Arc<Mutex<Option<Waker>>>) {
+    let kept = Arc::new(Mutex::new(None));
+    let keeps = kept.clone();
+    let future = Future::new(std::future::poll_fn(move |context| {
+        *keeps.lock().unwrap() = Some(context.waker().clone());
+        Poll::Pending
+    }));
+    (future, kept)
+}
+
+#[test]
+fn a_future_that_is_dropped_keeps_no_waker_of_who_awaited_it() -> Result<(), Error> {
+    // Its own, lent to a runner, and as a job that waits.
+    for lent in [None, Some(false), Some(true)] {
+        let ((mut future, kept), executors) = (keeps_its_waker(), Arc::new(Counter::default()));
+        let (mut runner, mut handle) = (None, None);
+        match lent {
+            None => {}
+            Some(false) => runner = Some(future.to_job()?),
+            Some(true) => {
+                let queue = Queue::default();
+                handle = Some(queue.submit(future.to_job()?));
+                queue.run();
+            }
+        }
+        if let Some(runner) = &mut runner {
+            assert_eq!(runner.resume(), Step::Waiting);
+        }
+        assert!(poll_once(&mut future, &executors).is_pending());
+        let own = kept.lock().unwrap().clone().expect("the call was polled");
+        assert_eq!(Arc::strong_count(&executors), 2, "the call has the executor's waker");
+
+        drop(future);
+        assert_eq!(Arc::strong_count(&executors), 1, "lent: {lent:?}; nobody awaits it any more");
+        own.wake();
+        assert_eq!(Arc::strong_count(&executors), 1);
+        assert!(handle.is_none_or(|handle| handle.is_complete()));
+    }
+    Ok(())
+}
+
+#[test]
+fn a_future_that_is_dropped_during_a_step_keeps_no_waker_of_who_awaited_it() -> Result<(), Error> {
+    let InAStep { mut future, is_inside, go_on, went_on, .. } = in_a_step(false);
+    let handle = workers(1).submit(future.to_job()?);
+    assert!(comes(&is_inside));
+    let executors = Arc::new(Counter::default());
+    assert!(poll_once(&mut future, &executors).is_pending());
+    assert_eq!(Arc::strong_count(&executors), 2);
+    drop(future);
+    let left = Arc::strong_count(&executors);
+    go_on.send(()).expect("the step listens");
+    assert!(went_on.recv().expect("the step tells"));
+    handle.wait();
+    assert_eq!(left, 1, "nobody awaits it any more, although the step goes on");
+    assert_eq!(executors.get(), 0, "nobody is to be woken");
+    Ok(())
+}
+
+#[test]
+fn a_future_that_was_awaited_by_several_keeps_no_waker_when_it_is_dropped() {
+    let ((mut future, kept), executors) = (keeps_its_waker(), Arc::new(Counter::default()));
+    let others = Arc::new(Counter::default());
+    for counter in [&others, &executors, &others, &executors] {
+        assert!(poll_once(&mut future, counter).is_pending());
+    }
+    drop(future);
+    assert_eq!((Arc::strong_count(&others), Arc::strong_count(&executors)), (1, 1));
+    assert!(kept.lock().unwrap().is_some(), "the call's own waker is still there");
 }

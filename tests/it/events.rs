@@ -4,10 +4,10 @@ use crate::support::{
     Counter, Queue, Way, at_once, comes, ok, order_of_ends, poll_once, telling, while_they_begin,
 };
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::channel;
-use std::task::{Context, Waker};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Wake, Waker};
 use std::thread;
 use wasm_jobs::{Error, Event, Future, JobHandle, JobPool, Step};
 
@@ -197,4 +197,101 @@ fn an_event_is_set_while_calls_begin_to_wait() -> Result<(), Error> {
         while_they_begin(&mut futures, || event.set())?;
     }
     Ok(())
+}
+
+/// Which of the wakers were woken, in their order.
+#[derive(Clone, Default)]
+struct Woken(Arc<Mutex<Vec<usize>>>);
+
+/// A waker that notes its number.
+struct Notes(usize, Woken);
+
+impl Wake for Notes {
+    fn wake(self: Arc<Self>) {
+        self.1.0.lock().unwrap().push(self.0);
+    }
+}
+
+impl Woken {
+    fn notes(&self, number: usize) -> Waker {
+        Waker::from(Arc::new(Notes(number, self.clone())))
+    }
+
+    /// Polls a wait with the waker of this number.
+    fn begins(&self, wait: &mut (impl std::future::Future<Output = ()> + Unpin), number: usize) {
+        let waker = self.notes(number);
+        let polled = std::pin::Pin::new(wait).poll(&mut Context::from_waker(&waker));
+        assert!(polled.is_pending());
+    }
+
+    fn take(&self) -> Vec<usize> {
+        std::mem::take(&mut *self.0.lock().unwrap())
+    }
+}
+
+#[test]
+fn waits_dropped_from_the_middle_leave_the_others_in_the_order_of_their_arrival() {
+    // From the front, from the back, and here and there.
+    let dropped: [fn(usize) -> bool; 5] =
+        [|n| n < 40, |n| n >= 60, |n| n % 3 == 1, |n| n != 50, |n| (20..80).contains(&n)];
+    for is_dropped in dropped {
+        let (event, woken) = (Event::new(), Woken::default());
+        let mut waits: Vec<_> = (0..100).map(|_| Some(Box::pin(event.wait()))).collect();
+        for (n, wait) in waits.iter_mut().enumerate() {
+            woken.begins(wait.as_mut().expect("it is new"), n);
+        }
+        for (n, wait) in waits.iter_mut().enumerate() {
+            if is_dropped(n) {
+                *wait = None;
+            }
+        }
+        // Those that come now stand behind the others, not where one has left.
+        let mut late: Vec<_> = (0..5).map(|_| Box::pin(event.wait())).collect();
+        for (n, wait) in (100..).zip(&mut late) {
+            woken.begins(wait, n);
+        }
+        event.set();
+        let expected: Vec<_> = (0..105).filter(|&n| n >= 100 || !is_dropped(n)).collect();
+        assert_eq!(woken.take(), expected);
+    }
+}
+
+#[test]
+fn a_wait_that_is_polled_with_another_waker_keeps_its_place() {
+    let (event, woken) = (Event::new(), Woken::default());
+    let mut waits: Vec<_> = (0..5).map(|_| Box::pin(event.wait())).collect();
+    for (n, wait) in waits.iter_mut().enumerate() {
+        woken.begins(wait, n);
+    }
+    woken.begins(&mut waits[3], 30);
+    woken.begins(&mut waits[0], 10);
+    woken.begins(&mut waits[3], 33);
+    drop(waits.remove(1));
+    woken.begins(&mut waits[1], 20);
+    event.set();
+    assert_eq!(woken.take(), [10, 20, 33, 4]);
+    event.reset();
+    woken.begins(&mut Box::pin(event.wait()), 5);
+    event.set();
+    assert!(woken.take().is_empty(), "each was woken once, and the last was dropped");
+}
+
+#[test]
+fn a_million_waits_are_dropped_in_the_order_in_which_they_began() {
+    // No time is asserted. Where a removal moves what stands behind it, this moves 16 TB under the latch's lock: 80,000 waits took
+    // 0.9 s, and a million takes more than two minutes.
+    const WAITS: usize = 1_000_000;
+    let (event, wakes) = (Event::new(), Arc::new(Counter::default()));
+    let waker = Waker::from(wakes.clone());
+    let mut context = Context::from_waker(&waker);
+    let mut waits: Vec<_> = (0..WAITS).map(|_| Box::pin(event.wait())).collect();
+    for wait in &mut waits {
+        assert!(wait.as_mut().poll(&mut context).is_pending());
+    }
+    let last = waits.pop();
+    waits.into_iter().for_each(drop);
+    assert_eq!(Arc::strong_count(&wakes), 3, "of all the waits, the last is left");
+    event.set();
+    assert_eq!(wakes.get(), 1);
+    drop(last);
 }

@@ -380,6 +380,105 @@ fn a_pool_that_panics_when_a_job_is_released_gives_it_back() -> Result<(), Error
 
 // Giving up.
 
+/// A pool run by hand that tells how many handles there are of it.
+#[derive(Clone)]
+struct Counted {
+    queue: Queue,
+    clones: Arc<()>,
+}
+
+impl JobPool for Counted {
+    fn enqueue(&self, job: Job) {
+        self.queue.enqueue(job);
+    }
+}
+
+impl Counted {
+    fn new() -> Self {
+        Self { queue: Queue::default(), clones: Arc::new(()) }
+    }
+
+    /// How many others keep the pool.
+    fn kept_by(&self) -> usize {
+        Arc::strong_count(&self.clones) - 1
+    }
+}
+
+/// Cancels what has been submitted after some jobs, in each way there is: a closure by its handle; a call by its handle, by its owner,
+/// and by dropping it. `keeps_handles`: whether the handle is still there when this returns.
+fn cancelled_in_each_way(
+    pool: &Counted,
+    before: &[JobHandle],
+    if_ok: bool,
+) -> Result<Vec<JobHandle>, Error> {
+    let mut handles = Vec::new();
+    for way in 0..4 {
+        let mut call = Future::new(async { Ok(()) });
+        let handle = match (way, if_ok) {
+            (0, false) => pool.submit_after(|| (), before),
+            (0, true) => pool.submit_after_ok(|| (), before),
+            (_, false) => pool.submit_after(call.to_job()?, before),
+            (_, true) => pool.submit_after_ok(call.to_job()?, before),
+        };
+        assert!(pool.kept_by() > 0, "it is to go there");
+        match way {
+            0 | 1 => handle.cancel(),
+            2 => call.cancel(),
+            _ => drop(call),
+        }
+        assert!(handle.is_complete());
+        handles.push(handle);
+    }
+    Ok(handles)
+}
+
+#[test]
+fn what_is_cancelled_before_its_turn_keeps_nothing_although_those_before_it_go_on()
+-> Result<(), Error> {
+    for (if_ok, keeps_handles) in [(false, false), (true, false), (false, true), (true, true)] {
+        let (elsewhere, pool, event) = (Queue::default(), Counted::new(), Event::default());
+        let (mut first, first_job) = gate(&elsewhere, &event)?;
+        let over = at_once.submit_fn(|| ());
+        let all = JobHandle::all([first_job.clone(), over.clone()]);
+        for before in [vec![first_job.clone()], vec![over, first_job.clone(), first_job], vec![all]]
+        {
+            let mut handles = cancelled_in_each_way(&pool, &before, if_ok)?;
+            if !keeps_handles {
+                handles.clear();
+            }
+            assert_eq!(
+                pool.kept_by(),
+                0,
+                "{} before it, if ok: {if_ok}, its handle is kept: {keeps_handles}",
+                before.len()
+            );
+        }
+        elsewhere.run();
+        event.set();
+        elsewhere.run();
+        assert_eq!(pool.queue.len(), 0, "what was cancelled is not run");
+        first.wait()?;
+    }
+    Ok(())
+}
+
+#[test]
+fn what_is_cancelled_out_of_the_middle_leaves_the_others_that_wait() -> Result<(), Error> {
+    let (pool, event, log) = (Queue::default(), Event::default(), Log::default());
+    let (mut first, before) = gate(&pool, &event)?;
+    let handles: Vec<_> =
+        (0..9).map(|n| pool.submit_after(log.adds(n), from_ref(&before))).collect();
+    for n in [0, 4, 5, 8] {
+        handles[n].cancel();
+    }
+    let last = pool.submit_after(log.adds("last"), from_ref(&before));
+    event.set();
+    pool.run();
+    assert_eq!(log.take(), "1 2 3 6 7 last");
+    assert!(last.is_complete() && handles.iter().all(JobHandle::is_complete));
+    first.wait()
+}
+
 #[test]
 fn a_job_that_waits_for_others_is_cancelled_at_once_and_never_run() -> Result<(), Error> {
     let (pool, event) = (Queue::default(), Event::default());
@@ -977,22 +1076,48 @@ fn jobs_are_given_up_while_those_before_them_end() -> Result<(), Error> {
 
 #[test]
 fn a_job_is_submitted_after_one_that_is_about_to_be_woken() -> Result<(), Error> {
-    // The wake that ends the wait comes as early as it can: when the other side has just looked.
+    // The wake that ends the wait comes as early as it can: when the other side has just looked. What comes after the job is
+    // submitted before that, at the same time, and after it.
     let pool = workers(1);
-    let event = Event::default();
-    let (waiting, waits) = mpsc::channel();
-    let happens = event.happens();
-    let mut first =
-        Future::new(telling(move || waiting.send(()).expect("the test listens"), async {
-            happens.await;
-            Ok(())
-        }));
-    let handle = pool.submit(first.to_job()?);
-    let after = pool.submit_after_ok(|| (), &[handle]);
-    waits.recv().expect("it waits");
-    event.set();
-    after.wait();
-    first.wait()
+    for round in 0..300 {
+        let (log, event) = (Log::default(), Event::default());
+        let (waiting, waits) = mpsc::channel();
+        let (happens, adds) = (event.happens(), log.adds("first"));
+        let mut first =
+            Future::new(telling(move || waiting.send(()).expect("the test listens"), async {
+                happens.await;
+                adds();
+                Ok(())
+            }));
+        let handle = pool.submit(first.to_job()?);
+        let submit_after = || {
+            [log.adds("second"), log.adds("second")]
+                .map(|adds| pool.submit_after_ok(adds, from_ref(&handle)))
+        };
+        let after = match round % 3 {
+            0 => {
+                let after = submit_after();
+                waits.recv().expect("it waits");
+                event.set();
+                after
+            }
+            1 => thread::scope(|scope| {
+                waits.recv().expect("it waits");
+                scope.spawn(|| event.set());
+                submit_after()
+            }),
+            _ => {
+                waits.recv().expect("it waits");
+                event.set();
+                submit_after()
+            }
+        };
+        JobHandle::all(after).wait();
+        assert!(handle.is_complete(), "what comes after it is over");
+        assert_eq!(first.try_get_result()?, Some(()));
+        assert_eq!(log.take(), "first second second", "each ran once, after the first");
+    }
+    Ok(())
 }
 
 /// On rayon, where a worker that waits helps.

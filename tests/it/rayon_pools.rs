@@ -1,12 +1,13 @@
 //! Finishing calls on rayon's pools, beside rayon's own work.
 
+use crate::rayon_waits::assert_ends;
 use crate::support::{
-    Counter, Event, Flag, alarm_clock, comes, counted, stack_pointer, yields_until,
+    Counter, Event, Flag, alarm_clock, comes, counted, ok, stack_pointer, yields_until,
 };
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::sync::{Arc, mpsc};
 use std::thread::{self, ThreadId};
-use wasm_jobs::{Error, Future, FutureRunner, JobHandle, JobPool, RayonGlobal, yield_now};
+use wasm_jobs::{Error, Future, FutureRunner, Job, JobHandle, JobPool, RayonGlobal, yield_now};
 
 /// A pool of its own, so that nothing but the test is on it.
 pub(crate) fn pool(threads: usize) -> Arc<ThreadPool> {
@@ -227,6 +228,43 @@ fn jobs_that_fail_take_down_no_worker() -> Result<(), Error> {
     }
     assert_eq!(pool.install(|| thread::current().id()), worker);
     Ok(())
+}
+
+/// A pool of rayon's in a type of the user's own, whose destructor panics on a worker: where the last job of it is over.
+#[derive(Clone)]
+struct PanicsWhenDropped(Arc<ThreadPool>);
+
+impl JobPool for PanicsWhenDropped {
+    fn enqueue(&self, job: Job) {
+        self.0.enqueue(job);
+    }
+}
+
+impl Drop for PanicsWhenDropped {
+    fn drop(&mut self) {
+        let is_worker = rayon::current_thread_index().is_some();
+        assert!(!is_worker || thread::panicking(), "the destructor of a pool panics");
+    }
+}
+
+#[test]
+fn a_pool_whose_destructor_panics_goes_on_serving() {
+    let escaped = assert_ends(|_| {
+        let escaped = Counter::default();
+        let escapes = escaped.clone();
+        // Without this, a panic that leaves a job ends the process.
+        let builder = ThreadPoolBuilder::new().num_threads(1).panic_handler(move |_| escapes.add());
+        let inner = Arc::new(builder.build().expect("a pool of rayon's"));
+        for _ in 0..5 {
+            let mut call = Future::new(ok(yield_now()));
+            let runner = call.to_job().expect("it is new");
+            PanicsWhenDropped(inner.clone()).submit(runner).wait();
+            assert!(matches!(call.try_get_result(), Ok(Some(()))));
+            inner.submit_fn(|| ()).wait();
+        }
+        escaped.get()
+    });
+    assert_eq!(escaped, 0, "a job does not panic, whatever becomes of what it held");
 }
 
 /// Steps a call on the only worker of a pool, as its owner; the step submits the runner to the pool and lets rayon run it.

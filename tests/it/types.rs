@@ -71,3 +71,69 @@ mod guest {
     assert_impl_all!(Mismatch: Send, Sync, Clone, Eq);
     assert_impl_all!(EngineOptions: Send, Sync, Clone, Default);
 }
+
+/// With the trait of pools in scope, the methods of other people's executors are theirs. A method of the trait with the name of one of
+/// these would be found first where a pool is behind an `Arc`, and none of this would compile.
+mod methods_of_executors {
+    use std::sync::Arc;
+    #[expect(unused_imports, reason = "the trait must not be meant by any of the calls below")]
+    use wasm_jobs::JobPool;
+
+    #[cfg(feature = "rayon")]
+    #[test]
+    fn of_rayon() {
+        let pool: Arc<rayon::ThreadPool> = crate::rayon_pools::pool(1);
+        let (sender, numbers) = std::sync::mpsc::channel();
+        let sends = |number: u32| {
+            let sender = sender.clone();
+            move || sender.send(number).expect("the test listens")
+        };
+        pool.spawn(sends(1));
+        pool.spawn_fifo(sends(2));
+        let send = sender.clone();
+        pool.spawn_broadcast(move |_| send.send(3).expect("the test listens"));
+        assert_eq!(pool.install(|| 4), 4);
+        assert_eq!(pool.join(|| 5, || 6), (5, 6));
+        assert_eq!(pool.scope(|_| 7), 7);
+        assert_eq!(pool.scope_fifo(|_| 8), 8);
+        assert_eq!(pool.in_place_scope(|_| 9), 9);
+        assert_eq!(pool.in_place_scope_fifo(|_| 10), 10);
+        assert_eq!(pool.broadcast(|context| context.index()), [0]);
+        assert_eq!((pool.current_num_threads(), pool.current_thread_index()), (1, None));
+        assert_eq!(pool.current_thread_has_pending_tasks(), None);
+        assert!(pool.yield_now().is_none() && pool.yield_local().is_none());
+        let mut spawned: Vec<_> = numbers.iter().take(3).collect();
+        spawned.sort_unstable();
+        assert_eq!(spawned, [1, 2, 3]);
+    }
+
+    #[test]
+    fn of_tokio() {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build();
+        let runtime = Arc::new(runtime.expect("a runtime"));
+        let handle = runtime.handle().clone();
+        let (spawned, blocking) = (handle.spawn(async { 1 }), handle.spawn_blocking(|| 2));
+        assert_eq!(handle.block_on(spawned).expect("it does not panic"), 1);
+        assert_eq!(handle.block_on(blocking).expect("it does not panic"), 2);
+        let spawned = (runtime.spawn(async { 3 }), runtime.spawn_blocking(|| 4));
+        assert_eq!(runtime.block_on(spawned.0).expect("it does not panic"), 3);
+        assert_eq!(runtime.block_on(spawned.1).expect("it does not panic"), 4);
+        let _entered = (handle.enter(), handle.runtime_flavor());
+    }
+
+    #[test]
+    fn of_bevy() {
+        let pool = Arc::new(bevy_tasks::TaskPoolBuilder::new().num_threads(1).build());
+        assert_eq!(crate::support::block_on(pool.spawn(async { 1 })), 1);
+        assert_eq!(pool.scope(|scope| scope.spawn(async { 2 })), [2]);
+        assert_eq!(pool.thread_num(), 1);
+    }
+
+    #[test]
+    fn of_async_executor() {
+        let executor = Arc::new(async_executor::Executor::new());
+        let task = executor.spawn(async { 1 });
+        assert!(executor.try_tick() && executor.is_empty());
+        assert_eq!(crate::support::block_on(executor.run(task)), 1);
+    }
+}

@@ -13,6 +13,8 @@ mod hostile;
 mod instances;
 mod limits;
 mod misuse;
+#[cfg(feature = "rayon")]
+mod own_stores;
 mod par_map;
 mod poison;
 mod slices;
