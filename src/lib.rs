@@ -197,11 +197,15 @@ macro_rules! wrapper {
 #[doc(hidden)]
 pub mod model {
     pub use crate::call::lease::{Lease, Leased};
+    pub use crate::pool::tickets::{Queue, Workers};
     pub use crate::step::interrupt::{Interrupter, Interruptible, is_cancelled};
 
     use crate::call::future::Future;
     use crate::error::Error;
+    use crate::pool::handle::JobHandle;
     use crate::trace::Traced;
+    use crate::wait::block::Sleeper;
+    use std::sync::Arc;
 
     /// A call whose running steps are interrupted in this way.
     pub fn interruptible<T: Send + 'static>(
@@ -209,6 +213,15 @@ pub mod model {
         interrupter: &'static dyn Interrupter,
     ) -> Future<T> {
         Future::from_parts(work, Some(interrupter), Traced::new())
+    }
+
+    /// Waits for a job as a worker that serves this queue does.
+    pub fn wait_and_help<W: Workers>(handle: &JobHandle, queue: &Arc<Queue>, workers: &W) {
+        let sleeper = Sleeper::new();
+        let mut handle = handle.clone();
+        while !handle.is_complete_or_wakes(sleeper.waker()) {
+            queue.help(workers, &sleeper, handle.task_address());
+        }
     }
 }
 

@@ -77,18 +77,22 @@ mod mocked {
     #[derive(Debug)]
     pub(crate) struct Exclusive<T> {
         value: std::sync::Mutex<T>,
-        accesses: loom::cell::UnsafeCell<()>,
+        /// In a mutex to be `Sync`.
+        accesses: std::sync::Mutex<loom::cell::UnsafeCell<()>>,
     }
 
     impl<T> Exclusive<T> {
         pub(crate) fn new(value: T) -> Self {
-            Self { value: std::sync::Mutex::new(value), accesses: loom::cell::UnsafeCell::new(()) }
+            Self { value: std::sync::Mutex::new(value), accesses: Default::default() }
         }
 
         pub(crate) fn access(&self) -> std::sync::MutexGuard<'_, T> {
             use std::sync::TryLockError;
 
-            self.accesses.with_mut(|_| ());
+            match self.accesses.lock() {
+                Ok(accesses) => accesses.with_mut(|_| ()),
+                Err(poisoned) => poisoned.into_inner().with_mut(|_| ()),
+            }
             match self.value.try_lock() {
                 Ok(value) => value,
                 // What panicked is the model, which has failed already.

@@ -13,11 +13,12 @@ use loom::cell::UnsafeCell;
 use loom::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use loom::sync::{Condvar, Mutex};
 use std::collections::VecDeque;
+use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::task::{Context, Poll, Wake, Waker};
-use wasm_jobs::model::{Lease, Leased};
+use wasm_jobs::model::{Interrupter, Lease, Leased, interruptible};
 use wasm_jobs::{Error, Future, Job, JobHandle, JobPool, Step};
 
 /// A pool with a queue. Its workers are the threads of the model.
@@ -117,8 +118,11 @@ impl Wake for Queue {
 }
 
 /// What is done to a call's work. Its counts are relaxed, so that they are right only for whom the library has told.
-#[derive(Clone, Debug, Default)]
-pub struct Watch(Arc<Watched>);
+#[derive(Clone, Default)]
+pub struct Watch {
+    watched: Arc<Watched>,
+    interrupter: Option<&'static dyn Interrupter>,
+}
 
 #[derive(Debug, Default)]
 struct Watched {
@@ -141,13 +145,28 @@ struct Work<F> {
     watched: Arc<Watched>,
 }
 
+impl fmt::Debug for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Watch").field(&self.watched).finish()
+    }
+}
+
 impl Watch {
+    /// Calls whose running steps are interrupted in this way.
+    pub fn interrupted_by(interrupter: &'static dyn Interrupter) -> Self {
+        Self { interrupter: Some(interrupter), ..Self::default() }
+    }
+
     /// A call of which each step is one call of `poll`.
     pub fn call<F>(&self, poll: F) -> Future<Token>
     where
         F: FnMut(&mut Context<'_>) -> Poll<()> + Unpin + Send + 'static,
     {
-        Future::new(Work { poll, place: UnsafeCell::new(()), watched: self.0.clone() })
+        let work = Work { poll, place: UnsafeCell::new(()), watched: self.watched.clone() };
+        match self.interrupter {
+            Some(interrupter) => interruptible(work, interrupter),
+            None => Future::new(work),
+        }
     }
 
     /// The same after a first step, in which it does nothing but wait; and its waker.
@@ -174,23 +193,23 @@ impl Watch {
 
     /// How often the work was polled.
     pub fn steps(&self) -> usize {
-        self.0.steps.load(Relaxed)
+        self.watched.steps.load(Relaxed)
     }
 
     /// Was the work dropped?
     pub fn is_dropped(&self) -> bool {
-        self.0.drops.load(Relaxed) > 0
+        self.watched.drops.load(Relaxed) > 0
     }
 
     /// Asserts that the call is over: its work was dropped once, and so was its result, if there was one.
     pub fn assert_is_over(&self) {
         assert_eq!(
-            self.0.visits.load(SeqCst),
+            self.watched.visits.load(SeqCst),
             0,
             "two threads were inside the call, or a step failed"
         );
-        assert_eq!(self.0.drops.load(Relaxed), 1, "so often was the work dropped");
-        assert_eq!(self.0.results.load(Relaxed), 0, "so many results are left");
+        assert_eq!(self.watched.drops.load(Relaxed), 1, "so often was the work dropped");
+        assert_eq!(self.watched.results.load(Relaxed), 0, "so many results are left");
     }
 }
 

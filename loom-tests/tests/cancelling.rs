@@ -6,7 +6,7 @@ use loom::sync::{Condvar, Mutex};
 use loom::thread;
 use std::sync::Arc;
 use std::task::Poll;
-use wasm_jobs::model::{HasEnded, is_cancelled, on_cancel};
+use wasm_jobs::model::{Interrupter, Interruptible, is_cancelled};
 use wasm_jobs::{Error, Future, JobHandle, JobPool, Step};
 use wasm_jobs_loom_tests::{Pool, Watch};
 
@@ -16,7 +16,7 @@ struct Epoch {
     now: Mutex<usize>,
     has_advanced: Condvar,
     /// The call for which it was advanced.
-    cancelled: Mutex<Option<HasEnded>>,
+    cancelled: Mutex<Option<Arc<dyn Interruptible>>>,
 }
 
 loom::lazy_static! {
@@ -35,8 +35,8 @@ impl Epoch {
 
     /// Advances until that call has ended for which it was advanced, if there is one.
     fn advance_on(&self) {
-        if let Some(has_ended) = self.cancelled.lock().unwrap().take() {
-            while !has_ended() {
+        if let Some(call) = self.cancelled.lock().unwrap().take() {
+            while !call.has_ended() {
                 self.advance();
                 thread::yield_now();
             }
@@ -53,13 +53,19 @@ impl Epoch {
     }
 }
 
-/// A model in which whoever gives up a call during a step advances the epoch, once.
-fn model(model: impl Fn() + Send + Sync + 'static) {
-    on_cancel(|has_ended| {
-        *EPOCH.cancelled.lock().unwrap() = Some(has_ended);
+/// Advances the epoch, once, when a call is cancelled during a step.
+struct AdvancesTheEpoch;
+
+impl Interrupter for AdvancesTheEpoch {
+    fn interrupt(&'static self, call: Arc<dyn Interruptible>) {
+        *EPOCH.cancelled.lock().unwrap() = Some(call);
         EPOCH.advance();
-    });
-    loom::model(model);
+    }
+}
+
+/// Watched calls whose steps are interrupted by the epoch.
+fn watch() -> Watch {
+    Watch::interrupted_by(&AdvancesTheEpoch)
 }
 
 /// What a step does that goes on until it is interrupted, and then asks, and is told that its call was given up.
@@ -88,8 +94,8 @@ fn worker(pool: &Pool) -> thread::JoinHandle<()> {
 /// meanwhile, or holds a lock that this takes; the handle is complete before the call has ended.
 #[test]
 fn a_handle_is_cancelled_while_a_worker_takes_its_job() {
-    model(|| {
-        let (pool, watch) = (Pool::of_calls(1), Watch::default());
+    loom::model(|| {
+        let (pool, watch) = (Pool::of_calls(1), watch());
         let mut future = watch.call(|_| Poll::Pending);
         let handle = pool.submit(future.to_job().unwrap());
         let (worker, other) = (worker(&pool), cancel(&handle));
@@ -107,8 +113,8 @@ fn a_handle_is_cancelled_while_a_worker_takes_its_job() {
 /// Mistakes: a job that yields is enqueued although it was cancelled, and ended by nobody; it is ended twice.
 #[test]
 fn a_handle_is_cancelled_while_its_job_yields() {
-    model(|| {
-        let (pool, watch) = (Pool::of_calls(1), Watch::default());
+    loom::model(|| {
+        let (pool, watch) = (Pool::of_calls(1), watch());
         let mut future = watch.call(|context| {
             context.waker().wake_by_ref();
             Poll::Pending
@@ -132,8 +138,8 @@ fn a_handle_is_cancelled_while_its_job_yields() {
 /// Mistakes: a wake starts a step of a call that was cancelled; cancelling leaves it to the wake to end the call.
 #[test]
 fn a_handle_is_cancelled_while_its_waiting_job_is_woken() {
-    model(|| {
-        let (pool, watch) = (Pool::of_calls(1), Watch::default());
+    loom::model(|| {
+        let (pool, watch) = (Pool::of_calls(1), watch());
         let (mut future, waker) = watch.waiting_call(|_| Poll::Ready(()));
         let handle = pool.submit(future.to_job().unwrap());
         pool.run_one();
@@ -164,8 +170,8 @@ fn a_handle_is_cancelled_while_its_waiting_job_is_woken() {
 /// Mistakes: a call that has ended is ended again, over its result; a result that comes too late is kept.
 #[test]
 fn a_handle_is_cancelled_while_its_job_finishes() {
-    model(|| {
-        let (pool, watch) = (Pool::of_calls(1), Watch::default());
+    loom::model(|| {
+        let (pool, watch) = (Pool::of_calls(1), watch());
         let mut future = watch.call(|_| Poll::Ready(()));
         let handle = pool.submit(future.to_job().unwrap());
         let worker = worker(&pool);
@@ -197,8 +203,8 @@ fn a_handle_is_cancelled_while_its_job_finishes() {
 /// Mistake: both end the call, and one of them tells everyone while the other still drops the work.
 #[test]
 fn a_handle_is_cancelled_while_the_owner_cancels() {
-    model(|| {
-        let (pool, watch) = (Pool::of_calls(1), Watch::default());
+    loom::model(|| {
+        let (pool, watch) = (Pool::of_calls(1), watch());
         let mut future = watch.call(|_| Poll::Pending);
         let handle = pool.submit(future.to_job().unwrap());
         let other = cancel(&handle);
@@ -217,8 +223,8 @@ fn a_handle_is_cancelled_while_the_owner_cancels() {
 /// Mistake: the same, for two who are not the owner.
 #[test]
 fn two_threads_cancel_a_handle_while_a_worker_takes_its_job() {
-    model(|| {
-        let (pool, watch) = (Pool::of_calls(1), Watch::default());
+    loom::model(|| {
+        let (pool, watch) = (Pool::of_calls(1), watch());
         let mut future = watch.call(|_| Poll::Pending);
         let handle = pool.submit(future.to_job().unwrap());
         let (worker, other) = (worker(&pool), cancel(&handle));
@@ -237,8 +243,8 @@ fn two_threads_cancel_a_handle_while_a_worker_takes_its_job() {
 /// Mistakes: both end the call; a result that nobody wants is kept.
 #[test]
 fn a_handle_is_cancelled_while_the_future_is_dropped() {
-    model(|| {
-        let (pool, watch) = (Pool::of_calls(1), Watch::default());
+    loom::model(|| {
+        let (pool, watch) = (Pool::of_calls(1), watch());
         let mut future = watch.call(|_| Poll::Ready(()));
         let handle = pool.submit(future.to_job().unwrap());
         let (worker, other) = (worker(&pool), cancel(&handle));
@@ -257,8 +263,8 @@ fn a_handle_is_cancelled_while_the_future_is_dropped() {
 /// owner has back.
 #[test]
 fn a_handle_is_cancelled_while_the_pool_drops_its_job() {
-    model(|| {
-        let (pool, watch) = (Pool::of_calls(1), Watch::default());
+    loom::model(|| {
+        let (pool, watch) = (Pool::of_calls(1), watch());
         let mut future = watch.call(|_| Poll::Ready(()));
         let handle = pool.submit(future.to_job().unwrap());
         let dropper = thread::spawn({
@@ -291,8 +297,8 @@ fn a_handle_is_cancelled_while_the_pool_drops_its_job() {
 /// when it may be another, or none.
 #[test]
 fn a_handle_is_cancelled_while_its_call_is_submitted_again() {
-    model(|| {
-        let (pool, watch) = (Pool::of_calls(1), Watch::default());
+    loom::model(|| {
+        let (pool, watch) = (Pool::of_calls(1), watch());
         let mut future = watch.call(|_| Poll::Ready(()));
         let first = pool.submit(future.to_job().unwrap());
         let job = pool.try_take().unwrap();
@@ -326,8 +332,8 @@ fn a_handle_is_cancelled_while_its_call_is_submitted_again() {
 /// Mistakes: the same, for a call that its owner goes on with.
 #[test]
 fn a_handle_is_cancelled_while_the_owner_has_its_call_back() {
-    model(|| {
-        let (pool, watch) = (Pool::of_calls(1), Watch::default());
+    loom::model(|| {
+        let (pool, watch) = (Pool::of_calls(1), watch());
         let mut future = watch.call({
             let mut has_yielded = false;
             move |context| {
@@ -367,8 +373,8 @@ fn a_handle_is_cancelled_while_the_owner_has_its_call_back() {
 /// Mistake: whoever cancels waits for the end of the step, which is its own.
 #[test]
 fn a_job_cancels_itself_while_the_owner_cancels() {
-    model(|| {
-        let (pool, watch) = (Pool::of_calls(1), Watch::default());
+    loom::model(|| {
+        let (pool, watch) = (Pool::of_calls(1), watch());
         let own = Arc::new(std::sync::Mutex::new(None::<JobHandle>));
         let mut future = watch.call({
             let own = own.clone();
@@ -396,8 +402,8 @@ fn a_job_cancels_itself_while_the_owner_cancels() {
 /// Mistake: the handle of all cancels some.
 #[test]
 fn the_handle_of_all_is_cancelled_while_a_worker_takes_a_job() {
-    model(|| {
-        let (pool, watches) = (Pool::of_calls(2), [Watch::default(), Watch::default()]);
+    loom::model(|| {
+        let (pool, watches) = (Pool::of_calls(2), [watch(), watch()]);
         let mut futures = watches.each_ref().map(|watch| watch.call(|_| Poll::Pending));
         let handles = futures.each_mut().map(|future| pool.submit(future.to_job().unwrap()));
         let all = JobHandle::all(handles);
@@ -420,8 +426,8 @@ fn the_handle_of_all_is_cancelled_while_a_worker_takes_a_job() {
 /// is its call.
 #[test]
 fn a_handle_is_cancelled_while_its_job_goes_on_until_it_is_interrupted() {
-    model(|| {
-        let (pool, watch) = (Pool::of_calls(1), Watch::default());
+    loom::model(|| {
+        let (pool, watch) = (Pool::of_calls(1), watch());
         let mut future = watch.call(|_| {
             go_on(0);
             Poll::Ready(())
@@ -442,8 +448,8 @@ fn a_handle_is_cancelled_while_its_job_goes_on_until_it_is_interrupted() {
 /// Mistakes: the same, for the owner who cancels.
 #[test]
 fn the_future_is_cancelled_while_its_job_goes_on_until_it_is_interrupted() {
-    model(|| {
-        let (pool, watch) = (Pool::of_calls(1), Watch::default());
+    loom::model(|| {
+        let (pool, watch) = (Pool::of_calls(1), watch());
         let mut future = watch.call(|_| {
             go_on(0);
             Poll::Ready(())
@@ -464,8 +470,8 @@ fn the_future_is_cancelled_while_its_job_goes_on_until_it_is_interrupted() {
 /// Mistakes: the same, for a runner in somebody's hands.
 #[test]
 fn the_future_is_dropped_while_its_runner_goes_on_until_it_is_interrupted() {
-    model(|| {
-        let watch = Watch::default();
+    loom::model(|| {
+        let watch = watch();
         let mut future = watch.call(|_| {
             go_on(0);
             Poll::Ready(())
@@ -484,8 +490,8 @@ fn the_future_is_dropped_while_its_runner_goes_on_until_it_is_interrupted() {
 /// Mistakes: a call that was cancelled has ended as far as its interrupter knows, though its step goes on; it never ends.
 #[test]
 fn a_step_overlooks_that_it_is_interrupted() {
-    model(|| {
-        let (pool, watch) = (Pool::of_calls(1), Watch::default());
+    loom::model(|| {
+        let (pool, watch) = (Pool::of_calls(1), watch());
         let mut future = watch.call(|_| {
             go_on(EPOCH.now());
             Poll::Ready(())
@@ -508,8 +514,8 @@ fn a_step_overlooks_that_it_is_interrupted() {
 /// for one when that inside it has ended.
 #[test]
 fn a_handle_is_cancelled_while_its_job_steps_other_calls() {
-    model(|| {
-        let (pool, watch) = (Pool::of_calls(1), Watch::default());
+    loom::model(|| {
+        let (pool, watch) = (Pool::of_calls(1), watch());
         let mut future = watch.call(|_| {
             go_on(0);
             let ask = || Future::new(async { Ok(is_cancelled()) });
@@ -534,8 +540,8 @@ fn a_handle_is_cancelled_while_its_job_steps_other_calls() {
 /// Mistakes: the step inside another is not told that it is its call that was cancelled; the step around it is.
 #[test]
 fn the_future_is_cancelled_while_its_runner_is_in_a_step_of_another_call() {
-    model(|| {
-        let (pool, inner, outer) = (Pool::of_calls(1), Watch::default(), Watch::default());
+    loom::model(|| {
+        let (pool, inner, outer) = (Pool::of_calls(1), watch(), watch());
         let mut inner_future = inner.call(|_| {
             go_on(0);
             Poll::Ready(())
@@ -564,8 +570,8 @@ fn the_future_is_cancelled_while_its_runner_is_in_a_step_of_another_call() {
 /// Mistake: a thread takes the next call that it steps, its own, for the job before.
 #[test]
 fn a_handle_is_cancelled_before_its_worker_steps_a_call_of_its_own() {
-    model(|| {
-        let (pool, watch) = (Pool::of_calls(1), Watch::default());
+    loom::model(|| {
+        let (pool, watch) = (Pool::of_calls(1), watch());
         let mut future = watch.call(|_| {
             go_on(0);
             Poll::Ready(())

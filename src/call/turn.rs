@@ -66,7 +66,7 @@ impl Job {
     }
 
     /// Where the task of this job is, which tells it from all others.
-    #[cfg(feature = "rayon")]
+    #[cfg(any(feature = "rayon", wasm_jobs_loom))]
     pub(crate) fn address(&self) -> Option<usize> {
         self.runnable.as_ref().map(|runnable| Arc::as_ptr(runnable).addr())
     }

@@ -136,7 +136,7 @@ impl JobHandle {
         let sleeper = Sleeper::new();
         let mut handle = self.clone();
         while !handle.is_complete_or_wakes(sleeper.waker()) {
-            help_or_sleep(&sleeper, self.completion().task_address());
+            help_or_sleep(&sleeper, self.task_address());
         }
     }
 
@@ -167,6 +167,10 @@ impl JobHandle {
 
     fn completion(&self) -> &Arc<dyn Completion> {
         self.wait.on()
+    }
+
+    pub(crate) fn task_address(&self) -> Wanted {
+        self.completion().task_address()
     }
 
     pub(crate) fn latch(&self) -> &Latch {

@@ -34,6 +34,7 @@ use crate::step::interrupt::is_in_step;
 use crate::sync::{AtomicBool, Mutex, SegQueue, Stopwatch, fence};
 use crate::wait::block::{Sleeper, Wanted};
 use crate::wait::waiters::{Waiters, wake_all};
+use std::fmt;
 use std::hint;
 use std::mem;
 use std::sync::Arc;
@@ -91,6 +92,12 @@ const SEARCHED: usize = 32;
 /// because it writes where the server looks.
 const LOOKS: u32 = if cfg!(wasm_jobs_loom) { 0 } else { 4 };
 const PAUSES: u32 = 64;
+
+impl fmt::Debug for Queue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Queue").field("jobs", &self.jobs.len()).finish_non_exhaustive()
+    }
+}
 
 impl Queue {
     /// Puts a job at the back.

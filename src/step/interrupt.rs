@@ -35,6 +35,7 @@ pub(crate) fn nanoseconds(time: Duration) -> u64 {
 }
 
 /// A lent call, as an interrupter sees it.
+#[cfg_attr(not(any(feature = "wasm", wasm_jobs_loom)), expect(dead_code, reason = "for guests"))]
 pub trait Interruptible: Send + Sync {
     /// Was the call cancelled? Then the step in progress has to stop.
     fn is_cancelled(&self) -> bool;
@@ -88,6 +89,7 @@ pub(crate) fn with_current_call<R>(call: Arc<dyn Interruptible>, steps: impl FnO
 }
 
 /// Was the call cancelled in whose step this thread is?
+#[cfg(any(feature = "wasm", wasm_jobs_loom))]
 pub fn is_cancelled() -> bool {
     let depth = depth();
     CURRENT_CALL.with(|place| match &*place.borrow() {
