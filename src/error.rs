@@ -205,6 +205,15 @@ pub enum JobOutcome {
 }
 
 impl JobOutcome {
+    /// That of a call with this result.
+    pub(crate) fn of<T>(result: &Outcome<T>) -> Self {
+        match result {
+            Ok(_) => Self::Succeeded,
+            Err(error) if matches!(**error, Error::Cancelled) => Self::Cancelled,
+            Err(_) => Self::Failed,
+        }
+    }
+
     /// A byte that is not zero.
     pub(crate) const fn code(self) -> u8 {
         match self {

@@ -53,7 +53,7 @@ const LENT: u64 = 1;
 const RUNNING: u64 = 1 << 1;
 /// Stopped, and the next wake must lead somewhere. Never set together with `RUNNING`.
 const PARKED: u64 = 1 << 2;
-/// A lent call was cancelled, by its owner or through the handle of its job. Set once, never cleared, and not set once done.
+/// A lent call was cancelled, by its owner or through the handle of its job. Set once, never cleared, and not set after `DONE`.
 const CANCELLED: u64 = 1 << 3;
 /// The result of a lent call is in its task. Set once, never cleared.
 const DONE: u64 = 1 << 4;
@@ -158,6 +158,15 @@ pub(crate) enum Custody {
     Done,
 }
 
+/// The flags of a call with this outcome.
+fn done(outcome: JobOutcome) -> u64 {
+    match outcome {
+        JobOutcome::Succeeded => DONE,
+        JobOutcome::Failed => DONE | FAILED,
+        JobOutcome::Cancelled => DONE | CANCELLED,
+    }
+}
+
 impl State {
     /// A new call is its owner's, and can go on at once.
     pub(crate) fn new() -> Self {
@@ -199,8 +208,8 @@ impl State {
     }
 
     /// The owner has put the result into the task, of a call that has ended already.
-    pub(crate) fn lend_done(&self, has_failed: bool) {
-        let done = LENT | DONE | if has_failed { FAILED } else { 0 };
+    pub(crate) fn lend_done(&self, outcome: JobOutcome) {
+        let done = LENT | done(outcome);
         self.update(Relaxed, |word| (word | done) & !PARKED);
     }
 
@@ -245,8 +254,8 @@ impl State {
     }
 
     /// The result is in the task, by the thread that is in charge.
-    pub(crate) fn finish(&self, has_failed: bool) -> Finish {
-        let done = DONE | if has_failed { FAILED } else { 0 };
+    pub(crate) fn finish(&self, outcome: JobOutcome) -> Finish {
+        let done = done(outcome);
         let mut word = self.0.load(Relaxed);
         loop {
             if word & CANCELLED != 0 {
@@ -264,7 +273,8 @@ impl State {
     /// The failure of a cancelled call is in the task, by the thread that is in charge.
     pub(crate) fn finish_cancelled(&self) {
         // Release: as in `finish`.
-        self.update(Release, |word| (word | DONE | FAILED) & !(RUNNING | PARKED));
+        let done = done(JobOutcome::Cancelled);
+        self.update(Release, |word| (word | done) & !(RUNNING | PARKED));
     }
 
     /// A runner or a job is dropped, with the work in the task.

@@ -14,6 +14,7 @@ use crate::call::step::Step;
 use crate::call::turn::{Cancel, Job, Quantum, Runnable, Schedule};
 use crate::error::{Error, JobOutcome, Outcome, Panic};
 use crate::step::interrupt::{Interrupter, Interruptible, in_step, with_current_call};
+use crate::step::stack::StackScope;
 use crate::sync::{Exclusive, Mutex};
 use crate::trace::{Ending, Traced};
 use crate::unwind::{drop_payload, ignore_panic};
@@ -164,9 +165,9 @@ impl<T: Send + 'static> Task<T> {
 
     /// Puts the result of a call that has ended here. Its runner has nothing to do.
     pub(crate) fn lend_ended(&self, result: Outcome<T>) {
-        let has_failed = result.is_err();
+        let outcome = JobOutcome::of(&result);
         self.slot.access().result = Some(result);
-        self.state.lend_done(has_failed);
+        self.state.lend_done(outcome);
     }
 
     // The owner's side, while the call is lent.
@@ -295,7 +296,7 @@ impl<T: Send + 'static> Task<T> {
 
     /// Ends a lent call. Only the thread that is in charge of it calls this, once.
     fn end(&self, result: Outcome<T>) {
-        let has_failed = result.is_err();
+        let outcome = JobOutcome::of(&result);
         let ending = Ending::of(&result);
         // Before anyone is told: what the call held, an instance for example, is free by then.
         let work = {
@@ -308,7 +309,7 @@ impl<T: Send + 'static> Task<T> {
         }
         let (schedule, unwanted) = {
             let mut schedule = self.schedule.lock();
-            let unwanted = match self.state.finish(has_failed) {
+            let unwanted = match self.state.finish(outcome) {
                 Finish::Delivered => None,
                 Finish::Cancelled => {
                     let cancelled = Err(Box::new(Error::Cancelled));
@@ -319,12 +320,11 @@ impl<T: Send + 'static> Task<T> {
             };
             (schedule.take(), unwanted)
         };
-        let outcome = match &unwanted {
-            Some(_) => JobOutcome::Cancelled,
-            None if has_failed => JobOutcome::Failed,
-            None => JobOutcome::Succeeded,
+        let (outcome, ending) = match unwanted {
+            Some(_) => (JobOutcome::Cancelled, Ending::cancelled()),
+            None => (outcome, ending),
         };
-        self.traced.ended(if unwanted.is_some() { Ending::cancelled() } else { ending });
+        self.traced.ended(ending);
         ignore_panic(|| drop(unwanted));
         self.wake_owner();
         if let Some(schedule) = schedule {
@@ -350,6 +350,8 @@ impl<T: Send + 'static> Runnable for Task<T> {
     /// Steps while the call yields and its quantum lasts.
     fn turn(self: Arc<Self>) -> Option<Job> {
         let Start::Run = self.state.try_start() else { return None };
+        // Its steps may be on a guest's stack, where nothing else is to run.
+        let _scope = StackScope::end();
         self.traced.turned();
         let mut quantum = Quantum::default();
         loop {

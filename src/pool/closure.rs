@@ -5,6 +5,7 @@ use crate::error::JobOutcome;
 use crate::pool::after::{IntoJob, Prerequisites, sealed, wait_for};
 use crate::pool::handle::{Completion, JobHandle};
 use crate::step::interrupt::in_step;
+use crate::step::stack::StackScope;
 use crate::sync::Mutex;
 use crate::trace::{Ending, Traced};
 use crate::unwind::{drop_payload, ignore_panic};
@@ -64,6 +65,7 @@ impl<F: FnOnce() + Send + 'static, Q: Send + 'static> Runnable for ClosureJob<F,
     fn turn(self: Arc<Self>) -> Option<Job> {
         let work = self.pending.lock().work.take();
         if let Some(work) = work {
+            let _scope = StackScope::begin();
             let outcome = self.traced.step(|| in_step(work));
             let (outcome, payload) = match outcome {
                 Ok(()) => (JobOutcome::Succeeded, Ok(())),

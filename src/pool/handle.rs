@@ -199,6 +199,9 @@ impl std::future::Future for JobHandle {
 
 impl fmt::Debug for JobHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("JobHandle").field("outcome", &self.outcome()).finish()
+        f.debug_struct("JobHandle")
+            .field("is_complete", &self.is_complete())
+            .field("outcome", &self.outcome())
+            .finish()
     }
 }

@@ -1,9 +1,9 @@
 //! Enough stack for what runs inside a step. A host function may run jobs, and a job may run others while it waits; each of them
 //! could be on a guest's small stack, or deep down on the thread's own.
 //!
-//! Nothing here asks where a stack ends, because nobody can tell for a fiber, least of all for one of the user's own store. Instead,
-//! code that nests begins a *scope*, the address at which it stands, and what nests inside may go on there for [`SCOPE`] bytes. Beyond
-//! that, or on another stack, it gets a stack of its own.
+//! Nothing here asks where a stack ends, because nobody can tell for a fiber, least of all for one of the user's own store. Instead, a
+//! closure, which stays on the stack that it is on, begins a [scope](StackScope) there, and jobs that are run inside may use [`SCOPE`] bytes
+//! from its beginning on. Beyond that, inside the step of a call, or on another stack, a job gets a stack of its own.
 
 use crate::step::interrupt::is_in_step;
 use crate::sync::const_thread_local;
@@ -11,7 +11,7 @@ use std::cell::Cell;
 use std::hint::black_box;
 use std::ptr;
 
-/// How many bytes nested code may take of the stack on which its scope began.
+/// How many bytes of a stack nested jobs may take, from where their scope begins.
 const SCOPE: usize = 256 * 1024;
 
 /// The size of a new stack: as large as Rust gives a thread.
@@ -19,49 +19,72 @@ const SCOPE: usize = 256 * 1024;
 const STACK: usize = 2 * 1024 * 1024;
 
 const_thread_local! {
-    /// Where the innermost scope of this thread began; zero without one.
-    static SCOPE_START: Cell<usize> = Cell::new(0);
+    /// Where the innermost scope of this thread begins; zero outside of any.
+    static START: Cell<usize> = Cell::new(0);
 }
 
-/// Restores the scope around this one.
-struct Outer(usize);
+/// The scope that was left for another one, or for none. Dropping this goes back to it.
+#[must_use]
+pub(crate) struct StackScope {
+    outer: usize,
+}
 
-impl Drop for Outer {
-    fn drop(&mut self) {
-        SCOPE_START.with(|start| start.set(self.0));
+impl StackScope {
+    /// A scope begins here, unless this is inside of one already.
+    #[inline]
+    pub(crate) fn begin() -> Self {
+        let (here, start) = (stack_address(), START.with(Cell::get));
+        Self::from(if is_within(start, here) { start } else { here })
+    }
+
+    /// What follows is in no scope.
+    #[inline]
+    pub(crate) fn end() -> Self {
+        Self::from(0)
+    }
+
+    fn from(start: usize) -> Self {
+        Self { outer: START.with(|place| place.replace(start)) }
     }
 }
 
-/// Runs code that may nest, with at least `SCOPE` bytes of stack if the outermost one has that much.
+impl Drop for StackScope {
+    fn drop(&mut self) {
+        START.with(|start| start.set(self.outer));
+    }
+}
+
+/// Runs a job with enough of a stack.
 ///
 /// # Panics
 ///
 /// If there is no memory for a stack.
 #[inline]
-pub(crate) fn with_room<R>(code: impl FnOnce() -> R) -> R {
-    let here = stack_address();
-    let start = SCOPE_START.with(Cell::get);
-    if start == 0 && !is_in_step() {
-        let _outer = Outer(SCOPE_START.with(|start| start.replace(here)));
-        return code();
+pub(crate) fn with_room<R>(job: impl FnOnce() -> R) -> R {
+    if !is_in_step() || is_within(START.with(Cell::get), stack_address()) {
+        job()
+    } else {
+        on_a_new_stack(job)
     }
-    // Stacks grow towards lower addresses. On another stack than the scope's, the difference is out of range.
-    if start != 0 && start.wrapping_sub(here) < SCOPE { code() } else { on_a_new_stack(code) }
+}
+
+/// Is an address in the scope that begins at `start`? Stacks grow towards lower addresses, and on another stack the difference is out of
+/// range.
+#[inline]
+fn is_within(start: usize, here: usize) -> bool {
+    start.wrapping_sub(here) < SCOPE
 }
 
 #[cfg(all(feature = "wasm", not(wasm_jobs_loom)))]
 #[cold]
-fn on_a_new_stack<R>(code: impl FnOnce() -> R) -> R {
-    stacker::grow(STACK, || {
-        let _outer = Outer(SCOPE_START.with(|start| start.replace(stack_address())));
-        code()
-    })
+fn on_a_new_stack<R>(job: impl FnOnce() -> R) -> R {
+    stacker::grow(STACK, job)
 }
 
-/// Without guests there are no small stacks, and the thread's own has to do; a model's threads have stacks of loom's.
+/// Without guests there are no small stacks, and the thread's own has to do. The threads of a model have stacks of loom's.
 #[cfg(not(all(feature = "wasm", not(wasm_jobs_loom))))]
-fn on_a_new_stack<R>(code: impl FnOnce() -> R) -> R {
-    code()
+fn on_a_new_stack<R>(job: impl FnOnce() -> R) -> R {
+    job()
 }
 
 #[inline]
