@@ -21,8 +21,7 @@ pub(crate) const FROM_INSTANCE: &str = "Wraps an instance that was made in anoth
 pub(crate) const COMPILE: &str = "Compiles the bytes in this program. That takes long: compile once, for all instances.\n\n\
      # Errors\n\nIf the engine does not support what the module needs.";
 
-pub(crate) const INSTANCE: &str =
-    "The instance. Through this, call a method of the instance that an export of the same name hides.";
+pub(crate) const INSTANCE: &str = "The instance. Through this, call a method of the instance that an export of the same name hides.";
 
 pub(crate) const INTO_INSTANCE: &str = "Gives the instance, without its wrapper.";
 

@@ -1,14 +1,14 @@
 //! The expansion: a struct that holds the instance and its functions, and a method for each export. Comes from a [`Declaration`],
 //! its [`File`] and its [`Module`]; goes to the compiler.
 
-use crate::docs::{self, code, comment, signature, with_errors};
+use crate::docs::{self, comment, signature};
 use crate::file::File;
-use crate::functions::{Function, Functions, Group};
-use crate::input::{Declaration, Traps};
+use crate::functions::{Functions, Group};
+use crate::input::Declaration;
 use crate::methods::{Method, methods};
 use crate::module::{Kind, Module};
 use crate::names;
-use proc_macro2::{Ident, Literal, TokenStream};
+use proc_macro2::{Literal, TokenStream};
 use quote::quote;
 use syn::ext::IdentExt;
 use syn::{Attribute, Result};
@@ -27,12 +27,13 @@ pub(crate) fn expand(
     Ok(quote! { #item #own #calls #traits })
 }
 
-struct Wrapper<'a> {
-    declaration: &'a Declaration,
+/// All that a wrapper is written from. The files `accessors` and `calls` write its methods.
+pub(crate) struct Wrapper<'a> {
+    pub(crate) declaration: &'a Declaration,
+    pub(crate) functions: Functions<'a>,
     file: &'a File,
     module: &'a Module,
     methods: &'a [Method<'a>],
-    functions: Functions<'a>,
 }
 
 impl Wrapper<'_> {
@@ -186,140 +187,6 @@ impl Wrapper<'_> {
         quote!(const EXPORTS: &'static [(#str, #str)] = &[#(#exports),*];)
     }
 
-    /// The methods of an export that is no function.
-    fn accessor(&self, method: &Method<'_>) -> TokenStream {
-        let Declaration { library, state, .. } = self.declaration;
-        let export = &method.export.name;
-        let shown = code(export);
-        match &method.export.kind {
-            Kind::Global { ty, .. } => {
-                let value = self.declaration.rust_type(*ty);
-                let docs = with_errors(&format!("Reads the global {shown}."), "Instance::store");
-                let body = quote!(self.instance.store()?.get_global(#export));
-                let get = self.getter(&docs, &method.name, &value, &body);
-                let set = method.setter().map(|setter| self.setter(&setter, export, &value));
-                quote!(#get #set)
-            }
-            Kind::Memory { shared: true } => {
-                let docs = with_errors(&format!("The shared memory {shown}."), "Instance::store");
-                let memory = quote!(#library::wasmtime::SharedMemory);
-                let body = quote!(self.instance.store()?.shared_memory(#export));
-                self.getter(&docs, &method.name, &memory, &body)
-            }
-            Kind::Memory { shared: false } => {
-                let sentence =
-                    format!("The memory {shown}. No call can be made while its guard exists.");
-                let docs = with_errors(&sentence, "Instance::memory");
-                let guard = quote!(#library::MemoryGuard<'_, #state>);
-                let body = quote!(self.instance.memory(#export));
-                self.getter(&docs, &method.name, &guard, &body)
-            }
-            Kind::Table => {
-                let sentence =
-                    format!("The table {shown}. No call can be made while its guard exists.");
-                let docs = with_errors(&sentence, "Instance::table");
-                let guard = quote!(#library::TableGuard<'_, #state>);
-                let body = quote!(self.instance.table(#export));
-                self.getter(&docs, &method.name, &guard, &body)
-            }
-            Kind::Function { .. } | Kind::LeftOut(_) => TokenStream::new(),
-        }
-    }
-
-    fn getter(
-        &self,
-        docs: &TokenStream,
-        name: &Ident,
-        value: &TokenStream,
-        body: &TokenStream,
-    ) -> TokenStream {
-        let vis = &self.declaration.vis;
-        let result = self.declaration.result(value);
-        quote! {
-            #docs
-            #vis fn #name(&self) -> #result {
-                #body
-            }
-        }
-    }
-
-    fn setter(&self, name: &Ident, export: &str, value: &TokenStream) -> TokenStream {
-        let vis = &self.declaration.vis;
-        let docs = with_errors(&format!("Sets the global {}.", code(export)), "Instance::store");
-        let result = self.declaration.result(&quote!(()));
-        quote! {
-            #docs
-            #vis fn #name(&self, value: #value) -> #result {
-                self.instance.store()?.set_global(#export, value)
-            }
-        }
-    }
-
-    /// The methods that call functions.
-    ///
-    /// A guest names its parameters without a thought for the host, where `None` or `MAX` may be an item. As a pattern, such a name
-    /// would then be that item, and no form of the pattern avoids that. A function is the one kind of item that a parameter can hide,
-    /// so the block has a function of each name, which hides the host's item.
-    fn calls(&self) -> Option<TokenStream> {
-        if self.functions.functions.is_empty() {
-            return None;
-        }
-        let name = &self.declaration.name;
-        let (allow_names, cfgs) = (self.allow_names(), self.cfgs());
-        let names = self.functions.names_of_params();
-        let calls = self.functions.functions.iter().map(|function| self.call(function));
-        let hiding = names.iter().map(|name| {
-            quote! {
-                #[allow(dead_code, non_snake_case, reason = "so that no item of the host is taken for a parameter")]
-                const fn #name() {}
-            }
-        });
-        Some(quote! {
-            #(#cfgs)*
-            const _: () = {
-                #(#hiding)*
-
-                #[allow(dead_code, reason = "no program needs all of it")]
-                #allow_names
-                impl #name {
-                    #(#calls)*
-                }
-            };
-        })
-    }
-
-    fn call(&self, function: &Function<'_>) -> TokenStream {
-        let Declaration { library, vis, options, .. } = self.declaration;
-        let Function { method, params, results, names, group, place } = function;
-        let results = self.declaration.results(results);
-        let (call, result, errors) = match options.traps {
-            Traps::Error => (quote!(call), results, "Func::call"),
-            Traps::Value => {
-                let result = quote!(::core::result::Result<#results, #library::Trap>);
-                (quote!(try_call), result, "Func::try_call")
-            }
-        };
-        let result = self.declaration.result(&quote!(#library::Future<#result>));
-        let sentence = format!(
-            "Calls the export {}, `{}`.",
-            code(&method.export.name),
-            signature(params, function.results)
-        );
-        let docs = with_errors(&sentence, errors);
-        let types = params.iter().map(|param| self.declaration.rust_type(param.ty));
-        // Clippy warns of more than seven parameters, and counts `&self`.
-        let allow = (params.len() > 6).then(|| quote!(#[allow(clippy::too_many_arguments)]));
-        let field = &self.functions.groups[*group].field;
-        let (name, place) = (&method.name, Literal::usize_unsuffixed(*place));
-        quote! {
-            #docs
-            #allow
-            #vis fn #name(&self #(, #names: #types)*) -> #result {
-                self.#field[#place].#call((#(#names,)*))
-            }
-        }
-    }
-
     fn traits(&self) -> TokenStream {
         let Declaration { library, name, state, options, .. } = self.declaration;
         let shown = name.unraw().to_string();
@@ -367,12 +234,12 @@ impl Wrapper<'_> {
     }
 
     /// The conditions of the wrapper, which all its items have.
-    fn cfgs(&self) -> impl Iterator<Item = &Attribute> {
+    pub(crate) fn cfgs(&self) -> impl Iterator<Item = &Attribute> {
         self.declaration.attrs.iter().filter(|attr| attr.path().is_ident("cfg"))
     }
 
     /// Lets names be as the guest has them.
-    fn allow_names(&self) -> Option<TokenStream> {
+    pub(crate) fn allow_names(&self) -> Option<TokenStream> {
         let of_methods = self.methods.iter().map(|method| &method.name);
         let mut all = of_methods.chain(self.functions.names_of_params());
         let fine = all.all(|name| names::is_snake_case(&name.to_string()));

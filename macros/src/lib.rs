@@ -3,8 +3,10 @@
 
 // The private tour, in the order of an expansion: `input` parses the declaration; `file` reads the guest's file; `module` finds its
 // exports; `methods` gives them `names` that Rust allows; `functions` groups those that are functions; and `expand` writes the
-// wrapper, with its `docs` and `types`.
+// wrapper, with `accessors` and `calls` for its methods, and `docs` and `types` for what both need.
 
+mod accessors;
+mod calls;
 mod docs;
 mod expand;
 mod file;
