@@ -1,7 +1,6 @@
 #!/bin/sh
-# Builds each guest that is written in C. Needs Python with `pip install ziglang==0.17.1`, which brings clang and lld, and for
-# the components Node.js with `npm install --global @bytecodealliance/jco@1.17.6`.
-# With those versions, the same source gives the same bytes.
+# Builds all guests. Needs Python with `pip install ziglang==0.17.1`, which has clang and lld; and for the component, Node.js with
+# `npm install --global @bytecodealliance/jco@1.17.6`. With these versions, the same source gives the same bytes.
 set -eu
 cd "$(dirname "$0")"
 
@@ -11,19 +10,19 @@ compile() {
     chmod -x "$guest"
 }
 
-# Freestanding: a guest imports what its source declares, and nothing else.
+# Freestanding: these guests import only what their source declares.
 for source in *.c; do
     compile "$source" -target wasm32-freestanding -mcpu=generic+simd128 -Wl,--no-entry
 done
 
-# Of these, the ones whose interface is written down are made components.
+# Turns each of them that has an interface into a component.
 for interface in *.wit; do
     guest="${interface%.wit}.wasm"
     jco embed "$guest" --wit "$interface" -o "$guest"
     jco new "$guest" -o "$guest"
 done
 
-# Programs, with the C library, on WASI.
+# Programs that use WASI and the C library.
 for source in wasi/*.c; do
     compile "$source" -target wasm32-wasi
 done

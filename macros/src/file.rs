@@ -1,26 +1,28 @@
-//! [`File`]: the guest's file, by the path that the user wrote. It goes to a [`Module`](crate::module::Module) to be read, and
-//! to the expansion to be embedded.
+//! [`File`]: the guest's file. Comes from the path in the declaration; goes to [`Module`](crate::module::Module), which reads the
+//! exports, and to the expansion, which embeds the bytes.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use wast::parser::{self, ParseBuffer};
 
 pub(crate) struct File {
     /// The path as the user wrote it.
     pub(crate) written: String,
     /// The path from the root, for `include_bytes!`.
     pub(crate) path: String,
-    /// What is in it, as binary.
+    /// The content, in the binary format.
     pub(crate) wasm: Vec<u8>,
+    /// Whether the file itself is in the text format.
     pub(crate) is_text: bool,
 }
 
 impl File {
-    /// Reads the file. What is wrong with it is said in full, with its path.
+    /// Reads the file. A relative path is relative to `folder`. The error is a whole message, with the path in it.
     pub(crate) fn read(written: &str, folder: Option<PathBuf>) -> Result<Self, String> {
         if written.is_empty() {
             return Err(
-                "this is no path: write the guest's file, as it is from the folder of the package"
+                "the path is empty: write the path of the guest's file, relative to the folder of the package"
                     .into(),
             );
         }
@@ -29,8 +31,8 @@ impl File {
             None if Path::new(written).is_absolute() => PathBuf::from(written),
             None => {
                 return Err(format!(
-                    "`{written}` is relative to the folder of the package, which is not known since \
-                     cargo does not build this: write the path from the root"
+                    "`{written}` is relative to the folder of the package, which is not known because \
+                     cargo does not run this build: write an absolute path"
                 ));
             }
         };
@@ -39,13 +41,13 @@ impl File {
         let wasm = if is_text { from_text(written, &content)? } else { content };
         if wasmparser::Parser::is_component(&wasm) {
             return Err(format!(
-                "`{written}` is a component, and `wrapper!` is for modules: use wasmtime's `bindgen!` for it, and start \
-                 its calls by `Instance::start`"
+                "`{written}` is a component, and `wrapper!` is for modules: use wasmtime's `bindgen!`, and start the calls \
+                 with `Instance::start`"
             ));
         }
         let Some(path) = path.to_str().map(str::to_owned) else {
             return Err(format!(
-                "the path of `{written}` has to be UTF-8 from the root on: {path:?}"
+                "the absolute path of `{written}` is not UTF-8: {path:?}. Move the file or the package"
             ));
         };
         Ok(Self { written: written.to_owned(), path, wasm, is_text })
@@ -55,7 +57,7 @@ impl File {
 fn cannot_read(written: &str, path: &Path, error: &io::Error) -> String {
     if path.is_dir() {
         return format!(
-            "`{written}` is a folder: write the path of a file, of wasm or of its text format"
+            "`{written}` is a folder: write the path of a file, in the binary or the text format of wasm"
         );
     }
     let at = path.display();
@@ -74,13 +76,22 @@ fn cannot_read(written: &str, path: &Path, error: &io::Error) -> String {
 fn from_text(written: &str, content: &[u8]) -> Result<Vec<u8>, String> {
     let Ok(text) = std::str::from_utf8(content) else {
         return Err(format!(
-            "`{written}` is not wasm: it does not begin with \"\\0asm\", as the binary format does, and is not UTF-8, as the \
-             text format is"
+            "`{written}` is not wasm: a file in the binary format begins with \"\\0asm\", and one in the text format is UTF-8"
         ));
     };
-    wat::Parser::new().parse_str(Some(Path::new(written)), text).map_err(|error| {
-        format!(
-            "`{written}` was read as the text format of wasm, since it does not begin with \"\\0asm\":\n{error}"
-        )
-    })
+    let mut error = match to_binary(text) {
+        Ok(wasm) => return Ok(wasm),
+        Err(error) => error,
+    };
+    error.set_path(Path::new(written));
+    error.set_text(text);
+    Err(format!(
+        "`{written}` was read as the text format of wasm, because it does not begin with \"\\0asm\":\n{error}"
+    ))
+}
+
+/// The module of a text.
+pub(crate) fn to_binary(text: &str) -> Result<Vec<u8>, wast::Error> {
+    let buffer = ParseBuffer::new(text)?;
+    parser::parse::<wast::Wat<'_>>(&buffer)?.encode()
 }

@@ -1,4 +1,4 @@
-//! [`Declaration`]: what the user of the macro wrote.
+//! [`Declaration`]: the input of the macro, parsed. Goes to [`File`](crate::file::File), which reads the guest, and to the expansion.
 
 use proc_macro2::{Ident, Span, TokenTree};
 use syn::ext::IdentExt;
@@ -10,21 +10,21 @@ use syn::{
 
 /// `$crate => pub struct Creature<World> in "guests/creature.wasm";`
 pub(crate) struct Declaration {
-    /// The library, as whoever called the macro reaches it. A token tree, for `$crate` is no identifier.
+    /// The path of the library from the host. A token tree, because `$crate` is no identifier.
     pub(crate) library: TokenTree,
     pub(crate) attrs: Vec<Attribute>,
     pub(crate) vis: Visibility,
     pub(crate) name: Ident,
-    /// Of the store.
+    /// The type of the store's state.
     pub(crate) state: Type,
     pub(crate) path: FilePath,
     pub(crate) options: Options,
 }
 
-/// A string, or strings and variables of the environment together: `concat!(env!("OUT_DIR"), "/guest.wasm")`.
+/// A string, or strings and environment variables: `concat!(env!("OUT_DIR"), "/guest.wasm")`.
 pub(crate) struct FilePath {
     pub(crate) value: String,
-    /// With variables by their names.
+    /// For messages and docs: each variable is `$` and its name.
     pub(crate) written: String,
     pub(crate) span: Span,
 }
@@ -35,7 +35,7 @@ pub(crate) struct Options {
     pub(crate) rename: Vec<Rename>,
 }
 
-/// How a call tells of a trap.
+/// How a method reports a trap.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Traps {
     Error,
@@ -52,7 +52,7 @@ impl Parse for Declaration {
     fn parse(input: ParseStream<'_>) -> Result<Self> {
         let library = input.parse()?;
         if input.parse::<Token![=>]>().is_err() {
-            return Err(input.error("this is called by `wasm_jobs::wrapper!`: use that"));
+            return Err(input.error("this macro is a part of `wasm_jobs::wrapper!`: use that"));
         }
         let attrs = input.call(Attribute::parse_outer)?;
         let vis = input.parse()?;
@@ -73,9 +73,9 @@ impl Parse for Declaration {
             return Err(input.error("expected `;`, or options in braces"));
         };
         if !input.is_empty() {
-            return Err(
-                input.error("expected nothing more: each struct has a `wrapper!` of its own")
-            );
+            return Err(input.error(
+                "expected the end of `wrapper!`: declare each struct in a `wrapper!` of its own",
+            ));
         }
         Ok(Self { library, attrs, vis, name, state, path, options })
     }
@@ -107,7 +107,7 @@ impl Parse for FilePath {
                 Part::Variable(name) => {
                     let variable = name.value();
                     path.value += &std::env::var(&variable).map_err(|error| {
-                        Error::new(name.span(), format!("the variable `{variable}`: {error}"))
+                        Error::new(name.span(), format!("`{variable}`: {error}"))
                     })?;
                     path.written += &format!("${variable}");
                 }
@@ -117,7 +117,7 @@ impl Parse for FilePath {
     }
 }
 
-/// What a path is made of.
+/// A piece of a path.
 enum Part {
     Text(LitStr),
     Variable(LitStr),
@@ -145,7 +145,7 @@ fn state(input: ParseStream<'_>) -> Result<Type> {
     input.parse::<Token![<]>()?;
     let state = input.parse()?;
     if input.parse::<Token![>]>().is_err() {
-        return Err(input.error("expected `>`: one type, which is the state of the store"));
+        return Err(input.error("expected `>`: write one type, the state of the store"));
     }
     Ok(state)
 }
@@ -165,16 +165,19 @@ impl Parse for Options {
         while !content.is_empty() {
             let option: Ident = content.parse()?;
             if seen.contains(&option) {
-                return Err(Error::new(option.span(), format!("`{option}` is here twice")));
+                return Err(Error::new(
+                    option.span(),
+                    format!("the option `{option}` is given twice"),
+                ));
             }
             if !["traps", "embed", "rename"].iter().any(|known| option == known) {
                 let message = format!(
-                    "no option is named `{option}`; there are `traps`, `embed` and `rename`"
+                    "no option is named `{option}`: the options are `traps`, `embed` and `rename`"
                 );
                 return Err(Error::new(option.span(), message));
             }
             if content.parse::<Token![:]>().is_err() {
-                return Err(content.error(format!("expected a colon: `{option}: ..`")));
+                return Err(content.error(format!("expected `:`, as in `{option}: ..`")));
             }
             match &*option.to_string() {
                 "traps" => options.traps = content.parse()?,

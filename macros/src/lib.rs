@@ -1,16 +1,23 @@
-//! The macro of [wasm-jobs](https://docs.rs/wasm-jobs): use it as `wasm_jobs::wrapper!`, where it is documented. This package
-//! alone is of no use, for the code that it makes is for that library.
+//! The macro of [wasm-jobs](https://docs.rs/wasm-jobs). Use it as `wasm_jobs::wrapper!`, where it is documented: the code that it
+//! writes needs that library.
 
-// The private tour, in the order of an expansion: the `input` is parsed to a declaration, whose `file` is read and found
-// to export what the `module` says; `expand` makes the wrapper of that, with `names` that Rust allows.
+// The private tour, in the order of an expansion: `input` parses the declaration; `file` reads the guest's file; `module` finds its
+// exports; `methods` gives them `names` that Rust allows; `functions` groups those that are functions; and `expand` writes the
+// wrapper, with `accessors` and `calls` for its methods, and `docs` and `types` for what both need.
 
+mod accessors;
+mod calls;
+mod docs;
 mod expand;
 mod file;
+mod functions;
 mod input;
+mod methods;
 mod module;
 mod names;
 #[cfg(test)]
 mod tests;
+mod types;
 
 use crate::file::File;
 use crate::input::Declaration;
@@ -18,14 +25,14 @@ use crate::module::Module;
 use proc_macro::TokenStream;
 use std::path::PathBuf;
 
-/// What `wasm_jobs::wrapper!` calls, with the path of that library and `=>` before what its user wrote.
+/// Called by `wasm_jobs::wrapper!`, which puts the path of that library and `=>` before the user's declaration.
 #[proc_macro]
 pub fn wrapper(input: TokenStream) -> TokenStream {
     let folder = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
     wrap(input.into(), folder).unwrap_or_else(syn::Error::into_compile_error).into()
 }
 
-/// The macro as a function, with the folder that paths are relative to.
+/// The macro as a function. Paths are relative to `folder`.
 fn wrap(
     input: proc_macro2::TokenStream,
     folder: Option<PathBuf>,

@@ -1,5 +1,5 @@
-//! [`Module`]: what a guest exports, read from its wasm. Code is skipped, for this happens in each build of a host, and
-//! guests are large.
+//! [`Module`]: the exports of a guest. Comes from the wasm of its [`File`](crate::file::File); goes to
+//! [`methods`](crate::methods::methods()). Code is skipped, because guests are large, and each build of the host reads them.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -8,7 +8,7 @@ use wasmparser::{
     MemoryType, Name, NameSectionReader, Parser, Payload, TableType, TypeRef, ValType,
 };
 
-/// The most parameters, and the most results, that a typed function of wasmtime has.
+/// The most parameters, and the most results, that a typed function of wasmtime may have.
 const MOST_VALUES: usize = 17;
 
 #[derive(Debug)]
@@ -37,7 +37,7 @@ pub(crate) enum Kind {
         shared: bool,
     },
     Table,
-    /// What has no function in the wrapper, and why.
+    /// An export without a method, with the reason: "it is a tag".
     LeftOut(String),
 }
 
@@ -48,7 +48,7 @@ pub(crate) struct Param {
     pub(crate) ty: Type,
 }
 
-/// A type that there is a Rust type for.
+/// The type of a value. Each has a Rust type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Type {
     I32,
@@ -61,6 +61,7 @@ pub(crate) enum Type {
 }
 
 impl Type {
+    /// `None` if there is no Rust type for it.
     fn of(ty: ValType) -> Option<Self> {
         Some(match ty {
             ValType::I32 => Self::I32,
@@ -75,7 +76,7 @@ impl Type {
     }
 }
 
-/// As wasm names them.
+/// The name that the text format has for the type.
 impl fmt::Display for Type {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -91,7 +92,7 @@ impl fmt::Display for Type {
 }
 
 impl Module {
-    /// Reads a binary module. It is not validated: that is the engine's to do.
+    /// Reads a binary module. It is not validated; the engine does that.
     pub(crate) fn read(wasm: &[u8]) -> Result<Self, String> {
         let sections = Sections::read(wasm).map_err(broken)?;
         let mut seen = HashSet::new();
@@ -100,9 +101,9 @@ impl Module {
         }
         let locals = sections.local_names();
         let exports = sections.exports.iter().map(|&(name, kind, index)| {
-            let kind = sections.kind(kind, index, &locals).ok_or_else(|| {
-                broken(format!("its export `{name}` is of nothing that there is"))
-            })?;
+            let kind = sections
+                .kind(kind, index, &locals)
+                .ok_or_else(|| broken(format!("its export `{name}` refers to nothing")))?;
             Ok(Export { name: name.to_owned(), kind })
         });
         exports.collect::<Result<_, _>>().map(|exports| Self { exports })
@@ -110,18 +111,18 @@ impl Module {
 }
 
 fn broken(error: impl fmt::Display) -> String {
-    format!("the module is truncated or broken: {error}. Build it anew")
+    format!("the module is truncated or broken: {error}. Build it again")
 }
 
-/// Names of locals, by the function and the number of the local in it.
+/// The names of locals, by the index of the function and the index of the local.
 type LocalNames<'a> = HashMap<(u32, u32), &'a str>;
 
-/// What is in the sections that exports need: the index spaces, with what is imported first.
+/// The sections that describe exports. Those with an index have the imports first, as in the module's index spaces.
 #[derive(Default)]
 struct Sections<'a> {
-    /// `None` is what is not the type of a function, or of one that threads share.
+    /// `None` for a type that is not a function's, or is shared.
     types: Vec<Option<FuncType>>,
-    /// The number of its type.
+    /// The index of each function's type.
     functions: Vec<u32>,
     tables: Vec<TableType>,
     memories: Vec<MemoryType>,
@@ -135,12 +136,12 @@ impl<'a> Sections<'a> {
         let mut sections = Self::default();
         let mut parser = Parser::new(0);
         let mut rest = wasm;
-        // There is always more, up to the end, for the parser has all that there is.
+        // The parser never asks for more, because it is told that it has everything.
         while let Chunk::Parsed { consumed, payload } = parser.parse(rest, true)? {
             rest = &rest[consumed..];
             match payload {
                 Payload::CodeSectionStart { size, .. } => {
-                    // If there is less, the parser is left to meet the end and say so.
+                    // If the section is cut off, the parser goes on, meets the end and reports it.
                     if let Some(after) = rest.get(size as usize..) {
                         parser.skip_section();
                         rest = after;
@@ -213,8 +214,8 @@ impl<'a> Sections<'a> {
         Ok(())
     }
 
-    /// The names of what is local to exported functions. A name section that is broken is no harm to a module, so what can
-    /// be read of it is taken.
+    /// The names of the locals of exported functions. A broken name section does not make a module invalid, so this takes what it
+    /// can read.
     fn local_names(&self) -> LocalNames<'a> {
         let exported: HashSet<u32> = self
             .exports
@@ -236,18 +237,18 @@ impl<'a> Sections<'a> {
         found
     }
 
-    /// `None` if there is no such thing.
+    /// `None` if the index refers to nothing.
     fn kind(&self, kind: ExternalKind, index: u32, locals: &LocalNames<'a>) -> Option<Kind> {
         let at = index as usize;
         Some(match kind {
             ExternalKind::Func | ExternalKind::FuncExact => {
                 match self.types.get(*self.functions.get(at)? as usize)? {
                     Some(ty) => function(ty, |local| locals.get(&(index, local)).copied()),
-                    None => Kind::LeftOut("it is a function that threads share".to_owned()),
+                    None => Kind::LeftOut("it is a shared function".to_owned()),
                 }
             }
             ExternalKind::Table => match self.tables.get(at)?.shared {
-                true => Kind::LeftOut("it is a table that threads share".to_owned()),
+                true => Kind::LeftOut("it is a shared table".to_owned()),
                 false => Kind::Table,
             },
             ExternalKind::Memory => Kind::Memory { shared: self.memories.get(at)?.shared },
@@ -261,7 +262,7 @@ fn function<'a>(ty: &FuncType, name: impl Fn(u32) -> Option<&'a str>) -> Kind {
     for (values, what) in [(ty.params(), "parameter"), (ty.results(), "result")] {
         if values.len() > MOST_VALUES {
             return Kind::LeftOut(format!(
-                "it has {} {what}s, and typed functions have at most {MOST_VALUES}",
+                "it has {} {what}s, and a typed function has at most {MOST_VALUES}",
                 values.len()
             ));
         }
@@ -279,7 +280,7 @@ fn function<'a>(ty: &FuncType, name: impl Fn(u32) -> Option<&'a str>) -> Kind {
 fn global(global: &GlobalType) -> Kind {
     let GlobalType { content_type, mutable, shared } = *global;
     match Type::of(content_type) {
-        _ if shared => Kind::LeftOut("it is a global that threads share".to_owned()),
+        _ if shared => Kind::LeftOut("it is a shared global".to_owned()),
         None | Some(Type::FuncRef | Type::ExternRef) => {
             Kind::LeftOut(format!("it is a global of {}", shown(content_type)))
         }
@@ -287,7 +288,7 @@ fn global(global: &GlobalType) -> Kind {
     }
 }
 
-/// A type that there is no Rust type for.
+/// How a message names a type that has no Rust type.
 fn shown(ty: ValType) -> String {
     match ty.as_reference_type().and_then(|ty| ty.type_index()) {
         Some(_) => "a reference type that the module defines".to_owned(),

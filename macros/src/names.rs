@@ -1,12 +1,12 @@
-//! Names that Rust allows, for what wasm names as it likes.
+//! Rust names for exports and parameters, which may have any name in wasm.
 
 use std::collections::HashSet;
 
-/// What every wrapper has by itself.
+/// The names of what every wrapper has.
 pub(crate) const OWN: [&str; 7] =
     ["new", "with_options", "from_instance", "instance", "into_instance", "module", "EXPORTS"];
 
-/// Strict and reserved, up to the edition 2024.
+/// The keywords in use and the reserved ones, up to the edition 2024.
 const KEYWORDS: &[&str] = &[
     "_", "abstract", "as", "async", "await", "become", "box", "break", "const", "continue",
     "crate", "do", "dyn", "else", "enum", "extern", "false", "final", "fn", "for", "gen", "if",
@@ -15,7 +15,7 @@ const KEYWORDS: &[&str] = &[
     "typeof", "unsafe", "unsized", "use", "virtual", "where", "while", "yield",
 ];
 
-/// The name as it is, or what comes closest to it.
+/// The name if it is an identifier, and otherwise one that is close to it.
 fn identifier(name: &str) -> String {
     let allowed = |c: char| if c.is_ascii_alphanumeric() || c == '_' { c } else { '_' };
     let mut identifier: String = name.chars().map(allowed).collect();
@@ -28,7 +28,7 @@ fn identifier(name: &str) -> String {
     identifier
 }
 
-/// The method that stands for an export.
+/// The name of an export's method.
 pub(crate) fn method(export: &str) -> String {
     let mut name = identifier(export);
     if OWN.contains(&&*name) {
@@ -37,7 +37,7 @@ pub(crate) fn method(export: &str) -> String {
     name
 }
 
-/// The parameters of a function: by their own names where they have some, and all different.
+/// The names of a function's parameters, all different: their own, and `p0`, `p1` and so on where they have none.
 pub(crate) fn params<'a>(names: impl Iterator<Item = Option<&'a str>>) -> Vec<String> {
     let mut taken = HashSet::new();
     let unique = |(index, name): (usize, Option<&str>)| {
@@ -50,31 +50,16 @@ pub(crate) fn params<'a>(names: impl Iterator<Item = Option<&'a str>>) -> Vec<St
     names.enumerate().map(unique).collect()
 }
 
-/// Does the compiler warn of it?
+/// Whether the compiler accepts the name of a method or parameter without a warning.
 pub(crate) fn is_snake_case(name: &str) -> bool {
     let name = name.trim_matches('_');
     !name.contains("__") && !name.contains(|c: char| c.is_uppercase())
 }
 
-/// The names that come closest to one that there is not, best first.
-pub(crate) fn nearest<'a>(name: &str, there: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
-    let mut there: Vec<_> = there.map(|other| (distance(name, other), other)).collect();
-    there.sort_unstable();
-    there.into_iter().take(5).map(|(_, other)| other).collect()
-}
-
-/// Of Levenshtein: how many characters to put in, take out or change.
-fn distance(from: &str, to: &str) -> usize {
-    let to: Vec<char> = to.chars().collect();
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (i, c) in from.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, d) in to.iter().enumerate() {
-            let changed = diagonal + usize::from(c != *d);
-            diagonal = row[j + 1];
-            row[j + 1] = changed.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[to.len()]
+/// The five of these names that are closest to the one given, closest first.
+pub(crate) fn nearest<'a>(name: &str, others: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let mut others: Vec<_> =
+        others.map(|other| (strsim::levenshtein(name, other), other)).collect();
+    others.sort_unstable();
+    others.into_iter().take(5).map(|(_, other)| other).collect()
 }

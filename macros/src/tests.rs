@@ -1,9 +1,10 @@
-//! The macro as a function: whole expansions, which are in `tests/expanded`, and what no compiler is needed for to see.
+//! Tests of the macro as a function, which need no compiler. Whole expansions are compared with the files in `tests/expanded`.
 //!
-//! `EXPANDED=overwrite cargo test -p wasm-jobs-macros` writes them anew, to be read in the diff.
+//! `EXPANDED=overwrite cargo test -p wasm-jobs-macros` writes those files again; read their diff.
 
 use crate::module::{Export, Kind, Module};
-use proc_macro2::TokenStream;
+use proc_macro2::Spacing::Joint;
+use proc_macro2::{Group, TokenStream, TokenTree};
 use quote::quote;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -13,10 +14,10 @@ fn package() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The message of what is wrong with it.
+/// The error that this input gives.
 fn failure(input: TokenStream) -> String {
     match crate::wrap(input, Some(package())) {
-        Ok(expansion) => panic!("is fine: {expansion}"),
+        Ok(expansion) => panic!("no error, but an expansion: {expansion}"),
         Err(error) => error.to_string(),
     }
 }
@@ -26,7 +27,7 @@ fn failure(input: TokenStream) -> String {
 fn assert_expands(name: &str, input: TokenStream) {
     let expansion = crate::wrap(input, Some(package())).unwrap();
     let formatted = prettyplease::unparse(&syn::parse2(expansion).unwrap());
-    // On each machine it is another.
+    // The folder of the package differs between machines.
     let found = formatted.replace(package().to_str().unwrap(), "$PACKAGE");
     let path = package().join("tests/expanded").join(name).with_extension("rs");
     if env::var_os("EXPANDED").is_some_and(|what| what == "overwrite") {
@@ -35,7 +36,7 @@ fn assert_expands(name: &str, input: TokenStream) {
     let expected = fs::read_to_string(&path).unwrap_or_default();
     assert!(
         found == expected,
-        "{} has another expansion, see the diff after `EXPANDED=overwrite cargo test`:\n{found}",
+        "the expansion differs from {}, see the diff after `EXPANDED=overwrite cargo test`:\n{found}",
         path.display()
     );
 }
@@ -83,18 +84,18 @@ fn a_binary() {
     );
 }
 
-/// What is wrong with a declaration of this file and these options.
+/// The error that a declaration with this file and these options gives.
 fn failure_of(path: &str, options: TokenStream) -> String {
     failure(quote!(wasm_jobs => struct Guest in #path { #options }))
 }
 
-/// Binary, of the text format.
+/// The binary module of a text.
 fn guest(text: &str) -> Vec<u8> {
-    wat::parse_str(text).unwrap()
+    crate::file::to_binary(text).unwrap()
 }
 
 #[test]
-fn a_missing_file_is_named_from_the_root() {
+fn a_missing_file_is_named_by_its_absolute_path() {
     let message = failure_of("tests/guests/missing.wasm", quote!());
     let path = package().join("tests/guests/missing.wasm");
     assert!(message.starts_with(&format!("there is no file `{}`: ", path.display())), "{message}");
@@ -102,10 +103,10 @@ fn a_missing_file_is_named_from_the_root() {
 }
 
 #[test]
-fn without_cargo_a_path_is_from_the_root() {
+fn without_cargo_a_path_is_absolute() {
     let relative = quote!(wasm_jobs => struct Adder in "tests/guests/adder.wasm";);
     let message = crate::wrap(relative, None).unwrap_err().to_string();
-    assert!(message.ends_with("write the path from the root"), "{message}");
+    assert!(message.ends_with("write an absolute path"), "{message}");
 
     let path = package().join("tests/guests/adder.wasm");
     let path = path.to_str().unwrap();
@@ -116,7 +117,7 @@ fn without_cargo_a_path_is_from_the_root() {
 #[test]
 fn the_library_has_to_come_first() {
     let message = failure(quote!(struct Adder in "tests/guests/adder.wasm";));
-    assert_eq!(message, "this is called by `wasm_jobs::wrapper!`: use that");
+    assert_eq!(message, "this macro is a part of `wasm_jobs::wrapper!`: use that");
 }
 
 #[test]
@@ -128,8 +129,8 @@ fn options_may_end_with_a_comma_or_not_and_so_may_the_declaration_with_a_semicol
 }
 
 #[test]
-fn a_path_may_have_variables_of_the_environment() {
-    // The folder of this package, as cargo says it to whatever it builds and runs.
+fn a_path_may_have_environment_variables() {
+    // Cargo sets this variable to the folder of the package.
     let path = quote!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/", "guests/adder.wasm"));
     let expansion = crate::wrap(quote!(wasm_jobs => struct Adder in #path;), None).unwrap();
     let expansion = expansion.to_string();
@@ -139,11 +140,11 @@ fn a_path_may_have_variables_of_the_environment() {
 
     let path = quote!(concat!(env!("NO_SUCH_VARIABLE"), "/adder.wasm"));
     let message = failure(quote!(wasm_jobs => struct Adder in #path;));
-    assert_eq!(message, "the variable `NO_SUCH_VARIABLE`: environment variable not found");
+    assert_eq!(message, "`NO_SUCH_VARIABLE`: environment variable not found");
 }
 
 #[test]
-fn all_that_come_to_one_name_are_told_at_once() {
+fn all_exports_with_the_same_method_are_reported_at_once() {
     let declaration = quote!(wasm_jobs => struct Guest in "tests/guests/same.wat";);
     let wrong = crate::wrap(declaration, Some(package())).unwrap_err();
     let messages: Vec<_> = wrong.into_iter().map(|error| error.to_string()).collect();
@@ -154,7 +155,7 @@ fn all_that_come_to_one_name_are_told_at_once() {
 }
 
 #[test]
-fn what_is_there_by_a_condition_is_so_with_all_that_belongs_to_it() {
+fn all_items_have_the_condition_of_the_wrapper() {
     for path in ["tests/guests/counter.wat", "tests/guests/adder.wasm"] {
         for options in [quote!(), quote!(embed: false)] {
             let input = quote!(wasm_jobs => #[cfg(any())] struct Counter in #path { #options });
@@ -194,12 +195,12 @@ fn a_guest_that_ends_early_is_an_error_and_never_a_panic() {
             }
         }
     }
-    // It is not broken where one section ends and the next one begins, if no code is owed.
+    // A module that ends between two sections is not broken, unless its functions lack their code.
     assert!(broken > whole.len() - 12, "{broken} of {}", whole.len());
 }
 
 #[test]
-fn a_guest_with_a_wrong_byte_is_no_panic() {
+fn a_guest_with_a_wrong_byte_never_makes_a_panic() {
     let whole = guest(include_str!("../tests/guests/everything.wat"));
     let mut broken = 0;
     for at in 0..whole.len() {
@@ -213,13 +214,13 @@ fn a_guest_with_a_wrong_byte_is_no_panic() {
 }
 
 #[test]
-fn an_export_of_nothing_is_an_error() {
-    // The number of the function, which is the last thing before the section of code.
+fn an_export_that_refers_to_nothing_is_an_error() {
+    // The index of the function is behind the name and the kind.
     let mut wasm = guest("(module (func (export \"run\")))");
     let at = wasm.windows(5).position(|bytes| bytes == b"run\0\0").unwrap() + 4;
     wasm[at] = 9;
     let message = Module::read(&wasm).unwrap_err();
-    assert!(message.contains("`run` is of nothing that there is"), "{message}");
+    assert!(message.contains("`run` refers to nothing"), "{message}");
 }
 
 #[test]
@@ -232,7 +233,7 @@ fn two_exports_of_one_name_are_not_valid() {
 }
 
 #[test]
-fn a_broken_section_of_names_is_no_harm() {
+fn a_module_with_a_broken_name_section_is_read() {
     let mut wasm = guest("(module (func (export \"run\") (param $by i32)))");
     let at = wasm.windows(2).position(|bytes| bytes == b"by").unwrap();
     wasm[at] = 0xff;
@@ -243,8 +244,7 @@ fn a_broken_section_of_names_is_no_harm() {
     assert_eq!(params[0].name, None);
 }
 
-/// Reading it and writing its wrapper takes some 50 ms, unoptimised, which this prints; a host's build is to take less than a
-/// second longer for it.
+/// Prints how long the macro takes.
 #[test]
 fn a_guest_of_a_megabyte_is_read() {
     let function =
@@ -267,12 +267,70 @@ fn a_guest_of_a_megabyte_is_read() {
     assert!((0..6000).step_by(10).all(|n| expansion.contains(&format!("fn f{n} "))));
 }
 
-/// The documentation shows one expansion whole.
+/// The tokens with each path cut to its last segment.
+fn without_paths(tokens: TokenStream) -> TokenStream {
+    let mut short: Vec<TokenTree> = Vec::new();
+    let mut tokens = tokens.into_iter();
+    while let Some(token) = tokens.next() {
+        match token {
+            TokenTree::Punct(punct) if punct.as_char() == ':' && punct.spacing() == Joint => {
+                tokens.next();
+                // A path may begin with `::`, behind a keyword.
+                short.pop_if(|last| matches!(last, TokenTree::Ident(ident) if ident != "impl"));
+            }
+            TokenTree::Group(group) => {
+                short.push(Group::new(group.delimiter(), without_paths(group.stream())).into());
+            }
+            _ => short.push(token),
+        }
+    }
+    short.into_iter().collect()
+}
+
+/// A signature as text that does not depend on its layout.
+fn text_of(signature: TokenStream) -> String {
+    let mut text = without_paths(signature).to_string();
+    text.retain(|c| !c.is_whitespace());
+    text.replace(",>", ">").replace(",)", ")")
+}
+
 #[test]
-fn the_documentation_shows_the_counter_as_it_is() {
+fn the_documentation_shows_the_methods_of_the_counter_as_they_are() {
     let read = |path: &str| fs::read_to_string(package().join(path)).unwrap();
     let page = read("../docs/wrappers.md");
-    for part in ["tests/guests/counter.wat", "tests/expanded/counter.rs"] {
-        assert!(page.contains(&read(part)), "docs/wrappers.md has another {part}");
+    assert!(page.contains(&read("tests/guests/counter.wat")), "the page shows another guest");
+    assert!(page.contains("macros/tests/expanded/counter.rs"), "the page names the expansion");
+
+    let (_, shown) = page.split_once("impl Counter {").unwrap();
+    let (shown, _) = shown.split_once("\n}").unwrap();
+    let mut shown: Vec<_> =
+        shown.split_terminator(';').map(|signature| text_of(signature.parse().unwrap())).collect();
+
+    let expansion: syn::File = syn::parse_str(&read("tests/expanded/counter.rs")).unwrap();
+    let mut written = Vec::new();
+    let mut items = expansion.items;
+    while let Some(item) = items.pop() {
+        match item {
+            syn::Item::Impl(item) if item.trait_.is_none() => {
+                for item in item.items {
+                    if let syn::ImplItem::Fn(function) = item {
+                        let (vis, signature) = (function.vis, function.sig);
+                        written.push(text_of(quote!(#vis #signature)));
+                    }
+                }
+            }
+            syn::Item::Const(item) => {
+                if let syn::Expr::Block(block) = *item.expr {
+                    items.extend(block.block.stmts.into_iter().filter_map(|stmt| match stmt {
+                        syn::Stmt::Item(item) => Some(item),
+                        _ => None,
+                    }));
+                }
+            }
+            _ => {}
+        }
     }
+    shown.sort_unstable();
+    written.sort_unstable();
+    assert_eq!(shown, written);
 }

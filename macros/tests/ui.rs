@@ -1,20 +1,21 @@
-//! What the compiler says of what is wrong: `TRYBUILD=overwrite cargo test -p wasm-jobs-macros` writes it anew.
+//! The compiler's messages for wrong uses of the macro. `TRYBUILD=overwrite cargo test -p wasm-jobs-macros` writes the expected messages
+//! again; read their diff.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
 #[test]
-fn what_is_wrong_is_told_with_what_to_do() {
+fn each_wrong_use_gives_its_message() {
     let project = project();
     for guests in ["tests/guests", "tests/ui/guests"] {
         copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join(guests), &project.join(guests));
     }
-    // It asserts that each of them fails, with the message beside it.
+    // Asserts that each case fails to compile, with the message in the file beside it.
     trybuild::TestCases::new().compile_fail("tests/ui/*.rs");
 }
 
-/// The package that trybuild compiles all cases in. Their paths are relative to it, so the guests have to be there.
+/// The folder of the package in which trybuild compiles the cases. Their paths are relative to it, so the guests are copied there.
 fn project() -> PathBuf {
     let metadata = Command::new(env::var_os("CARGO").expect("this is run by cargo"))
         .args(["metadata", "--no-deps", "--offline", "--format-version=1"])

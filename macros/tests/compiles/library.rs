@@ -1,34 +1,34 @@
-//! As much of wasm-jobs as a wrapper sees, without wasmtime: it tells what it was asked for.
+//! A stand-in for wasm-jobs without wasmtime: the items that a wrapper uses. They record the export and the parameters of a call.
 
 use std::any::Any;
 use std::marker::PhantomData;
 
 pub type Exports = &'static [(&'static str, &'static str)];
 
-/// What was asked for.
+/// Holds a text that tells what the wrapper asked for.
 #[derive(Debug)]
 pub struct Error(pub String);
 
-/// What a trap is.
+/// A trap.
 #[derive(Debug)]
 pub struct Trap;
 
-/// What options are.
+/// The options of an instance.
 #[derive(Debug)]
 pub struct InstanceOptions;
 
-/// An instance that has everything.
+/// An instance that has every export.
 #[derive(Debug)]
 pub struct Instance<S: 'static> {
     pub module: wasmtime::Module,
     pub state: S,
 }
 
-/// A function, by its name.
+/// A function, with the name of its export.
 #[derive(Debug)]
 pub struct Func<P, R, S: 'static>(&'static str, PhantomData<(P, R, S)>);
 
-/// A call, as it was made.
+/// A call, with the export and the parameters that the wrapper gave.
 #[derive(Debug)]
 pub struct Future<R> {
     pub export: &'static str,
@@ -48,12 +48,12 @@ pub struct TableGuard<'a, S: 'static>(pub &'static str, PhantomData<&'a S>);
 #[derive(Debug)]
 pub struct StoreGuard<'a, S: 'static>(pub &'a S);
 
-/// Where a module comes from.
+/// Gives a module.
 pub trait ModuleSource<W> {
     fn module(self) -> Result<wasmtime::Module, Error>;
 }
 
-/// What is in this program.
+/// The bytes of a module in this program.
 pub trait Embedded {
     const WASM: &'static [u8];
 }
@@ -138,7 +138,7 @@ pub mod __wrapper {
     use super::wasmtime::{InstancePre, Linker, Module};
     use super::{Error, Exports, Func, Instance, ModuleSource};
 
-    /// Fails with what the module is to have, if it is not the right one.
+    /// Fails with the expected exports if the module is the one that stands for a wrong one.
     pub fn link<W, S>(
         module: impl ModuleSource<W>,
         linker: &Linker<S>,

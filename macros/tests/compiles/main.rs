@@ -1,8 +1,14 @@
-//! Wrappers compile, do what they are asked for, and let their users be strict.
+//! Wrappers compile under strict lints and beside items of any name, and call the right functions of the library.
 
-#![allow(missing_docs, unreachable_pub, clippy::missing_errors_doc, reason = "nobody's API")]
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::missing_errors_doc,
+    reason = "the API of no library"
+)]
 
 mod library;
+mod parameters;
 mod strict;
 
 use library::wasmtime::{Engine, Linker, Module};
@@ -29,7 +35,7 @@ fn a_call_has_the_parameters_of_the_method() -> Result<(), Error> {
 }
 
 #[test]
-fn a_trap_is_a_value_where_it_is_asked_for() -> Result<(), Error> {
+fn a_trap_is_a_value_if_that_option_is_set() -> Result<(), Error> {
     let module = Module(Vec::new());
     let divider = Divider::new(&module, &Linker(PhantomData), vec![1])?;
     let future = divider.divide(1, 0)?;
@@ -53,7 +59,7 @@ fn globals_memories_and_tables_go_by_the_names_of_the_exports() -> Result<(), Er
 }
 
 #[test]
-fn what_an_export_hides_is_had_by_the_instance() -> Result<(), Error> {
+fn a_method_that_an_export_hides_is_called_through_the_instance() -> Result<(), Error> {
     let everything = Everything::new(&Engine, &Linker(PhantomData), vec![3])?;
     assert_eq!(everything.store()?.export, "store");
     assert_eq!(*everything.instance().store()?.0, [3]);
@@ -71,13 +77,13 @@ fn the_bytes_are_in_the_program() -> Result<(), Error> {
 }
 
 #[test]
-fn another_module_is_told_from_the_one_at_build_time() -> Result<(), Error> {
+fn a_module_without_the_exports_is_refused() -> Result<(), Error> {
     let another = Module(ANOTHER.to_vec());
     let all = r#"[("increment", "function (i32) -> (i32)"), ("count", "global mut i32"), ("memory", "memory")]"#;
     let error = Counter::new(&another, &Linker(PhantomData), 7).unwrap_err();
     assert_eq!(error.0, all);
 
-    // The functions are looked up, so what is left is the others.
+    // Functions are checked as they are looked up, so only the other exports are checked here.
     let mut instance = counter()?.into_instance();
     instance.module = another;
     let error = Counter::from_instance(instance).unwrap_err();

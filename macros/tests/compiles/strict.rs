@@ -1,10 +1,10 @@
-//! A module of someone who denies what can be denied, and names things as the prelude does.
+//! A module that denies all lints, and has items with the names of the prelude.
 
 #![deny(warnings, missing_docs, missing_debug_implementations, unused_results)]
 #![deny(clippy::all, clippy::pedantic)]
 
 use crate::library;
-#[allow(unused_imports, clippy::wildcard_imports, reason = "nothing is to use these")]
+#[allow(unused_imports, clippy::wildcard_imports, reason = "no wrapper may use these")]
 use others::*;
 
 #[allow(
@@ -12,7 +12,7 @@ use others::*;
     unreachable_pub,
     non_camel_case_types,
     non_snake_case,
-    reason = "nothing is to use these"
+    reason = "no wrapper may use these"
 )]
 mod others {
     pub struct Result;

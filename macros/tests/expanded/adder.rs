@@ -1,4 +1,4 @@
-/// A wrapper of the guest `tests/guests/adder.wasm`. It derefs to its `Instance`; a method of that with the name of an export is reached by [`instance`](Self::instance).
+/// A wrapper of the guest `tests/guests/adder.wasm`. It derefs to its `Instance`. If an export hides a method of the instance, call that method through [`instance`](Self::instance).
 pub struct Adder {
     instance: wasm_jobs::Instance<()>,
     functions_0: [wasm_jobs::Func<
@@ -15,11 +15,11 @@ impl Adder {
     )] = &[("add", "function (i32, i32) -> (i32)")];
     /// Instantiates the guest, in a store with this state.
     ///
-    /// `module` is the module, or the engine to compile it with out of the bytes that are in this program. Compiling takes long: for more than one instance, keep what [`module`](Self::module) gives.
+    /// `module` is the guest's module; or an engine, which then compiles the bytes in this program. Compiling takes long: for several instances, compile once, with [`module`](Self::module).
     ///
     /// # Errors
     ///
-    /// If the module does not have the exports that it had when this program was built, and as `Instance::new`.
+    /// If the module lacks an export that the guest had when this program was built, or has it with another type; and those of `Instance::new`.
     pub fn new(
         module: impl wasm_jobs::ModuleSource<Self>,
         linker: &wasm_jobs::wasmtime::Linker<()>,
@@ -28,11 +28,11 @@ impl Adder {
         let pre = wasm_jobs::__wrapper::link::<Self, _>(module, linker, Self::EXPORTS)?;
         Self::from_instance(wasm_jobs::Instance::new(&pre, state)?)
     }
-    /// The same with options, and with the state as a function, which is asked for it again at each reset.
+    /// Instantiates the guest with options. `state` makes the state of the store, at once and again at each reset.
     ///
     /// # Errors
     ///
-    /// As [`new`](Self::new), and as `Instance::with_options`.
+    /// Those of [`new`](Self::new) and of `Instance::with_options`.
     pub fn with_options(
         module: impl wasm_jobs::ModuleSource<Self>,
         linker: &wasm_jobs::wasmtime::Linker<()>,
@@ -43,11 +43,11 @@ impl Adder {
         let pre = wasm_jobs::__wrapper::link::<Self, _>(module, linker, Self::EXPORTS)?;
         Self::from_instance(wasm_jobs::Instance::with_options(&pre, options, state)?)
     }
-    /// The wrapper of an instance that was made otherwise: by `Instance::with_store`, or from an `InstancePre` that was made once for many.
+    /// Wraps an instance that was made in another way, such as `Instance::with_store`.
     ///
     /// # Errors
     ///
-    /// If the instance does not have the exports that the guest had when this program was built, or has a call in progress.
+    /// If the instance lacks an export that the guest had when this program was built, has it with another type, or has a call in progress.
     pub fn from_instance(
         instance: wasm_jobs::Instance<()>,
     ) -> ::core::result::Result<Self, wasm_jobs::Error> {
@@ -56,7 +56,7 @@ impl Adder {
             instance,
         })
     }
-    /// Compiles the module out of the bytes that are in this program. That takes long, so keep it for all instances.
+    /// Compiles the bytes in this program. That takes long: compile once, for all instances.
     ///
     /// # Errors
     ///
@@ -71,32 +71,49 @@ impl Adder {
             )?,
         )
     }
-    /// The instance, with the methods that exports have the names of.
+    /// The instance. Through this, call a method of the instance that an export of the same name hides.
     #[must_use]
     pub fn instance(&self) -> &wasm_jobs::Instance<()> {
         &self.instance
     }
-    /// The instance, without its wrapper.
+    /// Gives the instance, without its wrapper.
     #[must_use]
     pub fn into_instance(self) -> wasm_jobs::Instance<()> {
         self.instance
     }
-    /// Calls the export `add`, `(i32, i32) -> (i32)`.
-    ///
-    /// # Errors
-    ///
-    /// As `Func::call`.
-    pub fn add(
-        &self,
-        p0: ::core::primitive::i32,
-        p1: ::core::primitive::i32,
-    ) -> ::core::result::Result<
-        wasm_jobs::Future<::core::primitive::i32>,
-        wasm_jobs::Error,
-    > {
-        self.functions_0[0].call((p0, p1))
-    }
 }
+const _: () = {
+    #[allow(
+        dead_code,
+        non_snake_case,
+        reason = "so that no item of the host is taken for a parameter"
+    )]
+    const fn p0() {}
+    #[allow(
+        dead_code,
+        non_snake_case,
+        reason = "so that no item of the host is taken for a parameter"
+    )]
+    const fn p1() {}
+    #[allow(dead_code, reason = "no program needs all of it")]
+    impl Adder {
+        /// Calls the export `add`, `(i32, i32) -> (i32)`.
+        ///
+        /// # Errors
+        ///
+        /// Those of `Func::call`.
+        pub fn add(
+            &self,
+            p0: ::core::primitive::i32,
+            p1: ::core::primitive::i32,
+        ) -> ::core::result::Result<
+            wasm_jobs::Future<::core::primitive::i32>,
+            wasm_jobs::Error,
+        > {
+            self.functions_0[0].call((p0, p1))
+        }
+    }
+};
 impl ::core::ops::Deref for Adder {
     type Target = wasm_jobs::Instance<()>;
     fn deref(&self) -> &Self::Target {

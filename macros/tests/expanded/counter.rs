@@ -1,6 +1,6 @@
 /// Counts.
 ///
-/// A wrapper of the guest `tests/guests/counter.wat`. It derefs to its `Instance`; a method of that with the name of an export is reached by [`instance`](Self::instance).
+/// A wrapper of the guest `tests/guests/counter.wat`. It derefs to its `Instance`. If an export hides a method of the instance, call that method through [`instance`](Self::instance).
 pub struct Counter {
     instance: wasm_jobs::Instance<()>,
     functions_0: [wasm_jobs::Func<
@@ -21,11 +21,11 @@ impl Counter {
     ];
     /// Instantiates the guest, in a store with this state.
     ///
-    /// `module` is the module, or the engine to compile it with out of the bytes that are in this program. Compiling takes long: for more than one instance, keep what [`module`](Self::module) gives.
+    /// `module` is the guest's module; or an engine, which then compiles the bytes in this program. Compiling takes long: for several instances, compile once, with [`module`](Self::module).
     ///
     /// # Errors
     ///
-    /// If the module does not have the exports that it had when this program was built, and as `Instance::new`.
+    /// If the module lacks an export that the guest had when this program was built, or has it with another type; and those of `Instance::new`.
     pub fn new(
         module: impl wasm_jobs::ModuleSource<Self>,
         linker: &wasm_jobs::wasmtime::Linker<()>,
@@ -34,11 +34,11 @@ impl Counter {
         let pre = wasm_jobs::__wrapper::link::<Self, _>(module, linker, Self::EXPORTS)?;
         Self::from_instance(wasm_jobs::Instance::new(&pre, state)?)
     }
-    /// The same with options, and with the state as a function, which is asked for it again at each reset.
+    /// Instantiates the guest with options. `state` makes the state of the store, at once and again at each reset.
     ///
     /// # Errors
     ///
-    /// As [`new`](Self::new), and as `Instance::with_options`.
+    /// Those of [`new`](Self::new) and of `Instance::with_options`.
     pub fn with_options(
         module: impl wasm_jobs::ModuleSource<Self>,
         linker: &wasm_jobs::wasmtime::Linker<()>,
@@ -49,11 +49,11 @@ impl Counter {
         let pre = wasm_jobs::__wrapper::link::<Self, _>(module, linker, Self::EXPORTS)?;
         Self::from_instance(wasm_jobs::Instance::with_options(&pre, options, state)?)
     }
-    /// The wrapper of an instance that was made otherwise: by `Instance::with_store`, or from an `InstancePre` that was made once for many.
+    /// Wraps an instance that was made in another way, such as `Instance::with_store`.
     ///
     /// # Errors
     ///
-    /// If the instance does not have the exports that the guest had when this program was built, or has a call in progress.
+    /// If the instance lacks an export that the guest had when this program was built, has it with another type, or has a call in progress.
     pub fn from_instance(
         instance: wasm_jobs::Instance<()>,
     ) -> ::core::result::Result<Self, wasm_jobs::Error> {
@@ -63,7 +63,7 @@ impl Counter {
             instance,
         })
     }
-    /// Compiles the module out of the bytes that are in this program. That takes long, so keep it for all instances.
+    /// Compiles the bytes in this program. That takes long: compile once, for all instances.
     ///
     /// # Errors
     ///
@@ -78,35 +78,21 @@ impl Counter {
             )?,
         )
     }
-    /// The instance, with the methods that exports have the names of.
+    /// The instance. Through this, call a method of the instance that an export of the same name hides.
     #[must_use]
     pub fn instance(&self) -> &wasm_jobs::Instance<()> {
         &self.instance
     }
-    /// The instance, without its wrapper.
+    /// Gives the instance, without its wrapper.
     #[must_use]
     pub fn into_instance(self) -> wasm_jobs::Instance<()> {
         self.instance
     }
-    /// Calls the export `increment`, `(i32) -> (i32)`.
+    /// Reads the global `count`.
     ///
     /// # Errors
     ///
-    /// As `Func::call`.
-    pub fn increment(
-        &self,
-        by: ::core::primitive::i32,
-    ) -> ::core::result::Result<
-        wasm_jobs::Future<::core::primitive::i32>,
-        wasm_jobs::Error,
-    > {
-        self.functions_0[0].call((by,))
-    }
-    /// The value of the global `count`.
-    ///
-    /// # Errors
-    ///
-    /// As `Instance::store`.
+    /// Those of `Instance::store`.
     pub fn count(
         &self,
     ) -> ::core::result::Result<::core::primitive::i32, wasm_jobs::Error> {
@@ -116,24 +102,49 @@ impl Counter {
     ///
     /// # Errors
     ///
-    /// As `Instance::store`.
+    /// Those of `Instance::store`.
     pub fn set_count(
         &self,
         value: ::core::primitive::i32,
     ) -> ::core::result::Result<(), wasm_jobs::Error> {
         self.instance.store()?.set_global("count", value)
     }
-    /// The memory `memory`, while no call is made.
+    /// The memory `memory`. No call can be made while its guard exists.
     ///
     /// # Errors
     ///
-    /// As `Instance::memory`.
+    /// Those of `Instance::memory`.
     pub fn memory(
         &self,
     ) -> ::core::result::Result<wasm_jobs::MemoryGuard<'_, ()>, wasm_jobs::Error> {
         self.instance.memory("memory")
     }
 }
+const _: () = {
+    #[allow(
+        dead_code,
+        non_snake_case,
+        reason = "so that no item of the host is taken for a parameter"
+    )]
+    const fn by() {}
+    #[allow(dead_code, reason = "no program needs all of it")]
+    impl Counter {
+        /// Calls the export `increment`, `(i32) -> (i32)`.
+        ///
+        /// # Errors
+        ///
+        /// Those of `Func::call`.
+        pub fn increment(
+            &self,
+            by: ::core::primitive::i32,
+        ) -> ::core::result::Result<
+            wasm_jobs::Future<::core::primitive::i32>,
+            wasm_jobs::Error,
+        > {
+            self.functions_0[0].call((by,))
+        }
+    }
+};
 impl ::core::ops::Deref for Counter {
     type Target = wasm_jobs::Instance<()>;
     fn deref(&self) -> &Self::Target {

@@ -1,4 +1,4 @@
-/// A wrapper of the guest `tests/guests/divider.wat`. It derefs to its `Instance`; a method of that with the name of an export is reached by [`instance`](Self::instance).
+/// A wrapper of the guest `tests/guests/divider.wat`. It derefs to its `Instance`. If an export hides a method of the instance, call that method through [`instance`](Self::instance).
 struct Divider {
     instance: crate::Instance<World>,
     functions_0: [crate::Func<
@@ -16,11 +16,11 @@ impl Divider {
     )] = &[("divide", "function (i32, i32) -> (i32)"), ("check", "function () -> ()")];
     /// Instantiates the guest, in a store with this state.
     ///
-    /// `module` is the guest's module, from wherever the program has it.
+    /// `module` is the guest's module.
     ///
     /// # Errors
     ///
-    /// If the module does not have the exports that it had when this program was built, and as `Instance::new`.
+    /// If the module lacks an export that the guest had when this program was built, or has it with another type; and those of `Instance::new`.
     fn new(
         module: impl crate::ModuleSource<Self>,
         linker: &crate::wasmtime::Linker<World>,
@@ -29,11 +29,11 @@ impl Divider {
         let pre = crate::__wrapper::link::<Self, _>(module, linker, Self::EXPORTS)?;
         Self::from_instance(crate::Instance::new(&pre, state)?)
     }
-    /// The same with options, and with the state as a function, which is asked for it again at each reset.
+    /// Instantiates the guest with options. `state` makes the state of the store, at once and again at each reset.
     ///
     /// # Errors
     ///
-    /// As [`new`](Self::new), and as `Instance::with_options`.
+    /// Those of [`new`](Self::new) and of `Instance::with_options`.
     fn with_options(
         module: impl crate::ModuleSource<Self>,
         linker: &crate::wasmtime::Linker<World>,
@@ -44,11 +44,11 @@ impl Divider {
         let pre = crate::__wrapper::link::<Self, _>(module, linker, Self::EXPORTS)?;
         Self::from_instance(crate::Instance::with_options(&pre, options, state)?)
     }
-    /// The wrapper of an instance that was made otherwise: by `Instance::with_store`, or from an `InstancePre` that was made once for many.
+    /// Wraps an instance that was made in another way, such as `Instance::with_store`.
     ///
     /// # Errors
     ///
-    /// If the instance does not have the exports that the guest had when this program was built, or has a call in progress.
+    /// If the instance lacks an export that the guest had when this program was built, has it with another type, or has a call in progress.
     fn from_instance(
         instance: crate::Instance<World>,
     ) -> ::core::result::Result<Self, crate::Error> {
@@ -58,45 +58,62 @@ impl Divider {
             instance,
         })
     }
-    /// The instance, with the methods that exports have the names of.
+    /// The instance. Through this, call a method of the instance that an export of the same name hides.
     #[must_use]
     fn instance(&self) -> &crate::Instance<World> {
         &self.instance
     }
-    /// The instance, without its wrapper.
+    /// Gives the instance, without its wrapper.
     #[must_use]
     fn into_instance(self) -> crate::Instance<World> {
         self.instance
     }
-    /// Calls the export `divide`, `(i32, i32) -> (i32)`.
-    ///
-    /// # Errors
-    ///
-    /// As `Func::try_call`.
-    fn divide(
-        &self,
-        of: ::core::primitive::i32,
-        by: ::core::primitive::i32,
-    ) -> ::core::result::Result<
-        crate::Future<::core::result::Result<::core::primitive::i32, crate::Trap>>,
-        crate::Error,
-    > {
-        self.functions_0[0].try_call((of, by))
-    }
-    /// Calls the export `check`, `() -> ()`.
-    ///
-    /// # Errors
-    ///
-    /// As `Func::try_call`.
-    fn check(
-        &self,
-    ) -> ::core::result::Result<
-        crate::Future<::core::result::Result<(), crate::Trap>>,
-        crate::Error,
-    > {
-        self.functions_1[0].try_call(())
-    }
 }
+const _: () = {
+    #[allow(
+        dead_code,
+        non_snake_case,
+        reason = "so that no item of the host is taken for a parameter"
+    )]
+    const fn by() {}
+    #[allow(
+        dead_code,
+        non_snake_case,
+        reason = "so that no item of the host is taken for a parameter"
+    )]
+    const fn of() {}
+    #[allow(dead_code, reason = "no program needs all of it")]
+    impl Divider {
+        /// Calls the export `divide`, `(i32, i32) -> (i32)`.
+        ///
+        /// # Errors
+        ///
+        /// Those of `Func::try_call`.
+        fn divide(
+            &self,
+            of: ::core::primitive::i32,
+            by: ::core::primitive::i32,
+        ) -> ::core::result::Result<
+            crate::Future<::core::result::Result<::core::primitive::i32, crate::Trap>>,
+            crate::Error,
+        > {
+            self.functions_0[0].try_call((of, by))
+        }
+        /// Calls the export `check`, `() -> ()`.
+        ///
+        /// # Errors
+        ///
+        /// Those of `Func::try_call`.
+        fn check(
+            &self,
+        ) -> ::core::result::Result<
+            crate::Future<::core::result::Result<(), crate::Trap>>,
+            crate::Error,
+        > {
+            self.functions_1[0].try_call(())
+        }
+    }
+};
 impl ::core::ops::Deref for Divider {
     type Target = crate::Instance<World>;
     fn deref(&self) -> &Self::Target {

@@ -1,4 +1,4 @@
-;; Counts, and keeps what it has counted where its host can see it.
+;; Counts, and keeps the count where the host can read it.
 (module
   (func (export "increment") (param $by i32) (result i32)
     (global.set $count (i32.add (global.get $count) (local.get $by)))

@@ -1,4 +1,4 @@
-;; All kinds of exports, and names of all kinds.
+;; All kinds of exports and names.
 (module
   (type $point (struct (field i32)))
   (import "env" "imported" (func $imported (param i64)))
@@ -9,7 +9,7 @@
     (type $one (func (param i32) (result i32)))
     (type $two (func (param f64 f32))))
 
-  ;; Functions of all shapes.
+  ;; Functions of all types.
   (func (export "nothing"))
   (func (export "identity") (type $one) (local.get 0))
   (func (export "two") (type $two))
@@ -62,7 +62,7 @@
   (table (export "table") 1 funcref)
   (table (export "externs") 1 externref)
 
-  ;; What is left out.
+  ;; Exports without a method.
   (tag (export "tag") (param i32))
   (global (export "a_funcref") funcref (ref.null func))
   (global (export "a_externref") (mut externref) (ref.null extern))

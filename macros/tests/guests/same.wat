@@ -1,4 +1,4 @@
-;; Two pairs of exports that come to the same name.
+;; Two pairs of exports that would have the same method.
 (module
   (func (export "a-b"))
   (func (export "a_b"))

@@ -1,4 +1,4 @@
-//! Wrappers that `wrapper!` writes, used as people use them.
+//! Wrappers that `wrapper!` writes, as a host uses them.
 
 use super::{ENGINE, Host, compile, linker};
 use crate::support::workers;
@@ -59,7 +59,7 @@ fn a_guest_is_called_by_its_methods() -> Result<(), Error> {
 }
 
 #[test]
-fn a_module_is_given_where_none_is_embedded() -> Result<(), Error> {
+fn a_wrapper_without_bytes_is_given_its_module() -> Result<(), Error> {
     let module = Module::new(&ENGINE, Primes::WASM)?;
     let careful = CarefulPrimes::new(&module, &linker(&ENGINE)?, Host::default())?;
     assert_eq!(careful.count_primes(0, 100)?.wait()?.expect("no trap"), 25);
@@ -87,7 +87,7 @@ fn one_module_makes_many_instances() -> Result<(), Error> {
 }
 
 #[test]
-fn a_wrapper_has_the_whole_of_its_instance() -> Result<(), Error> {
+fn a_wrapper_derefs_to_its_instance() -> Result<(), Error> {
     let options = InstanceOptions::default().memory(1 << 20).measure_time(true);
     let exports = Exports::with_options(&*ENGINE, &Linker::new(&ENGINE), options, || ())?;
     exports.set_slice(Slice::Unbounded)?;
@@ -98,11 +98,11 @@ fn a_wrapper_has_the_whole_of_its_instance() -> Result<(), Error> {
     assert!(matches!(exports.divide(1, 0)?.wait(), Err(Error::Trap(_))));
     assert!(exports.is_poisoned()?);
     assert!(matches!(exports.divide(1, 1), Err(Error::Poisoned)));
-    // One of the guest's exports has the name of a method of instances.
+    // The guest exports a function named `reset`, which hides `Instance::reset`.
     assert!(matches!(exports.reset(), Err(Error::Poisoned)));
     exports.instance().reset()?;
     assert_eq!(exports.divide(7, 2)?.wait()?, 3);
-    assert_eq!(exports.counter()?, 0, "it is a new guest");
+    assert_eq!(exports.counter()?, 0, "the guest is a new one");
     assert_eq!(exports.reset()?.wait()?, 42);
 
     let instance = exports.into_instance();
@@ -112,10 +112,10 @@ fn a_wrapper_has_the_whole_of_its_instance() -> Result<(), Error> {
 }
 
 #[test]
-fn traps_are_values_where_that_was_chosen() -> Result<(), Error> {
+fn traps_are_values_if_that_option_is_set() -> Result<(), Error> {
     let exports = ExportsWithTraps::new(&*ENGINE, &Linker::new(&ENGINE), ())?;
     assert_eq!(exports.divide(7, 2)?.wait()?.expect("no trap"), 3);
-    let trap = exports.divide(7, 0)?.wait()?.expect_err("nothing can be divided by zero");
+    let trap = exports.divide(7, 0)?.wait()?.expect_err("a division by zero traps");
     assert_eq!(trap.code(), wasmtime::Trap::IntegerDivisionByZero);
     assert!(matches!(exports.divide(7, 2), Err(Error::Poisoned)));
     assert!(exports.is_poisoned()?);
@@ -146,7 +146,7 @@ fn functions_of_all_types_have_methods() -> Result<(), Error> {
 }
 
 #[test]
-fn exports_whose_names_are_not_rusts_have_methods() -> Result<(), Error> {
+fn exports_whose_names_are_no_rust_names_have_methods() -> Result<(), Error> {
     let exports = exports()?;
     assert_eq!(exports.a_dash_b()?.wait()?, 1);
     assert_eq!(exports.a_b()?.wait()?, 2);
@@ -186,7 +186,7 @@ fn globals_memories_and_tables_have_accessors() -> Result<(), Error> {
 fn altered(from: &str, to: &str) -> Module {
     let text = include_str!("exports.wat");
     assert!(text.contains(from), "{from} is in the text");
-    compile(&ENGINE, &text.replace(from, to)).expect("it is valid")
+    compile(&ENGINE, &text.replace(from, to)).expect("the altered text is valid")
 }
 
 #[test]
@@ -228,7 +228,7 @@ fn a_module_that_differs_is_refused_and_the_difference_named() {
     assert_eq!(of_instance, new);
 }
 
-/// It is not instantiated, so that nothing of it runs, and what it imports is not missed.
+/// The module is not instantiated, so its code does not run, and the error is not that of the missing import.
 #[test]
 fn a_module_that_differs_is_refused_before_it_is_instantiated() -> Result<(), Error> {
     let module = compile(&ENGINE, r#"(module (import "no" "such" (func $no)) (start $no))"#)?;
@@ -238,7 +238,7 @@ fn a_module_that_differs_is_refused_before_it_is_instantiated() -> Result<(), Er
 }
 
 #[test]
-fn a_module_may_have_more_than_its_wrapper() -> Result<(), Error> {
+fn a_module_may_have_more_exports_than_its_wrapper() -> Result<(), Error> {
     let module = altered("(memory", "(func (export \"more\")) (memory");
     let exports = Exports::new(&module, &Linker::new(&ENGINE), ())?;
     assert_eq!(exports.load(0)?.wait()?, 0);
@@ -246,11 +246,11 @@ fn a_module_may_have_more_than_its_wrapper() -> Result<(), Error> {
 }
 
 #[test]
-fn a_script_of_the_example_has_its_methods() -> Result<(), Error> {
+fn the_script_of_the_example_has_its_methods() -> Result<(), Error> {
     let engine = engine(&EngineOptions::default())?;
     let module = Module::from_file(&engine, "guests/creature.wasm")?;
     let refused = Creature::new(&module, &Linker::new(&engine), ());
-    assert!(matches!(refused, Err(Error::MissingImport { .. })), "the check has passed");
+    assert!(matches!(refused, Err(Error::MissingImport { .. })), "the exports were found");
     let _: fn(&Creature) -> Result<Future<i32>, Error> = Creature::act;
     let _: fn(&Creature) -> Result<Future<()>, Error> = Creature::think;
     Ok(())
