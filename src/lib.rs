@@ -153,7 +153,9 @@ pub use call::step::Step;
 pub use error::{Error, Mismatch, Panic, Timeout, Trap};
 #[cfg(not(feature = "wasm"))]
 pub use error::{Error, Panic};
-pub use frame::coroutines::{Coroutine, Coroutines, Frames, TickReport, frames, next_frame, sleep};
+pub use frame::coroutine::Coroutine;
+pub use frame::coroutines::{Coroutines, TickReport};
+pub use frame::frames::{Frames, frames, next_frame, sleep};
 pub use frame::run_within::{FrameReport, run_within};
 #[cfg(feature = "wasi")]
 pub use guest::wasi;

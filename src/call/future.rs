@@ -51,8 +51,6 @@ use std::task::{Context, Poll, Waker};
 pub struct Future<T: Send + 'static> {
     call: Call<T>,
     task: Arc<Task<T>>,
-    /// When it was last stepped in a [`run_within`](crate::run_within), counted in steps.
-    pub(crate) turn: u64,
     /// Makes it neither `Send` nor `Sync`.
     owner: PhantomData<*const ()>,
 }
@@ -110,7 +108,7 @@ impl<T: Send + 'static> Future<T> {
         traced: Traced,
     ) -> Self {
         let (task, work) = Task::new(work, interrupter, traced);
-        Self { call: Call::Ours(work), task, turn: 0, owner: PhantomData }
+        Self { call: Call::Ours(work), task, owner: PhantomData }
     }
 
     /// Runs the call to its next stop, on this thread.
@@ -231,6 +229,11 @@ impl<T: Send + 'static> Future<T> {
             Call::Lent => self.task.cancel(),
             Call::Ended(_) | Call::Disposed => {}
         }
+    }
+
+    /// Identifies the call among all that there are at this time.
+    pub(crate) fn id(&self) -> usize {
+        Arc::as_ptr(&self.task).addr()
     }
 
     /// What there is to be done with it.
