@@ -1,12 +1,12 @@
-//! Has ten villages open their gates for a day. At each gate stands a greeter, an instance of a component that was compiled from
-//! C, `guests/greeter.c`, with the interface `guests/greeter.wit`: wasmtime's `bindgen!` makes Rust functions of that, with
-//! strings, records and lists in them. All the greeters are at work on a rayon pool of two threads, and pause after each
-//! visitor; one that pauses occupies no thread. Meanwhile the main thread goes through its frames, 60 a second, as a game does.
+//! Runs ten instances of a component, each of which greets the visitors at the gate of a village. The component was compiled from
+//! C, `guests/greeter.c`, with the interface `guests/greeter.wit`. Wasmtime's `bindgen!` makes Rust functions of the interface, with
+//! strings, records and lists as arguments. The greeters run on a rayon pool of two threads and pause after each visitor; a greeter
+//! that pauses occupies no thread. Meanwhile the main thread runs 60 frames a second, as a game does.
 //!
-//! A day is one call of ten that a greeter makes of itself: it receives all visitors, then asks the guard about each, who is a
-//! host function. Whom the guard finds too hungry is fed, and comes in after all.
+//! A day at a gate is one call of the instance, which calls many exports of the component: the greeter receives all visitors, then
+//! asks the guard, a host function, about each. A visitor that the guard finds too hungry is fed and then admitted.
 //!
-//! It prints what came of each gate, which is the same every time.
+//! The example prints what happened at each gate. That is the same in every run.
 //!
 //! ```sh
 //! cargo run --release --features component-model --example component
@@ -24,7 +24,7 @@ use wasm_jobs::{
     Clock, EngineOptions, Future, Instance, InstanceOptions, JobPool, RealtimeClock, engine,
 };
 
-/// What wasmtime makes of the interface: [`Greeter`], what it exports; [`GreeterImports`], what it needs; and their types.
+/// What wasmtime makes of the interface: [`Greeter`] with the exports, the trait [`GreeterImports`], and their types.
 mod interface {
     wasm_jobs::wasmtime::component::bindgen!({
         path: "guests/greeter.wit",
@@ -38,16 +38,16 @@ const GUEST: &[u8] = include_bytes!("../guests/greeter.wasm");
 const GATES: usize = 10;
 const WORKERS: usize = 2;
 
-/// How many creatures come to each gate.
+/// The number of creatures that come to each gate.
 const VISITORS: usize = 5;
 
-/// The guest, and two instances for the strings that it exchanges with the host.
+/// The core instances of a component: the guest, and two that pass strings between it and the host.
 const CORE_INSTANCES: u32 = 3;
 
 const FRAMES_PER_SECOND: u32 = 60;
 const PAUSE: Duration = Duration::from_millis(60);
 
-/// What a greeter finds at its gate.
+/// The state of an instance.
 #[derive(Default)]
 struct Gate {
     pauses: usize,
@@ -68,7 +68,7 @@ impl GreeterImports for Gate {
     }
 }
 
-/// What came of a day at a gate.
+/// What happened at a gate in a day.
 #[derive(Default)]
 struct Day {
     greetings: Vec<String>,
@@ -78,7 +78,7 @@ struct Day {
     legs: u64,
 }
 
-/// One call of the instance, which is many of the guest.
+/// A day at a gate: one call of the instance, which calls many exports of the guest.
 async fn day(
     mut store: StoreContextMut<'_, Gate>,
     greeter: &Greeter,
@@ -135,18 +135,18 @@ fn main() -> Result<(), Box<dyn Error>> {
         let next = start + Duration::from_secs(1) * frames / FRAMES_PER_SECOND;
         thread::sleep(next.saturating_duration_since(Instant::now()));
     }
-    assert!(frames > 10, "the main thread had to wait");
+    assert!(frames > 10, "the main thread ran too few frames meanwhile");
 
     for (gate, (greeter, future)) in greeters.iter().zip(&mut days).enumerate() {
         let day = future.try_get_result()?.expect("it has one");
         assert_eq!(greeter.store()?.data().pauses, VISITORS);
         print(gate + 1, &day);
     }
-    println!("The main thread went through its frames meanwhile.");
+    println!("Meanwhile the main thread ran its frames.");
     Ok(())
 }
 
-/// Who comes to a gate.
+/// The visitors of a gate.
 fn visitors(gate: usize) -> Vec<Creature> {
     const NAMES: [&str; 11] = [
         "Ember", "Moss", "Pip", "Thorn", "Willow", "Ash", "Bramble", "Fern", "Gale", "Rook",

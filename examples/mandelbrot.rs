@@ -1,10 +1,10 @@
-//! Draws the Mandelbrot set with a guest that was compiled from C, `guests/mandelbrot.c`: one instance a tile, all of
-//! them on a rayon pool, where each yields after every row. Meanwhile the main thread goes through its frames, 60 a
-//! second, as a game does: in each it moves a progress bar on, and copies what tiles are ready out of their guests'
-//! memory.
+//! Draws the Mandelbrot set with a guest that was compiled from C, `guests/mandelbrot.c`. Each tile of the picture has an
+//! instance of its own. All instances run on a rayon pool, and each yields after every row. Meanwhile the main thread runs 60
+//! frames a second, as a game does. In each frame it updates a progress bar, and copies the tiles that are ready out of the
+//! memory of their guests.
 //!
-//! It does this on one thread and then on all, checks that the two pictures are the same, writes
-//! `target/mandelbrot.png`, and prints how long each took and how long the longest frame was.
+//! It does this on one thread and then on all, checks that the two pictures are the same, writes `target/mandelbrot.png`, and
+//! prints how long each picture took and how long the longest frame was.
 //!
 //! ```sh
 //! cargo run --release --example mandelbrot
@@ -28,25 +28,25 @@ wasm_jobs::wrapper! {
     struct Painter<Rows> in "guests/mandelbrot.wasm";
 }
 
-/// The size of a tile, in pixels of [`BYTES`], as the guest has it.
+/// The size of a tile in pixels, and of a pixel in bytes. The guest has the same numbers.
 const TILE_WIDTH: usize = 160;
 const TILE_HEIGHT: usize = 90;
 const BYTES: usize = 3;
 
-/// The picture, in tiles each way.
+/// The number of tiles in each row and column of the picture.
 const TILES: usize = 10;
 const COUNT: usize = TILES * TILES;
 const WIDTH: usize = TILES * TILE_WIDTH;
 const HEIGHT: usize = TILES * TILE_HEIGHT;
 
-/// What is in the picture: the tail of a seahorse.
+/// The part of the plane that the picture shows: the tail of a seahorse.
 const LEFT: f64 = -0.7447108;
 const TOP: f64 = 0.13204585;
 const STEP: f64 = 0.0022878 / WIDTH as f64;
 
 const FRAMES_PER_SECOND: u32 = 60;
 
-/// The state of each instance: how many rows all of them have drawn.
+/// The state of every instance: the number of rows that all of them together have drawn.
 type Rows = Arc<AtomicU64>;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -80,10 +80,10 @@ fn main() -> Result<(), Box<dyn Error>> {
 struct Drawing {
     pixels: Vec<u8>,
     threads: usize,
-    /// From before the first instance was made until the last tile was copied.
+    /// The time from just before the first instance is made until the last tile is copied.
     time: Duration,
     frames: u32,
-    /// From the start of a frame to the start of the next.
+    /// The longest time from the start of a frame to the start of the next.
     longest_frame: Duration,
 }
 
@@ -99,7 +99,7 @@ fn draw(guest: &InstancePre<Rows>, pool: ThreadPool) -> Result<Drawing, Box<dyn 
     };
     let bar = progress_bar(drawing.threads);
 
-    // The first frame makes the instances and submits their calls, too.
+    // The first frame also makes the instances and submits their calls.
     let start = Instant::now();
     let mut frame = start;
     let mut tiles = Vec::new();
@@ -115,7 +115,7 @@ fn draw(guest: &InstancePre<Rows>, pool: ThreadPool) -> Result<Drawing, Box<dyn 
         bar.set_position(rows.load(Ordering::Relaxed));
         drawing.time = start.elapsed();
         drawing.frames += 1;
-        // Counted from the start, so that a frame that comes late does not put off all that follow.
+        // Counted from the start, so that one late frame does not delay all later ones.
         let next = start + Duration::from_secs(1) * drawing.frames / FRAMES_PER_SECOND;
         thread::sleep(next.saturating_duration_since(Instant::now()));
         drawing.longest_frame = drawing.longest_frame.max(frame.elapsed());
@@ -129,7 +129,7 @@ struct Tile {
     row: usize,
     column: usize,
     painter: Painter,
-    /// Gives the address of the pixels in the guest's memory.
+    /// Its result is the address of the pixels in the guest's memory.
     future: Future<i32>,
 }
 
@@ -155,7 +155,7 @@ impl Tile {
     }
 }
 
-/// A bar of rows, on a terminal. Elsewhere it shows nothing.
+/// A progress bar that counts rows. It is shown only on a terminal.
 fn progress_bar(threads: usize) -> ProgressBar {
     let target = ProgressDrawTarget::stderr_with_hz(FRAMES_PER_SECOND as u8);
     let bar = ProgressBar::with_draw_target(Some((TILES * HEIGHT) as u64), target);

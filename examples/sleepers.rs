@@ -1,11 +1,11 @@
-//! Has 1,000 WASI guests sleep at the same time, on a rayon pool of two threads. The guest is a C program that knows nothing of
-//! this, `guests/wasi/sleeper.c`: it sleeps ten times, for 1 to 50 ms at random, and prints how late it woke up by its own
-//! clock. A guest that sleeps occupies no thread; the two are for those that are awake.
+//! Lets 1,000 WASI guests sleep at the same time, on a rayon pool of two threads. The guest is an ordinary C program,
+//! `guests/wasi/sleeper.c`: it sleeps ten times, each time for a random 1 to 50 ms, and prints how late it woke up by its own
+//! clock. A guest that sleeps occupies no thread; the pool's two threads run the guests that are awake.
 //!
-//! It takes up what the guests print, line by line, checks that they have told of all wakes, and prints how late these were:
-//! the median, the 99th percentile and the worst. The late ones are first wakes, of guests whose time came while others were
-//! still being started. It prints how long it all took too, how much CPU time, and how many threads the process had: the main
-//! one, the two, those in which wasmtime has compiled the guest, and those of the library itself, the alarm among them.
+//! The example reads the lines that the guests print and checks that there is one for each wake. It prints how late the wakes
+//! were: the median, the 99th percentile and the worst. It also prints the wall time, the CPU time, and the number of threads of
+//! the process: the main thread, the pool's two, those in which wasmtime compiled the guest, and those of the library, such as
+//! the thread of its alarm.
 //!
 //! ```sh
 //! cargo run --release --all-features --example sleepers
@@ -25,7 +25,7 @@ const GUEST: &[u8] = include_bytes!("../guests/wasi/sleeper.wasm");
 const GUESTS: usize = 1_000;
 const WORKERS: usize = 2;
 
-/// How often each guest sleeps.
+/// The number of times that each guest sleeps.
 const SLEEPS: usize = 10;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -36,12 +36,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let guest = linker.instantiate_pre(&module)?;
     let pool = Arc::new(ThreadPoolBuilder::new().num_threads(WORKERS).build()?);
 
-    // Each guest has a context of its own, whose standard output leads here. A line says how late a wake was.
-    let (told, lines) = channel::<String>();
+    // Each guest has a context of its own, whose standard output goes into this channel. A line says how late a wake was.
+    let (sender, lines) = channel::<String>();
     let mut instances = Vec::new();
     for _ in 0..GUESTS {
-        let told = told.clone();
-        let stdout = Lines::new(move |line| told.send(line.into()).expect("there is a listener"));
+        let sender = sender.clone();
+        let stdout = Lines::new(move |line| sender.send(line.into()).expect("there is a receiver"));
         let ctx = WasiCtxBuilder::new().stdout(stdout).build()?;
         instances.push(Instance::new(&guest, ctx)?);
     }
@@ -64,12 +64,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         late.push(Duration::from_micros(line.parse()?));
     }
     late.sort();
-    assert_eq!(late.len(), GUESTS * SLEEPS, "not every guest has told of every wake");
+    assert_eq!(late.len(), GUESTS * SLEEPS, "a guest did not print a line for each wake");
 
     let ms = |time: Duration| time.as_secs_f64() * 1e3;
     let [p50, p99, worst] = [50, 99, 100].map(|percent| ms(late[(late.len() - 1) * percent / 100]));
     let cpu = cpu_before.zip(cpu_after).map(|(before, after)| ms(after - before));
-    println!("guests:     {GUESTS}, of which each slept {SLEEPS} times, for 1 to 50 ms");
+    println!("guests:     {GUESTS}, each of which slept {SLEEPS} times for 1 to 50 ms");
     println!("late wakes: p50 {p50:.3} ms, p99 {p99:.3} ms, worst {worst:.3} ms");
     println!("wall time:  {:.0} ms", ms(time));
     println!("CPU time:   {}", cpu.map_or("unknown".into(), |ms| format!("{ms:.0} ms")));
@@ -77,17 +77,17 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Of this process, so far. Linux counts it in hundredths of a second.
+/// The CPU time that this process has used, if this is Linux. It is counted in hundredths of a second.
 fn cpu_time() -> Option<Duration> {
     let stat = fs::read_to_string("/proc/self/stat").ok()?;
-    // The second field, the program's name in brackets, may have spaces. The 14th and 15th are the times of the process
-    // itself and of the kernel on its behalf: proc(5).
+    // The second field, the program's name in brackets, may contain spaces. The 14th and 15th are the times in user mode and in
+    // the kernel: proc(5).
     let (_, from_third) = stat.rsplit_once(')')?;
     let times = from_third.split_whitespace().skip(11).take(2).map(str::parse::<u32>);
     Some(Duration::from_millis(10) * times.sum::<Result<u32, _>>().ok()?)
 }
 
-/// How many this process has, if this is Linux.
+/// The number of threads of this process, if this is Linux.
 fn threads() -> Option<String> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let count = status.lines().find_map(|line| line.strip_prefix("Threads:"))?;

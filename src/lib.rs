@@ -152,7 +152,9 @@ pub use call::turn::Job;
 pub use error::{Error, JobOutcome, Panic};
 #[cfg(feature = "wasm")]
 pub use error::{Mismatch, Timeout, Trap};
-pub use frame::coroutines::{Coroutine, Coroutines, Frames, TickReport, frames, next_frame, sleep};
+pub use frame::coroutine::Coroutine;
+pub use frame::coroutines::{Coroutines, TickReport};
+pub use frame::frames::{Frames, frames, next_frame, sleep};
 pub use frame::run_within::{FrameReport, run_within};
 #[cfg(feature = "wasi")]
 pub use guest::wasi;

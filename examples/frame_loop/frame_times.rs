@@ -9,16 +9,16 @@ use std::io::BufWriter;
 use std::path::Path;
 use std::time::Duration;
 
-/// Of the picture, in pixels.
+/// The size of the picture, in pixels.
 const SIZE: (u32, u32) = (1000, 500);
 
 const BINS: usize = 60;
 
 #[derive(Default)]
 pub(crate) struct FrameTimes {
-    /// Of the scripts.
+    /// The time of the scripts in each frame.
     pub(crate) ticks: Vec<Duration>,
-    /// Of the scripts and of the drawing.
+    /// The time of the scripts and of the drawing in each frame.
     pub(crate) frames: Vec<Duration>,
 }
 
@@ -49,7 +49,7 @@ impl FrameTimes {
         let mut pixels = vec![0; (SIZE.0 * SIZE.1 * 3) as usize];
         let area = BitMapBackend::with_buffer(&mut pixels, SIZE).into_drawing_area();
         area.fill(&WHITE)?;
-        // One that is brought along: the machine may have none.
+        // The machine may have no font, so the example brings one.
         register_font("sans-serif", FontStyle::Normal, UBUNTU_LIGHT)
             .map_err(|_| "the font cannot be read")?;
         let mut chart = ChartBuilder::on(&area)
@@ -67,7 +67,7 @@ impl FrameTimes {
             .draw()?;
 
         let bin = end / BINS as f64;
-        // Beside each other, in the halves of a bin.
+        // The two series stand beside each other, each in a half of the bin.
         for (label, counts, color, half) in
             [("scripts", ticks, BLUE, 0.0), ("scripts and drawing", frames, ORANGE, 0.5)]
         {
@@ -108,7 +108,7 @@ impl FrameTimes {
 const BLUE: RGBColor = RGBColor(31, 119, 180);
 const ORANGE: RGBColor = RGBColor(255, 127, 14);
 
-/// How many of these are in each bin of those from zero to `end`.
+/// Counts the times in each of [`BINS`] bins between zero and `end` milliseconds.
 fn count(times: &[Duration], end: f64) -> Vec<u32> {
     let mut counts = vec![0; BINS];
     for &time in times {

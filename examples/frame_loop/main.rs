@@ -1,22 +1,21 @@
-//! A game's frame loop with a script for each of its 200 creatures: guests that were compiled from C, `guests/creature.c`. A
-//! script reads from top to bottom, and takes many frames: its creature walks, one step a frame, eats berries, takes naps, and
-//! now and then thinks hard, for some milliseconds, about the shortest way through the berries around it.
+//! A game's frame loop in which a script moves each of 200 creatures. The scripts are guests that were compiled from C,
+//! `guests/creature.c`. A script reads from top to bottom and takes many frames: its creature walks one step a frame, eats berries
+//! and takes naps. Now and then it thinks for some milliseconds about the shortest way through the berries around it.
 //!
-//! The loop has 60 frames a second, and gives the scripts 2 ms of each. So the thinking is sent to rayon, and the creature goes on
-//! in the frame after that is done. One creature in twenty does without, and thinks inside the frames: in each for as long as is
-//! its share of the 2 ms. A thread of the library ends such a step; where all cores are busy, the system may let it wait, and the
-//! frame becomes longer.
+//! The loop runs 60 frames a second and gives the scripts 2 ms of each. So a creature sends its thinking to rayon, and goes on in
+//! the frame after the job is done. One creature in twenty thinks inside the frames instead, for its share of the 2 ms in each. A
+//! thread of the library ends such a step; if all cores are busy, that thread may be late, and the frame is longer.
 //!
-//! The world is drawn as text, where `o` is a creature, `z` one that naps, `?` one that thinks, `*` a berry and `#` a rock: in every
-//! frame on a terminal, and twice elsewhere. After five seconds it prints what has happened and how long the frames took, and
-//! writes a histogram of that to `target/frame_times.png`.
+//! The example draws the world as text: `o` is a creature, `z` a creature that naps, `?` a creature that thinks, `*` a berry and `#`
+//! a rock. On a terminal it draws every frame; elsewhere it draws two. After five seconds it prints what has happened and how long
+//! the frames took, and writes a histogram of the frame times to `target/frame_times.png`.
 //!
 //! ```sh
 //! cargo run --release --example frame_loop
 //! ```
 //!
-//! With the feature `tracing`, it can write what happens to a file that [Perfetto](https://ui.perfetto.dev) opens: a track for each
-//! thread, with the frames, the steps of the scripts, and where they go.
+//! With the feature `tracing`, it can write a trace that [Perfetto](https://ui.perfetto.dev) opens. The trace has a track for each
+//! thread, with the frames, the steps of the scripts, and the moves of jobs between threads.
 //!
 //! ```sh
 //! cargo run --release --features tracing --example frame_loop -- --trace target/frame_loop.json
@@ -43,26 +42,27 @@ use wasm_jobs::{
 use world::{Looks, Screen, World};
 
 wasm_jobs::wrapper! {
-    /// What a creature does.
+    /// The script of a creature.
     struct Script<Creature> in "guests/creature.wasm";
 }
 
 const FRAME: Duration = Duration::from_micros(1_000_000 / 60);
 const FRAMES: u32 = 300;
 
-/// How much of a frame is for the scripts.
+/// The time in each frame that the scripts may take.
 const BUDGET: Duration = Duration::from_millis(2);
 
 const CREATURES: usize = 200;
 
-/// The same seed is the same world. What happens in it is not: who thinks elsewhere comes back when that is done.
+/// The seed decides what the world looks like at first. What happens then differs from run to run, because thoughts on other
+/// threads end in another frame each time.
 const SEED: u64 = 5;
 
 fn main() -> Result<(), Box<dyn Error>> {
     #[cfg(feature = "tracing")]
     let _trace = trace::start()?;
 
-    // One core is for the frames.
+    // One core is left to the frames.
     let workers = (thread::available_parallelism()?.get() - 1).max(1);
     ThreadPoolBuilder::new().num_threads(workers).build_global()?;
 
@@ -95,11 +95,11 @@ fn main() -> Result<(), Box<dyn Error>> {
 
         steps += tick.stepped;
         put_off += tick.unreached;
-        // Counted from the start, so that a frame that comes late does not put off all that follow.
+        // Counted from the start, so that one late frame does not delay all later ones.
         thread::sleep((start + FRAME * frame).saturating_duration_since(Instant::now()));
     }
 
-    // The clock is the game's, so that the rest of the day may pass as fast as it can.
+    // The scripts sleep by the game's clock, so the rest of the day can pass faster than real time.
     world.lock().is_evening = true;
     while !coroutines.is_empty() {
         clock.tick(FRAME);
@@ -121,14 +121,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/frame_times.png");
     times.write_histogram(BUDGET, &path)?;
 
-    println!("creatures:  {CREATURES}, which have eaten {eaten} berries");
+    println!("creatures:  {CREATURES}, which ate {eaten} berries");
     println!(
-        "thoughts:   on rayon {}, in the frames {}",
+        "thoughts:   {} on rayon, {} in the frames",
         thoughts(&on_rayon),
         thoughts(&in_frames)
     );
-    println!("steps:      {steps} in {FRAMES} frames; {put_off} times one was put off to the next");
-    println!("ticks:      {}, on a budget of {BUDGET:?}", frame_times::percentiles(&times.ticks));
+    println!("steps:      {steps} in {FRAMES} frames; {put_off} were put off to the next frame");
+    println!("scripts:    {}, with a budget of {BUDGET:?}", frame_times::percentiles(&times.ticks));
     println!("frames:     {}", frame_times::percentiles(&times.frames));
     println!("written to: {}", path.display());
     Ok(())
@@ -137,19 +137,19 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn thoughts(lives: &[&Life]) -> String {
     let count: u32 = lives.iter().map(|life| life.thoughts).sum();
     let time: Duration = lives.iter().map(|life| life.thinking).sum();
-    format!("{count} of {:.1?}", time / count.max(1))
+    format!("{count} (mean {:.1?})", time / count.max(1))
 }
 
-/// What a creature has to tell in the evening.
+/// What a creature has done by the evening.
 struct Life {
     eaten: i32,
     thoughts: u32,
     thinks_in_frames: bool,
-    /// What its thoughts took, on whatever thread.
+    /// The time that its thoughts took, on all threads.
     thinking: Duration,
 }
 
-/// The life of a creature: by turns, it carries out a plan and thinks of another.
+/// The life of a creature: it carries out a plan, thinks of another, and so on.
 async fn live(creature: Creature, guest: InstancePre<Creature>) -> Result<Life, wasm_jobs::Error> {
     let options = InstanceOptions::default().measure_time(true);
     let state = creature.clone();
@@ -174,7 +174,7 @@ async fn live(creature: Creature, guest: InstancePre<Creature>) -> Result<Life, 
     Ok(life)
 }
 
-/// The state of a guest: which creature it is, of which world.
+/// The state of a guest: the world, and which of its creatures the guest moves.
 #[derive(Clone)]
 struct Creature {
     world: Arc<Mutex<World>>,
@@ -187,7 +187,7 @@ impl Creature {
     }
 }
 
-/// Compiles the script, and gives it what it imports from its world.
+/// Compiles the script and links the functions that it imports from its world.
 fn load_script(clock: &ManualClock) -> Result<InstancePre<Creature>, Box<dyn Error>> {
     let engine = engine(&EngineOptions::default())?;
     let module = Script::module(&engine)?;

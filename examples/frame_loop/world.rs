@@ -1,8 +1,8 @@
-//! The world: a plane of cells, with creatures on it. And the picture of it.
+//! The world, a plane of cells with creatures on it, and the picture of it on the screen.
 
 use std::io::{self, IsTerminal, Write};
 
-/// The size of the world, as the guest has it.
+/// The size of the world in cells. The guest has the same numbers.
 const WIDTH: usize = 80;
 const HEIGHT: usize = 22;
 
@@ -14,7 +14,7 @@ const ROCKS: usize = 150;
 const BERRIES: usize = 100;
 
 pub(crate) struct World {
-    /// Row by row. The world ends at rocks.
+    /// The cells, row by row. Those at the edge are rocks.
     pub(crate) cells: Vec<u8>,
     pub(crate) creatures: Vec<Body>,
     pub(crate) is_evening: bool,
@@ -22,7 +22,7 @@ pub(crate) struct World {
 }
 
 pub(crate) struct Body {
-    /// In which cell.
+    /// The index of its cell.
     pub(crate) at: usize,
     pub(crate) looks: Looks,
 }
@@ -60,7 +60,7 @@ impl World {
         world
     }
 
-    /// Moves a creature, unless there is a rock. Gives its cell.
+    /// Moves a creature by one cell, unless there is a rock, and returns the index of its cell.
     pub(crate) fn walk(&mut self, creature: usize, direction: u32) -> usize {
         let at = &mut self.creatures[creature].at;
         let next = match direction % 4 {
@@ -75,7 +75,7 @@ impl World {
         *at
     }
 
-    /// Was there a berry to eat? Then another grows elsewhere.
+    /// Eats the berry in the creature's cell, and lets another grow elsewhere. Returns whether there was one.
     pub(crate) fn eat(&mut self, creature: usize) -> bool {
         let at = self.creatures[creature].at;
         let is_berry = self.cells[at] == BERRY;
@@ -95,7 +95,7 @@ impl World {
         self.cells[at] = thing;
     }
 
-    /// A cell with nothing but ground.
+    /// The index of a random cell without rock or berry.
     fn somewhere(&mut self) -> usize {
         loop {
             let cell = self.random.below(self.cells.len() as u32) as usize;
@@ -119,21 +119,21 @@ impl Random {
     }
 }
 
-/// Standard output, be it a terminal or not.
+/// Standard output, whether or not it is a terminal.
 #[derive(Default)]
 pub(crate) struct Screen {
     picture: Vec<u8>,
 }
 
 impl Screen {
-    /// Draws the world over the last picture of it. What is no terminal only gets those that are to be kept.
+    /// Draws the world over the last picture of it. If standard output is not a terminal, only a kept picture is drawn.
     pub(crate) fn draw(&mut self, world: &World, is_kept: bool) -> io::Result<()> {
         let mut stdout = io::stdout().lock();
         let is_terminal = stdout.is_terminal();
         let is_first = self.picture.is_empty();
         self.picture.clear();
         if is_terminal && !is_first {
-            write!(self.picture, "\x1b[{HEIGHT}F")?; // So many lines up.
+            write!(self.picture, "\x1b[{HEIGHT}F")?; // Moves the cursor up by that many lines.
         }
         let mut cells = world.cells.clone();
         for body in &world.creatures {

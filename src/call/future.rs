@@ -50,8 +50,6 @@ use std::task::{Context, Poll, Waker};
 pub struct Future<T: Send + 'static> {
     call: Call<T>,
     task: Arc<Task<T>>,
-    /// When it was last stepped in a [`run_within`](crate::run_within), counted in steps.
-    pub(crate) turn: u64,
     /// Whether the task may have a waker of the owner.
     has_waker: bool,
     /// Makes it neither `Send` nor `Sync`.
@@ -111,7 +109,7 @@ impl<T: Send + 'static> Future<T> {
         traced: Traced,
     ) -> Self {
         let (task, work) = Task::new(work, interrupter, traced);
-        Self { call: Call::Ours(work), task, turn: 0, has_waker: false, owner: PhantomData }
+        Self { call: Call::Ours(work), task, has_waker: false, owner: PhantomData }
     }
 
     /// Runs the call to its next stop, on this thread.
@@ -232,6 +230,11 @@ impl<T: Send + 'static> Future<T> {
             Call::Lent => self.task.cancel_lent(),
             Call::Ended(_) | Call::Disposed => {}
         }
+    }
+
+    /// Identifies the call among all that there are at this time.
+    pub(crate) fn id(&self) -> usize {
+        Arc::as_ptr(&self.task).addr()
     }
 
     /// What there is to be done with it.

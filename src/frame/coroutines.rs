@@ -1,41 +1,34 @@
-//! [`Coroutines`]: async blocks that a frame loop advances on its own thread, each by one step a frame. What comes in is any
-//! std future; what goes out is a [`Coroutine`], the handle that gives its value.
+//! [`Coroutines`]: the loop that advances async blocks on its own thread, each by one step a frame. Any std future comes in; a
+//! [`Coroutine`] goes out, the handle that gives the future's result.
 //!
-//! A coroutine is a task of `async-task`, whose runnable stands in the queue of its frame loop once it is woken, and nowhere
-//! while it waits. A frame runs as many as stood there when it began, so that what is woken meanwhile has to wait
-//! for the next one.
+//! A coroutine is a task of `async-task`. While it waits, it is in no queue. When it is woken, its runnable goes into the
+//! [`ReadyQueue`]. A frame takes out all runnables that are there when it begins and runs them, so a coroutine that is woken during
+//! a frame runs in the next one.
 
-use crate::call::future::{YieldNow, yield_now};
-use crate::error::{Error, Panic};
+use crate::frame::coroutine::{Body, Coroutine, Live, Shared};
+use crate::frame::frames::FrameCount;
+use crate::frame::ready_queue::ReadyQueue;
 use crate::frame::run_within::step_end;
 use crate::step::interrupt::with_deadline;
-use crate::unwind::ignore_panic;
 use crate::wait::alarm;
-use crate::wait::clock::{Clock, Sleep};
-use crate::wait::waiters::{Key, Waiters, wake_all};
+use crate::wait::waiters::wake_all;
 use async_task::Runnable;
-use crossbeam::queue::SegQueue;
-use pin_project_lite::pin_project;
-use slab::Slab;
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
-use std::thread;
 use std::time::Duration;
 
-/// Async blocks that a frame loop advances, one step a frame.
+/// Advances async blocks, each by one step a frame.
 ///
-/// All of them run on the thread of the loop, and may hold what is not `Send`, [`Future`](crate::Future)s of calls first of all.
-/// One that waits is not polled and costs nothing. What they await:
+/// All of them run on the thread of the loop, so they may hold values that are not `Send`, such as the
+/// [`Future`](crate::Future) of a call. A coroutine that waits is not polled and costs nothing. It may await:
 ///
-/// - [`next_frame`], [`frames`], [`sleep`];
-/// - a [`Future`](crate::Future), which is resumed one step a frame, and gives its result;
+/// - [`next_frame`](crate::next_frame), [`frames`](crate::frames) or [`sleep`](crate::sleep);
+/// - a [`Future`](crate::Future): each frame resumes the call once, and the coroutine gets its result;
 /// - a [`JobHandle`](crate::JobHandle): a pool brings the call to its end, and the coroutine goes on in the frame after that;
-/// - the [`Coroutine`] of another: of its own, or of one that awaits it, for ever;
+/// - the [`Coroutine`] of another coroutine. Coroutines that await each other in a ring wait for ever;
 /// - any other std future.
 ///
 /// ```
@@ -58,88 +51,86 @@ use std::time::Duration;
 /// # Ok::<(), Error>(())
 /// ```
 ///
-/// Dropping it drops the coroutines that have not finished, on this thread; their handles give [`Error::Cancelled`].
+/// Dropping this drops, on this thread, all coroutines that have not finished. Their handles give [`Error::Cancelled`]. If another
+/// thread is waking a coroutine at that moment, the drop sleeps until the wake is done.
 ///
-/// To start coroutines from inside of one, keep this in an [`Rc`], and give the coroutine a [`Weak`](std::rc::Weak) of it.
+/// To start coroutines from inside a coroutine, keep this in an [`Rc`] and give the coroutine a [`Weak`](std::rc::Weak) of it.
+///
+/// [`Error::Cancelled`]: crate::Error::Cancelled
 #[derive(Default)]
 pub struct Coroutines {
-    woken: Arc<SegQueue<Runnable>>,
-    alive: Alive,
+    /// The runnables of coroutines that were woken since the last frame began.
+    ready: Arc<ReadyQueue>,
+    /// The runnables of this frame, and of earlier ones whose budget did not suffice. Borrowed while a frame is in progress.
+    due: RefCell<VecDeque<Runnable>>,
+    live: Live,
     frames: Rc<FrameCount>,
-    is_ticking: Cell<bool>,
 }
 
-/// The wakers of all coroutines that have not finished.
-type Alive = Rc<RefCell<Slab<Waker>>>;
-
-/// What a frame came to.
+/// What one frame of [`Coroutines`] has done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TickReport {
-    /// How many coroutines were advanced.
+    /// The number of coroutines that were advanced.
     pub stepped: usize,
-    /// How many could have gone on and were not come to, for want of budget. They are first the next time.
+    /// The number of coroutines that were ready and were not advanced, because the budget was used up. The next frame begins with
+    /// them.
     pub unreached: usize,
 }
 
 impl Coroutines {
-    /// A loop without coroutines.
+    /// Makes a loop without coroutines.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Starts a coroutine: its first step is in the next frame.
+    /// Starts a coroutine. The next frame takes its first step.
     ///
-    /// A panic in it ends it, and nothing else: the handle gives [`Error::Panic`].
+    /// If the coroutine panics, it ends, and its handle gives [`Error::Panic`](crate::Error::Panic). Nothing else is affected.
     pub fn spawn<F>(&self, coroutine: F) -> Coroutine<F::Output>
     where
         F: std::future::Future + 'static,
     {
-        let slot = Rc::new(Slot::default());
-        let mut alive = self.alive.borrow_mut();
-        let place = alive.vacant_entry();
-        let body = Body {
-            coroutine: Some(coroutine),
-            slot: slot.clone(),
-            alive: self.alive.clone(),
-            key: place.key(),
-        };
-        let woken = self.woken.clone();
-        let (runnable, task) = async_task::spawn_local(body, move |runnable| woken.push(runnable));
+        let shared = Rc::new(Shared::new());
+        let mut live = self.live.borrow_mut();
+        let entry = live.vacant_entry();
+        let body = Body::new(coroutine, shared.clone(), self.live.clone(), entry.key());
+        let ready = self.ready.clone();
+        let (runnable, task) = async_task::spawn_local(body, move |runnable| ready.push(runnable));
         task.detach();
         let waker = runnable.waker();
-        place.insert(waker.clone());
+        entry.insert(waker.clone());
         runnable.schedule();
-        Coroutine { slot, waker }
+        Coroutine::new(shared, waker)
     }
 
-    /// A frame: advances each coroutine that can go on by one step, in the order in which they were woken. What is woken or
-    /// spawned meanwhile runs in the next one.
+    /// Runs a frame: advances each ready coroutine by one step, in the order in which they were woken. Coroutines that are woken or
+    /// spawned during the frame run in the next one.
     ///
-    /// Inside a coroutine of its own, this does nothing.
+    /// Inside a coroutine of this loop, this does nothing.
     pub fn tick(&self) -> TickReport {
-        self.frame(|runnables| {
-            for runnable in runnables {
+        self.frame(|due| {
+            while let Some(runnable) = due.pop_front() {
                 runnable.run();
             }
         })
     }
 
-    /// A frame within a budget: when that is used up, what is left waits for the next frame, and is first then.
+    /// Runs a frame within a budget of time. Coroutines that the budget does not suffice for wait for the next frame, which begins
+    /// with them.
     ///
-    /// A step may take its share of what is left of the budget, and no less than 100 µs. Then a guest whose engine has epoch
-    /// interruption, as by default, yields, as in [`run_within`](crate::run_within). What is no guest goes on to its own next
-    /// stop.
+    /// Each step may take an equal share of the time that is left, and at least 100 µs. When that is over, a guest yields if its
+    /// engine has epoch interruption, which is the default. Other code runs on to its own next await.
     ///
-    /// Inside a coroutine of its own, this does nothing.
+    /// Inside a coroutine of this loop, this does nothing.
     pub fn tick_within(&self, budget: Duration) -> TickReport {
         let mut now = alarm::now();
         let ends = now.saturating_add(budget);
-        self.frame(|runnables| {
+        self.frame(|due| {
             while now < ends
-                && let sharers = runnables.len()
-                && let Some(runnable) = runnables.next()
+                && let sharers = due.len()
+                && let Some(runnable) = due.pop_front()
             {
                 with_deadline(step_end(now, ends, sharers), || runnable.run());
                 now = alarm::now();
@@ -147,10 +138,10 @@ impl Coroutines {
         })
     }
 
-    /// How many coroutines have not finished.
+    /// The number of coroutines that have not finished.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.alive.borrow().len()
+        self.live.borrow().len()
     }
 
     /// Have all coroutines finished?
@@ -159,33 +150,33 @@ impl Coroutines {
         self.len() == 0
     }
 
-    fn frame(&self, run: impl FnOnce(&mut Due<'_>)) -> TickReport {
-        if self.is_ticking.replace(true) {
+    fn frame(&self, run: impl FnOnce(&mut VecDeque<Runnable>)) -> TickReport {
+        let Ok(mut due) = self.due.try_borrow_mut() else {
+            // A coroutine of this loop ticks it.
             return TickReport::default();
-        }
-        let _ticking = Ticking {
-            is_ticking: &self.is_ticking,
-            outer: CURRENT.replace(Some(self.frames.clone())),
         };
-        self.frames.advance();
-        let due = self.woken.len();
-        let mut runnables = Due { woken: &self.woken, left: due };
-        run(&mut runnables);
-        let unreached = runnables.left;
-        TickReport { stepped: due - unreached, unreached }
+        let _ticking = self.frames.begin();
+        self.ready.drain_into(&mut due);
+        let ready = due.len();
+        run(&mut due);
+        let unreached = due.len();
+        TickReport { stepped: ready - unreached, unreached }
     }
 }
 
 impl Drop for Coroutines {
     fn drop(&mut self) {
-        let wakers: Vec<_> = self.alive.borrow().iter().map(|(_, waker)| waker.clone()).collect();
+        let wakers: Vec<_> = self.live.borrow().iter().map(|(_, waker)| waker.clone()).collect();
         wake_all(wakers.into_iter());
-        // Each is in the queue now, or is just being put there by a thread that woke it before.
-        while !self.is_empty() {
-            while let Some(runnable) = self.woken.pop() {
-                drop(runnable);
+        // Every coroutine is scheduled now. Its runnable is in a queue, or another thread that has woken it is about to push it.
+        // That thread is never this one: between the two, `async-task` runs no code but `push`.
+        let mut due = self.due.take();
+        loop {
+            due.clear();
+            if self.is_empty() {
+                break;
             }
-            thread::yield_now();
+            self.ready.wait_and_drain_into(&mut due);
         }
     }
 }
@@ -196,297 +187,58 @@ impl fmt::Debug for Coroutines {
     }
 }
 
-/// The runnables of a frame, which stood in the queue when it began.
-struct Due<'a> {
-    woken: &'a SegQueue<Runnable>,
-    left: usize,
-}
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::Coroutines;
+    use std::collections::VecDeque;
+    use std::path::Path;
+    use std::sync::mpsc::{Sender, channel};
+    use std::time::{Duration, Instant};
+    use std::{fs, future, thread};
 
-impl Iterator for Due<'_> {
-    type Item = Runnable;
+    /// Sends a message when it is dropped.
+    struct Tells(Sender<()>);
 
-    #[inline]
-    fn next(&mut self) -> Option<Runnable> {
-        self.left = self.left.checked_sub(1)?;
-        self.woken.pop()
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.left, Some(self.left))
-    }
-}
-
-impl ExactSizeIterator for Due<'_> {}
-
-thread_local! {
-    /// The frames of the loop that is ticking on this thread.
-    static CURRENT: RefCell<Option<Rc<FrameCount>>> = const { RefCell::new(None) };
-}
-
-/// While a loop ticks.
-struct Ticking<'a> {
-    is_ticking: &'a Cell<bool>,
-    outer: Option<Rc<FrameCount>>,
-}
-
-impl Drop for Ticking<'_> {
-    fn drop(&mut self) {
-        CURRENT.set(self.outer.take());
-        self.is_ticking.set(false);
-    }
-}
-
-/// The frames of a loop so far, and who waits for which.
-#[derive(Default)]
-struct FrameCount {
-    now: Cell<u64>,
-    waiters: RefCell<Waiters<u64>>,
-}
-
-impl FrameCount {
-    fn advance(&self) {
-        self.now.set(self.now.get() + 1);
-        if self.waiters.borrow().len() > 0 {
-            let released = self.waiters.borrow_mut().release(self.now.get());
-            wake_all(released);
+    impl Drop for Tells {
+        fn drop(&mut self) {
+            self.0.send(()).expect("the other thread listens");
         }
     }
-}
 
-/// Goes on in the next frame. It is [`yield_now`], by the name that it has in a coroutine: in a job, it goes on when the job does.
-#[must_use = "futures do nothing unless awaited"]
-pub fn next_frame() -> YieldNow {
-    yield_now()
-}
+    #[test]
+    fn a_loop_that_is_dropped_sleeps_until_another_thread_has_queued_what_it_woke() {
+        let coroutines = Coroutines::new();
+        let woken = coroutines.spawn(future::pending::<()>());
+        // From here on, the coroutine is marked as scheduled and is not in the queue, as if a thread that woke it had been
+        // preempted just before it queues it. Only this file can bring that about, so the test is here.
+        let mut held = VecDeque::new();
+        coroutines.ready.drain_into(&mut held);
+        let (sender, drop_has_begun) = channel();
+        let tells = Tells(sender);
+        drop(coroutines.spawn(async move {
+            let _tells = tells;
+            future::pending::<()>().await;
+        }));
 
-/// Goes on in the `count`-th frame from now; at once if that is zero.
-///
-/// Frames are those of the [`Coroutines`] inside of which it is first polled. Outside of any, it yields `count` times. It stays
-/// on their thread; a host function, which must not, awaits the sleep of a [`ManualClock`](crate::ManualClock) instead that
-/// ticks with the frames.
-pub fn frames(count: u64) -> Frames {
-    Frames { waits: Waits::Frames(count) }
-}
-
-/// Waits for that long by this clock, counted from now.
-pub fn sleep(clock: &(impl Clock + ?Sized), duration: Duration) -> Sleep {
-    clock.sleep(duration)
-}
-
-/// The future of [`frames`].
-#[must_use = "futures do nothing unless awaited"]
-pub struct Frames {
-    waits: Waits,
-}
-
-enum Waits {
-    /// For so many frames, of nobody knows which loop.
-    Frames(u64),
-    /// For a frame of this loop.
-    Frame(Rc<FrameCount>, Key<u64>),
-}
-
-impl std::future::Future for Frames {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let waker = context.waker();
-        match &mut self.waits {
-            Waits::Frames(0) => return Poll::Ready(()),
-            Waits::Frames(count) => match CURRENT.with_borrow(Clone::clone) {
-                Some(frames) => {
-                    let (at, waker) = (frames.now.get().saturating_add(*count), waker.clone());
-                    let ticket = frames.waiters.borrow_mut().add(at, waker);
-                    self.waits = Waits::Frame(frames, ticket);
-                }
-                None => {
-                    *count -= 1;
-                    waker.wake_by_ref();
-                }
-            },
-            Waits::Frame(frames, ticket) => {
-                // Whoever is not among those who wait was released.
-                let waker = waker.clone();
-                let replaced = frames.waiters.borrow_mut().replace(*ticket, waker);
-                if replaced.is_err() {
-                    self.waits = Waits::Frames(0);
-                    return Poll::Ready(());
-                }
+        let owner = fs::read_link("/proc/thread-self").expect("Linux has it");
+        let stat = Path::new("/proc").join(owner).join("stat");
+        let ready = coroutines.ready.clone();
+        let wakes = thread::spawn(move || {
+            drop_has_begun.recv().expect("the other coroutine is dropped first");
+            // The limit makes a failure of a hang.
+            let limit = Instant::now() + Duration::from_secs(60);
+            let mut sleeps = false;
+            while !sleeps && Instant::now() < limit {
+                // The state follows the name in brackets: proc(5).
+                let stat = fs::read_to_string(&stat).expect("the owner's thread lives");
+                sleeps = stat.contains(") S ");
+                thread::yield_now();
             }
-        }
-        Poll::Pending
-    }
-}
-
-impl Drop for Frames {
-    fn drop(&mut self) {
-        if let Waits::Frame(frames, ticket) = &self.waits {
-            let forgotten = frames.waiters.borrow_mut().remove(*ticket);
-            drop(forgotten);
-        }
-    }
-}
-
-impl fmt::Debug for Frames {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Frames").finish_non_exhaustive()
-    }
-}
-
-/// The handle of a coroutine, which gives what it comes to.
-///
-/// It is a std future too: `coroutine.await` in another coroutine, or in whatever runs on this thread.
-///
-/// Dropping it detaches the coroutine, which goes on; [`cancel`](Self::cancel) stops it.
-pub struct Coroutine<T> {
-    slot: Rc<Slot<T>>,
-    waker: Waker,
-}
-
-/// What a coroutine and its handle share.
-struct Slot<T> {
-    outcome: RefCell<Outcome<T>>,
-    /// Who awaits the handle.
-    awaiter: RefCell<Option<Waker>>,
-    is_cancelled: Cell<bool>,
-}
-
-enum Outcome<T> {
-    None,
-    Some(Result<T, Error>),
-    Taken,
-}
-
-impl<T> Default for Slot<T> {
-    fn default() -> Self {
-        Self {
-            outcome: RefCell::new(Outcome::None),
-            awaiter: RefCell::default(),
-            is_cancelled: Cell::new(false),
-        }
-    }
-}
-
-impl<T> Slot<T> {
-    fn take(&self) -> Option<Result<T, Error>> {
-        match self.outcome.replace(Outcome::Taken) {
-            Outcome::Some(outcome) => Some(outcome),
-            Outcome::Taken => Some(Err(Error::ResultTaken)),
-            Outcome::None => {
-                self.outcome.replace(Outcome::None);
-                None
-            }
-        }
-    }
-}
-
-impl<T> Coroutine<T> {
-    /// The value, once, as soon as there is one; `None` before.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Panic`] if the coroutine panicked, and [`Error::Cancelled`] if it was stopped, or dropped with its
-    /// [`Coroutines`], each once; and [`Error::ResultTaken`] after value or error was given.
-    pub fn try_get_result(&mut self) -> Result<Option<T>, Error> {
-        self.slot.take().transpose()
-    }
-
-    /// Has the coroutine come to its end?
-    #[must_use]
-    pub fn is_finished(&self) -> bool {
-        !matches!(*self.slot.outcome.borrow(), Outcome::None)
-    }
-
-    /// Stops the coroutine, unless it has finished: when a frame next comes to it, what it holds is dropped instead of its being
-    /// advanced, and it gives [`Error::Cancelled`].
-    pub fn cancel(&self) {
-        if !self.is_finished() {
-            self.slot.is_cancelled.set(true);
-            self.waker.wake_by_ref();
-        }
-    }
-}
-
-impl<T> std::future::Future for Coroutine<T> {
-    type Output = Result<T, Error>;
-
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        if let Some(outcome) = self.slot.take() {
-            return Poll::Ready(outcome);
-        }
-        let other = self.slot.awaiter.replace(Some(context.waker().clone()));
-        drop(other);
-        Poll::Pending
-    }
-}
-
-impl<T> fmt::Debug for Coroutine<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Coroutine").field("is_finished", &self.is_finished()).finish()
-    }
-}
-
-pin_project! {
-    /// What `async-task` runs: a coroutine of which nothing panics, not even its destructor.
-    struct Body<F: std::future::Future> {
-        #[pin]
-        coroutine: Option<F>,
-        slot: Rc<Slot<F::Output>>,
-        alive: Alive,
-        key: usize,
-    }
-
-    impl<F: std::future::Future> PinnedDrop for Body<F> {
-        fn drop(this: Pin<&mut Self>) {
-            this.end(Err(Error::Cancelled));
-        }
-    }
-}
-
-impl<F: std::future::Future> Body<F> {
-    /// Drops the coroutine, which comes to this, if it has not ended already.
-    fn end(self: Pin<&mut Self>, outcome: Result<F::Output, Error>) {
-        let mut this = self.project();
-        if this.coroutine.is_none() {
-            return;
-        }
-        ignore_panic(|| this.coroutine.set(None));
-        let waker = this.alive.borrow_mut().try_remove(*this.key);
-        drop(waker);
-        let awaiter = this.slot.awaiter.take();
-        if Rc::strong_count(this.slot) > 1 {
-            this.slot.outcome.replace(Outcome::Some(outcome));
-        } else {
-            // It is nobody's.
-            ignore_panic(|| drop(outcome));
-        }
-        if let Some(awaiter) = awaiter {
-            ignore_panic(|| awaiter.wake());
-        }
-        // Whoever was woken may have dropped the handle.
-        if Rc::strong_count(this.slot) == 1 {
-            ignore_panic(|| drop(this.slot.outcome.replace(Outcome::Taken)));
-        }
-    }
-}
-
-impl<F: std::future::Future> std::future::Future for Body<F> {
-    type Output = ();
-
-    #[inline]
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let this = self.as_mut().project();
-        if this.slot.is_cancelled.get() {
-            self.end(Err(Error::Cancelled));
-            return Poll::Ready(());
-        }
-        let Some(coroutine) = this.coroutine.as_pin_mut() else { return Poll::Ready(()) };
-        let outcome = match catch_unwind(AssertUnwindSafe(|| coroutine.poll(context))) {
-            Ok(Poll::Pending) => return Poll::Pending,
-            Ok(Poll::Ready(value)) => Ok(value),
-            Err(payload) => Err(Error::Panic(Panic::new(payload))),
-        };
-        self.end(outcome);
-        Poll::Ready(())
+            held.into_iter().for_each(|runnable| ready.push(runnable));
+            sleeps
+        });
+        drop(coroutines);
+        assert!(wakes.join().expect("waking does not panic"), "the loop's thread spins");
+        assert!(woken.is_finished());
     }
 }

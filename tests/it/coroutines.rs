@@ -20,7 +20,7 @@ use wasm_jobs::{
 const MS: Duration = Duration::from_millis(1);
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// What coroutines have done, in its order.
+/// A log of what coroutines have done, in order.
 #[derive(Clone, Default)]
 struct Log(Rc<RefCell<Vec<String>>>);
 
@@ -29,7 +29,7 @@ impl Log {
         self.0.borrow_mut().push(entry.to_string());
     }
 
-    /// What has been done since this was last asked.
+    /// Returns the entries since the last call.
     fn take(&self) -> String {
         self.0.take().join(" ")
     }
@@ -41,13 +41,13 @@ fn ticks(coroutines: &Coroutines, count: usize) {
     }
 }
 
-/// In how many frames it comes to its end.
+/// Ticks until the coroutine has finished, and returns the number of frames.
 fn frames_until_finished<T>(coroutines: &Coroutines, coroutine: &Coroutine<T>) -> usize {
     let mut frames = 0;
     while !coroutine.is_finished() {
         coroutines.tick();
         frames += 1;
-        assert!(frames < 1_000, "it comes to its end");
+        assert!(frames < 1_000, "the coroutine finishes");
     }
     frames
 }
@@ -56,13 +56,13 @@ fn result<T>(mut coroutine: Coroutine<T>) -> Result<T, Error> {
     coroutine.try_get_result().map(|result| result.expect("it has finished"))
 }
 
-/// So many steps, and not one more or less.
+/// The number of steps in a frame that has reached every coroutine.
 fn stepped(tick: TickReport) -> usize {
     assert_eq!(tick.unreached, 0);
     tick.stepped
 }
 
-/// A waker of whatever polls this.
+/// Gives the waker of the task that polls it.
 fn own_waker() -> impl std::future::Future<Output = Waker> {
     std::future::poll_fn(|context| Poll::Ready(context.waker().clone()))
 }
@@ -70,7 +70,7 @@ fn own_waker() -> impl std::future::Future<Output = Waker> {
 // Frames.
 
 #[test]
-fn each_frame_advances_each_coroutine_by_a_step_in_the_order_of_their_making() {
+fn each_frame_advances_each_coroutine_by_one_step_in_the_order_of_spawning() {
     let (coroutines, log) = (Coroutines::new(), Log::default());
     for name in ["a", "b", "c"] {
         let log = log.clone();
@@ -118,7 +118,7 @@ fn a_coroutine_gives_its_value_once() -> Result<(), Error> {
 }
 
 #[test]
-fn what_is_woken_in_a_frame_runs_in_the_next_one() {
+fn a_coroutine_that_is_woken_in_a_frame_runs_in_the_next_one() {
     let (coroutines, log) = (Coroutines::new(), Log::default());
     let event = wasm_jobs::Event::new();
     let waits = |name: &'static str| {
@@ -158,7 +158,7 @@ fn a_coroutine_that_waits_is_not_polled() {
     }
     assert_eq!(polls.get(), 100);
     event.set();
-    assert_eq!(polls.get(), 100, "waking polls nobody");
+    assert_eq!(polls.get(), 100, "waking does not poll");
     assert_eq!(stepped(coroutines.tick()), 100);
     assert_eq!((polls.get(), coroutines.len()), (200, 0));
 }
@@ -171,7 +171,7 @@ fn a_coroutine_that_is_woken_often_runs_once_a_frame() {
         let waker = waker.clone();
         counted(&polls, async move {
             let own = own_waker().await;
-            // Inside of its own step, too.
+            // Wakes inside of its own step count once, too.
             (0..10).for_each(|_| own.wake_by_ref());
             waker.replace(Some(own));
             std::future::pending::<()>().await;
@@ -208,7 +208,7 @@ fn frames_are_counted_exactly() {
                 assert_eq!(coroutine.is_finished(), is_over, "{count} twice, in frame {now}");
             }
         }
-        assert_eq!(polls.get(), 2, "who waits for a frame is not polled meanwhile");
+        assert_eq!(polls.get(), 2, "a coroutine that waits for a frame is not polled meanwhile");
         assert!(coroutines.is_empty(), "in round {frame}");
     }
 }
@@ -238,7 +238,7 @@ fn frames_of_the_largest_number_never_end() {
 }
 
 #[test]
-fn frames_that_are_dropped_or_polled_again_wake_nobody() {
+fn frames_that_are_dropped_or_polled_again_do_not_wake_their_old_wakers() {
     let coroutines = Coroutines::new();
     let steps = Counter::default();
     let coroutine = coroutines.spawn(counted(&steps, async move {
@@ -248,7 +248,7 @@ fn frames_that_are_dropped_or_polled_again_wake_nobody() {
         assert!(poll_once(&mut kept, &wakes).is_pending());
         drop(dropped);
         assert_eq!(Arc::strong_count(&wakes), 2);
-        // By itself, in place of the waker that counts.
+        // The coroutine's own waker replaces the one that counts.
         kept.await;
         wakes.get()
     }));
@@ -259,7 +259,7 @@ fn frames_that_are_dropped_or_polled_again_wake_nobody() {
 }
 
 #[test]
-fn frames_outside_of_a_loop_yield_that_often() -> Result<(), Error> {
+fn frames_outside_of_a_loop_yield_as_many_times() -> Result<(), Error> {
     block_on(async {
         next_frame().await;
         frames(3).await;
@@ -270,7 +270,7 @@ fn frames_outside_of_a_loop_yield_that_often() -> Result<(), Error> {
     assert_eq!(polls.take_while(Poll::is_pending).count(), 3);
     assert_eq!(wakes.get(), 3);
     assert!(poll_once(&mut frames(0), &wakes).is_ready());
-    // What a call yields with is the same.
+    // In a call, it yields.
     let mut call = Future::new(ok(next_frame()));
     assert_eq!(call.resume()?, wasm_jobs::Step::Yielded);
     Ok(())
@@ -449,7 +449,7 @@ fn a_coroutine_is_awaited_outside_of_every_loop() {
     assert!(poll_once(&mut coroutine, &first).is_pending());
     assert!(poll_once(&mut coroutine, &last).is_pending());
     coroutines.tick();
-    assert_eq!([first.get(), last.get()], [0, 1], "the last who awaits is woken");
+    assert_eq!([first.get(), last.get()], [0, 1], "the task that polled last is woken");
     assert!(matches!(poll_once(&mut coroutine, &last), Poll::Ready(Ok(7))));
 }
 
@@ -481,7 +481,7 @@ fn coroutines_that_await_each_other_in_a_ring_wait_and_are_dropped() {
 // A budget.
 
 #[test]
-fn a_budget_of_nothing_steps_nobody() {
+fn a_budget_of_zero_steps_nothing() {
     let (coroutines, log) = (Coroutines::new(), Log::default());
     for name in ["a", "b"] {
         let log = log.clone();
@@ -495,14 +495,14 @@ fn a_budget_of_nothing_steps_nobody() {
     assert_eq!(log.take(), "a b");
 }
 
-/// Goes on only when there is no more of this budget.
+/// Keeps the thread busy until the budget is used up.
 fn spend(budget: Duration) {
     let start = std::time::Instant::now();
     while start.elapsed() < budget {}
 }
 
 #[test]
-fn what_a_budget_was_not_enough_for_is_first_the_next_time() {
+fn coroutines_that_a_budget_did_not_reach_come_first_in_the_next_frame() {
     let (coroutines, log) = (Coroutines::new(), Log::default());
     for name in ["a", "b", "c"] {
         let log = log.clone();
@@ -519,7 +519,7 @@ fn what_a_budget_was_not_enough_for_is_first_the_next_time() {
         assert_eq!((tick.stepped, tick.unreached), (1, 2));
         assert_eq!(log.take(), expected);
     }
-    // What is spawned or woken comes after those.
+    // A coroutine that is spawned or woken comes after those.
     drop(coroutines.spawn({
         let log = log.clone();
         async move { log.add("new") }
@@ -538,7 +538,7 @@ fn frames_go_on_while_a_budget_is_not_enough() {
         }
     });
     let coroutine = coroutines.spawn(frames(3));
-    // Its frame has come, whether or not there was a budget for it.
+    // Each tick counts as a frame, whether or not the budget sufficed for a step.
     for _ in 0..5 {
         coroutines.tick_within(MS);
     }
@@ -551,7 +551,7 @@ fn frames_go_on_while_a_budget_is_not_enough() {
 }
 
 #[test]
-fn the_end_of_a_budget_is_none_of_what_a_coroutine_does_later() {
+fn the_deadline_of_a_step_does_not_outlive_the_step() {
     let coroutines = Coroutines::new();
     drop(coroutines.spawn(next_frame()));
     assert_eq!(stepped(coroutines.tick_within(HOUR)), 1);
@@ -564,7 +564,7 @@ fn the_end_of_a_budget_is_none_of_what_a_coroutine_does_later() {
 // Ticks inside of ticks, and spawning there.
 
 #[test]
-fn a_tick_inside_a_coroutine_of_its_own_does_nothing() {
+fn a_tick_inside_a_coroutine_of_the_same_loop_does_nothing() {
     let (coroutines, log) = (Rc::new(Coroutines::new()), Log::default());
     drop(coroutines.spawn({
         let (coroutines, log) = (Rc::downgrade(&coroutines), log.clone());
@@ -597,7 +597,7 @@ fn a_tick_of_another_loop_inside_a_coroutine_is_a_frame_of_that() -> Result<(), 
             "nested"
         });
         assert_eq!(frames_until_finished(&inner, &nested), 3);
-        // Here, frames are those of the outer one again.
+        // Here, frames are those of the outer loop again.
         frames(1).await;
         result(nested)
     });
@@ -673,7 +673,7 @@ fn a_coroutine_whose_handle_is_dropped_goes_on() {
     }));
     ticks(&coroutines, 4);
     assert!(done.is_set() && coroutines.is_empty());
-    assert_eq!(dropped.get(), 1, "its value is nobody's");
+    assert_eq!(dropped.get(), 1, "nobody takes its value");
 }
 
 #[test]
@@ -762,7 +762,7 @@ fn a_coroutine_cancels_itself() -> Result<(), Error> {
 }
 
 #[test]
-fn whoever_awaits_a_coroutine_that_is_cancelled_goes_on() -> Result<(), Error> {
+fn a_coroutine_that_awaits_a_cancelled_one_goes_on() -> Result<(), Error> {
     let coroutines = Coroutines::new();
     let inner = Rc::new(coroutines.spawn(std::future::pending::<()>()));
     let waits = coroutines.spawn({
@@ -836,7 +836,7 @@ fn a_loop_that_is_dropped_drops_its_coroutines_on_its_thread() {
 }
 
 #[test]
-fn whoever_awaits_a_coroutine_of_a_loop_that_is_dropped_is_told() {
+fn the_task_that_awaits_a_coroutine_of_a_dropped_loop_is_woken() {
     let coroutines = Coroutines::new();
     let mut coroutine = coroutines.spawn(std::future::pending::<()>());
     let wakes = Arc::new(Counter::default());
@@ -907,12 +907,12 @@ impl Drop for PanicsWhenDropped {
     }
 }
 
-/// What it panics with does, too.
+/// The payload of a panic, whose own destructor panics.
 struct PanicsToo;
 
 impl Drop for PanicsToo {
     fn drop(&mut self) {
-        panic!("a destructor of what was panicked with");
+        panic!("the destructor of a payload");
     }
 }
 
@@ -939,7 +939,7 @@ fn a_coroutine_whose_destructor_panics_ends_nothing_else() -> Result<(), Error> 
     assert!(matches!(result(second), Err(Error::Cancelled)));
     assert_eq!(dropped.get(), 2);
 
-    // It has a value, and its destructor panics: the value is what it came to.
+    // If the destructor of a coroutine that has returned panics, its result is still its value.
     let coroutines = Coroutines::new();
     let panicky = PanicsWhenDropped(dropped.clone());
     let coroutine = coroutines.spawn(std::future::poll_fn(move |_| {
@@ -953,7 +953,7 @@ fn a_coroutine_whose_destructor_panics_ends_nothing_else() -> Result<(), Error> 
 }
 
 #[test]
-fn a_value_that_nobody_wants_and_whose_destructor_panics_ends_nothing_else() {
+fn a_value_that_is_not_taken_and_whose_destructor_panics_ends_nothing_else() {
     let (coroutines, dropped) = (Coroutines::new(), Counter::default());
     let value = PanicsWhenDropped(dropped.clone());
     drop(coroutines.spawn(async { value }));
@@ -963,7 +963,7 @@ fn a_value_that_nobody_wants_and_whose_destructor_panics_ends_nothing_else() {
 }
 
 #[test]
-fn a_waker_that_panics_keeps_nobody_from_being_woken() {
+fn a_waker_that_panics_does_not_keep_others_from_being_woken() {
     struct Panics;
 
     impl std::task::Wake for Panics {
@@ -1071,7 +1071,7 @@ fn a_loop_is_dropped_while_other_threads_wake_its_coroutines() {
 }
 
 #[test]
-fn wakers_of_coroutines_that_are_no_more_wake_nobody() {
+fn wakers_of_finished_coroutines_wake_nothing() {
     let coroutines = Coroutines::new();
     let wakers = Rc::new(RefCell::new(Vec::new()));
     let spawn = || {
@@ -1157,7 +1157,7 @@ fn a_call_that_a_coroutine_has_begun_to_await_may_still_be_made_a_job() -> Resul
             let mut call = Future::new(ok(telling(move || told.set(), happens)));
             let wakes = Arc::new(Counter::default());
             assert!(poll_once(&mut call, &wakes).is_pending());
-            // While it is a job, nobody else can make it one; and awaiting it waits for the job.
+            // While it is a job, it cannot be made another; and awaiting it waits for the job.
             let handle = pool.submit(call.to_job()?);
             assert!(matches!(call.to_job(), Err(Error::InJob)));
             call.await?;

@@ -5,7 +5,7 @@ use crate::support::{Event, Queue};
 use std::time::Duration;
 use wasm_jobs::{Coroutines, Error, JobPool, frames};
 
-/// `forever()` never yields; `yields(n)` yields so often and gives `n`; `traps()` does.
+/// `forever()` never yields; `yields(n)` yields `n` times and returns `n`; `waits()` waits for the event of its host; `traps()` traps.
 const GUEST: &str = r#"(module
     (import "env" "yield" (func $yield))
     (import "env" "wait" (func $wait))
@@ -40,7 +40,7 @@ fn a_guest_that_never_yields_leaves_the_other_coroutines_their_share_of_a_frame(
         assert_eq!(other.try_get_result()?.expect("it has finished")?, 2);
     }
     assert!(!forever.is_finished());
-    // The next one that never yields takes all of the frame, and is stopped at its end.
+    // Another guest that never yields takes the whole frame, and is stopped at the end of it.
     let also_stuck = instance(GUEST)?;
     let also_forever = coroutines.spawn(also_stuck.call::<(), ()>("forever", ())?);
     for _ in 0..20 {
@@ -66,7 +66,7 @@ fn a_guest_goes_on_by_a_step_a_frame_until_a_pool_takes_it_over() -> Result<(), 
             Ok::<_, Error>((here, call.await?))
         }
     });
-    // There are ten primes, each with a yield, and then the other call is submitted.
+    // The guest yields at each of ten primes. Then the other call is submitted.
     for _ in 0..10 {
         coroutines.tick();
         assert_eq!(pool.len(), 0);
@@ -95,7 +95,7 @@ fn guests_that_trap_or_are_cancelled_in_coroutines_are_their_own_failures() -> R
     assert!(matches!(traps.try_get_result()?, Some(Err(Error::Trap(_)))));
     coroutines.tick();
     assert!(stopped.is_finished());
-    // What was dropped half-way through is not called again, and no neighbour minds.
+    // An instance whose call was dropped half-way through is poisoned. The others are not affected.
     let mut again = guests[1].call::<(i32,), i32>("yields", (1,));
     assert!(matches!(&mut again, Err(Error::Poisoned)), "{again:?}");
     event.set();
