@@ -145,10 +145,11 @@ mod trace;
 mod unwind;
 mod wait;
 
-pub use call::future::{Future, YieldNow, yield_now};
+pub use call::future::Future;
 pub use call::runner::FutureRunner;
 pub use call::step::Step;
 pub use call::turn::Job;
+pub use call::yield_now::{YieldNow, yield_now};
 pub use error::{Error, JobOutcome, Panic};
 #[cfg(feature = "wasm")]
 pub use error::{Mismatch, Timeout, Trap};

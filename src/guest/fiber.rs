@@ -1,8 +1,9 @@
 //! How a call of an export is suspended: on a stack of its own, by wasmtime's fibers. What comes out is the work of a
 //! [`Future`](crate::Future); nothing outside this file knows how it stops and goes on.
 
-use crate::call::future::{Future, yield_now};
+use crate::call::future::Future;
 use crate::call::lease::Leased;
+use crate::call::yield_now::yield_now;
 use crate::error::{Error, Trap};
 use crate::guest::func::Claimed;
 use crate::guest::guest::{BoxFuture, Guest, Home};

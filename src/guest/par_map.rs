@@ -1,7 +1,8 @@
 //! [`ParMap`]: one export, many inputs, several instances. Each instance is a job that takes inputs, a batch at a time, until there
 //! are none left.
 
-use crate::call::future::{Future, yield_now};
+use crate::call::future::Future;
+use crate::call::yield_now::yield_now;
 use crate::error::{Error, Panic};
 use crate::guest::fiber;
 use crate::guest::func::Func;

@@ -56,7 +56,7 @@ pub use lines::Lines;
 pub use wasmtime_wasi::FsPerms;
 pub use wasmtime_wasi::p2::pipe::{MemoryInputPipe, MemoryOutputPipe};
 
-use crate::call::future::yield_now;
+use crate::call::yield_now::yield_now;
 use crate::error::Error;
 use crate::wait::clock::Clock;
 use std::time::{Duration, SystemTime};

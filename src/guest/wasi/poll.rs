@@ -2,7 +2,7 @@
 //! wasmtime-wasi's, whose own `poll_oneoff` gets the subscriptions to them, in a memory that is made for that.
 
 use super::{Failure, WasiCtx, pointer, since_1970, with_memory};
-use crate::call::future::yield_now;
+use crate::call::yield_now::yield_now;
 use crate::wait::clock::Clock;
 use std::collections::BTreeMap;
 use std::future::poll_fn;
