@@ -134,6 +134,10 @@ impl EngineOptions {
 
     /// The threads proposal: atomics and shared memories. A pool has no shared memories, so this goes with
     /// [`on_demand`](Self::on_demand).
+    ///
+    /// A guest that waits by `memory.atomic.wait` blocks its thread until another thread notifies it, or until the guest's own
+    /// timeout: wasmtime does not suspend it. Meanwhile no timeout, no time slice and no cancelling stops it, and a pool has a
+    /// worker less. A limit in time takes effect when the wait is over. Do not run guests of strangers with threads on a pool.
     #[must_use]
     pub fn threads(mut self, enable: bool) -> Self {
         self.threads = enable;

@@ -7,7 +7,7 @@ use crate::call::yield_now::yield_now;
 use crate::error::{Error, Trap};
 use crate::guest::func::Claimed;
 use crate::guest::guest::{BoxFuture, Guest, Home};
-use crate::guest::limit::control::Controlled;
+use crate::guest::limit::limited::Limited;
 use crate::guest::trap::wasm_failed;
 use crate::step::interrupt::Interrupter;
 use crate::trace::Traced;
@@ -79,7 +79,7 @@ where
         let Guest { store, control, .. } = &mut **guest;
         control.set_deadline(store);
         let call = export.func.call_async(store, params);
-        match Controlled::new(call, control).await {
+        match Limited::new(call, control).await {
             Ok(results) => {
                 guest.poisoned = false;
                 Ok(results)
@@ -113,7 +113,7 @@ where
         let Some(exports) = exports else { unreachable!("only a poisoned guest has none") };
         control.set_deadline(store);
         let call = async { work(store.as_context_mut(), exports).await };
-        match Controlled::new(call, control).await {
+        match Limited::new(call, control).await {
             Ok(result) => {
                 // The work may have made a value of the trap that this was.
                 if let Some(timeout) = guest.control.timed_out() {

@@ -3,7 +3,8 @@
 
 use crate::call::lease::{Lease, Leased};
 use crate::error::{Error, Mismatch, Panic};
-use crate::guest::limit::control::{Control, Controlled};
+use crate::guest::limit::control::Control;
+use crate::guest::limit::limited::Limited;
 use crate::guest::trap::wasm_failed;
 use crate::step::interrupt::in_step;
 use crate::unwind::ignore_panic;
@@ -197,7 +198,7 @@ fn to_the_end<T, F>(work: F, control: &Arc<Control>) -> Result<wasmtime::Result<
 where
     F: std::future::Future<Output = wasmtime::Result<T>>,
 {
-    in_step(|| block_on(Controlled::new(work, control)))
+    in_step(|| block_on(Limited::new(work, control)))
         .map_err(|payload| Error::Panic(Panic::new(payload)))
 }
 

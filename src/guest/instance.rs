@@ -209,10 +209,12 @@ impl<S: Send + 'static, E: Send + Sync + 'static> Instance<S, E> {
     ///
     /// [`Error::CallInProgress`] if a call or another guard has it.
     pub fn store(&self) -> Result<StoreGuard<'_, S, E>, Error> {
-        let guest = claim(self.home.clone())?;
+        let mut guest = claim(self.home.clone())?;
         if let Ok(fuel) = guest.store.get_fuel() {
             self.control.set_fuel(fuel);
         }
+        // For the synchronous calls of the guard's owner.
+        self.control.set_deadline(&mut guest.store);
         Ok(StoreGuard::new(guest))
     }
 
@@ -263,7 +265,7 @@ impl<S: Send + 'static, E: Send + Sync + 'static> Instance<S, E> {
     /// [`Error::Unsupported`] if that is not measured: it is with a timeout, or
     /// with [`InstanceOptions::measure_time`].
     pub fn time_used(&self) -> Result<Duration, Error> {
-        if !self.control.options().limits_time() {
+        if !self.control.options().measures_time() {
             return Err(Error::Unsupported {
                 what: "the time used",
                 why: "it is not measured: see `InstanceOptions::measure_time`".into(),

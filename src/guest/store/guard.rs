@@ -54,6 +54,10 @@ impl<S: Send + 'static, E: Send + Sync + 'static> StoreGuard<'_, S, E> {
 
     /// The store and its exports, to call these between calls: the methods of a struct that `bindgen!` has written take both.
     ///
+    /// Such a call has no time slice and no limits in time, and an [`increment_epoch`](wasmtime::Engine::increment_epoch) does not stop
+    /// it. wasmtime refuses synchronous calls in the store of a guest that imports asynchronous functions, or that has had a
+    /// slice of [fuel](crate::Slice::Fuel): there, use `call_async`.
+    ///
     /// ```
     /// # use wasm_jobs::{EngineOptions, Instance, InstanceOptions, engine, wasmtime};
     /// # let engine = engine(&EngineOptions::default())?;

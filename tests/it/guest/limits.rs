@@ -419,3 +419,76 @@ fn the_time_of_a_call_is_none_of_what_its_owner_does_afterwards() -> Result<(), 
     assert_eq!(block_on(count.call_async(&mut store, 1_000))?, 1_000);
     Ok(())
 }
+
+#[test]
+fn a_call_is_late_even_if_it_ends_right_after_the_host_function_that_took_the_time()
+-> Result<(), Error> {
+    let text = r#"(module
+        (import "host" "takes_time" (func $takes_time))
+        (func (export "run") (call $takes_time)))"#;
+    let mut linker = linker(&ENGINE)?;
+    linker.func_wrap("host", "takes_time", || block_on(RealtimeClock.sleep(60 * MS)))?;
+    let pre = linker.instantiate_pre(&compile(&ENGINE, text)?)?;
+    for (options, expected) in [
+        (options().running_timeout(10 * MS), Timeout::Running),
+        (options().elapsed_timeout(10 * MS), Timeout::Elapsed),
+    ] {
+        let guest = in_time(|| Instance::with_options(&pre, options.clone(), Host::default))?;
+        let end = guest.call::<(), ()>("run", ())?.wait();
+        assert!(matches!(end, Err(Error::TimedOut(limit)) if limit == expected), "{end:?}");
+        // On a slow machine, it may be late before it has begun, and then is not poisoned.
+        guest.clear_poison()?;
+        let end = guest
+            .start(|mut store, instance| {
+                Box::pin(async move {
+                    let run = instance.get_typed_func::<(), ()>(&mut store, "run")?;
+                    run.call_async(&mut store, ()).await
+                })
+            })?
+            .wait();
+        assert!(matches!(end, Err(Error::TimedOut(limit)) if limit == expected), "{end:?}");
+    }
+    let guest = Instance::with_options(&pre, options().measure_time(true), Host::default)?;
+    guest.call::<(), ()>("run", ())?.wait()?;
+    assert!(guest.time_used()? >= 60 * MS, "measuring is no limit");
+    Ok(())
+}
+
+#[test]
+fn a_host_panic_takes_no_nesting_from_synchronous_calls() -> Result<(), Error> {
+    let text = r#"(module
+        (import "host" "panics" (func $panics))
+        (func (export "panics") (call $panics))
+        (func (export "one") (result i32) (i32.const 1)))"#;
+    let engine = wasm_jobs::engine(&EngineOptions::default().pooling(1))?;
+    let mut linker = wasmtime::Linker::<()>::new(&engine);
+    linker.func_wrap("host", "panics", || -> () { panic!("a host function that panics") })?;
+    let pre = linker.instantiate_pre(&compile(&engine, text)?)?;
+    let guest = Instance::with_options(&pre, options().nesting(1), || ())?;
+    let end = guest.call::<(), ()>("panics", ())?.wait();
+    assert!(matches!(end, Err(Error::Panic(_))), "{end:?}");
+    guest.clear_poison()?;
+
+    let mut store = guest.store()?;
+    let one = store.instance()?.get_typed_func::<(), i32>(&mut store, "one")?;
+    let (context, _) = store.parts()?;
+    assert_eq!(one.call(context, ())?, 1);
+    Ok(())
+}
+
+#[test]
+fn a_guest_that_waits_by_an_atomic_is_late_when_its_wait_is_over() -> Result<(), Error> {
+    let text = r#"(module
+        (memory 1 1 shared)
+        (func (export "wait") (param $nanoseconds i64) (result i32)
+            (memory.atomic.wait32 (i32.const 0) (i32.const 0) (local.get $nanoseconds))))"#;
+    let engine = wasm_jobs::engine(&EngineOptions::default().on_demand().threads(true))?;
+    let pre = pre_of(&engine, text)?;
+    for slice in [Slice::Unbounded, Slice::Time(MS)] {
+        let options = options().running_timeout(10 * MS).slice(slice);
+        let guest = in_time(|| Instance::with_options(&pre, options.clone(), Host::default))?;
+        let end = guest.call::<i64, i32>("wait", 60_000_000)?.wait();
+        assert!(matches!(end, Err(Error::TimedOut(Timeout::Running))), "{end:?}");
+    }
+    Ok(())
+}
