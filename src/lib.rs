@@ -150,7 +150,7 @@ pub use call::future::{Future, YieldNow, yield_now};
 pub use call::runner::FutureRunner;
 pub use call::step::Step;
 #[cfg(feature = "wasm")]
-pub use error::{Error, Mismatch, Panic, Timeout, Trap};
+pub use error::{Error, Mismatch, Panic, TimedOut, Timeout, Trap};
 #[cfg(not(feature = "wasm"))]
 pub use error::{Error, Panic};
 pub use frame::coroutines::{Coroutine, Coroutines, Frames, TickReport, frames, next_frame, sleep};
@@ -161,8 +161,8 @@ pub use guest::wasi;
 pub use guest::{Embedded, ModuleSource};
 #[cfg(feature = "wasm")]
 pub use guest::{
-    EngineOptions, Func, GlobalType, Instance, InstanceOptions, Instances, MemoryGuard, ParMap,
-    ParMapJob, Plain, Slice, StoreGuard, TableGuard, add_yield, engine,
+    EngineOptions, Func, GlobalType, Instance, InstanceOptions, Instances, MemoryGuard, OwnedRef,
+    ParMap, ParMapJob, Plain, Slice, StoreGuard, TableGuard, add_yield, engine,
 };
 pub use pool::handle::JobHandle;
 #[cfg(feature = "rayon")]

@@ -25,7 +25,7 @@ use wasmtime::Engine;
 /// let options = InstanceOptions::default().running_timeout(Duration::from_millis(5)).memory(1 << 20);
 /// let instance = Instance::with_options(&pre, options, || 0)?;
 /// let end = instance.call::<(), ()>("forever", ())?.wait();
-/// assert!(matches!(end, Err(Error::TimedOut(Timeout::Running))));
+/// assert!(matches!(end, Err(Error::TimedOut(why)) if why.limit == Timeout::Running));
 /// instance.reset()?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -82,7 +82,8 @@ impl InstanceOptions {
     }
 
     /// How many bytes all memories of the guest may have together, with the heap of its exceptions. `memory.grow` beyond that
-    /// gives the guest -1, and a module that begins with more cannot be instantiated.
+    /// gives the guest -1, and a module that begins with more cannot be instantiated. A guest that keeps more exceptions than that
+    /// fails with [`Error::GcHeapOutOfMemory`].
     ///
     /// Memories that are shared with threads grow without being asked: what bounds them is the maximum in their type.
     #[must_use]
