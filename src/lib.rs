@@ -152,7 +152,7 @@ pub use call::turn::Job;
 pub use call::yield_now::{YieldNow, yield_now};
 pub use error::{Error, JobOutcome, Panic};
 #[cfg(feature = "wasm")]
-pub use error::{Mismatch, Timeout, Trap};
+pub use error::{Mismatch, TimedOut, Timeout, Trap};
 pub use frame::coroutine::Coroutine;
 pub use frame::coroutines::{Coroutines, TickReport};
 pub use frame::frames::{Frames, frames, next_frame, sleep};
@@ -163,8 +163,8 @@ pub use guest::wasi;
 pub use guest::{Embedded, ModuleSource};
 #[cfg(feature = "wasm")]
 pub use guest::{
-    EngineOptions, Func, GlobalType, Instance, InstanceOptions, Instances, MemoryGuard, ParMap,
-    ParMapJob, Plain, Slice, StoreGuard, TableGuard, add_yield, engine,
+    EngineOptions, Func, GlobalType, Instance, InstanceOptions, Instances, MemoryGuard, OwnedRef,
+    ParMap, ParMapJob, Plain, Slice, StoreGuard, TableGuard, add_yield, engine,
 };
 pub use pool::JobPool;
 pub use pool::after::IntoJob;

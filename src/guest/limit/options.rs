@@ -27,7 +27,7 @@ use wasmtime::Engine;
 /// let options = InstanceOptions::default().running_timeout(Duration::from_millis(5)).memory(1 << 20);
 /// let instance = Instance::with_options(&pre, options, || 0)?;
 /// let end = instance.call::<(), ()>("forever", ())?.wait();
-/// assert!(matches!(end, Err(Error::TimedOut(Timeout::Running))));
+/// assert!(matches!(end, Err(Error::TimedOut(why)) if why.limit == Timeout::Running));
 /// instance.reset()?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -90,7 +90,8 @@ impl InstanceOptions {
     }
 
     /// Limits the bytes of all memories of the guest together, and of the heap of its exceptions. A `memory.grow` beyond that
-    /// gives the guest -1. A module that begins with more cannot be instantiated.
+    /// gives the guest -1. A module that begins with more cannot be instantiated. A guest that keeps more exceptions than that
+    /// fails with [`Error::GcHeapOutOfMemory`].
     ///
     /// Memories that are shared with threads are not counted. What bounds them is the maximum in their type.
     #[must_use]
