@@ -43,7 +43,7 @@
 //! before it lends the call and after the call came back or is done. Each of these transitions releases what was done, and the next
 //! one acquires it, so that the slot needs no lock.
 
-use crate::error::JobOutcome;
+use crate::outcome::JobOutcome;
 use crate::sync::AtomicU64;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 

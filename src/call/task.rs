@@ -13,7 +13,8 @@ use crate::call::state::{
 use crate::call::step::Step;
 use crate::call::turn::{Cancel, Job, Quantum, Runnable, Schedule};
 use crate::call::work::{Progress, Work};
-use crate::error::{Error, JobOutcome, Outcome};
+use crate::error::Error;
+use crate::outcome::{JobOutcome, Outcome};
 use crate::step::interrupt::{Interrupter, Interruptible, with_current_call};
 use crate::step::stack::StackScope;
 use crate::sync::{Exclusive, Mutex};

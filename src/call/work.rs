@@ -2,7 +2,8 @@
 //! [`Task`](crate::call::task::Task), with the right to step it.
 
 use crate::call::state::{State, WakeCount};
-use crate::error::{Error, Outcome, Panic};
+use crate::error::{Error, Panic};
+use crate::outcome::Outcome;
 use crate::step::interrupt::in_step;
 use crate::trace::Traced;
 use crate::unwind::drop_payload;

@@ -227,10 +227,7 @@ impl<S: Send + 'static, E: Send + Sync + 'static> Instance<S, E> {
     ///
     /// [`Error::CallInProgress`] if a call or another guard has the store.
     pub fn store(&self) -> Result<StoreGuard<'_, S, E>, Error> {
-        let mut guest = claim(&self.home)?;
-        // For the synchronous calls of the guard's owner.
-        self.control.set_deadline(&mut guest.store);
-        Ok(StoreGuard::new(guest))
+        Ok(StoreGuard::new(claim(&self.home)?))
     }
 
     /// Sets how much the guest may do in one step, from the next step on. An instance begins with the slice of its

@@ -12,7 +12,7 @@ const LAYERS: &[&[&str]] = &[
     &["call"],
     &["wait"],
     &["step"],
-    &["error", "sync", "trace", "unwind"],
+    &["error", "outcome", "sync", "trace", "unwind"],
 ];
 
 /// The last row, plain data and primitives, is one folder.

@@ -86,7 +86,8 @@ impl<S: Send + 'static, E: Send + Sync + 'static> StoreGuard<'_, S, E> {
     ///
     /// [`Error::Poisoned`] if there are none, because a [`reset`](crate::Instance::reset) failed.
     pub fn parts(&mut self) -> Result<(StoreContextMut<'_, S>, &E), Error> {
-        let Guest { store, exports, .. } = &mut **self.guest;
+        let Guest { store, exports, control, .. } = &mut **self.guest;
+        control.set_deadline(store);
         Ok((store.as_context_mut(), exports.as_ref().ok_or(Error::Poisoned)?))
     }
 
@@ -256,7 +257,10 @@ impl<S: 'static, E> AsContext for StoreGuard<'_, S, E> {
 
 impl<S: 'static, E> AsContextMut for StoreGuard<'_, S, E> {
     fn as_context_mut(&mut self) -> StoreContextMut<'_, S> {
-        self.guest.store.as_context_mut()
+        let Guest { store, control, .. } = &mut **self.guest;
+        // The context may be for a synchronous call.
+        control.set_deadline(store);
+        store.as_context_mut()
     }
 }
 
