@@ -252,6 +252,25 @@ fn both_workers_are_blocked_when_a_third_job_is_put() {
     });
 }
 
+/// The second job waits for the others. When the third one is put, one permit may be with the second one, and the other about to be given up.
+///
+/// Mistake: a server says that the queue is not served before it has the lock under which it gives its permit up.
+#[test]
+fn a_permit_is_given_up_while_a_job_is_put_that_waits_for_the_next() {
+    loom::model(|| {
+        let pool = Pool::of_workers(1, Serves::ToTheEnd);
+        pool.put();
+        let workers = [0, 1].map(|_| pool.worker(3));
+
+        pool.put_one_that_waits_for(2);
+        pool.put();
+        for worker in workers {
+            worker.join().unwrap();
+        }
+        pool.assert_rests(3);
+    });
+}
+
 /// Mistakes: two threads send the first ticket; neither does.
 #[test]
 fn two_threads_put_a_job_while_a_worker_serves() {
@@ -266,11 +285,13 @@ fn two_threads_put_a_job_while_a_worker_serves() {
     });
 }
 
-/// Mistakes: tickets are sent and not counted; all that may be out are sent, whatever is out.
+/// There are more jobs than tickets, and each ticket serves one before it is spawned again.
+///
+/// Mistakes: tickets are sent and not counted; one is sent whatever is out; a ticket is not spawned again.
 #[test]
 fn two_threads_put_jobs_before_a_worker_comes() {
     loom::model(|| {
-        let pool = Pool::of_workers(1, Serves::ToTheEnd);
+        let pool = Pool::of_workers(1, Serves::OneTurn);
         let putter = pool.putter();
 
         pool.put();
@@ -403,7 +424,11 @@ fn a_helper_looks_for_its_job_while_a_worker_serves() {
     });
 }
 
-fn a_job_yields_while_another_is_put(serves: Serves) {
+fn a_job_yields_while(
+    serves: Serves,
+    jobs: usize,
+    something_happens: fn(&Pool) -> Option<thread::JoinHandle<()>>,
+) {
     loom::model(move || {
         let (pool, watch) = (Pool::of_workers(1, serves), Watch::default());
         let workers = pool.workers.clone();
@@ -417,29 +442,33 @@ fn a_job_yields_while_another_is_put(serves: Serves) {
             Poll::Pending
         });
         let handle = pool.submit(future.to_job().unwrap());
-        let worker = pool.worker(2);
+        let worker = pool.worker(jobs);
 
-        pool.put();
+        let other = something_happens(&pool);
         worker.join().unwrap();
+        other.into_iter().for_each(|other| other.join().unwrap());
         pool.workers.run_the_rest();
         assert!(handle.is_complete());
         drop(future.try_get_result().unwrap().unwrap());
         drop((handle, future));
         watch.assert_is_over();
-        pool.assert_rests(2);
+        pool.assert_rests(jobs);
     });
 }
 
 /// Mistake: a job that yields is dropped.
 #[test]
 fn a_job_yields_to_its_server_while_another_is_put() {
-    a_job_yields_while_another_is_put(Serves::ToTheEnd);
+    a_job_yields_while(Serves::ToTheEnd, 2, |pool| {
+        pool.put();
+        None
+    });
 }
 
 /// Mistake: a job that yields in the last turn goes to the queue, and no ticket is sent for it.
 #[test]
-fn a_job_yields_in_a_last_turn_while_another_is_put() {
-    a_job_yields_while_another_is_put(Serves::OneTurn);
+fn a_job_yields_in_a_last_turn_while_another_worker_gives_the_permits_up() {
+    a_job_yields_while(Serves::OneTurn, 1, |pool| Some(pool.worker(1)));
 }
 
 /// Mistakes: a ticket that is dropped keeps its permit; it gives that up and does not say so.
