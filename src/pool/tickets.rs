@@ -11,23 +11,39 @@
 //! *spare*, is then always with the pool. A worker in a turn may block in a way that only the pool knows of (a host function calls
 //! `rayon::join`, or waits for another pool), and while it does, the pool has it run what is spawned: the spare.
 //!
-//! What must hold: **a job in the queue is found.** Either some permit will still look at the queue, or a worker that waits for a job and
-//! sleeps, a *helper*, is woken for it. Three parties decide on what they read of each other:
+//! What must hold: **a job in the queue is found**, even if every worker that is in a turn is blocked until that job is run. Either some permit
+//! will still look at the queue, or a worker that waits for a job and sleeps, a *helper*, is woken for it. Three parties decide on what they
+//! read of each other:
 //!
-//! | who | writes | fence | then reads |
+//! | party | writes | fence | then reads |
 //! |---|---|---|---|
-//! | `put` | the job, into `jobs` | SeqCst | `is_served`: if false, takes the lock, wakes the helpers, sends tickets |
+//! | `put` | the job, into `jobs` | SeqCst | `is_served`: if false, takes the lock, wakes the helpers, sends a ticket if not all are out |
 //! | a server that gives its permit up | `is_served = false`, under the lock | SeqCst | `jobs`: if there is one, it keeps the permit |
 //! | a helper that goes to sleep | itself into `helpers`, `is_served = false`, under the lock | SeqCst | `jobs`: if there is one, it does not sleep |
 //!
-//! Of two such fences, one comes first in the order of all SeqCst fences. If it is `put`'s, the other party finds the job. If it is the other
-//! party's, `put` reads `false`, or a later value. The only later value that keeps it from acting is `true`, which is written by another
-//! `put`, under the lock, once all permits are out and the helpers were woken: after the lock was passed on by the other party, so
-//! that a helper that registered before is among those woken, and a permit that was given up was taken again. Those who took it have not looked at
-//! the queue yet, and do so after a `put` whose job was in it already, because a ticket synchronises with the one that sent it; or, if the job came
-//! later, by the argument for their own giving up.
+//! `is_served` is a promise of the one that holds the lock: while it is true, all permits are out and no helper is registered. To keep it,
+//! every change of the three is under one holding of the lock, from the write of `is_served` to the change that goes with it. `put` reads the flag
+//! without the lock, and may read an old value; that is what the fences are for.
 //!
-//! A server that puts a job back which has yielded needs none of this: it holds a permit, and looks again.
+//! Take a `put`, and another party that gives its permit up or falls asleep. Of their fences, one comes first in the order of all SeqCst
+//! fences.
+//!
+//! - If `put`'s is first, the other party finds the job, or another thread has taken it.
+//! - If the other party's is first, `put` reads its `false`, or a later value.
+//!   - If `put` reads `false`, it takes the lock. It wakes the helpers that are registered, and the permit that was given up is sent again, unless
+//!     others have sent it.
+//!   - If it reads `true`, that was written by another `put`, under the lock, after the other party had let go of the lock. That `put` has woken
+//!     the helper, and has sent the permit again. The ticket looks at the queue when it is run, and finds the job that was there by then; for a
+//!     job that comes later, the argument begins anew at the ticket's own giving up.
+//!
+//! A helper that is woken may leave, because what it waits for is over, without a look at the queue. So `put` wakes all helpers, and those
+//! that stay look. A helper that has taken a job which yields puts it back by a `put`, because it may leave then; so does a server in the last turn
+//! of its ticket, because it has no permit any more. A server with a permit pushes the job back, and looks again.
+//!
+//! A permit is not lost with its ticket. If a server panics, its permit is given up, and the queue is served as after a `put`. If the pool drops a
+//! ticket, the permit is given up alone: such a pool has ended, or is served again by the next `put`.
+//!
+//! The models in `loom-tests/tests/tickets.rs` run this on one and two workers, and each rule above was seen to fail there when it is broken.
 
 use crate::call::turn::Job;
 use crate::step::interrupt::is_in_step;
@@ -61,8 +77,8 @@ pub trait Workers: Clone + Send + Sync + 'static {
 #[derive(Default)]
 pub struct Queue {
     jobs: SegQueue<Job>,
-    /// True only if all permits are out and no helper sleeps. Then there is nothing to do for a job that is put here, and no lock to take.
-    /// It changes under the lock of the permits.
+    /// True only if all permits are out and no helper is registered. Then there is nothing to do for a job that is put here, and no lock to
+    /// take. It changes under the lock of the permits.
     is_served: AtomicBool,
     permits: Mutex<Permits>,
 }
@@ -163,7 +179,8 @@ impl Queue {
 
     fn find(&self, wanted: Wanted) -> Option<Job> {
         wanted?;
-        // Under the lock: meanwhile, nobody takes the queue for empty and gives up the permit for a job that is put back.
+        // Under the lock, so that the queue is not taken for empty while a job is out that will be pushed back. (It would be found all the same,
+        // because each helper that has a job out takes one after that.)
         let _permits = self.permits.lock();
         // Not in all of a long queue: a job that is passed over goes to its back.
         for _ in 0..self.jobs.len().min(SEARCHED) {
