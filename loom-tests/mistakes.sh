@@ -92,7 +92,7 @@ manner() {
     *'deadlock; threads'*) echo deadlock ;;
     *'entered unreachable code'*) echo 'unreachable code' ;;
     *'maximum number of branches'*) echo 'too many branches' ;;
-    *'Causality violation'*) echo race ;;
+    *'Causality violation'* | *'two threads touch an exclusive value'*) echo race ;;
     *)
         IFS=: read -r file line _ <<<"${first#*panicked at }"
         if sed -n "${line}p" "$file" 2>/dev/null | grep -q assert; then echo assertion; else echo panic; fi
