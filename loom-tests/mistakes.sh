@@ -108,7 +108,7 @@ loom() {
 
 # In the copy: makes one mistake and runs its models.
 try_patch() {
-    local patch=$1 record=$2 name file model caught='' survived=''
+    local patch=$1 record=$2 name file model passed caught='' survived=''
     name=${patch#"$here/mistakes/"} file=$(basename "$(dirname "$patch")")
     git apply "$patch" || { printf 'DOES NOT APPLY    %s\n' "$name"; return 1; }
     if ! loom --test "$file" --no-run >log 2>&1; then
@@ -118,12 +118,11 @@ try_patch() {
         return 1
     fi
     for model in $(models "$patch"); do
-        if loom --test "$file" -- --exact "$model" --nocapture >log 2>&1; then
+        loom --test "$file" -- --exact "$model" --nocapture >log 2>&1 && passed=yes || passed=''
+        if [[ -n $passed ]] || ! grep -q '^running 1 test$' log; then
             survived+="${survived:+, }$model"
-        elif grep -q '^running 1 test$' log; then
-            caught+="${caught:+, }$model ($(manner log))"
         else
-            survived+="${survived:+, }$model (did not run)"
+            caught+="${caught:+, }$model ($(manner log))"
         fi
     done
     git apply -R "$patch"
