@@ -78,6 +78,8 @@ check() {
 
 copy_tree() { # into a folder of which the target folder is kept
     mkdir -p "$1/target"
+    # At the start, that of the tree saves building the dependencies.
+    [[ -d $1/target/loom || ! -d $root/target/loom ]] || cp -a "$root/target/loom" "$1/target/"
     find "$1" -mindepth 1 -maxdepth 1 ! -name target -exec rm -rf {} +
     # Without `.cargo`: the alias would be read twice.
     (cd "$root" && git ls-files -z --cached --others --exclude-standard -- ':!.cargo' |
