@@ -264,12 +264,29 @@ fn the_owner_asks_while_a_job_finishes_that_is_cancelled() {
     });
 }
 
-/// The end of a call comes after what its owner did before cancelling it, also where another thread ends the call.
+/// Notes when it is dropped whether the call was cancelled by then. Ghost: whether it was is looked at when all is over.
+struct AtDrop {
+    reason: Arc<AtomicUsize>,
+    seen: Arc<std::sync::atomic::AtomicUsize>,
+}
+
+impl Drop for AtDrop {
+    fn drop(&mut self) {
+        self.seen.store(self.reason.load(Relaxed), Relaxed);
+    }
+}
+
+/// A call ends after what its owner did before cancelling it, also where another thread ends it: so do the destructors of its work, and the
+/// completion of its handle.
 fn assert_a_cancelling_is_seen(step: fn(&mut Context<'_>) -> Poll<()>) {
     loom::model(move || {
         let (pool, watch) = (Pool::of_calls(1), Watch::default());
-        let reason = Arc::new(AtomicUsize::new(0));
-        let mut future = watch.call(step);
+        let (reason, seen) = (Arc::new(AtomicUsize::new(0)), Arc::default());
+        let at_drop = AtDrop { reason: reason.clone(), seen: Arc::clone(&seen) };
+        let mut future = watch.call(move |context| {
+            let _dropped_with_this = &at_drop;
+            step(context)
+        });
         let handle = pool.submit(future.to_job().unwrap());
         let worker = thread::spawn({
             let (pool, reason) = (pool.clone(), reason.clone());
@@ -285,6 +302,7 @@ fn assert_a_cancelling_is_seen(step: fn(&mut Context<'_>) -> Poll<()>) {
         reason.store(1, Relaxed);
         future.cancel();
         worker.join().unwrap();
+        assert_eq!(seen.load(Relaxed), 1, "its work was dropped before it was cancelled");
         drop(future);
         watch.assert_is_over();
     });
@@ -305,10 +323,32 @@ fn a_call_is_cancelled_while_it_begins_to_wait() {
     assert_a_cancelling_is_seen(|_| Poll::Pending);
 }
 
+/// As above, but the work is dropped before it shows that the call was cancelled.
+///
 /// Mistakes: cancelling does not release; finishing does not acquire, at the first look or at a later one.
 #[test]
 fn a_call_is_cancelled_while_it_finishes() {
-    assert_a_cancelling_is_seen(|_| Poll::Ready(()));
+    loom::model(|| {
+        let (pool, watch) = (Pool::of_calls(1), Watch::default());
+        let reason = Arc::new(AtomicUsize::new(0));
+        let mut future = watch.call(|_| Poll::Ready(()));
+        let handle = pool.submit(future.to_job().unwrap());
+        let worker = thread::spawn({
+            let reason = reason.clone();
+            move || {
+                pool.run_one();
+                if handle.outcome() == Some(JobOutcome::Cancelled) {
+                    assert_eq!(reason.load(Relaxed), 1, "it ends before it was cancelled");
+                }
+            }
+        });
+
+        reason.store(1, Relaxed);
+        future.cancel();
+        worker.join().unwrap();
+        drop(future);
+        watch.assert_is_over();
+    });
 }
 
 /// The handle of a job that its pool drops is complete after all that the call has done.

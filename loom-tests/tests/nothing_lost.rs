@@ -286,6 +286,27 @@ fn the_future_is_dropped_while_a_runner_resumes() {
     });
 }
 
+/// The work did not yield, so nothing but its stop tells what the step did.
+///
+/// Mistakes: stopping does not release; cancelling does not acquire.
+#[test]
+fn the_future_is_dropped_while_a_runner_resumes_a_call_that_waits() {
+    loom::model(|| {
+        let watch = Watch::default();
+        let mut future = watch.call(|_| Poll::Pending);
+        let mut runner = future.to_job().unwrap();
+        let other = thread::spawn(move || {
+            assert_ne!(runner.resume(), Step::Yielded);
+            runner
+        });
+
+        drop(future);
+        let mut runner = other.join().unwrap();
+        watch.assert_is_over();
+        assert_eq!(runner.resume(), Step::Done);
+    });
+}
+
 /// Mistake: cancelling a waiting call does not complete its handle, for which the runner's thread sleeps.
 #[test]
 fn the_future_is_dropped_while_a_runner_runs() {
