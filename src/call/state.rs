@@ -44,7 +44,7 @@
 //! the slot needs no lock: the release of a `stop`, `park`, `give_back` or `finish` and the acquire of a `cancel`, `wake` or `custody`; or the
 //! runner or the job, which is moved from thread to thread.
 
-use crate::error::JobOutcome;
+use crate::outcome::JobOutcome;
 use crate::sync::AtomicU64;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
@@ -323,11 +323,12 @@ impl State {
     pub(crate) fn outcome(&self) -> Option<JobOutcome> {
         // Relaxed: because of the lock, or because the owner lent a call that had ended, and made the runner after that.
         let word = self.0.load(Relaxed);
-        (word & DONE != 0).then(|| match word {
-            _ if word & CANCELLED != 0 => JobOutcome::Cancelled,
-            _ if word & FAILED != 0 => JobOutcome::Failed,
-            _ => JobOutcome::Succeeded,
-        })
+        match word {
+            _ if word & DONE == 0 => None,
+            _ if word & CANCELLED != 0 => Some(JobOutcome::Cancelled),
+            _ if word & FAILED != 0 => Some(JobOutcome::Failed),
+            _ => Some(JobOutcome::Succeeded),
+        }
     }
 
     fn update(&self, success: std::sync::atomic::Ordering, change: impl Fn(u64) -> u64) -> u64 {

@@ -4,7 +4,7 @@
 //! That a dependent is ready may complete another latch, of which yet another dependent is told, and so on, in chains that are longer than
 //! a stack is deep. So a thread notes what is ready, and sees to one after another: [`settle_debts`].
 
-use crate::error::JobOutcome;
+use crate::outcome::JobOutcome;
 use crate::sync::{AtomicU64, const_thread_local};
 use crate::unwind::ignore_panic;
 use crate::wait::latch::{Latch, Waiter};
@@ -55,11 +55,12 @@ impl Countdown {
         }
         // Release: the thread that counts last must find what was done before each of the others. Acquire: this may be that thread.
         let before = self.0.fetch_sub(latches, AcqRel);
-        (before & COUNT == latches).then(|| match before {
-            _ if before & FAILED != 0 => JobOutcome::Failed,
-            _ if before & CANCELLED != 0 => JobOutcome::Cancelled,
-            _ => JobOutcome::Succeeded,
-        })
+        match before {
+            _ if before & COUNT != latches => None,
+            _ if before & FAILED != 0 => Some(JobOutcome::Failed),
+            _ if before & CANCELLED != 0 => Some(JobOutcome::Cancelled),
+            _ => Some(JobOutcome::Succeeded),
+        }
     }
 }
 
