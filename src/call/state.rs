@@ -322,10 +322,11 @@ impl State {
     /// What became of a lent call that is over. The caller holds the lock under which calls finish.
     pub(crate) fn outcome(&self) -> Option<JobOutcome> {
         // Relaxed: because of the lock, or because the owner lent a call that had ended, and made the runner after that.
-        match self.0.load(Relaxed) {
-            word if word & DONE == 0 => None,
-            word if word & CANCELLED != 0 => Some(JobOutcome::Cancelled),
-            word if word & FAILED != 0 => Some(JobOutcome::Failed),
+        let word = self.0.load(Relaxed);
+        match word {
+            _ if word & DONE == 0 => None,
+            _ if word & CANCELLED != 0 => Some(JobOutcome::Cancelled),
+            _ if word & FAILED != 0 => Some(JobOutcome::Failed),
             _ => Some(JobOutcome::Succeeded),
         }
     }
