@@ -1,5 +1,5 @@
-//! Invariant 6, completion is seen: when `has_result`, `JobHandle::wait` or an await reports completion, the result is
-//! there, the instance is free, and everything the guest wrote is visible.
+//! Invariant 6, completion is seen: when `has_result`, `JobHandle::wait` or an await reports that a call is over, its result is there,
+//! its instance is free, and everything that the guest wrote is visible.
 #![cfg(wasm_jobs_loom)]
 
 use loom::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -10,7 +10,7 @@ use wasm_jobs::model::{Lease, Leased};
 use wasm_jobs::{Error, Future, JobHandle, JobPool};
 use wasm_jobs_loom_tests::{Gate, Pool, Token, Told, Watch, poll, try_take};
 
-/// A guest, which lives in an instance and writes to a memory that the host can see too.
+/// An instance, with a guest and a memory. The guest writes to the memory, and the host reads it.
 struct Instance {
     guest: Arc<Lease<()>>,
     memory: Arc<AtomicUsize>,
@@ -33,7 +33,7 @@ impl Instance {
         })
     }
 
-    /// A call with a step that takes its time.
+    /// A call whose step goes on until `may_leave` opens.
     fn slow_call(&self, is_inside: &Gate, may_leave: &Gate) -> Future<Token> {
         let (is_inside, may_leave) = (is_inside.clone(), may_leave.clone());
         let guest: Leased<()> = try_take(&self.guest).unwrap();
@@ -64,7 +64,7 @@ fn assert_has_result(mut future: Future<Token>) {
     assert!(future.try_get_result().unwrap().is_some());
 }
 
-/// Mistakes: finishing does not release; `has_result` does not acquire; the work is dropped after finishing.
+/// Mistakes: the state becomes `DONE` without a release; `has_result` does not acquire; the work is dropped after the call is done.
 #[test]
 fn the_owner_sees_a_result() {
     loom::model(|| {
@@ -81,7 +81,7 @@ fn the_owner_sees_a_result() {
     });
 }
 
-/// Mistake: the work is dropped after finishing.
+/// Mistake: the work of a cancelled call is dropped after the call is done.
 #[test]
 fn the_owner_sees_the_end_of_a_call_that_it_cancelled() {
     loom::model(|| {
@@ -94,8 +94,8 @@ fn the_owner_sees_the_end_of_a_call_that_it_cancelled() {
         is_inside.pass();
         future.cancel();
         may_leave.open();
-        // The worker first: loom would not try that by itself, for what it compares with the write of a thread is only the
-        // last access before it, which is that thread's own.
+        // The worker goes first here, because loom does not try that order by itself: it compares the write of a thread with the last
+        // access before it alone, and that access is the thread's own.
         thread::yield_now();
         if future.has_result() {
             instance.assert_is_free();
@@ -107,7 +107,7 @@ fn the_owner_sees_the_end_of_a_call_that_it_cancelled() {
     });
 }
 
-/// Mistake: the latch is set before the call has ended.
+/// Mistake: the handle completes before the call is done.
 #[test]
 fn a_thread_waits_for_the_handle() {
     loom::model(|| {
@@ -123,7 +123,7 @@ fn a_thread_waits_for_the_handle() {
     });
 }
 
-/// Mistakes: the latch is set before the call has ended; it is set without telling everyone who waits.
+/// Mistakes: the handle completes before the call is done; it completes and wakes only one of the tasks.
 #[test]
 fn two_tasks_await_the_handle() {
     loom::model(|| {
@@ -140,14 +140,14 @@ fn two_tasks_await_the_handle() {
         }
         worker.join().unwrap();
         for n in [0, 1] {
-            assert!(are_ready[n] || told[n].is_told(), "one who awaits was not told");
+            assert!(are_ready[n] || told[n].is_told(), "a task that awaits was not woken");
             assert!(poll(&mut handles[n], &told[n]).is_ready());
         }
         assert_has_result(future);
     });
 }
 
-/// Mistake: dropping a handle takes away the waker of another.
+/// Mistake: dropping one handle removes the waker of the other.
 #[test]
 fn a_handle_is_dropped_while_another_waits() {
     loom::model(|| {
@@ -167,7 +167,7 @@ fn a_handle_is_dropped_while_another_waits() {
     });
 }
 
-/// Mistake: the owner is told before the call has ended.
+/// Mistake: the owner is woken before the call is done.
 #[test]
 fn the_owner_awaits() {
     loom::model(|| {
@@ -183,8 +183,8 @@ fn the_owner_awaits() {
     });
 }
 
-/// Mistakes: the handle for all is complete when the first is; when the last to be asked is; or never, if one is complete
-/// before it is asked.
+/// Mistakes: the handle of all completes with the first job, or when the last job was asked; it never completes if a job was over
+/// before it was asked.
 #[test]
 fn a_thread_waits_for_all() {
     loom::model(|| {
