@@ -121,31 +121,48 @@ mod mocked {
         }
     }
 
-    /// `crossbeam::queue::SegQueue`, as far as it is used here. Loom sees its length alone, and lets a thread that looks at this take
-    /// the queue for empty unless something orders the two; what is in it comes with the length.
+    /// `crossbeam::queue::SegQueue`, as far as it is used here, and weaker than that: loom lets a thread take the queue for empty unless
+    /// something else orders its look after the push, and a pop comes after the push of its own value, not after others.
     #[derive(Debug)]
     pub(crate) struct SegQueue<T> {
         length: loom::sync::atomic::AtomicUsize,
-        contents: std::sync::Mutex<VecDeque<T>>,
+        /// Each push releases in one of these, and the pop of its value acquires there. A few, so that the models see a short queue.
+        pushes: [loom::sync::atomic::AtomicUsize; 4],
+        /// Loom does not see this. It changes with the length, in one.
+        values: std::sync::Mutex<VecDeque<(usize, T)>>,
+        next_push: std::sync::atomic::AtomicUsize,
     }
 
     impl<T> Default for SegQueue<T> {
         fn default() -> Self {
-            Self { length: loom::sync::atomic::AtomicUsize::new(0), contents: Default::default() }
+            Self {
+                length: loom::sync::atomic::AtomicUsize::new(0),
+                pushes: std::array::from_fn(|_| loom::sync::atomic::AtomicUsize::new(0)),
+                values: Default::default(),
+                next_push: std::sync::atomic::AtomicUsize::new(0),
+            }
         }
     }
 
     impl<T> SegQueue<T> {
         pub(crate) fn push(&self, value: T) {
-            self.contents.lock().expect("nothing panics here").push_back(value);
-            self.length.fetch_add(1, Release);
+            let push = self.next_push.fetch_add(1, Relaxed) % self.pushes.len();
+            self.pushes[push].fetch_add(1, Release);
+            self.length.fetch_add(1, Relaxed);
+            self.values.lock().expect("nothing panics here").push_back((push, value));
         }
 
         pub(crate) fn pop(&self) -> Option<T> {
             let mut length = self.length.load(Relaxed);
             while length > 0 {
-                match self.length.compare_exchange(length, length - 1, Acquire, Relaxed) {
-                    Ok(_) => return self.contents.lock().expect("nothing panics here").pop_front(),
+                match self.length.compare_exchange(length, length - 1, Relaxed, Relaxed) {
+                    Ok(_) => {
+                        let popped = self.values.lock().expect("nothing panics here").pop_front();
+                        let (push, value) = popped?;
+                        // A read-modify-write, to read the last one.
+                        self.pushes[push].fetch_add(0, Acquire);
+                        return Some(value);
+                    }
                     Err(now) => length = now,
                 }
             }

@@ -5,9 +5,9 @@
 use loom::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use loom::thread;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use wasm_jobs::model::{Lease, Leased};
-use wasm_jobs::{Error, Future, JobHandle, JobPool};
+use wasm_jobs::{Error, Future, JobHandle, JobOutcome, JobPool};
 use wasm_jobs_loom_tests::{Gate, Pool, Token, Told, Watch, poll, try_take};
 
 /// An instance, with a guest and a memory. The guest writes to the memory, and the host reads it.
@@ -202,5 +202,145 @@ fn a_thread_waits_for_all() {
         for worker in workers {
             worker.join().unwrap();
         }
+    });
+}
+
+/// Mistakes: the outcome of a job can be read before the job is over; reading it does not acquire.
+#[test]
+fn a_thread_asks_for_the_outcome_while_a_job_ends() {
+    loom::model(|| {
+        let (pool, instance) = (Pool::of_calls(1), Instance::new());
+        let mut future = instance.call();
+        let handle = pool.submit(future.to_job().unwrap());
+        let worker = thread::spawn(move || pool.run_one());
+
+        if let Some(outcome) = handle.outcome() {
+            assert_eq!(outcome, JobOutcome::Succeeded);
+            instance.assert_is_over();
+            assert_has_result(future);
+        }
+        worker.join().unwrap();
+        assert_eq!(handle.outcome(), Some(JobOutcome::Succeeded));
+    });
+}
+
+/// A call that is cancelled while it finishes gets another result in the place of its own.
+///
+/// Mistakes: the first result can be taken before the other one has its place; the call is done before that, or does not release it; the
+/// handle tells the outcome of the first result.
+#[test]
+fn the_owner_asks_while_a_job_finishes_that_is_cancelled() {
+    loom::model(|| {
+        let (pool, instance) = (Pool::of_calls(1), Instance::new());
+        let mut future = instance.call();
+        let handle = pool.submit(future.to_job().unwrap());
+        let worker = thread::spawn(move || pool.run_one());
+        let canceller = thread::spawn({
+            let handle = handle.clone();
+            move || handle.cancel()
+        });
+
+        // The others first, as above.
+        thread::yield_now();
+        let early = handle.outcome();
+        let result = if future.has_result() {
+            instance.assert_is_free();
+            Some(future.try_get_result())
+        } else {
+            assert_eq!(early, None, "the job is over, and there is no result");
+            None
+        };
+        worker.join().unwrap();
+        canceller.join().unwrap();
+        let outcome = match result.unwrap_or_else(|| future.try_get_result()) {
+            Ok(result) => result.map(|_| JobOutcome::Succeeded),
+            Err(Error::Cancelled) => Some(JobOutcome::Cancelled),
+            Err(other) => panic!("{other}"),
+        };
+        assert_eq!(handle.outcome(), outcome);
+        assert!(early.is_none() || early == outcome, "the outcome has changed");
+        drop(future);
+        instance.watch.assert_is_over();
+    });
+}
+
+/// The end of a call comes after what its owner did before cancelling it, also where another thread ends the call.
+fn assert_a_cancelling_is_seen(step: fn(&mut Context<'_>) -> Poll<()>) {
+    loom::model(move || {
+        let (pool, watch) = (Pool::of_calls(1), Watch::default());
+        let reason = Arc::new(AtomicUsize::new(0));
+        let mut future = watch.call(step);
+        let handle = pool.submit(future.to_job().unwrap());
+        let worker = thread::spawn({
+            let (pool, reason) = (pool.clone(), reason.clone());
+            move || {
+                let again = pool.try_take().expect("it was submitted").turn();
+                if handle.outcome() == Some(JobOutcome::Cancelled) {
+                    assert_eq!(reason.load(Relaxed), 1, "it ends before it was cancelled");
+                }
+                drop(again);
+            }
+        });
+
+        reason.store(1, Relaxed);
+        future.cancel();
+        worker.join().unwrap();
+        drop(future);
+        watch.assert_is_over();
+    });
+}
+
+/// Mistakes: cancelling does not release; stopping does not acquire.
+#[test]
+fn a_call_is_cancelled_while_it_yields() {
+    assert_a_cancelling_is_seen(|context| {
+        context.waker().wake_by_ref();
+        Poll::Pending
+    });
+}
+
+/// Mistakes: cancelling does not release; parking does not acquire, at the first look or at a later one.
+#[test]
+fn a_call_is_cancelled_while_it_begins_to_wait() {
+    assert_a_cancelling_is_seen(|_| Poll::Pending);
+}
+
+/// Mistakes: cancelling does not release; finishing does not acquire, at the first look or at a later one.
+#[test]
+fn a_call_is_cancelled_while_it_finishes() {
+    assert_a_cancelling_is_seen(|_| Poll::Ready(()));
+}
+
+/// The handle of a job that its pool drops is complete after all that the call has done.
+///
+/// Mistake: the wake that delivers a job does not acquire.
+#[test]
+fn a_pool_drops_the_job_that_a_wake_delivers() {
+    loom::model(|| {
+        let (pool, watch) = (Pool::of_calls(1), Watch::default());
+        let memory = Arc::new(AtomicUsize::new(0));
+        let (mut future, waker) = watch.waiting_call({
+            let memory = memory.clone();
+            move |_| {
+                memory.store(1, Relaxed);
+                Poll::Pending
+            }
+        });
+        waker.wake_by_ref();
+        let handle = pool.submit(future.to_job().unwrap());
+        let job = pool.try_take().expect("it was submitted");
+        let event = thread::spawn(move || {
+            waker.wake();
+            if let Some(job) = pool.try_take() {
+                drop(job);
+                assert!(handle.is_complete());
+                assert_eq!(memory.load(Relaxed), 1, "what the guest wrote is not visible");
+            }
+        });
+
+        job.run();
+        event.join().unwrap();
+        drop(future);
+        watch.assert_is_over();
     });
 }

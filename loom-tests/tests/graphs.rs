@@ -6,7 +6,7 @@ use loom::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use loom::thread;
 use std::sync::Arc;
 use std::task::Poll;
-use wasm_jobs::{Error, Future, JobHandle, JobPool};
+use wasm_jobs::{Error, Future, Job, JobHandle, JobOutcome, JobPool};
 use wasm_jobs_loom_tests::{Pool, Token, Told, Watch, poll};
 
 /// The memory of two jobs, each of which writes its own word. Relaxed, so that a thread sees both words only if it was notified after
@@ -302,4 +302,171 @@ fn another_thread_awaits_all_while_two_jobs_end() {
         assert!(poll(&mut all, &told).is_ready());
         pool.assert_is_forgotten();
     });
+}
+
+/// Mistakes: the outcome of a closure can be read before the closure is dropped; reading it does not acquire.
+#[test]
+fn a_thread_asks_for_the_outcome_while_a_closure_ends() {
+    loom::model(|| {
+        let (pool, ran, drops) = (Pool::of_calls(1), counter(), counter());
+        let handle = pool.submit_fn({
+            let (ran, on_drop) = (ran.clone(), OnDrop(drops.clone()));
+            move || {
+                ran.fetch_add(1, Relaxed);
+                drop(on_drop);
+            }
+        });
+        let worker = worker(&pool);
+
+        if let Some(outcome) = handle.outcome() {
+            assert_eq!(outcome, JobOutcome::Succeeded);
+            assert_eq!((ran.load(Relaxed), drops.load(Relaxed)), (1, 1), "it is not over");
+        }
+        worker.join().unwrap();
+        assert_eq!(handle.outcome(), Some(JobOutcome::Succeeded));
+        pool.assert_is_forgotten();
+    });
+}
+
+/// Mistakes: the worst outcome is that of the last one; a failure is noted after it is counted; it is over with the first.
+#[test]
+fn a_thread_asks_for_the_outcome_of_all_while_one_fails() {
+    loom::model(|| {
+        let (pool, memory) = (Pool::of_calls(2), Memory::default());
+        let mut fails = Future::<()>::new({
+            let writes = memory.writes(0);
+            let fails = async move {
+                writes();
+                Err(Error::DependencyFailed)
+            };
+            fails
+        });
+        let all = JobHandle::all([
+            pool.submit(fails.to_job().unwrap()),
+            pool.submit_fn(memory.writes(1)),
+        ]);
+        let workers = [0, 1].map(|_| worker(&pool));
+
+        if let Some(outcome) = all.outcome() {
+            assert_eq!(outcome, JobOutcome::Failed);
+            memory.assert_is_written();
+        }
+        for worker in workers {
+            worker.join().unwrap();
+        }
+        assert_eq!(all.outcome(), Some(JobOutcome::Failed));
+    });
+}
+
+/// A pool without a queue.
+fn runs_at_once(job: Job) {
+    job.run();
+}
+
+/// A pool without a queue runs a job where the one before it ends. That job cancels another one, and waits for what comes after this.
+///
+/// Mistake: a thread blocks before it has told those that are ready.
+#[test]
+fn a_job_waits_for_one_that_it_has_made_ready() {
+    loom::model(|| {
+        let (pool, pool_of_cancelled) = (Pool::of_calls(1), Pool::of_calls(1));
+        let (ran, pool_at_once) = (counter(), runs_at_once as fn(Job));
+        let first = pool.submit_fn(|| ());
+        let cancelled = pool_of_cancelled.submit_fn(|| ());
+        let later = pool_at_once.submit_after(counts(&ran), std::slice::from_ref(&cancelled));
+        let waits = {
+            let ran = ran.clone();
+            move || {
+                cancelled.cancel();
+                later.wait();
+                assert_eq!(ran.load(Relaxed), 1);
+            }
+        };
+        let worker = worker(&pool);
+
+        let waits = pool_at_once.submit_after(waits, &[first]);
+        waits.wait();
+        assert_eq!(waits.outcome(), Some(JobOutcome::Succeeded));
+        worker.join().unwrap();
+        pool_of_cancelled.run_one();
+        pool_of_cancelled.assert_is_forgotten();
+    });
+}
+
+/// Two threads end the jobs at the beginning of two chains, one of them that of both in turn.
+///
+/// Mistakes: what a completion makes ready is noted, and told by nobody; one is told; a thread that has told everyone notes for ever.
+#[test]
+fn chains_end_on_the_threads_that_end_their_first_jobs() {
+    loom::model(|| {
+        let (pool, ran) = (Pool::of_calls(3), counter());
+        let pool_at_once = runs_at_once as fn(Job);
+        let chain = |length: usize| {
+            (0..length).fold(pool.submit_fn(|| ()), |before, _| {
+                pool_at_once.submit_after(counts(&ran), &[before])
+            })
+        };
+        let chains = [chain(2), chain(1), chain(1)];
+        let worker = thread::spawn({
+            let pool = pool.clone();
+            move || {
+                pool.run_one();
+                pool.run_one();
+            }
+        });
+
+        pool.run_one();
+        for last in &chains {
+            last.wait();
+        }
+        worker.join().unwrap();
+        assert_eq!(ran.load(Relaxed), 4);
+        pool.assert_is_forgotten();
+    });
+}
+
+/// What is added to a latch has those looked at that it has already. A job that was cancelled is taken out and dropped, while it is
+/// cancelled or told.
+///
+/// Mistakes: one that still waits is taken out; one that does not is told, and runs; it is dropped twice.
+#[test]
+fn a_cancelled_job_is_pruned_while_the_one_before_it_ends() {
+    loom::model(|| {
+        let (pool, pool_of_last) = (Pool::of_calls(1), Pool::of_calls(2));
+        let (watch, ran) = (Watch::default(), counter());
+        let first = pool.submit_fn(|| ());
+        let mut future = watch.call(|_| Poll::Ready(()));
+        let cancelled =
+            pool_of_last.submit_after(future.to_job().unwrap(), std::slice::from_ref(&first));
+        let worker = worker(&pool);
+        let canceller = thread::spawn({
+            let cancelled = cancelled.clone();
+            move || cancelled.cancel()
+        });
+
+        let last = pool_of_last.submit_after(counts(&ran), &[first]);
+        pool_of_last.work_until(last);
+        assert_eq!(ran.load(Relaxed), 1);
+        canceller.join().unwrap();
+        worker.join().unwrap();
+        if let Some(job) = pool_of_last.try_take() {
+            job.run();
+        }
+        match future.try_get_result() {
+            Ok(result) => drop(result.unwrap()),
+            Err(error) => {
+                assert!(matches!(error, Error::Cancelled));
+                assert_eq!(cancelled.outcome(), Some(JobOutcome::Cancelled));
+            }
+        }
+        watch.assert_is_over();
+        pool_of_last.assert_is_forgotten();
+    });
+}
+
+fn counts(ran: &Arc<AtomicUsize>) -> impl FnOnce() + Send + 'static {
+    let ran = ran.clone();
+    move || {
+        ran.fetch_add(1, Relaxed);
+    }
 }

@@ -103,6 +103,34 @@ fn the_owner_resumes_while_a_runner_does() {
     });
 }
 
+/// The owner has its call back after all that the runner's holder did before.
+///
+/// Mistake: giving back does not release.
+#[test]
+fn the_owner_resumes_while_a_runner_is_dropped() {
+    loom::model(|| {
+        let watch = Watch::default();
+        let mut future = watch.call(|_| Poll::Ready(()));
+        let runner = future.to_job().unwrap();
+        let has_let_go = Arc::new(AtomicBool::new(false));
+        let other = thread::spawn({
+            let has_let_go = has_let_go.clone();
+            move || {
+                has_let_go.store(true, Relaxed);
+                drop(runner);
+            }
+        });
+
+        if future.resume().is_ok() {
+            assert!(has_let_go.load(Relaxed), "the call came back before it was given back");
+        }
+        other.join().unwrap();
+        assert_eq!(future.resume().unwrap(), Step::Done);
+        drop(future.try_get_result().unwrap().unwrap());
+        watch.assert_is_over();
+    });
+}
+
 /// The first wake is on its way to the owner when the call becomes a job.
 ///
 /// Mistakes: lending leaves the call parked; a wake delivers to whoever had the call when it came, not when it claims the

@@ -40,8 +40,9 @@
 //!
 //! **Being in charge is the right to touch the task's slot**, its work and its result. It belongs to one thread at a time: to the one
 //! whose start succeeded, until it stops, parks or finishes; to the canceller that was told to end the call, until it finishes; to the owner,
-//! before it lends the call and after the call came back or is done. Each of these transitions releases what was done, and the next
-//! one acquires it, so that the slot needs no lock.
+//! before it lends the call and after the call came back or is done. From each of these threads to the next, something synchronises, so that
+//! the slot needs no lock: the release of a `stop`, `park`, `give_back` or `finish` and the acquire of a `cancel`, `wake` or `custody`; or the
+//! runner or the job, which is moved from thread to thread.
 
 use crate::error::JobOutcome;
 use crate::sync::AtomicU64;
@@ -190,8 +191,8 @@ impl State {
         if before & PARKED == 0 {
             return Wake::Noted;
         }
-        // Several wakes can get here; the one that clears the flag delivers. Acquire: pairs with `park`, because
-        // the caller may drop the job, and so give the call back, without a start in between.
+        // Several wakes can get here; the one that clears the flag delivers. Acquire: pairs with `park`. The job that the caller makes takes
+        // what the parked turn did to the thread of the next turn, or to those who are told that the pool has dropped it.
         let before = self.0.fetch_and(!PARKED, Acquire);
         match (before & PARKED != 0, before & LENT != 0) {
             (false, _) => Wake::Noted,
@@ -202,8 +203,8 @@ impl State {
 
     /// The owner has put the work into the task, for a runner.
     pub(crate) fn lend(&self) {
-        // The owner may have parked and not been woken; what it waited for is the runner's business now. Relaxed is
-        // enough: the runner is made on this thread, and whatever takes it to another one synchronises.
+        // The owner may have parked and not been woken; what it waited for is the runner's business now. Relaxed: the runner is
+        // made on this thread, and whatever takes it to another one synchronises.
         self.update(Relaxed, |word| (word | LENT) & !PARKED);
     }
 
@@ -215,8 +216,9 @@ impl State {
 
     /// A runner or a job begins a turn.
     pub(crate) fn try_start(&self) -> Start {
-        // Acquire: pairs with `stop` and `park` of the turn before, whose work this turn goes on with.
-        let before = self.0.fetch_or(RUNNING, Acquire);
+        // Relaxed: what this turn goes on with comes with the runner or the job. These are made by the owner, by the turn before, or by the
+        // wake that acquired that turn's parking; and whatever takes them to another thread synchronises.
+        let before = self.0.fetch_or(RUNNING, Relaxed);
         if before & (CANCELLED | DONE) == 0 { Start::Run } else { Start::Over }
     }
 
@@ -229,13 +231,15 @@ impl State {
 
     /// A turn ends before the call does, with the work in the task.
     pub(crate) fn stop(&self) -> Stop {
-        // Release: the next turn must find what this one did. Acquire: pairs with `cancel`, for the caller may have to end the call.
+        // Release: pairs with `cancel`, whose caller may drop the work. (To the next turn, the job or the runner brings it.) Acquire: pairs
+        // with the `cancel` that is found here, so that the call ends after what led to that.
         let before = self.0.fetch_and(!RUNNING, AcqRel);
         if before & CANCELLED == 0 { Stop::Stopped } else { Stop::Cancelled }
     }
 
     /// The thread that has stepped a call, which now waits, stops watching it, unless it was woken meanwhile.
     pub(crate) fn park(&self, seen: WakeCount) -> Park {
+        // Acquire, here and below: pairs with the `cancel` that is found here, as in `stop`. After a wake, the next step acquires that itself.
         let mut word = self.0.load(Acquire);
         loop {
             if word & CANCELLED != 0 {
@@ -244,8 +248,7 @@ impl State {
             if word & !FLAGS != seen.0 {
                 return Park::Woken;
             }
-            // Release: the thread that goes on after the wake must find what was done up to here. Acquire on failure: it was a
-            // wake, on which the next step relies, or a cancelling.
+            // Release: pairs with `wake`, which delivers the call to the next turn, and with `cancel`, whose caller may drop the work.
             match self.0.compare_exchange_weak(word, (word & !RUNNING) | PARKED, Release, Acquire) {
                 Ok(_) => return Park::Parked,
                 Err(now) => word = now,
@@ -256,14 +259,15 @@ impl State {
     /// The result is in the task, by the thread that is in charge.
     pub(crate) fn finish(&self, outcome: JobOutcome) -> Finish {
         let done = done(outcome);
-        let mut word = self.0.load(Relaxed);
+        // Acquire, here and below: pairs with the `cancel` that is found here, as in `stop`.
+        let mut word = self.0.load(Acquire);
         loop {
             if word & CANCELLED != 0 {
                 return Finish::Cancelled;
             }
-            // Release: a thread that sees `DONE` must find the result and all that the call did.
+            // Release: pairs with `custody`. A thread that sees `DONE` must find the result and all that the call did.
             let finished = (word | done) & !(RUNNING | PARKED);
-            match self.0.compare_exchange_weak(word, finished, Release, Relaxed) {
+            match self.0.compare_exchange_weak(word, finished, Release, Acquire) {
                 Ok(_) => return Finish::Delivered,
                 Err(now) => word = now,
             }
@@ -272,14 +276,14 @@ impl State {
 
     /// The failure of a cancelled call is in the task, by the thread that is in charge.
     pub(crate) fn finish_cancelled(&self) {
-        // Release: as in `finish`.
+        // Release: pairs with `custody`, as in `finish`.
         let done = done(JobOutcome::Cancelled);
         self.update(Release, |word| (word | done) & !(RUNNING | PARKED));
     }
 
     /// A runner or a job is dropped, with the work in the task.
     pub(crate) fn give_back(&self) -> GiveBack {
-        // Release: pairs with `custody`. The owner goes on with the work.
+        // Release: pairs with `custody`. The owner goes on after all that the holder of the runner or the job did.
         let before = self.0.fetch_and(!LENT, Release);
         if before & CANCELLED == 0 { GiveBack::Back } else { GiveBack::Cancelled }
     }
@@ -291,8 +295,8 @@ impl State {
             if word & (CANCELLED | DONE) != 0 {
                 return Cancel::Over;
             }
-            // Acquire: pairs with `stop` and `park`, because the caller may be about to drop the work. Release: pairs with those of
-            // `stop` and `park` that find the flag, so that the end of the call comes after what led to its being cancelled.
+            // Acquire: pairs with `stop` and `park`, because the caller may be about to drop the work. Release: pairs with the `stop`, `park`
+            // or `finish` that finds the flag, so that the call ends after what led to this.
             match self.0.compare_exchange_weak(word, word | CANCELLED, AcqRel, Relaxed) {
                 Ok(_) if word & RUNNING != 0 => return Cancel::EndsAtNextStop,
                 Ok(_) => return Cancel::End,
@@ -303,7 +307,7 @@ impl State {
 
     /// Who has the call, which was lent?
     pub(crate) fn custody(&self) -> Custody {
-        // Acquire: pairs with `finish` and `give_back`.
+        // Acquire: pairs with `finish`, `finish_cancelled` and `give_back`.
         let word = self.0.load(Acquire);
         if word & DONE != 0 {
             Custody::Done
@@ -315,10 +319,10 @@ impl State {
         }
     }
 
-    /// What became of a lent call that is over.
+    /// What became of a lent call that is over. The caller holds the lock under which calls finish.
     pub(crate) fn outcome(&self) -> Option<JobOutcome> {
-        // Acquire: as in `custody`.
-        let word = self.0.load(Acquire);
+        // Relaxed: because of the lock, or because the owner lent a call that had ended, and made the runner after that.
+        let word = self.0.load(Relaxed);
         (word & DONE != 0).then(|| match word {
             _ if word & CANCELLED != 0 => JobOutcome::Cancelled,
             _ if word & FAILED != 0 => JobOutcome::Failed,

@@ -129,7 +129,7 @@ impl Line {
     /// Takes out the waiters that no longer wait, such as jobs that were cancelled, each time that the line has doubled. So it never holds
     /// more than twice as many as wait, and looking for them costs each one that is added a constant.
     fn prune_if_grown(&mut self) -> Vec<Subscriber> {
-        const LEAST: usize = 16;
+        const LEAST: usize = if cfg!(wasm_jobs_loom) { 2 } else { 16 };
         if self.subscribers.len() < (2 * self.after_pruning).max(LEAST) {
             return Vec::new();
         }
