@@ -226,8 +226,8 @@ fn a_thread_asks_for_the_outcome_while_a_job_ends() {
 
 /// A call that is cancelled while it finishes gets another result in the place of its own.
 ///
-/// Mistakes: the first result can be taken before the other one has its place; the call is done before that, or does not release it; the
-/// handle tells the outcome of the first result.
+/// Mistakes: the call is done before the second result is in its place, or without releasing it; the handle has the outcome of the first
+/// result.
 #[test]
 fn the_owner_asks_while_a_job_finishes_that_is_cancelled() {
     loom::model(|| {
@@ -240,7 +240,7 @@ fn the_owner_asks_while_a_job_finishes_that_is_cancelled() {
             move || handle.cancel()
         });
 
-        // The others first, as above.
+        // The other threads go first here, because loom does not try that order by itself.
         thread::yield_now();
         let early = handle.outcome();
         let result = if future.has_result() {
@@ -264,7 +264,7 @@ fn the_owner_asks_while_a_job_finishes_that_is_cancelled() {
     });
 }
 
-/// The end of a call comes after what its owner did before cancelling it, also where another thread ends the call.
+/// The end of a call comes after all that its owner did before it cancelled the call, also if another thread ends the call.
 fn assert_a_cancelling_is_seen(step: fn(&mut Context<'_>) -> Poll<()>) {
     loom::model(move || {
         let (pool, watch) = (Pool::of_calls(1), Watch::default());
@@ -276,7 +276,7 @@ fn assert_a_cancelling_is_seen(step: fn(&mut Context<'_>) -> Poll<()>) {
             move || {
                 let again = pool.try_take().expect("it was submitted").turn();
                 if handle.outcome() == Some(JobOutcome::Cancelled) {
-                    assert_eq!(reason.load(Relaxed), 1, "it ends before it was cancelled");
+                    assert_eq!(reason.load(Relaxed), 1, "the call ended before it was cancelled");
                 }
                 drop(again);
             }

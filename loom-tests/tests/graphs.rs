@@ -320,7 +320,7 @@ fn a_thread_asks_for_the_outcome_while_a_closure_ends() {
 
         if let Some(outcome) = handle.outcome() {
             assert_eq!(outcome, JobOutcome::Succeeded);
-            assert_eq!((ran.load(Relaxed), drops.load(Relaxed)), (1, 1), "it is not over");
+            assert_eq!((ran.load(Relaxed), drops.load(Relaxed)), (1, 1), "the closure is not gone");
         }
         worker.join().unwrap();
         assert_eq!(handle.outcome(), Some(JobOutcome::Succeeded));
@@ -328,7 +328,7 @@ fn a_thread_asks_for_the_outcome_while_a_closure_ends() {
     });
 }
 
-/// Mistakes: the worst outcome is that of the last one; a failure is noted after it is counted; it is over with the first.
+/// Mistakes: the outcome of all is that of the last job; a failure is noted after it was counted; the handle completes with the first job.
 #[test]
 fn a_thread_asks_for_the_outcome_of_all_while_one_fails() {
     loom::model(|| {
@@ -363,9 +363,10 @@ fn runs_at_once(job: Job) {
     job.run();
 }
 
-/// A pool without a queue runs a job where the one before it ends. That job cancels another one, and waits for what comes after this.
+/// A pool without a queue runs a job on the thread that ends the job before it. Here such a job cancels another job, and waits for the job
+/// that runs after that one.
 ///
-/// Mistake: a thread blocks before it has told those that are ready.
+/// Mistake: a thread blocks before it has told the dependents that are ready.
 #[test]
 fn a_job_waits_for_one_that_it_has_made_ready() {
     loom::model(|| {
@@ -393,9 +394,10 @@ fn a_job_waits_for_one_that_it_has_made_ready() {
     });
 }
 
-/// Two threads end the jobs at the beginning of two chains, one of them that of both in turn.
+/// There are three chains of jobs. Two threads end the first jobs of the chains, one of them those of two chains.
 ///
-/// Mistakes: what a completion makes ready is noted, and told by nobody; one is told; a thread that has told everyone notes for ever.
+/// Mistakes: a dependent that is ready is noted, and nobody tells it; only one of several is told; a thread that has told all goes on
+/// noting, and tells nobody any more.
 #[test]
 fn chains_end_on_the_threads_that_end_their_first_jobs() {
     loom::model(|| {
@@ -425,10 +427,10 @@ fn chains_end_on_the_threads_that_end_their_first_jobs() {
     });
 }
 
-/// What is added to a latch has those looked at that it has already. A job that was cancelled is taken out and dropped, while it is
-/// cancelled or told.
+/// Adding a waiter to a latch prunes those that the latch has. A job that was cancelled is pruned and dropped, while other threads cancel
+/// it and end the job before it.
 ///
-/// Mistakes: one that still waits is taken out; one that does not is told, and runs; it is dropped twice.
+/// Mistakes: a job that still waits is pruned; a job that was cancelled runs; it is dropped twice.
 #[test]
 fn a_cancelled_job_is_pruned_while_the_one_before_it_ends() {
     loom::model(|| {
