@@ -5,6 +5,7 @@
 use loom::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use loom::thread;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
 use std::task::{Context, Poll};
 use wasm_jobs::model::{Lease, Leased};
 use wasm_jobs::{Error, Future, JobHandle, JobOutcome, JobPool};
@@ -265,11 +266,17 @@ fn the_owner_asks_while_a_job_finishes_that_is_cancelled() {
 }
 
 /// The end of a call comes after all that its owner did before it cancelled the call, also if another thread ends the call.
-fn assert_a_cancelling_is_seen(step: fn(&mut Context<'_>) -> Poll<()>) {
+/// If the call ends by being cancelled alone, then the dropping of its work does, too.
+fn assert_a_cancelling_is_seen(step: fn(&mut Context<'_>) -> Poll<()>, may_finish: bool) {
     loom::model(move || {
         let (pool, watch) = (Pool::of_calls(1), Watch::default());
         let reason = Arc::new(AtomicUsize::new(0));
-        let mut future = watch.call(step);
+        let held = Held { reason: reason.clone(), seen: Arc::default() };
+        let seen = held.seen.clone();
+        let mut future = watch.call(move |context| {
+            let _held = &held;
+            step(context)
+        });
         let handle = pool.submit(future.to_job().unwrap());
         let worker = thread::spawn({
             let (pool, reason) = (pool.clone(), reason.clone());
@@ -287,28 +294,48 @@ fn assert_a_cancelling_is_seen(step: fn(&mut Context<'_>) -> Poll<()>) {
         worker.join().unwrap();
         drop(future);
         watch.assert_is_over();
+        assert!(
+            may_finish || seen.load(SeqCst) == 1,
+            "the work was dropped before it was cancelled"
+        );
     });
+}
+
+/// What the work of a call holds. When it is dropped, it looks for what its owner did before cancelling the call.
+struct Held {
+    reason: Arc<AtomicUsize>,
+    /// Ghost: not known to loom.
+    seen: Arc<std::sync::atomic::AtomicUsize>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.seen.store(self.reason.load(Relaxed), SeqCst);
+    }
 }
 
 /// Mistakes: cancelling does not release; stopping does not acquire.
 #[test]
 fn a_call_is_cancelled_while_it_yields() {
-    assert_a_cancelling_is_seen(|context| {
-        context.waker().wake_by_ref();
-        Poll::Pending
-    });
+    assert_a_cancelling_is_seen(
+        |context| {
+            context.waker().wake_by_ref();
+            Poll::Pending
+        },
+        false,
+    );
 }
 
 /// Mistakes: cancelling does not release; parking does not acquire, at the first look or at a later one.
 #[test]
 fn a_call_is_cancelled_while_it_begins_to_wait() {
-    assert_a_cancelling_is_seen(|_| Poll::Pending);
+    assert_a_cancelling_is_seen(|_| Poll::Pending, false);
 }
 
 /// Mistakes: cancelling does not release; finishing does not acquire, at the first look or at a later one.
 #[test]
 fn a_call_is_cancelled_while_it_finishes() {
-    assert_a_cancelling_is_seen(|_| Poll::Ready(()));
+    assert_a_cancelling_is_seen(|_| Poll::Ready(()), true);
 }
 
 /// The handle of a job that its pool drops is complete after all that the call has done.

@@ -286,6 +286,28 @@ fn the_future_is_dropped_while_a_runner_resumes() {
     });
 }
 
+/// The step ends without a wake, so that only its stop can bring the work to the canceller.
+///
+/// Mistakes: stopping does not release; cancelling does not acquire.
+#[test]
+fn the_future_is_dropped_while_a_runner_stops_to_wait() {
+    loom::model(|| {
+        let watch = Watch::default();
+        let mut future = watch.call(|_| Poll::Pending);
+        let mut runner = future.to_job().unwrap();
+        let other = thread::spawn(move || {
+            let step = runner.resume();
+            assert_ne!(step, Step::Yielded);
+            runner
+        });
+
+        drop(future);
+        let mut runner = other.join().unwrap();
+        watch.assert_is_over();
+        assert_eq!(runner.resume(), Step::Done);
+    });
+}
+
 /// Mistake: cancelling a waiting call does not complete its handle. The thread in `run` sleeps until then.
 #[test]
 fn the_future_is_dropped_while_a_runner_runs() {
