@@ -1,25 +1,29 @@
-//! [`Error`]: everything that can go wrong, by the name of what a user did or met.
+//! [`Error`]: everything that can go wrong. It is plain data, which every layer makes and gives to the user.
 
 use parking_lot::Mutex;
 use std::any::Any;
 use std::fmt;
+#[cfg(feature = "wasm")]
+use std::time::Duration;
 
 /// What went wrong.
 ///
-/// The failures of a call ([`Trap`](Self::Trap), [`Host`](Self::Host), [`Panic`](Self::Panic), …) come from where its result
-/// would have come from; the others from the function that was misused.
+/// A failure of a call, such as [`Trap`](Self::Trap), [`Host`](Self::Host) or [`Panic`](Self::Panic), is given in the place of its
+/// result. Every other error is given by the function that was misused.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The instance has a call in progress, which goes on undisturbed.
-    #[error("the instance has a call in progress: bring it to its end, or drop its future")]
+    /// The instance is in use: it has a call, which goes on undisturbed, or a guard has its store, or it is being reset.
+    #[error(
+        "the instance has a call in progress, or a guard has its store: bring the call to its end, or drop its future or the guard"
+    )]
     CallInProgress,
 
-    /// The right to resume is with a [`FutureRunner`](crate::FutureRunner) or a job.
+    /// A [`FutureRunner`](crate::FutureRunner) or a job has the right to resume the call.
     #[error("the call is with a runner or a job: wait for it, or drop the runner")]
     InJob,
 
-    /// A call gives its result once.
+    /// The result of the call was taken already.
     #[error("the result of the call was taken already: a call gives its result once")]
     ResultTaken,
 
@@ -27,7 +31,7 @@ pub enum Error {
     #[error("the call was cancelled")]
     Cancelled,
 
-    /// A job that the call was to run [after](crate::JobPool::submit_after_ok) has failed, so it was not run.
+    /// The call was to run [after](crate::JobPool::submit_after_ok) a job that has failed, so it was not run.
     #[error("a job that the call depends on has failed, so the call was not run")]
     DependencyFailed,
 
@@ -44,20 +48,20 @@ pub enum Error {
     #[error(transparent)]
     Trap(Trap),
 
-    /// The call has taken longer than its [`InstanceOptions`](crate::InstanceOptions) allow.
+    /// The call exceeded a limit in time of its [`InstanceOptions`](crate::InstanceOptions).
     #[cfg(feature = "wasm")]
-    #[error("the call has exceeded {0}: see `InstanceOptions`")]
-    TimedOut(Timeout),
+    #[error(transparent)]
+    TimedOut(Box<TimedOut>),
 
-    /// The guest threw an exception, and nothing in it caught that.
+    /// The guest threw an exception and did not catch it.
     #[cfg(feature = "wasm")]
     #[error("the guest threw an exception and did not catch it")]
     UncaughtException,
 
     /// The guest ended itself, by `proc_exit` with this code.
     ///
-    /// With the code zero that is no failure: a call without results, as of a program's `_start`, has then succeeded. Only
-    /// a call that owes a result fails with it, and an instance whose start function exits.
+    /// An exit with the code zero is no failure of a call without results, such as one of a program's `_start`. It is one of a call that
+    /// has results, and of an instance whose start function exits.
     #[cfg(feature = "wasi")]
     #[error("the guest exited with code {0}")]
     Exit(i32),
@@ -66,18 +70,24 @@ pub enum Error {
     #[cfg(feature = "wasi")]
     #[error("directory {path:?}: {source}")]
     Directory {
-        /// Where it is in the host.
+        /// Its path on the host.
         path: std::path::PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: wasmtime::Error,
     },
 
-    /// A host function failed.
+    /// A host function failed with this error.
     #[cfg(feature = "wasm")]
     #[error("a host function failed: {}", .0.root_cause())]
     Host(#[source] wasmtime::Error),
 
-    /// An earlier call ended before its end, so the guest's memory may be half-way through something.
+    /// The heap for the guest's exceptions is full. It counts towards [`InstanceOptions::memory`](crate::InstanceOptions::memory).
+    #[cfg(feature = "wasm")]
+    #[error("the guest keeps more exceptions than its memory has room for: {}", .0.root_cause())]
+    GcHeapOutOfMemory(#[source] wasmtime::Error),
+
+    /// The instance is [poisoned](crate::Instance#poisoning): an earlier call ended before its end, so the guest's memory may be
+    /// half-way through something.
     #[cfg(feature = "wasm")]
     #[error(
         "an earlier call on the instance failed, exited or was dropped, which may have left its memory half-way through something: \
@@ -89,33 +99,38 @@ pub enum Error {
     #[cfg(feature = "wasm")]
     #[error("export {export:?}: the module has no export of that name")]
     ExportNotFound {
-        /// The name that was asked for.
+        /// The name that was looked up.
         export: Box<str>,
     },
 
-    /// The export is something else: a memory, when a function was asked for.
+    /// The export is of another kind: for example a memory, when a function was asked for.
     #[cfg(feature = "wasm")]
     #[error("export {:?}: it is a {}, and was asked for as a {}", .0.export, .0.found, .0.expected)]
     ExportKind(Box<Mismatch>),
 
-    /// The function has another signature.
+    /// The exported function has another signature.
     #[cfg(feature = "wasm")]
     #[error("export {:?}: its type is {}, and it was asked for as {}", .0.export, .0.found, .0.expected)]
     Signature(Box<Mismatch>),
 
-    /// There is no such place in the memory or the table.
+    /// The exported global is of another type, or is immutable.
+    #[cfg(feature = "wasm")]
+    #[error("export {:?}: it is a global of type {}, and was asked for as {}", .0.export, .0.found, .0.expected)]
+    WrongType(Box<Mismatch>),
+
+    /// The memory or the table ends before this.
     #[cfg(feature = "wasm")]
     #[error("out of bounds: {count} bytes or elements from {at} on, where there are {size}")]
     OutOfBounds {
-        /// Where: the address of a byte, or the index of an element.
+        /// The address of the first byte, or the index of the first element.
         at: u64,
-        /// How many from there on.
+        /// The number of bytes or elements.
         count: u64,
-        /// How many there are.
+        /// The size of the memory in bytes, or of the table in elements.
         size: u64,
     },
 
-    /// The linker has nothing for one of the module's imports.
+    /// The linker defines nothing for one of the module's imports.
     #[cfg(feature = "wasm")]
     #[error(
         "import {module:?} {name:?}: the linker defines nothing of that name, and the module needs it"
@@ -127,28 +142,41 @@ pub enum Error {
         name: Box<str>,
     },
 
-    /// The engine's pool is full.
+    /// The engine's pool of instances is full.
     #[cfg(feature = "wasm")]
     #[error(
         "{name}: the engine's pool holds {instances} instances and what they need, and is full: drop one, or make an \
          engine with a larger pool (`EngineOptions::pooling`)"
     )]
     TooManyInstances {
-        /// What there is no room for: the module, or the export whose call needs a stack.
+        /// What does not fit in: the module, or the export whose call needs a stack.
         name: Box<str>,
-        /// How many instances the pool holds.
+        /// The number of instances that the pool holds.
         instances: u32,
-        /// What of the pool is used up.
+        /// wasmtime's error, which names what is used up.
         source: wasmtime::Error,
     },
 
-    /// The engine, or this machine, lacks what is asked for.
+    /// Inputs for [`par_map`](crate::Instances::par_map), and no instances.
+    #[cfg(feature = "wasm")]
+    #[error("there are inputs, and no instances to call: make at least one instance")]
+    NoInstances,
+
+    /// A [`reset`](crate::Instance::reset) of an instance that was made with one state, so that there is none for a new guest.
+    #[cfg(feature = "wasm")]
+    #[error(
+        "the instance was made with one state, and a new guest needs another: use `Instance::reset_with`, or make the instance by \
+         `Instance::with_options`"
+    )]
+    NoStateFactory,
+
+    /// The engine, or this machine, does not support what is asked for.
     #[cfg(feature = "wasm")]
     #[error("{what} is not supported: {why}")]
     Unsupported {
         /// What was asked for.
         what: &'static str,
-        /// Why it cannot be had, or what can be done.
+        /// Why it is not supported, or what to do.
         why: Box<str>,
     },
 
@@ -160,7 +188,7 @@ pub enum Error {
         module: Box<str>,
     },
 
-    /// Something else that wasmtime refuses, a module that is not valid for one.
+    /// All else that wasmtime refuses: for example a module that is not valid.
     #[cfg(feature = "wasm")]
     #[error("{}", .0.root_cause())]
     Wasmtime(#[source] wasmtime::Error),
@@ -173,71 +201,24 @@ impl Error {
     }
 }
 
-/// An export that is not what it was asked for as.
+/// An export that is of another type than it was asked for.
 #[cfg(feature = "wasm")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Mismatch {
-    /// Its name.
+    /// The name of the export.
     pub export: String,
-    /// What it was asked for as.
+    /// The type that it was asked for as.
     pub expected: String,
-    /// What it is.
+    /// The type that it has.
     pub found: String,
 }
 
-/// What comes of a call. It is moved about for every call, so the rare error is behind a pointer.
-pub(crate) type Outcome<T> = Result<T, Box<Error>>;
-
-/// What became of a job that is over, from [`JobHandle::outcome`](crate::JobHandle::outcome).
+/// A panic of the host inside a call.
 ///
-/// The outcomes are in the order of how bad they are: the handle [of all](crate::JobHandle::all) of some jobs has the worst of theirs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum JobOutcome {
-    /// Its call came to a value, or its closure returned.
-    Succeeded,
-    /// It was cancelled, through a handle or by the owner of its call, who may simply have dropped the
-    /// [`Future`](crate::Future); or its pool dropped it.
-    Cancelled,
-    /// Its call came to an error, its closure panicked, or it was not run because a job that it depends on had not succeeded.
-    Failed,
-}
-
-impl JobOutcome {
-    /// That of a call with this result.
-    pub(crate) fn of<T>(result: &Outcome<T>) -> Self {
-        match result {
-            Ok(_) => Self::Succeeded,
-            Err(error) if matches!(**error, Error::Cancelled) => Self::Cancelled,
-            Err(_) => Self::Failed,
-        }
-    }
-
-    /// A byte that is not zero.
-    pub(crate) const fn code(self) -> u8 {
-        match self {
-            Self::Succeeded => 1,
-            Self::Cancelled => 2,
-            Self::Failed => 3,
-        }
-    }
-
-    pub(crate) const fn from_code(code: u8) -> Option<Self> {
-        match code {
-            1 => Some(Self::Succeeded),
-            2 => Some(Self::Cancelled),
-            3 => Some(Self::Failed),
-            _ => None,
-        }
-    }
-}
-
-/// A panic of the host inside a call: what it was called with.
-///
-/// Whoever holds it may go on panicking with [`std::panic::resume_unwind`] and [`into_payload`](Self::into_payload).
+/// To go on panicking, give its [payload](Self::into_payload) to [`std::panic::resume_unwind`].
 pub struct Panic {
-    /// In a mutex to be `Sync`, as errors are expected to be.
+    /// In a mutex, because errors are expected to be `Sync`, and a payload need not be.
     payload: Box<Mutex<Box<dyn Any + Send>>>,
 }
 
@@ -246,7 +227,7 @@ impl Panic {
         Self { payload: Box::new(Mutex::new(payload)) }
     }
 
-    /// The message, if the panic had one that is text.
+    /// The message of the panic, if it is text.
     #[must_use]
     pub fn message(&self) -> Option<String> {
         let payload = self.payload.lock();
@@ -254,7 +235,7 @@ impl Panic {
         text.or_else(|| payload.downcast_ref::<String>().cloned())
     }
 
-    /// The value that the panic was called with.
+    /// The value that the host panicked with.
     #[must_use]
     pub fn into_payload(self) -> Box<dyn Any + Send> {
         self.payload.into_inner()
@@ -273,11 +254,11 @@ impl fmt::Debug for Panic {
     }
 }
 
-/// The guest did what wasm forbids, and was stopped there.
+/// The guest did something that wasm forbids, and was stopped there.
 #[cfg(feature = "wasm")]
 pub struct Trap {
     code: wasmtime::Trap,
-    /// The code, with the backtrace as its context.
+    /// wasmtime's error: the code, with the backtrace as its context.
     error: wasmtime::Error,
 }
 
@@ -287,13 +268,13 @@ impl Trap {
         Self { code, error }
     }
 
-    /// What the guest did.
+    /// The kind of the trap.
     #[must_use]
     pub fn code(&self) -> wasmtime::Trap {
         self.code
     }
 
-    /// Where it did so, with the names of the functions if the module has them; none if the engine collects no
+    /// Where the guest was, with the names of the functions if the module has them. `None` if the engine collects no
     /// backtraces.
     #[must_use]
     pub fn backtrace(&self) -> Option<&wasmtime::WasmBacktrace> {
@@ -330,23 +311,71 @@ impl std::error::Error for Trap {
     }
 }
 
-/// Which limit in time a call has exceeded.
+/// A call that exceeded a limit in time.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use wasm_jobs::{EngineOptions, Error, Instance, InstanceOptions, Timeout, engine, wasmtime};
+/// # let engine = engine(&EngineOptions::default())?;
+/// # let module = wat::parse_str(r#"(module (func (export "forever") (loop $again (br $again))))"#)?;
+/// # let pre = wasmtime::Linker::<()>::new(&engine).instantiate_pre(&wasmtime::Module::new(&engine, module)?)?;
+/// let options = InstanceOptions::default().running_timeout(Duration::from_millis(5));
+/// let instance = Instance::with_options(&pre, options, || ())?;
+/// let Err(Error::TimedOut(timed_out)) = instance.call::<(), ()>("forever", ())?.wait() else {
+///     panic!("the call never ends")
+/// };
+/// assert_eq!(timed_out.limit, Timeout::Running);
+/// assert!(timed_out.ran >= timed_out.after);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[cfg(feature = "wasm")]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TimedOut {
+    /// What exceeded it, in words: a call of an export, or the making of an instance.
+    pub name: Box<str>,
+    /// The limit.
+    pub limit: Timeout,
+    /// The time that the limit allows.
+    pub after: Duration,
+    /// How long the call has run, in all its steps together. Waiting and standing in a queue do not count.
+    pub ran: Duration,
+    /// Whether the guest had begun to run. A call that only stood in a queue, or that nobody resumed, had not.
+    pub begun: bool,
+}
+
+#[cfg(feature = "wasm")]
+impl fmt::Display for TimedOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, limit, after, ran, begun } = self;
+        match limit {
+            Timeout::Running => write!(
+                f,
+                "{name}: the guest has run for {ran:.1?}, and may for {after:?} (`InstanceOptions::running_timeout`)"
+            ),
+            Timeout::Elapsed if *begun => write!(
+                f,
+                "{name}: it has not ended within {after:?} (`InstanceOptions::elapsed_timeout`), of which it has run for {ran:.1?}"
+            ),
+            Timeout::Elapsed => write!(
+                f,
+                "{name}: it has not begun within {after:?} (`InstanceOptions::elapsed_timeout`): it stood in a queue, or was not resumed"
+            ),
+        }
+    }
+}
+
+#[cfg(feature = "wasm")]
+impl std::error::Error for TimedOut {}
+
+/// A limit in time of a call.
 #[cfg(feature = "wasm")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Timeout {
-    /// [`InstanceOptions::running_timeout`](crate::InstanceOptions::running_timeout)
+    /// [`InstanceOptions::running_timeout`](crate::InstanceOptions::running_timeout): how long the call may run.
     Running,
-    /// [`InstanceOptions::elapsed_timeout`](crate::InstanceOptions::elapsed_timeout)
+    /// [`InstanceOptions::elapsed_timeout`](crate::InstanceOptions::elapsed_timeout): how long after it was made the call must have
+    /// ended.
     Elapsed,
-}
-
-#[cfg(feature = "wasm")]
-impl fmt::Display for Timeout {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Running => "the time that it may run",
-            Self::Elapsed => "the time that may pass until its end",
-        })
-    }
 }

@@ -130,7 +130,7 @@
 // `wait/` is everything that waits, and is told: latches, countdowns, events, clocks. `step/` is what a thread knows of the step that it is
 // in, and so how work is stopped that would go on.
 //
-// Below all that: `error`, plain data; `sync`, the primitives, which are loom's when a model is checked; `trace`, what is told to a
+// Below all that: `error` and `outcome`, plain data; `sync`, the primitives, which are loom's when a model is checked; `trace`, what is told to a
 // subscriber; `unwind`, where panics end.
 
 mod call;
@@ -138,6 +138,7 @@ mod error;
 mod frame;
 #[cfg(feature = "wasm")]
 mod guest;
+mod outcome;
 mod pool;
 mod step;
 mod sync;
@@ -145,13 +146,14 @@ mod trace;
 mod unwind;
 mod wait;
 
-pub use call::future::{Future, YieldNow, yield_now};
+pub use call::future::Future;
 pub use call::runner::FutureRunner;
 pub use call::step::Step;
 pub use call::turn::Job;
-pub use error::{Error, JobOutcome, Panic};
+pub use call::yield_now::{YieldNow, yield_now};
+pub use error::{Error, Panic};
 #[cfg(feature = "wasm")]
-pub use error::{Mismatch, Timeout, Trap};
+pub use error::{Mismatch, TimedOut, Timeout, Trap};
 pub use frame::coroutine::Coroutine;
 pub use frame::coroutines::{Coroutines, TickReport};
 pub use frame::frames::{Frames, frames, next_frame, sleep};
@@ -162,9 +164,10 @@ pub use guest::wasi;
 pub use guest::{Embedded, ModuleSource};
 #[cfg(feature = "wasm")]
 pub use guest::{
-    EngineOptions, Func, GlobalType, Instance, InstanceOptions, Instances, MemoryGuard, ParMap,
-    ParMapJob, Plain, Slice, StoreGuard, TableGuard, add_yield, engine,
+    EngineOptions, Func, GlobalType, Instance, InstanceOptions, Instances, MemoryGuard, OwnedRef,
+    ParMap, ParMapJob, Plain, Slice, StoreGuard, TableGuard, add_yield, engine,
 };
+pub use outcome::JobOutcome;
 pub use pool::JobPool;
 pub use pool::after::IntoJob;
 pub use pool::handle::JobHandle;

@@ -4,7 +4,7 @@
 #[cfg(feature = "tracing")]
 mod told;
 
-use crate::error::{JobOutcome, Outcome};
+use crate::outcome::{JobOutcome, Outcome};
 use std::borrow::Cow;
 
 /// Evaluates to nothing without the feature.

@@ -4,8 +4,10 @@
 use crate::call::runner::FutureRunner;
 use crate::call::state::Custody;
 use crate::call::step::Step;
-use crate::call::task::{Progress, Task, Work};
-use crate::error::{Error, Outcome};
+use crate::call::task::Task;
+use crate::call::work::{Progress, Work};
+use crate::error::Error;
+use crate::outcome::Outcome;
 use crate::step::interrupt::Interrupter;
 use crate::trace::{Ending, Traced};
 use crate::wait::block::{Sleeper, help_or_sleep};
@@ -127,7 +129,7 @@ impl<T: Send + 'static> Future<T> {
         let Call::Ours(work) = &mut self.call else {
             return self.resume_lent();
         };
-        match work.step(&self.task) {
+        match self.task.step_work(work) {
             Progress::Yielded => Ok(Step::Yielded),
             Progress::Waiting => Ok(Step::Waiting),
             Progress::Done(outcome) => {
@@ -241,7 +243,7 @@ impl<T: Send + 'static> Future<T> {
     pub(crate) fn status(&mut self) -> Status {
         self.settle();
         match &self.call {
-            Call::Ours(work) if work.is_waiting(&self.task) => Status::Waiting,
+            Call::Ours(work) if self.task.is_waiting(work) => Status::Waiting,
             Call::Ours(_) => Status::Ready,
             Call::Lent => Status::InJob,
             Call::Ended(_) => Status::Done,
@@ -374,38 +376,5 @@ impl<T: Send + 'static> fmt::Debug for Future<T> {
             Call::Disposed => "disposed",
         };
         f.debug_struct("Future").field("call", &call).field("task", &self.task).finish()
-    }
-}
-
-/// Lets the call that awaits it yield, once: it goes on at its next step.
-///
-/// ```
-/// # use wasm_jobs::{Future, Step, yield_now};
-/// let mut future = Future::new(async { Ok(yield_now().await) });
-/// assert_eq!(future.resume()?, Step::Yielded);
-/// # Ok::<(), wasm_jobs::Error>(())
-/// ```
-#[must_use = "futures do nothing unless awaited"]
-pub fn yield_now() -> YieldNow {
-    YieldNow { has_yielded: false }
-}
-
-/// The future of [`yield_now`].
-#[derive(Debug)]
-#[must_use = "futures do nothing unless awaited"]
-pub struct YieldNow {
-    has_yielded: bool,
-}
-
-impl std::future::Future for YieldNow {
-    type Output = ();
-
-    #[inline]
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        if mem::replace(&mut self.has_yielded, true) {
-            return Poll::Ready(());
-        }
-        context.waker().wake_by_ref();
-        Poll::Pending
     }
 }

@@ -20,9 +20,15 @@ pub struct Leased<X, H: AsRef<Lease<X>> = Lease<X>> {
 }
 
 impl<X> Lease<X> {
-    /// A home with its `X` in it.
+    /// A home by itself, with its `X` in it.
+    #[cfg(wasm_jobs_loom)]
     pub fn new(thing: X) -> Arc<Self> {
-        Arc::new(Self { home: AtomicCell::new(Some(thing)) })
+        Arc::new(Self::at_home(thing))
+    }
+
+    /// A home with its `X` in it, to be a part of something that an [`Arc`] has.
+    pub(crate) fn at_home(thing: X) -> Self {
+        Self { home: AtomicCell::new(Some(thing)) }
     }
 }
 

@@ -9,3 +9,5 @@ pub(crate) mod state;
 pub(crate) mod step;
 pub(crate) mod task;
 pub(crate) mod turn;
+pub(crate) mod work;
+pub(crate) mod yield_now;

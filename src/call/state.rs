@@ -44,7 +44,7 @@
 //! the slot needs no lock: the release of a `stop`, `park`, `give_back` or `finish` and the acquire of a `cancel`, `wake` or `custody`; or the
 //! runner or the job, which is moved from thread to thread.
 
-use crate::error::JobOutcome;
+use crate::outcome::JobOutcome;
 use crate::sync::AtomicU64;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 

@@ -1,4 +1,4 @@
-//! What a [`Future`](crate::Future) and its runner share, and the [`Work`] that passes between them.
+//! What a [`Future`](crate::Future) and its runner share. The [`Work`] of a call passes between the two.
 //!
 //! The work of a call is owned by the one that may step it: by the `Future` itself until it is lent, then by the task's slot, where each turn
 //! finds it. Only the thread that the [state](crate::call::state) puts in charge touches the slot: a turn that has started, the canceller that
@@ -12,19 +12,20 @@ use crate::call::state::{
 };
 use crate::call::step::Step;
 use crate::call::turn::{Cancel, Job, Quantum, Runnable, Schedule};
-use crate::error::{Error, JobOutcome, Outcome, Panic};
-use crate::step::interrupt::{Interrupter, Interruptible, in_step, with_current_call};
+use crate::call::work::{Progress, Work};
+use crate::error::Error;
+use crate::outcome::{JobOutcome, Outcome};
+use crate::step::interrupt::{Interrupter, Interruptible, with_current_call};
 use crate::step::stack::StackScope;
 use crate::sync::{Exclusive, Mutex};
 use crate::trace::{Ending, Traced};
-use crate::unwind::{drop_payload, ignore_panic};
+use crate::unwind::ignore_panic;
 use crate::wait::latch::Latch;
 use futures_task::{ArcWake, waker_ref};
 use std::fmt;
-use std::pin::Pin;
 use std::ptr;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::Waker;
 
 pub(crate) struct Task<T> {
     state: State,
@@ -43,84 +44,6 @@ struct Slot<T> {
     work: Option<Work<T>>,
     /// There once the call has ended, until its owner takes it.
     result: Option<Outcome<T>>,
-}
-
-/// A call that has not ended, with the exclusive right to step it.
-pub(crate) struct Work<T> {
-    future: Pin<Box<dyn std::future::Future<Output = Outcome<T>> + Send>>,
-    seen: WakeCount,
-}
-
-/// What one step came to.
-pub(crate) enum Progress<T> {
-    Done(Outcome<T>),
-    Yielded,
-    Waiting,
-}
-
-pin_project_lite::pin_project! {
-    /// Work that may panic, as work that gives the panic as its error, and that holds nothing any more once it is ready.
-    struct CatchUnwind<F> {
-        #[pin]
-        work: Option<F>,
-    }
-}
-
-impl<T, F: std::future::Future<Output = Result<T, Error>>> std::future::Future for CatchUnwind<F> {
-    type Output = Outcome<T>;
-
-    #[inline]
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome<T>> {
-        let mut work = self.project().work;
-        let polled = in_step(|| {
-            let polled = work.as_mut().as_pin_mut()?.poll(context);
-            if polled.is_ready() {
-                work.set(None);
-            }
-            Some(polled)
-        });
-        match polled {
-            Ok(Some(polled)) => polled.map_err(Box::new),
-            Ok(None) => unreachable!("it is not polled again when it is ready"),
-            Err(payload) => {
-                drop_payload(in_step(|| work.set(None)));
-                Poll::Ready(Err(Box::new(Error::Panic(Panic::new(payload)))))
-            }
-        }
-    }
-}
-
-impl<T: Send + 'static> Work<T> {
-    // A guest's stack is entered and left below this, which the processor's prediction of returns does not survive: each
-    // frame from here to there costs a misprediction, more than what the frame does. Hence the inlining from `resume` to the
-    // guest, with one dynamic call between.
-    /// Polls the work, unless nothing has woken it since it was last polled.
-    #[inline]
-    pub(crate) fn step(&mut self, task: &Arc<Task<T>>) -> Progress<T> {
-        let Some(seen) = task.state.woken_since(self.seen) else {
-            return Progress::Waiting;
-        };
-        self.seen = seen;
-
-        // Borrowed: making it costs nothing, and only a clone of it counts a reference.
-        let waker = waker_ref(task);
-        let mut context = Context::from_waker(&waker);
-        match task.traced.step(|| self.future.as_mut().poll(&mut context)) {
-            Poll::Pending if task.state.woken_since(seen).is_some() => Progress::Yielded,
-            Poll::Pending => Progress::Waiting,
-            Poll::Ready(outcome) => Progress::Done(outcome),
-        }
-    }
-
-    /// Has nothing woken it since it was last polled?
-    pub(crate) fn is_waiting(&self, task: &Task<T>) -> bool {
-        task.state.woken_since(self.seen).is_none()
-    }
-
-    /// Drops the work, with all that the call holds.
-    pub(crate) fn discard(self) {
-        drop_payload(in_step(|| drop(self)));
-    }
 }
 
 impl<T: Send + 'static> Task<T> {
@@ -142,18 +65,28 @@ impl<T: Send + 'static> Task<T> {
             interrupter,
             traced,
         });
-        // Straight into the box: a guest's call is some hundred bytes.
-        let mut future = Box::pin(CatchUnwind { work: None });
-        future.as_mut().project().work.set(Some(work));
-        (task, Work { future, seen: WakeCount::NONE })
+        (task, Work::new(work))
+    }
+
+    /// Takes a step of the call's work.
+    #[inline]
+    pub(crate) fn step_work(self: &Arc<Self>, work: &mut Work<T>) -> Progress<T> {
+        // Borrowed: making it costs nothing, and only a clone of it counts a reference.
+        let waker = waker_ref(self);
+        work.step(&self.state, &self.traced, &waker)
     }
 
     // The owner's side, while it has the call.
 
+    /// Has nothing woken the call since its last step?
+    pub(crate) fn is_waiting(&self, work: &Work<T>) -> bool {
+        work.is_waiting(&self.state)
+    }
+
     /// The owner will sleep until `waker` is woken. False if it must not: a wake has come.
     pub(crate) fn park_owner(&self, work: &Work<T>, waker: &Waker) -> bool {
         self.register_owner(waker);
-        self.state.park(work.seen) == Park::Parked
+        self.state.park(work.seen()) == Park::Parked
     }
 
     /// Puts the work here for a runner.
@@ -242,13 +175,13 @@ impl<T: Send + 'static> Task<T> {
         };
         let progress = with_current_call(self.clone(), || {
             loop {
-                match work.step(self) {
+                match self.step_work(work) {
                     Progress::Yielded if goes_on() => {}
                     progress => break progress,
                 }
             }
         });
-        (progress, work.seen)
+        (progress, work.seen())
     }
 
     /// Stops a call that has started. False if it was cancelled, and has ended here.

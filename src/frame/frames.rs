@@ -1,7 +1,7 @@
 //! [`frames`], [`next_frame`] and [`sleep`]: what coroutines await in order to go on later. [`FrameCount`] counts the frames of a
 //! loop and wakes the coroutines that wait for the current one; [`coroutines`](crate::frame::coroutines) owns it.
 
-use crate::call::future::{YieldNow, yield_now};
+use crate::call::yield_now::{YieldNow, yield_now};
 use crate::wait::clock::{Clock, Sleep};
 use crate::wait::waiters::{Key, Waiters, wake_all};
 use std::cell::{Cell, RefCell};

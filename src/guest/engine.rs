@@ -1,11 +1,14 @@
-//! [`engine`]: a wasmtime engine that is set up for guests which suspend. Modules, linkers and stores are made with it as
-//! with any other.
+//! [`engine`]: a wasmtime engine that is set up for guests that suspend. Use it like any other, to make modules, linkers and stores.
 
 use crate::error::Error;
 use std::num::{NonZeroU32, NonZeroUsize};
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
-/// What an [`engine`] is to support.
+/// What an [`engine`] supports.
+///
+/// wasmtime compiles modules on rayon's global pool. The first module that is compiled starts that pool, and after that
+/// `rayon::ThreadPoolBuilder::build_global` fails. A program that sets the size of rayon's global pool has to call `build_global`
+/// before it compiles a module.
 ///
 /// ```
 /// use wasm_jobs::{EngineOptions, engine};
@@ -15,9 +18,9 @@ use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConf
 /// ```
 #[derive(Clone, Debug)]
 pub struct EngineOptions {
-    /// How many instances the pool holds; none: on demand.
+    /// How many instances the pool holds. `None`: instances are allocated on demand.
     pool: Option<u32>,
-    /// How many core instances a component of the pool is made of at most; none: it takes as many places as it has.
+    /// The most core instances that a component of the pool may have. `None`: each of them takes a place of the pool.
     core_instances: Option<NonZeroU32>,
     wasm_stack: usize,
     host_stack: usize,
@@ -49,28 +52,28 @@ impl Default for EngineOptions {
 }
 
 impl EngineOptions {
-    /// Instances come from a pool that holds this many at most. Instantiating is then about ten times as fast as on
-    /// demand, and the address space for all of them, 8 GiB and guards for each, is reserved when the engine is made. One
-    /// more is [`Error::TooManyInstances`].
+    /// Takes instances from a pool of `instances`. One more at the same time is [`Error::TooManyInstances`].
     ///
-    /// A guest of the pool has one memory and one table of 20,000 elements at most; for others, start from
-    /// [`config`](Self::config). A component takes the place of as many instances as it has core instances, unless it is said
-    /// how many those are: see [`core_instances_per_component`](Self::core_instances_per_component).
+    /// Instantiating from the pool is faster than on demand, because memory is reserved and reused. The address space for the
+    /// whole pool, 8 GiB and guards for each instance, is reserved when the engine is made.
     ///
-    /// On Linux each instance that was called takes about six of the 65,530 mappings that a process may have
-    /// (`vm.max_map_count`), in a pool or on demand.
+    /// A guest of the pool has at most one memory, and one table of 20,000 elements; for other guests, start from
+    /// [`config`](Self::config). A component takes as many places as it has core instances, unless
+    /// [`core_instances_per_component`](Self::core_instances_per_component) says how many it may have.
+    ///
+    /// On Linux, each instance that was called takes several of the mappings that a process may have (`vm.max_map_count`, 65,530
+    /// by default), from the pool or on demand.
     #[must_use]
     pub fn pooling(mut self, instances: u32) -> Self {
         self.pool = Some(instances);
         self
     }
 
-    /// The instances of the pool may be components of up to so many core instances each: with
-    /// [`pooling(100)`](Self::pooling), there is room for 100 of them. One to four are usual: the guest itself, two small ones if
-    /// it exchanges strings with host functions, and an adapter for WASI. A component of more is refused when it is
-    /// compiled.
+    /// Makes room for components of up to `core_instances` core instances each: with [`pooling(100)`](Self::pooling), for 100 such
+    /// components. One to four core instances are usual: the guest itself, two small ones if it exchanges strings with host
+    /// functions, and an adapter for WASI. A component of more core instances is refused when it is compiled.
     ///
-    /// Of guests that are no components, more than 100 may find room then.
+    /// Guests that are not components may then find room for more than 100.
     #[cfg(feature = "component-model")]
     #[must_use]
     pub fn core_instances_per_component(mut self, core_instances: u32) -> Self {
@@ -78,90 +81,97 @@ impl EngineOptions {
         self
     }
 
-    /// Instances are allocated one by one, as many as the machine can hold.
+    /// Allocates instances one by one, as many as the machine can hold, in place of a pool.
     #[must_use]
     pub fn on_demand(mut self) -> Self {
         self.pool = None;
         self
     }
 
-    /// The stack that a guest may use in a call, in bytes. Using more is a trap.
+    /// Sets how much stack a guest may use in a call, in bytes. A guest that uses more traps.
     #[must_use]
     pub fn wasm_stack(mut self, bytes: usize) -> Self {
         self.wasm_stack = bytes;
         self
     }
 
-    /// The stack that host functions find left under a guest that has used all of its own, in bytes. Using more aborts the
-    /// process, as running out of a thread's stack does.
+    /// Sets how much stack is left for host functions when a guest has used all of its own, in bytes. A host function that uses
+    /// more aborts the process, as running out of a thread's stack does.
     ///
-    /// The stack of a guest is taken when it is first called, and kept for its next calls.
+    /// A guest gets its stack, for both, when it is first called, and keeps it for later calls.
     #[must_use]
     pub fn host_stack(mut self, bytes: usize) -> Self {
         self.host_stack = bytes;
         self
     }
 
-    /// Whether a guest that never yields can be made to. With it, every call that is in a guest when
-    /// [`Engine::increment_epoch`] is called [yields](crate::Step::Yielded) at its next loop or function entry, and slices
-    /// of [time](crate::Slice::Time) end there. A guest cannot tell an increment from the end of another's slice, or a cancelling,
-    /// that comes before it next looks: who must be sure increments again.
+    /// Sets whether a guest that never yields can be interrupted. If so, [`Engine::increment_epoch`] makes every call that is in a
+    /// guest at that moment [yield](crate::Step::Yielded) at its next loop iteration or function entry, and slices of
+    /// [time](crate::Slice::Time), timeouts and cancellations end there too.
     ///
-    /// Guests pay for the checks: 1.3 times the time of a picture that is computed, three times that of an empty loop
-    /// (`epochs_in_a_picture` and `epochs_in_a_loop` of the benchmark).
+    /// An `increment_epoch` that coincides with the end of a slice or a cancellation may be missed. Call it again to be sure.
     ///
-    /// Whenever a slice of time ends or a running call is cancelled, the epoch advances. Other guests of this library go on;
-    /// a [`Store`](wasmtime::Store) of your own on this engine sees what `increment_epoch` does to it.
+    /// Guests pay for the checks: a picture takes 1.3 times as long to compute (`epochs_in_a_picture` of the benchmark), and an empty
+    /// loop three times (`epochs_in_a_loop`).
+    ///
+    /// The epoch also advances whenever a slice of time ends or a running call is cancelled. Other guests of this library are not
+    /// disturbed by that; in a [`Store`](wasmtime::Store) of your own on this engine, it acts like `increment_epoch`.
     #[must_use]
     pub fn epoch_interruption(mut self, enable: bool) -> Self {
         self.epoch_interruption = enable;
         self
     }
 
-    /// The exception handling proposal, which C++ and `setjmp` compile to.
+    /// Sets whether guests may use the exception handling proposal, to which C++ exceptions and `setjmp` compile.
     #[must_use]
     pub fn exceptions(mut self, enable: bool) -> Self {
         self.exceptions = enable;
         self
     }
 
-    /// The SIMD proposals, fixed-width and relaxed.
+    /// Sets whether guests may use the SIMD proposals, fixed-width and relaxed.
     #[must_use]
     pub fn simd(mut self, enable: bool) -> Self {
         self.simd = enable;
         self
     }
 
-    /// The threads proposal: atomics and shared memories. A pool has no shared memories, so this goes with
-    /// [`on_demand`](Self::on_demand).
+    /// Sets whether guests may use the threads proposal: atomics and shared memories. It needs [`on_demand`](Self::on_demand),
+    /// because a pool has no shared memories.
+    ///
+    /// **No limit in time holds for a guest that waits inside wasm.** `memory.atomic.wait` blocks the worker's thread inside wasmtime,
+    /// which does not look at the epoch there. No slice, timeout or cancellation ends the wait, and the worker runs nothing else
+    /// meanwhile. A wait with a timeout of its own lasts that long, or until a notify; one without may last for ever. Enable
+    /// this only for guests that are trusted not to do so.
     #[must_use]
     pub fn threads(mut self, enable: bool) -> Self {
         self.threads = enable;
         self
     }
 
-    /// Whether instructions are counted, as slices of [fuel](crate::Slice::Fuel) and limits of
-    /// [fuel](crate::InstanceOptions::fuel) need. Guests pay for that about as much as for epoch interruption: 1.3 times the
-    /// time of a picture, twice that of an empty loop, and 1.4 and five times for both together (`fuel_in_a_loop` and its
-    /// neighbours in the benchmark). A new instance has as much fuel as
-    /// there can be, until [`StoreGuard::set_fuel`](crate::StoreGuard::set_fuel).
+    /// Sets whether instructions are counted, which slices of [fuel](crate::Slice::Fuel) and limits of
+    /// [fuel](crate::InstanceOptions::fuel) need. A new instance has `u64::MAX` of fuel, until
+    /// [`StoreGuard::set_fuel`](crate::StoreGuard::set_fuel).
+    ///
+    /// Guests pay for the counting: a picture takes 1.3 times as long to compute (`fuel_in_a_picture` of the benchmark), and an empty
+    /// loop twice (`fuel_in_a_loop`). `both_in_a_picture` and `both_in_a_loop` measure it together with epoch interruption.
     #[must_use]
     pub fn fuel(mut self, enable: bool) -> Self {
         self.fuel = enable;
         self
     }
 
-    /// Whether a [`Trap`](crate::Trap) has a backtrace, of 20 frames at most. Collecting it makes up most of what a trap costs.
+    /// Sets whether a [`Trap`](crate::Trap) has a backtrace, of 20 frames at most. Collecting it takes time at each trap.
     #[must_use]
     pub fn backtraces(mut self, enable: bool) -> Self {
         self.backtraces = enable;
         self
     }
 
-    /// The wasmtime configuration that these options stand for, to start from where they do not reach.
+    /// The wasmtime configuration of these options. Change it for what the options do not offer, and make an engine of it with
+    /// [`Engine::new`].
     ///
-    /// What this crate needs of an engine is no more than every engine has. An engine without epoch interruption cannot
-    /// interrupt its guests, and that is all.
+    /// This library works with every engine. Without epoch interruption, it cannot interrupt guests.
     #[must_use]
     pub fn config(&self) -> Config {
         let mut config = Config::new();
@@ -187,12 +197,12 @@ impl EngineOptions {
             }
             pool.total_component_instances(instances)
                 .total_core_instances(core_instances)
-                // One for its memory, and one for the heap of a guest that throws exceptions.
+                // Each guest has one for its memory, and one for the heap of its exceptions.
                 .total_memories(instances.saturating_mul(2))
-                // Each core instance may have one: a component's are not only the guest's own.
+                // Each core instance may have one, also those that a component adds to the guest's own.
                 .total_tables(core_instances)
                 .total_gc_heaps(instances)
-                // A guest keeps its stack, so as many as instances.
+                // Each guest keeps its stack between calls.
                 .total_stacks(instances);
             config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
         }
@@ -202,9 +212,11 @@ impl EngineOptions {
 
 /// Makes a wasmtime engine whose guests can be suspended.
 ///
+/// Compiling a module for it starts rayon's global pool: see [`EngineOptions`].
+///
 /// # Errors
 ///
-/// [`Error::Unsupported`] if the options contradict each other, or are more than this machine can do.
+/// [`Error::Unsupported`] if the options contradict each other, or if the machine does not support them.
 pub fn engine(options: &EngineOptions) -> Result<Engine, Error> {
     if options.threads && options.pool.is_some() {
         return Err(Error::Unsupported {

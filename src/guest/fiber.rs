@@ -1,26 +1,31 @@
-//! How a call of an export is suspended: on a stack of its own, by wasmtime's fibers. What comes out is the work of a
-//! [`Future`](crate::Future); nothing outside this file knows how it stops and goes on.
+//! How a call of a guest is suspended: on a stack of its own, by wasmtime's fibers. A claimed guest comes in, and a
+//! [`Future`](crate::Future) goes out whose work has the guest until the call ends. Nothing outside this file knows how the work
+//! stops and goes on; how it begins and ends is `running`'s.
 
-use crate::call::future::{Future, yield_now};
-use crate::call::lease::Leased;
+use crate::call::future::Future;
+use crate::call::yield_now::yield_now;
 use crate::error::{Error, Trap};
-use crate::guest::func::Claimed;
-use crate::guest::guest::{BoxFuture, Guest, Home};
-use crate::guest::limit::control::Controlled;
-use crate::guest::trap::wasm_failed;
+use crate::guest::export::Claimed;
+use crate::guest::guest::Guest;
+use crate::guest::home::Away;
+use crate::guest::limit::limited::Limited;
+use crate::guest::origin::BoxFuture;
+use crate::guest::running::Running;
+use crate::guest::trap::Attempt;
 use crate::step::interrupt::Interrupter;
 use crate::trace::Traced;
 use wasmtime::{AsContextMut, Linker, StoreContextMut, WasmParams, WasmResults};
 
 /// The work of a call whose results are `R`.
-pub(crate) trait Work<R>:
+pub(crate) trait CallWork<R>:
     std::future::Future<Output = Result<R, Error>> + Send + 'static
 {
 }
 
-impl<R, F> Work<R> for F where F: std::future::Future<Output = Result<R, Error>> + Send + 'static {}
+impl<R, F> CallWork<R> for F where F: std::future::Future<Output = Result<R, Error>> + Send + 'static
+{}
 
-/// The call.
+/// A call of an export.
 #[inline]
 pub(crate) fn future<S, P, R>(mut guest: Claimed<P, R, S>, params: P) -> Future<R>
 where
@@ -28,18 +33,18 @@ where
     P: WasmParams + Sync + 'static,
     R: WasmResults + Sync + 'static,
 {
-    let (ticker, traced) = seen_from_outside(&mut guest);
-    Future::from_parts(call(guest, params), Some(ticker), traced)
+    let (interrupter, traced) = interrupter_and_trace(&mut guest);
+    Future::from_parts(call(guest, params), Some(interrupter), traced)
 }
 
-/// The call, whose result may be a trap.
+/// A call of an export, with a trap as its result.
 pub(crate) fn try_future<S, P, R>(mut guest: Claimed<P, R, S>, params: P) -> Future<Result<R, Trap>>
 where
     S: Send + 'static,
     P: WasmParams + Sync + 'static,
     R: WasmResults + Sync + 'static,
 {
-    let (ticker, traced) = seen_from_outside(&mut guest);
+    let (interrupter, traced) = interrupter_and_trace(&mut guest);
     let call = call(guest, params);
     let with_trap = async {
         match call.await {
@@ -48,49 +53,41 @@ where
             Err(error) => Err(error),
         }
     };
-    Future::from_parts(with_trap, Some(ticker), traced)
+    Future::from_parts(with_trap, Some(interrupter), traced)
 }
 
-/// How the call is interrupted, and what it is called.
+/// What stops a step of the call, and what traces call it.
 #[inline]
-fn seen_from_outside<S, P, R>(guest: &mut Claimed<P, R, S>) -> (&'static dyn Interrupter, Traced) {
+fn interrupter_and_trace<S, P, R>(
+    guest: &mut Claimed<P, R, S>,
+) -> (&'static dyn Interrupter, Traced)
+where
+    S: Send + 'static,
+{
     let (guest, export) = guest.parts();
     (guest.control.interrupter(), Traced::export(&export.name, guest.control.number()))
 }
 
-/// The call, as work that has the guest until it ends.
-pub(crate) fn call<S, P, R>(mut guest: Claimed<P, R, S>, params: P) -> impl Work<R>
+/// The work of a call of an export.
+pub(crate) fn call<S, P, R>(mut guest: Claimed<P, R, S>, params: P) -> impl CallWork<R>
 where
     S: Send + 'static,
     P: WasmParams + Sync + 'static,
     R: WasmResults + Sync + 'static,
 {
-    let Guest { store, control, .. } = &mut **guest;
-    control.begin_call(store);
+    guest.begin_call();
     async move {
-        // Until the guest has proved well: a trap leaves here by `Err`, a host panic by unwinding, and a call that is given up
-        // by being dropped.
         let (guest, export) = guest.parts();
-        if let Some(timeout) = guest.control.is_too_late() {
-            return Err(Error::TimedOut(timeout));
-        }
-        guest.poisoned = true;
-        let Guest { store, control, .. } = &mut **guest;
-        control.set_deadline(store);
-        let call = export.func.call_async(store, params);
-        match Controlled::new(call, control).await {
-            Ok(results) => {
-                guest.poisoned = false;
-                Ok(results)
-            }
-            Err(error) => failed(error, guest, || format!("export {:?}", export.name).into()),
-        }
+        let mut running = Running::begin(guest, Attempt::Export(&export.name))?;
+        let (store, control, _) = running.parts();
+        let ended = Limited::new(export.func.call_async(store, params), control).await;
+        running.end(ended)
     }
 }
 
-/// What the user does with the guest's exports, as a call.
+/// A call that is what the user's `work` does with the exports.
 pub(crate) fn start<S, E, T>(
-    mut guest: Leased<Box<Guest<S, E>>, Home<S, E>>,
+    mut guest: Away<S, E>,
     work: impl for<'a> FnOnce(StoreContextMut<'a, S>, &'a E) -> BoxFuture<'a, T> + Send + 'static,
 ) -> Future<T>
 where
@@ -98,67 +95,27 @@ where
     E: Send + Sync + 'static,
     T: Send + 'static,
 {
-    let Guest { store, control, .. } = &mut **guest;
-    control.begin_call(store);
-    let (ticker, traced) = (control.interrupter(), Traced::of_instance(control.number()));
+    guest.begin_call();
+    let Guest { control, .. } = &**guest;
+    let (interrupter, traced) = (control.interrupter(), Traced::of_instance(control.number()));
     let call = async move {
-        let guest = &mut *guest;
-        if let Some(timeout) = guest.control.is_too_late() {
-            return Err(Error::TimedOut(timeout));
-        }
-        // As above.
-        guest.poisoned = true;
-        let Guest { store, control, exports, .. } = &mut **guest;
-        let Some(exports) = exports else { unreachable!("only a poisoned guest has none") };
-        control.set_deadline(store);
-        let call = async { work(store.as_context_mut(), exports).await };
-        match Controlled::new(call, control).await {
-            Ok(result) => {
-                // The work may have made a value of the trap that this was.
-                if let Some(timeout) = guest.control.timed_out() {
-                    return Err(Error::TimedOut(timeout));
-                }
-                guest.poisoned = false;
-                Ok(result)
-            }
-            Err(error) => failed(error, guest, || "what was started on an instance".into()),
-        }
+        let mut running = Running::begin(&mut **guest, Attempt::Start)?;
+        let (store, control, exports) = running.parts();
+        let work = async { work(store.as_context_mut(), exports).await };
+        let ended = Limited::new(work, control).await;
+        running.end(ended)
     };
-    Future::from_parts(call, Some(ticker), traced)
-}
-
-/// What comes of a call that ended before its end.
-fn failed<S: Send + 'static, E, R: 'static>(
-    error: wasmtime::Error,
-    guest: &mut Guest<S, E>,
-    name: impl FnOnce() -> Box<str>,
-) -> Result<R, Error> {
-    if let Some(timeout) = guest.control.timed_out() {
-        return Err(Error::TimedOut(timeout));
-    }
-    match wasm_failed(error, &mut guest.store, name) {
-        Error::Wasmtime(error) => Err(Error::Host(error)),
-        #[cfg(feature = "wasi")]
-        Error::Exit(0) => no_results().ok_or(Error::Exit(0)),
-        error => Err(error),
-    }
-}
-
-/// The results of a function that has none; nothing for any other.
-#[cfg(feature = "wasi")]
-fn no_results<R: 'static>() -> Option<R> {
-    let mut none = Some(());
-    (&mut none as &mut dyn std::any::Any).downcast_mut::<Option<R>>()?.take()
+    Future::from_parts(call, Some(interrupter), traced)
 }
 
 /// Defines a host function without parameters or results that suspends the guest: its call has
 /// [yielded](crate::Step::Yielded), and goes on with the next step.
 ///
-/// Host functions that wait for something are ordinary async Rust, by [`Linker::func_wrap_async`].
+/// A host function that waits for something is ordinary async Rust, by [`Linker::func_wrap_async`].
 ///
 /// # Errors
 ///
-/// [`Error::Wasmtime`] if the linker has something of that name already.
+/// [`Error::Wasmtime`] if the linker already has something of that name.
 pub fn add_yield<S: Send + 'static>(
     linker: &mut Linker<S>,
     module: &str,

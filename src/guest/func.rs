@@ -1,19 +1,18 @@
-//! [`Func`]: an export that was looked up and checked once, to be called often.
+//! [`Func`]: an export that was looked up and checked once, to be called often; and the functions of [`Instance`] that make calls.
 
 use crate::call::future::Future;
-use crate::call::lease::Leased;
-use crate::error::{Error, Mismatch, Trap};
+use crate::error::{Error, Trap};
+use crate::guest::export::{Claimed, Export};
 use crate::guest::fiber;
-use crate::guest::guest::{Guest, Home, claim};
+use crate::guest::home::{Away, claim, look};
 use crate::guest::instance::Instance;
-use std::any::type_name;
 use std::fmt;
 use std::sync::Arc;
-use wasmtime::{FuncType, TypedFunc, ValType, WasmParams, WasmResults};
+use wasmtime::{WasmParams, WasmResults};
 
 /// An exported function of one [`Instance`], with its signature.
 ///
-/// It goes on to work after [`Instance::reset`], although it is then looked up anew at each call.
+/// It works on after [`Instance::reset`]: the next call looks the function up in the new guest, once for all clones of this.
 ///
 /// ```
 /// # use wasm_jobs::{EngineOptions, Instance, engine, wasmtime};
@@ -33,30 +32,19 @@ pub struct Func<P, R, S: 'static = ()> {
     export: Arc<Export<P, R, S>>,
 }
 
-/// The guest, for a call of an export.
-pub(crate) type Claimed<P, R, S> = Leased<Box<Guest<S>>, Export<P, R, S>>;
-
-/// What all calls of a function share.
-pub(crate) struct Export<P, R, S: 'static> {
-    home: Arc<Home<S>>,
-    pub(crate) name: Box<str>,
-    pub(crate) func: TypedFunc<P, R>,
-    /// Of the guest that `func` belongs to.
-    generation: u64,
-}
-
 impl<P, R, S> Func<P, R, S>
 where
     P: WasmParams + Sync + 'static,
     R: WasmResults + Sync + 'static,
     S: Send + 'static,
 {
-    /// Makes a call. It claims the instance, and nothing more; the guest runs when the future does.
+    /// Makes a call. It claims the instance, and nothing more: the guest runs when the future does.
     ///
     /// # Errors
     ///
-    /// [`Error::CallInProgress`] if the instance has a call, and [`Error::Poisoned`] if the one before ended before its
-    /// end.
+    /// - [`Error::CallInProgress`] if a call or a guard has the instance;
+    /// - [`Error::Poisoned`] if an earlier call ended before its end;
+    /// - after a reset, those of [`Instance::func`], if the new guest has no such function.
     #[inline]
     pub fn call(&self, params: P) -> Result<Future<R>, Error> {
         Ok(fiber::future(self.claim()?, params))
@@ -64,17 +52,10 @@ where
 
     #[inline]
     pub(crate) fn claim(&self) -> Result<Claimed<P, R, S>, Error> {
-        let mut lease = claim(self.export.clone())?;
-        let (guest, export) = lease.parts();
-        guest.refuse_if_poisoned()?;
-        if guest.generation != export.generation {
-            let anew = look_up(&export.home, guest, &export.name)?;
-            lease = lease.via(anew);
-        }
-        Ok(lease)
+        self.export.claim()
     }
 
-    /// The same, with a trap as a value: what else can go wrong is still an error.
+    /// Makes a call, with a trap as its value. All other failures are errors still.
     ///
     /// # Errors
     ///
@@ -96,8 +77,8 @@ impl<S: Send + 'static> Instance<S> {
     ///
     /// # Errors
     ///
-    /// - [`Error::CallInProgress`] if the instance has a call, which goes on undisturbed;
-    /// - [`Error::Poisoned`] if the one before ended before its end;
+    /// - [`Error::CallInProgress`] if a call, which goes on undisturbed, or a guard has the instance;
+    /// - [`Error::Poisoned`] if an earlier call ended before its end;
     /// - [`Error::ExportNotFound`], [`Error::ExportKind`] and [`Error::Signature`] if there is no such function.
     pub fn call<P, R>(&self, export: &str, params: P) -> Result<Future<R>, Error>
     where
@@ -107,7 +88,7 @@ impl<S: Send + 'static> Instance<S> {
         Ok(fiber::future(self.claim(export)?, params))
     }
 
-    /// The same, with a trap as a value: what else can go wrong, a timeout for one, is still an error.
+    /// Calls an exported function, with a trap as the value of the call. All other failures, a timeout for one, are errors still.
     ///
     /// The instance is [poisoned](Self::is_poisoned) by a trap either way.
     ///
@@ -141,80 +122,43 @@ impl<S: Send + 'static> Instance<S> {
         P: WasmParams + Sync + 'static,
         R: WasmResults + Sync + 'static,
     {
-        let mut lease = claim(self.home().clone())?;
-        lease.refuse_if_poisoned()?;
-        let export = look_up(self.home(), &mut lease, export)?;
-        Ok(lease.via(export))
+        let mut guest: Away<S> = claim(self.home())?;
+        guest.refuse_if_poisoned()?;
+        let export = Export::look_up(self.home(), &mut guest, export.into())?;
+        Ok(guest.via(export))
     }
 
     /// Looks an exported function up, and checks its signature, for many calls.
     ///
+    /// This needs the guest's store for a moment, so it is refused while a call has that; but a call that another thread makes
+    /// meanwhile is not refused, it waits for that moment.
+    ///
     /// # Errors
     ///
-    /// [`Error::CallInProgress`] if the instance has a call, and [`Error::ExportNotFound`], [`Error::ExportKind`] and
-    /// [`Error::Signature`] if there is no such function.
+    /// - [`Error::CallInProgress`] if a call or a guard has the instance;
+    /// - [`Error::Poisoned`] if there is no guest, because a [`reset`](Self::reset) failed;
+    /// - [`Error::ExportNotFound`], [`Error::ExportKind`] and [`Error::Signature`] if there is no such function.
     pub fn func<P, R>(&self, export: &str) -> Result<Func<P, R, S>, Error>
     where
         P: WasmParams + Sync + 'static,
         R: WasmResults + Sync + 'static,
     {
-        let mut lease = claim(self.home().clone())?;
-        Ok(Func { export: look_up(self.home(), &mut lease, export)? })
+        look(self.home(), |guest| {
+            Ok(Func { export: Export::look_up(self.home(), guest, export.into())? })
+        })
     }
 
-    /// Several of one type.
+    /// Several functions of one type.
     #[cfg(feature = "macros")]
     pub(crate) fn funcs<P, R>(&self, exports: &[&str]) -> Result<Vec<Func<P, R, S>>, Error>
     where
         P: WasmParams + Sync + 'static,
         R: WasmResults + Sync + 'static,
     {
-        let mut lease = claim(self.home().clone())?;
-        let mut look_up = |export: &&str| look_up(self.home(), &mut lease, export);
-        exports.iter().map(|export| Ok(Func { export: look_up(export)? })).collect()
-    }
-}
-
-fn look_up<P, R, S>(
-    home: &Arc<Home<S>>,
-    guest: &mut Guest<S>,
-    name: &str,
-) -> Result<Arc<Export<P, R, S>>, Error>
-where
-    P: WasmParams,
-    R: WasmResults,
-    S: Send + 'static,
-{
-    let func = guest.export(name, "function", wasmtime::Extern::into_func)?;
-    let func = func.typed(&guest.store).map_err(|_| {
-        Error::Signature(Box::new(Mismatch {
-            export: name.into(),
-            expected: format!("{} -> {}", type_name::<P>(), type_name::<R>()),
-            found: signature(&func.ty(&guest.store)),
-        }))
-    })?;
-    let (home, name, generation) = (home.clone(), name.into(), guest.generation);
-    Ok(Arc::new(Export { home, name, func, generation }))
-}
-
-/// A type as Rust would write it.
-fn signature(ty: &FuncType) -> String {
-    fn tuple(mut types: impl ExactSizeIterator<Item = ValType>) -> String {
-        match (types.len(), types.next()) {
-            (1, Some(only)) => only.to_string(),
-            (_, first) => {
-                let types: Vec<_> =
-                    first.into_iter().chain(types).map(|ty| ty.to_string()).collect();
-                format!("({})", types.join(", "))
-            }
-        }
-    }
-    format!("{} -> {}", tuple(ty.params()), tuple(ty.results()))
-}
-
-impl<P, R, S: 'static> AsRef<Home<S>> for Export<P, R, S> {
-    fn as_ref(&self) -> &Home<S> {
-        &self.home
+        look(self.home(), |guest| {
+            let mut look_up = |&export: &&str| Export::look_up(self.home(), guest, export.into());
+            exports.iter().map(|export| Ok(Func { export: look_up(export)? })).collect()
+        })
     }
 }
 

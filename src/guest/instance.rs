@@ -1,13 +1,16 @@
-//! [`Instance`]: a guest in its sandbox, home of one store. A call takes the store along, and brings it home when it ends.
+//! [`Instance`]: a guest in its sandbox. A call takes the guest along, with its store, and brings it [home](Home) when it ends;
+//! what is read without the guest is shared.
 
 use crate::call::future::Future;
-use crate::call::lease::Lease;
 use crate::error::Error;
 use crate::guest::fiber;
-use crate::guest::guest::{BoxFuture, Guest, Home, Origin, claim};
+use crate::guest::guest::Guest;
+use crate::guest::home::{Away, Home, claim, look};
 use crate::guest::limit::control::Control;
 use crate::guest::limit::options::{InstanceOptions, unsupported};
 use crate::guest::limit::slice::Slice;
+use crate::guest::origin::{BoxFuture, Origin};
+use crate::guest::poison::Poison;
 use crate::guest::store::guard::StoreGuard;
 use crate::guest::store::memory::MemoryGuard;
 use crate::guest::store::table::TableGuard;
@@ -22,9 +25,21 @@ use wasmtime::{Engine, InstancePre, Store, StoreContextMut};
 /// instance; for a component or anything else, see [`with_exports`](Self::with_exports).
 ///
 /// A call has the store of the instance from the moment it is made until it ends: meanwhile there is no other call, and
-/// no [`store`](Self::store). After a call that ended before its end, by a trap, an exit, an error or a panic of the host, or by
-/// being dropped or cancelled half-way, the guest's memory may be half-way through something. The instance is then
-/// poisoned, and makes no calls until it is [reset](Self::reset), or [declared fit](Self::clear_poison).
+/// no [`store`](Self::store). Only a call, a [guard](StoreGuard) or a [reset](Self::reset) in progress refuses a call. What is read
+/// of an instance, as [`is_poisoned`](Self::is_poisoned), [`fuel_remaining`](Self::fuel_remaining) and
+/// [`time_used`](Self::time_used), can be read at any time.
+///
+/// # Poisoning
+///
+/// A call may end before its end: by a trap, an exit, an error or a panic of the host, or by being dropped or cancelled half-way.
+/// The guest's memory may then be half-way through something. The instance is poisoned, as a [`std::sync::Mutex`] would be, and makes
+/// no calls until it is [reset](Self::reset), or [declared fit](Self::clear_poison).
+///
+/// wasmtime does not tell of two kinds of traps, so they poison nothing:
+///
+/// - a trap in a call that you make of wasmtime's own functions, through a [`StoreGuard`]: call [`StoreGuard::poison`] then;
+/// - a trap in a call that a host function makes of its guest, if the host function swallows it: give it on as the host
+///   function's own error. (A swallowed timeout is noticed: the call is [`Error::TimedOut`].)
 ///
 /// ```
 /// use wasm_jobs::{EngineOptions, Error, Instance, JobPool, RayonGlobal, engine, wasmtime};
@@ -45,13 +60,14 @@ pub struct Instance<S: 'static, E: 'static = wasmtime::Instance> {
     home: Arc<Home<S, E>>,
     origin: Origin<S, E>,
     control: Arc<Control>,
-    /// Makes the state for a new guest.
+    poison: Arc<Poison>,
+    /// Makes the state of the host for a new guest.
     state: Option<Arc<dyn Fn() -> S + Send + Sync>>,
 }
 
 impl<S: Send + 'static> Instance<S> {
-    /// Instantiates a module, and runs its start function to the end: this thread sleeps while that waits. One that never ends
-    /// keeps this thread, and nothing cancels it; a module of strangers needs a limit, by
+    /// Instantiates a module, and runs its start function to the end. This thread sleeps while the start function waits. A start
+    /// function that never ends keeps this thread, and nothing cancels it: give a module of strangers a limit, by
     /// [`with_options`](Self::with_options).
     ///
     /// # Errors
@@ -59,19 +75,21 @@ impl<S: Send + 'static> Instance<S> {
     /// - [`Error::TooManyInstances`] if the engine's pool is full;
     /// - [`Error::Trap`], [`Error::UncaughtException`], [`Error::Host`] or [`Error::Panic`] if the start function fails, or
     ///   `Error::Exit` if it ends the program;
-    /// - [`Error::Wasmtime`] for what else wasmtime refuses.
+    /// - [`Error::Wasmtime`] for all else that wasmtime refuses.
     pub fn new(pre: &InstancePre<S>, state: S) -> Result<Self, Error> {
         Self::with_store(pre, Store::new(pre.module().engine(), state))
     }
 
-    /// The same within limits, and with a function that makes the state of the host, for this guest and for those that are made
-    /// by [`reset`](Self::reset). Instantiating counts as a call, also if there is no start function.
+    /// Instantiates a module within limits. `state` makes the state of the host, for this guest and for each that
+    /// [`reset`](Self::reset) makes. Instantiating counts as a call, even without a start function.
     ///
     /// # Errors
     ///
-    /// As [`new`](Self::new); [`Error::Unsupported`] if the engine was not made for one of the options;
-    /// [`Error::TimedOut`] if the start function runs for longer than a call may; and [`Error::Wasmtime`] if the module begins
-    /// with more memory or larger tables than it may have.
+    /// As [`new`](Self::new), and:
+    ///
+    /// - [`Error::Unsupported`] if the engine was not made for one of the options;
+    /// - [`Error::TimedOut`] if the start function runs for longer than a call may;
+    /// - [`Error::Wasmtime`] if the module begins with more memory or larger tables than it may have.
     pub fn with_options(
         pre: &InstancePre<S>,
         options: InstanceOptions,
@@ -83,11 +101,11 @@ impl<S: Send + 'static> Instance<S> {
         Self::make(origin, store, options, Some(state))
     }
 
-    /// The same, in a store that was made and set up by the caller: with a limiter, for instance.
+    /// Instantiates a module in a store that the caller has made and set up, with a limiter for instance.
     ///
-    /// The store must be new, for instances of a store are freed together with it. What it does at its epoch deadline is
-    /// set here, and if the engine counts fuel, its call hook, and with a slice of fuel, its yield interval. Fuel that
-    /// is in use while an asynchronous limiter suspends the guest's growing is counted twice if there is a slice of fuel.
+    /// The store must be new, because the instances of a store are freed together with it. This sets what the store does at its epoch
+    /// deadline; if the engine counts fuel, its call hook; and with a slice of fuel, its yield interval. With a slice of fuel and an
+    /// asynchronous limiter, fuel in use while the limiter suspends the guest is counted twice.
     ///
     /// # Errors
     ///
@@ -98,17 +116,17 @@ impl<S: Send + 'static> Instance<S> {
         Self::make(origin, store, InstanceOptions::default(), None)
     }
 
-    /// An exported memory, to be read and written between calls.
+    /// Gives access to an exported memory between calls.
     ///
     /// # Errors
     ///
-    /// [`Error::CallInProgress`] if a call or a guard has the store, and [`Error::ExportNotFound`] and [`Error::ExportKind`] if
-    /// there is no memory of that name.
+    /// [`Error::CallInProgress`] if a call or a guard has the store; [`Error::Poisoned`] if there is no guest, because a
+    /// [`reset`](Self::reset) failed; and [`Error::ExportNotFound`] or [`Error::ExportKind`] if there is no memory of that name.
     pub fn memory(&self, export: &str) -> Result<MemoryGuard<'_, S>, Error> {
         MemoryGuard::new(self.store()?, export)
     }
 
-    /// An exported table, to be read and written between calls.
+    /// Gives access to an exported table between calls.
     ///
     /// # Errors
     ///
@@ -119,11 +137,11 @@ impl<S: Send + 'static> Instance<S> {
 }
 
 impl<S: Send + 'static, E: Send + Sync + 'static> Instance<S, E> {
-    /// An instance that is more than one of a module: of a component, most often. `exports` instantiates, in the store that it is
-    /// given, and gives what there is to call, an `E`: the struct that wasmtime's `bindgen!` writes, for one. Calls are
-    /// made with [`start`](Self::start).
+    /// Makes an instance of something other than a module, most often of a component. `exports` instantiates in the store that it
+    /// gets, and returns what there is to call: an `E`, for example the struct that wasmtime's `bindgen!` writes. Calls are made with
+    /// [`start`](Self::start).
     ///
-    /// It is called again by [`reset`](Self::reset), as `state` is.
+    /// [`reset`](Self::reset) calls `exports` and `state` again.
     ///
     /// ```
     /// # #[cfg(feature = "component-model")] {
@@ -154,7 +172,7 @@ impl<S: Send + 'static, E: Send + Sync + 'static> Instance<S, E> {
     ///
     /// # Errors
     ///
-    /// As [`with_options`](Self::with_options). An error of `exports` that is none of wasmtime's is [`Error::Wasmtime`] too.
+    /// As [`with_options`](Self::with_options). An error of `exports` that is not one of wasmtime's is [`Error::Wasmtime`] too.
     pub fn with_exports(
         engine: &Engine,
         options: InstanceOptions,
@@ -167,24 +185,23 @@ impl<S: Send + 'static, E: Send + Sync + 'static> Instance<S, E> {
         Self::make(origin, store, options, Some(Arc::new(state)))
     }
 
-    /// Makes a call that is whatever `work` does with the exports, be it one call of the guest or several: it is one call of this
-    /// instance, to be resumed and submitted as any other. `work` is called at the first step.
+    /// Makes a call that is whatever `work` does with the exports. `work` may call the guest several times; to this instance all of
+    /// that is one call, which is resumed and submitted as any other. `work` is called at the first step.
     ///
-    /// An error that it gives ends the call before its end, and so poisons the instance; failures that leave the guest well
-    /// are part of `T`. So a trap must be given on as the error, and a call of the guest not be dropped half-way: if `work`
-    /// makes a value of it and succeeds, the instance counts as fit.
+    /// An error of `work` poisons the instance. So give a trap on as the error of `work`, and do not drop a call of the guest
+    /// half-way: if `work` succeeds all the same, the instance counts as fit. Failures that leave the guest well belong into `T`.
     ///
     /// See [`with_exports`](Self::with_exports) for an example.
     ///
     /// # Errors
     ///
-    /// [`Error::CallInProgress`] if the instance has a call, and [`Error::Poisoned`] if the one before ended before its
+    /// [`Error::CallInProgress`] if a call or a guard has the instance, and [`Error::Poisoned`] if an earlier call ended before its
     /// end.
     pub fn start<T: Send + 'static>(
         &self,
         work: impl for<'a> FnOnce(StoreContextMut<'a, S>, &'a E) -> BoxFuture<'a, T> + Send + 'static,
     ) -> Result<Future<T>, Error> {
-        let guest = claim(self.home.clone())?;
+        let guest: Away<S, E> = claim(&self.home)?;
         guest.refuse_if_poisoned()?;
         Ok(fiber::start(guest, work))
     }
@@ -197,29 +214,26 @@ impl<S: Send + 'static, E: Send + Sync + 'static> Instance<S, E> {
     ) -> Result<Self, Error> {
         let control = Control::new(store.engine(), options);
         let guest = Guest::new(store, control.clone(), &origin)?;
-        Ok(Self { home: Lease::new(guest), origin, control, state })
+        let poison = guest.poison.clone();
+        Ok(Self { home: Home::new(guest), origin, control, poison, state })
     }
 
-    /// The store, for what is done between calls: reading and writing memories, globals and tables, the host's state,
-    /// fuel. While the guard is there, the instance makes no calls.
+    /// Gives access to the store between calls: to memories, globals and tables, the host's state, and fuel. While the guard is
+    /// there, the instance makes no calls.
     ///
-    /// A poisoned instance can be looked at too.
+    /// The store of a poisoned instance is accessible too.
     ///
     /// # Errors
     ///
-    /// [`Error::CallInProgress`] if a call or another guard has it.
+    /// [`Error::CallInProgress`] if a call or another guard has the store.
     pub fn store(&self) -> Result<StoreGuard<'_, S, E>, Error> {
-        let guest = claim(self.home.clone())?;
-        if let Ok(fuel) = guest.store.get_fuel() {
-            self.control.set_fuel(fuel);
-        }
-        Ok(StoreGuard::new(guest))
+        Ok(StoreGuard::new(claim(&self.home)?))
     }
 
-    /// Sets how much the guest may do in one step, from the next step on. Until then it is that of the
+    /// Sets how much the guest may do in one step, from the next step on. An instance begins with the slice of its
     /// [options](InstanceOptions::slice).
     ///
-    /// It may be set at any time, also while the instance has a call, and stays when the instance is reset.
+    /// The slice may be set at any time, even while the instance has a call, and a reset keeps it.
     ///
     /// # Errors
     ///
@@ -238,10 +252,12 @@ impl<S: Send + 'static, E: Send + Sync + 'static> Instance<S, E> {
         self.control.slice()
     }
 
-    /// The fuel that is left to the call in progress, as of its last stop; or that the last one has left.
+    /// The fuel that is left to the call in progress, as of its last stop; or that the last call has left. This never disturbs a
+    /// call.
     ///
-    /// A guest that was stopped by the epoch, at the end of a slice of time for one, keeps the count to itself; then this is
-    /// what was left when it last called a host function or began the step.
+    /// A guest that stops at the epoch, as at the end of a slice of time, keeps its count of fuel in registers. This then gives what
+    /// was left when the guest last called a host function or began the step. Fuel that is used or set
+    /// through wasmtime's own functions of a [`StoreGuard`] is seen once the guard is dropped.
     ///
     /// # Errors
     ///
@@ -250,20 +266,17 @@ impl<S: Send + 'static, E: Send + Sync + 'static> Instance<S, E> {
         if !self.origin.engine().get_consume_fuel() {
             return Err(unsupported("fuel", "fuel"));
         }
-        match self.store() {
-            Ok(store) => store.fuel(),
-            Err(_) => Ok(self.control.fuel()),
-        }
+        Ok(self.control.fuel())
     }
 
-    /// How long the call in progress has run, in the steps that have ended; or the last call, if there is none.
+    /// How long the call in progress has run, in the steps that have ended; without a call in progress, how long the last one ran.
     ///
     /// # Errors
     ///
-    /// [`Error::Unsupported`] if that is not measured: it is with a timeout, or
-    /// with [`InstanceOptions::measure_time`].
+    /// [`Error::Unsupported`] if the time is not measured. It is if there is a timeout, or with
+    /// [`InstanceOptions::measure_time`].
     pub fn time_used(&self) -> Result<Duration, Error> {
-        if !self.control.options().limits_time() {
+        if !self.control.options().measures_time() {
             return Err(Error::Unsupported {
                 what: "the time used",
                 why: "it is not measured: see `InstanceOptions::measure_time`".into(),
@@ -272,37 +285,34 @@ impl<S: Send + 'static, E: Send + Sync + 'static> Instance<S, E> {
         Ok(self.control.time_used())
     }
 
-    /// Makes the guest anew, in a new store, with a state by the function that
-    /// [`with_options`](Self::with_options) was given. The old one is dropped first, so that a full pool has room.
+    /// Makes the guest anew, in a new store. The function that [`with_options`](Self::with_options) got makes the state of the host.
+    /// The old guest is dropped first, so that a full pool has room. Calls are refused meanwhile.
     ///
     /// # Errors
     ///
-    /// [`Error::CallInProgress`] if a call has it, which goes on undisturbed; [`Error::Unsupported`] if there is no such function;
-    /// and the errors of [`new`](Self::new). After one of the latter there is no guest: the instance stays poisoned until a
-    /// reset succeeds.
+    /// - [`Error::CallInProgress`] if a call, which goes on undisturbed, or a guard has the guest;
+    /// - [`Error::NoStateFactory`] if the instance was made with one state;
+    /// - those of [`new`](Self::new). There is no guest then: the instance stays poisoned until a reset succeeds.
     pub fn reset(&self) -> Result<(), Error> {
         match &self.state {
             Some(state) => self.renew(|| Store::new(self.origin.engine(), state())),
-            None => Err(Error::Unsupported {
-                what: "a reset of an instance that was made with one state",
-                why: "use `Instance::reset_with`, or make it by `Instance::with_options`".into(),
-            }),
+            None => Err(Error::NoStateFactory),
         }
     }
 
-    /// The same with this state, whichever way the instance was made.
+    /// Makes the guest anew with this state of the host, however the instance was made.
     ///
-    /// What was set up in a store of the caller's own, a limiter for one, is gone with it: see
+    /// Nothing that was set up in a store of the caller's own, a limiter for one, is kept: see
     /// [`reset_with_store`](Self::reset_with_store).
     ///
     /// # Errors
     ///
-    /// As [`reset`](Self::reset).
+    /// As [`reset`](Self::reset), but for [`Error::NoStateFactory`].
     pub fn reset_with(&self, state: S) -> Result<(), Error> {
         self.reset_with_store(Store::new(self.origin.engine(), state))
     }
 
-    /// The same, in a store that was made and set up by the caller, as for [`with_store`](Self::with_store).
+    /// Makes the guest anew in a store that the caller has made and set up, as for [`with_store`](Self::with_store).
     ///
     /// # Errors
     ///
@@ -314,52 +324,44 @@ impl<S: Send + 'static, E: Send + Sync + 'static> Instance<S, E> {
     }
 
     fn renew(&self, store: impl FnOnce() -> Store<S>) -> Result<(), Error> {
-        claim(self.home.clone())?.renew(store, &self.origin)
+        let mut guest: Away<S, E> = claim(&self.home)?;
+        guest.renew(store, &self.origin)
     }
 
-    /// Did a call end before its end, since the last `reset` or `clear_poison`?
+    /// Whether the instance is [poisoned](Self#poisoning): a call ended before its end, and there was no `reset` or `clear_poison`
+    /// since.
     ///
-    /// Like every look at the guest, this has it for a moment, in which a call from another thread is refused.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::CallInProgress`] if a call or a guard has it.
-    pub fn is_poisoned(&self) -> Result<bool, Error> {
-        Ok(claim(self.home.clone())?.poisoned)
+    /// A call in progress does not count. This may be asked at any time, from any thread, and disturbs no call.
+    #[must_use]
+    pub fn is_poisoned(&self) -> bool {
+        self.poison.is_set()
     }
 
-    /// Declares the guest fit for calls, in spite of a call that ended before its end.
+    /// Declares the guest fit for calls, although a call ended before its end.
     ///
-    /// Whatever the guest had written to its memory stays. Its stack pointer is put back to where it was when the guest was
-    /// made, if it was made of a module, and that exports it, as `__stack_pointer`; otherwise a C or Rust guest loses the part
-    /// of its stack that was in use. An instance [with exports](Self::with_exports) of its own is not looked into.
+    /// All that the guest has written to its memory stays. If the guest is of a module that exports its stack pointer as
+    /// `__stack_pointer`, that is put back to where it was when the guest was made; otherwise a C or Rust guest loses the part of
+    /// its stack that was in use. An instance [with exports](Self::with_exports) of its own is not looked into.
     ///
-    /// A component is another matter: wasmtime does not enter it again after a trap, an error of a host function, or a call that
+    /// A component cannot be declared fit: wasmtime does not enter it again after a trap, an error of a host function, or a call that
     /// was dropped half-way, and the next call traps with `CannotEnterComponent`. Only a [`reset`](Self::reset) helps.
     ///
     /// # Errors
     ///
-    /// [`Error::CallInProgress`] if a call or a guard has it, and [`Error::Poisoned`] if there is no guest, because a `reset`
+    /// [`Error::CallInProgress`] if a call or a guard has the guest, and [`Error::Poisoned`] if there is no guest, because a `reset`
     /// failed.
     pub fn clear_poison(&self) -> Result<(), Error> {
-        let mut guest = claim(self.home.clone())?;
-        if guest.exports.is_none() {
-            return Err(Error::Poisoned);
-        }
-        if guest.poisoned {
-            guest.unwind_stack()?;
-            guest.poisoned = false;
-        }
-        Ok(())
+        look(&self.home, Guest::clear_poison)
     }
 
-    /// The same instance, for a job. It has one call at a time still.
-    pub(crate) fn same(&self) -> Self {
-        let Self { home, origin, control, state } = self;
+    /// A second handle of the same instance, for a job. The instance still has one call at a time.
+    pub(crate) fn share(&self) -> Self {
+        let Self { home, origin, control, poison, state } = self;
         Self {
             home: home.clone(),
             origin: origin.clone(),
             control: control.clone(),
+            poison: poison.clone(),
             state: state.clone(),
         }
     }

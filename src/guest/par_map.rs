@@ -1,32 +1,28 @@
-//! [`ParMap`]: one export, many inputs, several instances. Each instance is a job that takes inputs, a batch at a time, until there
-//! are none left.
+//! [`ParMap`]: one export, many inputs, several instances. Each instance is a job that takes `inputs`, a batch at a time, until none
+//! are left; `par_map_job` waits for all of them.
 
-use crate::call::future::{Future, yield_now};
+use crate::call::future::Future;
+use crate::call::yield_now::yield_now;
 use crate::error::{Error, Panic};
 use crate::guest::fiber;
 use crate::guest::func::Func;
+use crate::guest::inputs::Inputs;
 use crate::guest::instance::Instance;
+use crate::guest::par_map_job::{ParMapJob, Part};
 use crate::pool::JobPool;
-use crate::pool::handle::JobHandle;
 use crate::trace::Traced;
-use crate::wait::waiters::wake_all;
-use parking_lot::Mutex;
-use std::collections::VecDeque;
+use crate::unwind::catch;
 use std::fmt;
 use std::future::{Future as _, poll_fn};
-use std::iter::Enumerate;
 use std::marker::PhantomData;
-use std::mem;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
-use std::vec::IntoIter;
+use std::task::Poll;
 use wasmtime::{WasmParams, WasmResults};
 
-/// What can be done with several instances of a module.
+/// Functions of several instances of a module.
 pub trait Instances<S: Send + 'static> {
-    /// Calls an export with each of these inputs, on a pool, with as many calls at once as there are instances.
+    /// Prepares calls of an export, one with each of the inputs, on a pool. As many calls run at once as there are instances.
     ///
     /// ```
     /// use wasm_jobs::{EngineOptions, Instance, Instances, RayonGlobal, engine, wasmtime};
@@ -72,7 +68,7 @@ impl<S: Send + 'static> Instances<S> for [Instance<S>] {
     }
 }
 
-/// Many calls of an export that are to be made, from [`Instances::par_map`].
+/// Many calls of an export that are prepared, from [`Instances::par_map`].
 #[must_use = "it does nothing until it is submitted or collected"]
 pub struct ParMap<'a, P, R, S: 'static, J> {
     instances: &'a [Instance<S>],
@@ -90,51 +86,46 @@ where
     S: Send + 'static,
     J: JobPool,
 {
-    /// How many inputs an instance takes at a time, at least; fewer only at the end. One, unless it is set.
+    /// Sets how many inputs an instance takes at a time at least: one by default. It takes fewer only at the end.
     ///
-    /// An instance takes a share of what is left, which gets smaller towards the end, so that all come to their end together. A
-    /// larger number costs that balance, and saves a lock for each batch.
+    /// An instance takes a share of the inputs that are left, which gets smaller towards the end, so that all instances end at about
+    /// the same time. A larger number costs that balance, and saves a lock for each batch.
     pub fn min_batch(mut self, inputs: usize) -> Self {
         self.min_batch = inputs;
         self
     }
 
-    /// Hands the calls over to the pool.
+    /// Submits the calls to the pool.
     ///
-    /// An instance whose call has failed is [reset](Instance::reset) for the next one, by the worker that has it, which runs a
-    /// start function to its end. If it cannot be, for want of a function that makes its state, or is in use otherwise, it takes no
-    /// more inputs, and the others go on without it.
+    /// An instance whose call has failed is [reset](Instance::reset) before its next call, by the worker that runs its job; the worker
+    /// runs a start function to its end. An instance that cannot be reset, because it has no function that makes its state, or that
+    /// a call or a guard of somebody else has, takes no more inputs. The other instances go on without it.
     ///
     /// # Errors
     ///
-    /// Those of [`Instance::func`], for any of the instances, and [`Error::Unsupported`] if there are inputs and no instances:
-    /// nothing is called then.
+    /// Those of [`Instance::func`], for any of the instances, and [`Error::NoInstances`] if there are inputs and no instances.
+    /// Nothing is called then.
     pub fn submit(self) -> Result<ParMapJob<R>, Error> {
         let count = self.inputs.len();
         if self.instances.is_empty() && count > 0 {
-            let why = "there are inputs: make an instance, or several".into();
-            return Err(Error::Unsupported { what: "calling an export of no instances", why });
+            return Err(Error::NoInstances);
         }
         let funcs = self.instances.iter().map(|instance| instance.func::<P, R>(self.export));
         let funcs = funcs.collect::<Result<Vec<_>, _>>()?;
         let inputs = Arc::new(Inputs::new(self.inputs, self.min_batch, self.instances.len()));
         let work = |(instance, func): (&Instance<S>, Func<P, R, S>)| {
-            let ticker = instance.control().interrupter();
+            let interrupter = instance.control().interrupter();
             let traced = Traced::export(func.name(), instance.control().number());
-            Future::from_parts(
-                take_inputs(inputs.clone(), instance.same(), func),
-                Some(ticker),
-                traced,
-            )
+            let work = take_inputs(inputs.clone(), instance.share(), func);
+            Future::from_parts(work, Some(interrupter), traced)
         };
         let mut calls: Vec<_> = self.instances.iter().zip(funcs).map(work).collect();
         let runners = calls.iter_mut().map(Future::to_job).collect::<Result<Vec<_>, _>>()?;
         let job = self.pool.submit_all(runners);
-        let parts = calls.into_iter().map(|call| Taking { call, part: None }).collect();
-        Ok(ParMapJob { job, parts, count })
+        Ok(ParMapJob::new(job, calls, count))
     }
 
-    /// Submits the calls, and waits for all of them.
+    /// Submits the calls, waits for all of them, and gives their results in the order of the inputs.
     ///
     /// # Errors
     ///
@@ -144,82 +135,7 @@ where
     }
 }
 
-/// What the instances take their inputs from.
-struct Inputs<P> {
-    rest: Mutex<Rest<P>>,
-    min_batch: usize,
-    takers: usize,
-}
-
-struct Rest<P> {
-    fresh: Enumerate<IntoIter<P>>,
-    /// From takers that could not go on.
-    returned: Vec<(usize, P)>,
-    /// How many batches are with takers, who may return what is left of them.
-    out: usize,
-    /// Takers that wait for that.
-    waiting: Vec<Waker>,
-}
-
-/// Inputs that one instance has taken. What is left of them when this is dropped is for the others.
-struct Batch<P> {
-    inputs: Arc<Inputs<P>>,
-    left: VecDeque<(usize, P)>,
-}
-
-impl<P> Inputs<P> {
-    fn new(inputs: Vec<P>, min_batch: usize, takers: usize) -> Self {
-        let fresh = inputs.into_iter().enumerate();
-        let rest = Rest { fresh, returned: Vec::new(), out: 0, waiting: Vec::new() };
-        Self { rest: Mutex::new(rest), min_batch: min_batch.max(1), takers }
-    }
-
-    /// A part of a fair share of what is left, so that all takers come to their end at about the same time. None if nothing is
-    /// left, nor will be.
-    fn poll_batch(self: &Arc<Self>, context: &mut Context<'_>) -> Poll<Option<Batch<P>>> {
-        const PARTS: usize = 4;
-        let waker = context.waker().clone();
-        let mut rest = self.rest.lock();
-        let all = rest.fresh.len() + rest.returned.len();
-        let size = (all / (PARTS * self.takers)).max(self.min_batch);
-        let from = rest.returned.len().saturating_sub(size);
-        let mut left: VecDeque<_> = rest.returned.drain(from..).collect();
-        let missing = size - left.len();
-        left.extend(rest.fresh.by_ref().take(missing));
-        if !left.is_empty() {
-            rest.out += 1;
-            return Poll::Ready(Some(Batch { inputs: self.clone(), left }));
-        }
-        if rest.out == 0 {
-            return Poll::Ready(None);
-        }
-        rest.waiting.push(waker);
-        Poll::Pending
-    }
-}
-
-impl<P> Drop for Batch<P> {
-    fn drop(&mut self) {
-        let waiting = {
-            let mut rest = self.inputs.rest.lock();
-            rest.out -= 1;
-            rest.returned.extend(self.left.drain(..));
-            if rest.returned.is_empty() && rest.out > 0 {
-                return;
-            }
-            mem::take(&mut rest.waiting)
-        };
-        wake_all(waiting.into_iter());
-    }
-}
-
-/// What an instance has to tell: what came of the inputs that it took, each with its place; and why it took no more, if some
-/// were left.
-struct Part<R> {
-    results: Vec<(usize, Result<R, Error>)>,
-    refusal: Option<Error>,
-}
-
+/// The work of one instance: calls the export with inputs until none are left.
 async fn take_inputs<P, R, S>(
     inputs: Arc<Inputs<P>>,
     instance: Instance<S>,
@@ -239,126 +155,37 @@ where
             };
             let guest = match guest {
                 Ok(guest) => guest,
-                // The batch goes to the others.
+                // Dropping the batch leaves its inputs to the other instances.
                 Err(refusal) => return Ok(Part { results, refusal: Some(refusal) }),
             };
             if let Some((place, input)) = batch.left.pop_front() {
                 let mut call = pin!(fiber::call(guest, input));
-                // As in any call: a panic of the host is its result, and of no other.
+                // A panic of the host is the result of its call, and of no other.
                 let result = poll_fn(|context| {
-                    let polled = catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(context)));
+                    let polled = catch(|| call.as_mut().poll(context));
                     polled.unwrap_or_else(|payload| {
                         Poll::Ready(Err(Error::Panic(Panic::new(payload))))
                     })
                 });
                 results.push((place, result.await));
             }
-            // What else the pool has to do gets its turn.
+            // The pool's other jobs get their turn.
             yield_now().await;
         }
     }
     Ok(Part { results, refusal: None })
 }
 
-/// A new guest for the next call.
+/// Makes a new guest for the next call.
 fn renew<S: Send + 'static>(instance: &Instance<S>) -> Result<(), Error> {
-    match catch_unwind(AssertUnwindSafe(|| instance.reset())) {
+    match catch(|| instance.reset()) {
         Ok(Ok(())) => Ok(()),
         Ok(Err(_)) | Err(_) => Err(Error::Poisoned),
     }
 }
 
-/// Many calls that are in progress on a pool, from [`ParMap::submit`].
-///
-/// It is a std future too. Dropping it cancels the calls.
-#[must_use = "dropping it cancels the calls"]
-pub struct ParMapJob<R: Send + 'static> {
-    job: JobHandle,
-    parts: Vec<Taking<R>>,
-    count: usize,
-}
-
-/// One instance, and what it has to tell once it has come to its end.
-struct Taking<R: Send + 'static> {
-    call: Future<Part<R>>,
-    part: Option<Result<Part<R>, Error>>,
-}
-
-impl<R: Send + 'static> ParMapJob<R> {
-    /// The job that all of them are. Calls that fail are no failure of it.
-    #[must_use]
-    pub fn handle(&self) -> &JobHandle {
-        &self.job
-    }
-
-    /// Waits for all calls, and gives what came of them, in the order of the inputs.
-    ///
-    /// An input that no instance was left for has the error that the last instance had: [`Error::Poisoned`] if it could not be
-    /// reset, or [`Error::CallInProgress`] if it was in use. If the handle is cancelled, all inputs of the instances that have
-    /// not finished are [`Error::Cancelled`].
-    #[must_use]
-    pub fn wait(mut self) -> Vec<Result<R, Error>> {
-        self.job.wait();
-        for Taking { call, part } in &mut self.parts {
-            // A pool that has dropped a job has given its call back, and this brings it to its end.
-            part.get_or_insert_with(|| call.wait());
-        }
-        self.take()
-    }
-
-    /// All parts have come to their ends.
-    fn take(&mut self) -> Vec<Result<R, Error>> {
-        let mut results: Vec<_> = (0..self.count).map(|_| None).collect();
-        let mut refusals = Vec::new();
-        for part in self.parts.iter_mut().filter_map(|taking| taking.part.take()) {
-            match part {
-                Ok(part) => {
-                    refusals.extend(part.refusal);
-                    for (place, result) in part.results {
-                        results[place] = Some(result);
-                    }
-                }
-                Err(error) => refusals.push(error),
-            }
-        }
-        let missing = || match refusals.last() {
-            Some(Error::Cancelled) => Error::Cancelled,
-            Some(Error::CallInProgress) => Error::CallInProgress,
-            Some(Error::ResultTaken) => Error::ResultTaken,
-            _ => Error::Poisoned,
-        };
-        results.into_iter().map(|result| result.unwrap_or_else(|| Err(missing()))).collect()
-    }
-}
-
-impl<R: Send + 'static> std::future::Future for ParMapJob<R> {
-    type Output = Vec<Result<R, Error>>;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut is_ready = true;
-        for Taking { call, part } in &mut self.parts {
-            if part.is_none() {
-                match Pin::new(call).poll(context) {
-                    Poll::Ready(ended) => *part = Some(ended),
-                    Poll::Pending => is_ready = false,
-                }
-            }
-        }
-        if is_ready { Poll::Ready(self.take()) } else { Poll::Pending }
-    }
-}
-
-/// Nothing in it is pinned: the calls are in boxes.
-impl<R: Send + 'static> Unpin for ParMapJob<R> {}
-
 impl<P, R, S: 'static, J> fmt::Debug for ParMap<'_, P, R, S, J> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ParMap").field("export", &self.export).finish_non_exhaustive()
-    }
-}
-
-impl<R: Send + 'static> fmt::Debug for ParMapJob<R> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ParMapJob").field("job", &self.job).finish_non_exhaustive()
     }
 }

@@ -1,32 +1,105 @@
-//! How a guest fails: which of wasmtime's errors are traps, and which are the host's.
+//! How a guest fails: which of wasmtime's errors is which [`Error`]. A call that ends before its end gets its error here, and so
+//! does a guest that cannot be made.
 
-use crate::error::{Error, Trap};
-use wasmtime::{PoolConcurrencyLimitError, Store, ThrownException, UnknownImportError};
+use crate::error::{Error, TimedOut, Timeout, Trap};
+use crate::guest::limit::control::Control;
+use std::time::Duration;
+use wasmtime::{
+    AsContextMut as _, GcHeapOutOfMemory, PoolConcurrencyLimitError, RootScope, Store,
+    ThrownException, UnknownImportError, WasmBacktrace,
+};
 
-/// What wasmtime says when a guest does not come to its end, be it in a call or when it is made. `name` tells which.
-pub(crate) fn wasm_failed<S: Send>(
+/// What failed, for messages.
+#[derive(Clone, Copy)]
+pub(crate) enum Attempt<'a> {
+    /// A call of this export.
+    Export(&'a str),
+    /// A call by `Instance::start`.
+    Start,
+    /// Instantiating this, in the words of its origin.
+    Instantiate(&'a str),
+}
+
+impl Attempt<'_> {
+    fn name(self) -> Box<str> {
+        match self {
+            Self::Export(name) => format!("export {name:?}").into(),
+            Self::Start => "a call by `Instance::start`".into(),
+            Self::Instantiate(name) => name.into(),
+        }
+    }
+
+    /// Whether an error that wasmtime has no type for comes from a host function. In a call they all do; while instantiating, those
+    /// that have passed through the guest.
+    fn blames_host(self, error: &wasmtime::Error) -> bool {
+        !matches!(self, Self::Instantiate(_)) || error.is::<WasmBacktrace>()
+    }
+}
+
+/// What wasmtime's error of a call, or of instantiating, means.
+pub(crate) fn failure<S: Send + 'static>(
     error: wasmtime::Error,
     store: &mut Store<S>,
-    name: impl FnOnce() -> Box<str>,
+    control: &Control,
+    attempt: Attempt<'_>,
 ) -> Error {
+    // Out of the store whatever the error is, because the next exception must not find it there; in a scope, because it
+    // would be a root of the store's heap until the store is dropped.
+    let _ = RootScope::new(&mut *store).as_context_mut().take_pending_exception();
+    if let Some(limit) = control.timed_out() {
+        return timed_out(limit, control, attempt, Begun::Yes);
+    }
     if error.is::<ThrownException>() {
-        // Out of the store, or the next exception would find it there.
-        store.take_pending_exception();
         return Error::UncaughtException;
+    }
+    if error.is::<GcHeapOutOfMemory<()>>() {
+        return Error::GcHeapOutOfMemory(error);
     }
     if error.is::<PoolConcurrencyLimitError>() {
         let pool = store.engine().get_pooling_config();
         let instances = pool.map_or(0, |pool| match pool.get_max_core_instances_per_component() {
             u32::MAX => pool.get_total_core_instances(),
-            // It is for components, each of several.
+            // The pool is for components of several core instances each.
             _ => pool.get_total_component_instances(),
         });
-        return Error::TooManyInstances { name: name(), instances, source: error };
+        return Error::TooManyInstances { name: attempt.name(), instances, source: error };
     }
-    Error::from(error)
+    match Error::from(error) {
+        Error::Wasmtime(error) if attempt.blames_host(&error) => Error::Host(error),
+        error => error,
+    }
 }
 
-/// Errors of wasmtime's own functions, so that `?` takes them along: making a module, a linker, a global.
+/// Whether anything of the guest has run.
+pub(crate) enum Begun {
+    Yes,
+    No,
+}
+
+/// The error of a call that exceeded a limit in time.
+#[cold]
+pub(crate) fn timed_out(
+    limit: Timeout,
+    control: &Control,
+    attempt: Attempt<'_>,
+    begun: Begun,
+) -> Error {
+    let options = control.options();
+    let after = match limit {
+        Timeout::Running => options.running_timeout,
+        Timeout::Elapsed => options.elapsed_timeout,
+    };
+    let begun = matches!(begun, Begun::Yes);
+    Error::TimedOut(Box::new(TimedOut {
+        name: attempt.name(),
+        limit,
+        after: after.unwrap_or(Duration::MAX),
+        ran: if begun { control.time_used() } else { Duration::ZERO },
+        begun,
+    }))
+}
+
+/// So that `?` takes errors of wasmtime's own functions along: of making a module, a linker, a global.
 impl From<wasmtime::Error> for Error {
     fn from(error: wasmtime::Error) -> Self {
         if let Some(&code) = error.downcast_ref::<wasmtime::Trap>() {

@@ -1,17 +1,16 @@
-//! What the wrappers are made of that `wrapper!` writes: where their modules come from, and whether these have the exports that
-//! the wrappers were written from.
+//! What a wrapper calls that `wrapper!` has written: it gets a module from its [source](ModuleSource), [links](link) it after
+//! comparing its exports with those that the wrapper was written from, and [looks up](look_up) its functions.
 
 use crate::error::{Error, Mismatch};
 use crate::guest::func::Func;
-use crate::guest::guest::module_name;
+use crate::guest::home::look;
 use crate::guest::instance::Instance;
-use crate::guest::store::guard::{global_type, val_type};
-use wasmtime::{
-    Engine, ExternType, FuncType, InstancePre, Linker, Module, ValType, WasmParams, WasmResults,
-};
+use crate::guest::origin::module_name;
+use crate::guest::types::extern_type;
+use wasmtime::{Engine, ExternType, InstancePre, Linker, Module, WasmParams, WasmResults};
 
 /// Where the module of a wrapper `W` comes from: a `&Module`; or, if the wrapper has the bytes [embedded](Embedded), an `&Engine`,
-/// with which they are compiled anew each time.
+/// which compiles them anew each time.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` gives no module for `{W}`",
     note = "give it a `&wasmtime::Module`; a `&wasmtime::Engine` does if the wrapper is declared with `embed: true`"
@@ -25,13 +24,13 @@ pub trait ModuleSource<W> {
     fn module(self) -> Result<Module, Error>;
 }
 
-/// A wrapper that has the bytes of its module in this program.
+/// A wrapper whose module's bytes are in this program.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` has no bytes in this program to be compiled",
     note = "it is declared with `embed: false`: give it a `&wasmtime::Module` in place of the engine"
 )]
 pub trait Embedded {
-    /// The bytes.
+    /// The bytes of the module.
     const WASM: &'static [u8];
 }
 
@@ -47,18 +46,19 @@ impl<W: Embedded> ModuleSource<W> for &Engine {
     }
 }
 
-/// An export that a wrapper was written from: its name, and what it is, as [`describe`] says it.
-type Export = (&'static str, &'static str);
+/// An export that a wrapper was written from: its name, and its type in the words of [`extern_type`].
+type Described = (&'static str, &'static str);
 
 /// Links the module of a wrapper, which must have these exports.
 ///
 /// # Errors
 ///
-/// Those of getting the module, of linking it, and if an export is missing or another.
+/// Those of the [source](ModuleSource::module) and of linking; and [`Error::ExportNotFound`], [`Error::ExportKind`],
+/// [`Error::Signature`] or [`Error::WrongType`] for an export that is missing or of another type.
 pub fn link<W, S: 'static>(
     module: impl ModuleSource<W>,
     linker: &Linker<S>,
-    exports: &[Export],
+    exports: &[Described],
 ) -> Result<InstancePre<S>, Error> {
     let module = module.module()?;
     if !Engine::same(module.engine(), linker.engine()) {
@@ -68,21 +68,22 @@ pub fn link<W, S: 'static>(
     Ok(linker.instantiate_pre(&module)?)
 }
 
-/// Has the instance these exports?
+/// Checks that the instance has these exports.
 ///
 /// # Errors
 ///
-/// If it has not, or has a call.
-pub fn check<S: Send + 'static>(instance: &Instance<S>, exports: &[Export]) -> Result<(), Error> {
-    let mut store = instance.store()?;
-    let instance = store.instance()?;
-    exports.iter().try_for_each(|export| {
-        let found = instance.get_export(&mut store, export.0);
-        compare(*export, found.map(|found| found.ty(&store)))
+/// [`Error::ExportNotFound`], [`Error::ExportKind`], [`Error::Signature`] or [`Error::WrongType`] for an export that is missing or of
+/// another type, and [`Error::CallInProgress`] if a call or a guard has the instance.
+pub fn check<S: Send + 'static>(
+    instance: &Instance<S>,
+    exports: &[Described],
+) -> Result<(), Error> {
+    look(instance.home(), |guest| {
+        exports.iter().try_for_each(|export| compare(*export, guest.export_type(export.0)?))
     })
 }
 
-/// Functions of one type.
+/// Looks up functions of one type.
 ///
 /// # Errors
 ///
@@ -102,49 +103,35 @@ where
     }
 }
 
-fn compare((name, expected): Export, found: Option<ExternType>) -> Result<(), Error> {
+fn compare((name, expected): Described, found: Option<ExternType>) -> Result<(), Error> {
     let Some(found) = found else {
         return Err(Error::ExportNotFound { export: name.into() });
     };
-    let found = describe(&found);
+    let found = extern_type(&found);
     if found == expected {
         return Ok(());
     }
-    // The type is what follows the kind; a shared memory has none.
-    let of = |export: &str, kind: &str| export.strip_prefix(kind).map(|ty| ty.trim().to_owned());
-    for kind in ["function", "global"] {
-        if let (Some(expected), Some(found)) = (of(expected, kind), of(&found, kind)) {
-            let export = name.into();
-            return Err(Error::Signature(Box::new(Mismatch { export, expected, found })));
-        }
+    let mismatch = |expected: &str, found: &str| {
+        Box::new(Mismatch { export: name.into(), expected: expected.into(), found: found.into() })
+    };
+    // The type follows the kind.
+    if let (Some(expected), Some(found)) =
+        (expected.strip_prefix("function "), found.strip_prefix("function "))
+    {
+        return Err(Error::Signature(mismatch(expected, found)));
     }
-    let (export, expected) = (name.into(), kind_of(expected).into());
-    let found = kind_of(&found).into();
-    Err(Error::ExportKind(Box::new(Mismatch { export, expected, found })))
+    if let (Some(expected), Some(found)) =
+        (expected.strip_prefix("global "), found.strip_prefix("global "))
+    {
+        return Err(Error::WrongType(mismatch(expected, found)));
+    }
+    Err(Error::ExportKind(mismatch(kind_of(expected), kind_of(&found))))
 }
 
+/// The kind of an export, out of its description.
 fn kind_of(described: &str) -> &str {
     match described {
         "shared memory" => described,
         _ => described.split(' ').next().unwrap_or(described),
     }
-}
-
-/// What an export is: the words in which the macro says it, too.
-fn describe(ty: &ExternType) -> String {
-    match ty {
-        ExternType::Func(ty) => format!("function {}", func_type(ty)),
-        ExternType::Global(ty) => format!("global {}", global_type(ty)),
-        ExternType::Memory(ty) if ty.is_shared() => "shared memory".into(),
-        ExternType::Memory(_) => "memory".into(),
-        ExternType::Table(_) => "table".into(),
-        ExternType::Tag(_) => "tag".into(),
-    }
-}
-
-fn func_type(ty: &FuncType) -> String {
-    let types = |types: &mut dyn Iterator<Item = ValType>| {
-        types.map(|ty| val_type(&ty)).collect::<Vec<_>>().join(", ")
-    };
-    format!("({}) -> ({})", types(&mut ty.params()), types(&mut ty.results()))
 }

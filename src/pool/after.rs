@@ -2,7 +2,7 @@
 //! closures; what a job does once they are complete, it says itself, as a [`Dependent`].
 
 use crate::call::turn::Job;
-use crate::error::JobOutcome;
+use crate::outcome::JobOutcome;
 use crate::pool::handle::JobHandle;
 use crate::wait::countdown::{Countdown, Dependent, wait_for_all};
 use std::sync::Arc;

@@ -4,7 +4,7 @@
 use crate::call::runner::FutureRunner;
 use crate::call::task::Task;
 use crate::call::turn::{Cancel, Job, Schedule};
-use crate::error::JobOutcome;
+use crate::outcome::JobOutcome;
 use crate::pool::after::{IntoJob, Prerequisites, sealed, wait_for};
 use crate::pool::handle::{Completion, JobHandle};
 use crate::sync::Mutex;

@@ -1,7 +1,7 @@
 //! [`ClosureJob`]: a job that is no call. It has one turn, and nobody to give a result to.
 
 use crate::call::turn::{Job, Runnable};
-use crate::error::JobOutcome;
+use crate::outcome::JobOutcome;
 use crate::pool::after::{IntoJob, Prerequisites, sealed, wait_for};
 use crate::pool::handle::{Completion, JobHandle};
 use crate::step::interrupt::in_step;

@@ -1,7 +1,7 @@
 //! [`JobHandle`]: what the rest of the world sees of a job. It tells that the job is over, and whether it succeeded; its result is for the
 //! [`Future`](crate::Future) alone. Behind the handle stands a [`Completion`], whose latch the job sets, once.
 
-use crate::error::JobOutcome;
+use crate::outcome::JobOutcome;
 use crate::wait::block::{Sleeper, Wanted, help_or_sleep};
 use crate::wait::countdown::{Countdown, Dependent, wait_for_all};
 use crate::wait::latch::{Latch, Wait};

@@ -1,6 +1,7 @@
 //! What is told to a subscriber of the crate `tracing`: a span for each step, and events.
 
-use crate::error::{Error, JobOutcome};
+use crate::error::Error;
+use crate::outcome::JobOutcome;
 use crate::sync::const_thread_local;
 use crate::unwind::{catch, ignore_panic};
 use std::borrow::Cow;

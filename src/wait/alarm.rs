@@ -1,4 +1,5 @@
-//! [`Alarm`]: a thread that wakes others at given times.
+//! [`Alarm`]: a thread that wakes wakers at given times, in real time. The real-time clock has one in `clock`, for sleeps; `guest`
+//! has others for its limits in time.
 
 use crate::sync::Mutex;
 use crate::wait::waiters::{Key, Waiters, wake_all};
@@ -8,7 +9,8 @@ use std::task::Waker;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// The thread starts with the first one who waits, and sleeps until the next time that somebody waits for.
+/// A schedule of wakers, and a thread that serves it. The thread starts with the first waker, and sleeps until the earliest time
+/// that a waker waits for.
 pub(crate) struct Alarm {
     name: &'static str,
     schedule: Mutex<Schedule>,
@@ -18,14 +20,14 @@ pub(crate) struct Alarm {
 struct Schedule {
     waiters: Waiters<Duration>,
     thread: Option<Unparker>,
-    /// When the thread will look here by itself, if it will.
+    /// The time at which the thread looks at the schedule without being unparked. `None` if it waits to be unparked.
     looks_at: Option<Duration>,
 }
 
-/// Times are counted from here.
+/// The moment from which [`now`] counts.
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
-/// The time now, by which every alarm goes.
+/// The time of every alarm, since the first use of one.
 pub(crate) fn now() -> Duration {
     START.elapsed()
 }
@@ -35,11 +37,11 @@ impl Alarm {
         Self { name, schedule: Mutex::default() }
     }
 
-    /// `waker` is to be woken at this time.
+    /// Wakes `waker` once [`now`] has reached `at`.
     ///
     /// # Panics
     ///
-    /// If there is no thread yet, and none can be started.
+    /// If the thread has not been started yet and cannot be.
     pub(crate) fn add(&'static self, at: Duration, waker: Waker) -> Key<Duration> {
         let mut schedule = self.schedule.lock();
         if schedule.thread.is_none() {
@@ -61,7 +63,7 @@ impl Alarm {
         self.schedule.lock().waiters.replace(ticket, waker)
     }
 
-    /// The thread is not told: it may look once for nothing.
+    /// Removes a waker. The thread is not unparked for that: it may look at the schedule once without need.
     pub(crate) fn forget(&self, ticket: Key<Duration>) -> Option<Waker> {
         self.schedule.lock().waiters.remove(ticket)
     }
@@ -78,7 +80,7 @@ impl Alarm {
         }
     }
 
-    /// Wakes those whose time has come, and waits for the next time.
+    /// Wakes the wakers whose time has come, and sleeps until the next time.
     fn ring(&self, parker: &Parker) {
         let mut schedule = self.schedule.lock();
         let released = schedule.waiters.release(now());
@@ -86,7 +88,7 @@ impl Alarm {
         let looks_at = schedule.looks_at;
         drop(schedule);
         wake_all(released);
-        // Who has come meanwhile, for a time before that, has left a token in the parker.
+        // A waker that was added meanwhile, for an earlier time, has left a token in the parker: then parking returns at once.
         match looks_at.and_then(|at| START.checked_add(at)) {
             Some(at) => parker.park_deadline(at),
             None => parker.park(),

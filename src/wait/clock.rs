@@ -1,5 +1,5 @@
-//! [`Clock`]: what time it is, and waiting until some time. [`RealtimeClock`] goes by itself, [`ManualClock`] by its
-//! owner's ticks.
+//! [`Clock`]: tells the time, and gives sleeps to await. [`RealtimeClock`] goes by itself, with an `Alarm` (next file: `alarm`) to
+//! wake its sleepers. [`ManualClock`] goes by its owner's ticks.
 
 use crate::sync::Mutex;
 use crate::wait::alarm::{self, Alarm};
@@ -29,27 +29,28 @@ use std::time::{Duration, SystemTime};
 /// # Ok::<(), wasm_jobs::Error>(())
 /// ```
 pub trait Clock: Send + Sync + 'static {
-    /// The time since some moment of the clock's choice. It never goes back.
+    /// The time since a moment that the clock chooses. It never goes back.
     fn now(&self) -> Duration;
 
-    /// The time of day, which may be set and so go anywhere.
+    /// The time of day. It may go back or jump, because it can be set.
     fn wall_time(&self) -> SystemTime;
 
-    /// Waits until [`now`](Self::now) is this or more, counting from when it is first polled; not at all if it is already.
+    /// Waits until [`now`](Self::now) is `deadline` or later. The wait begins when the sleep is first polled; it is ready then if
+    /// the deadline has passed.
     fn sleep_until(&self, deadline: Duration) -> Sleep;
 
-    /// Waits for that long, from now on.
+    /// Waits for `duration` from now on: from this call, and not from the first poll.
     fn sleep(&self, duration: Duration) -> Sleep {
         self.sleep_until(self.now().saturating_add(duration))
     }
 
-    /// The shortest time by which it moves, which guests can ask for: a nanosecond, unless the clock knows better.
+    /// The shortest time by which the clock moves: one nanosecond by default. Guests can ask for it.
     fn resolution(&self) -> Duration {
         Duration::from_nanos(1)
     }
 }
 
-/// What a [`Clock`] gives to be awaited.
+/// The future of a [`Clock`]'s sleep.
 pub type Sleep = Pin<Box<dyn std::future::Future<Output = ()> + Send>>;
 
 impl<C: Clock + ?Sized> Clock for Arc<C> {
@@ -74,15 +75,16 @@ impl<C: Clock + ?Sized> Clock for Arc<C> {
     }
 }
 
-/// A clock that moves only when it is told to: for tests, for replays, for a game that pauses.
+/// A clock that moves only by [`tick`](Self::tick): for tests, for replays, for a game that pauses.
 ///
-/// A clone is the same clock.
+/// A clone is a handle of the same clock.
 #[derive(Clone)]
 pub struct ManualClock {
     shared: Arc<Manual>,
 }
 
 struct Manual {
+    /// The time of day when `now` is zero.
     start: SystemTime,
     now: Mutex<Duration>,
     sleepers: Mutex<Waiters<Duration>>,
@@ -95,19 +97,23 @@ impl ManualClock {
         Self::starting_at(SystemTime::UNIX_EPOCH)
     }
 
-    /// A clock whose [`now`](Clock::now) is zero, and whose time of day is this.
+    /// A clock whose [`now`](Clock::now) is zero, and whose time of day is `start`.
     #[must_use]
     pub fn starting_at(start: SystemTime) -> Self {
         let (now, sleepers) = (Mutex::default(), Mutex::default());
         Self { shared: Arc::new(Manual { start, now, sleepers }) }
     }
 
-    /// Moves the clock, and wakes those whose time has come: in the order of their deadlines, and those of one deadline in
-    /// the order in which they began to wait.
+    /// Moves the clock forward, and wakes the sleepers whose deadline has passed: in the order of their deadlines, and sleepers
+    /// with equal deadlines in the order in which they began to wait.
     ///
-    /// That is the order within one tick; ticks of several threads at once may wake theirs in turns.
+    /// That is the order within one tick. Ticks on several threads at the same time may wake their sleepers in turns.
     ///
-    /// It wakes them at the time that it moves to. Who goes back to sleep for less than `by` sleeps until the next tick.
+    /// All of them wake at the time that the clock has moved to. One that goes back to sleep, for however short a time, sleeps
+    /// until a later tick.
+    ///
+    /// The clock stops at the latest time that there is: `tick(Duration::MAX)` wakes every sleeper. From then on
+    /// [`now`](Clock::now) is `Duration::MAX`, [`wall_time`](Clock::wall_time) the platform's latest `SystemTime`, and no sleep lasts.
     pub fn tick(&self, by: Duration) {
         let now = {
             let mut now = self.shared.now.lock();
@@ -118,18 +124,18 @@ impl ManualClock {
         wake_all(released);
     }
 
-    /// When the next one of those who wait is to be woken; none if nobody waits.
+    /// The earliest deadline of a sleeper, as a time of [`now`](Clock::now). `None` if there are no sleepers.
     ///
-    /// A simulation that has nothing to do until then may tick there at once.
+    /// A simulation that has nothing to do before it may tick there at once.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Duration> {
         self.shared.sleepers.lock().first().map(|(deadline, _)| deadline)
     }
 
-    /// How many wait for this clock.
+    /// The number of sleepers.
     ///
-    /// When all calls that have not ended do, nothing happens before the next tick. Who ticks then, and only then, gets the
-    /// same run whatever threads the calls are on.
+    /// Once each call that has not ended is one of them, nothing happens before the next tick. A simulation that ticks only then
+    /// runs the same way on any number of threads.
     #[must_use]
     pub fn sleepers(&self) -> usize {
         self.shared.sleepers.lock().len()
@@ -148,12 +154,22 @@ impl Clock for ManualClock {
     }
 
     fn wall_time(&self) -> SystemTime {
-        self.shared.start.checked_add(self.now()).unwrap_or(self.shared.start)
+        let (start, now) = (self.shared.start, self.now());
+        start.checked_add(now).unwrap_or_else(|| latest_from(start))
     }
 
     fn sleep_until(&self, deadline: Duration) -> Sleep {
         Box::pin(Sleeping { clock: self.clone(), deadline, ticket: None })
     }
+}
+
+/// The latest `SystemTime` of the platform. std has no stable constant for it.
+fn latest_from(start: SystemTime) -> SystemTime {
+    // Each step is half of the one before, and is taken if its end can be expressed. Together they exceed any `Duration`.
+    let seconds = (0..u64::BITS).rev().map(|bit| Duration::from_secs(1 << bit));
+    let nanoseconds = (0..30).rev().map(|bit| Duration::from_nanos(1 << bit));
+    let steps = seconds.chain(nanoseconds);
+    steps.fold(start, |time, step| time.checked_add(step).unwrap_or(time))
 }
 
 impl fmt::Debug for ManualClock {
@@ -164,10 +180,10 @@ impl fmt::Debug for ManualClock {
 
 /// The clock of the machine.
 ///
-/// [`now`](Clock::now) counts from the first use of such a clock in the process; [`wall_time`](Clock::wall_time) is the
-/// system's. Whoever sleeps is woken by one thread of the process, which starts with the first sleep, and sleeps itself
-/// until the next deadline. That thread calls the pools' [`enqueue`](crate::JobPool::enqueue): one that blocks there, or that
-/// runs its job there, lets all who sleep by this clock wait.
+/// [`now`](Clock::now) counts from the first use of a `RealtimeClock` in the process; [`wall_time`](Clock::wall_time) is the
+/// system's. One thread of the process wakes all sleepers. It starts with the first sleep, and sleeps until the next deadline. To
+/// wake a job, that thread calls the pool's [`enqueue`](crate::JobPool::enqueue); a pool that blocks in it, or runs the job in it,
+/// delays every sleeper of this clock.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RealtimeClock;
 
@@ -182,7 +198,8 @@ impl Clock for RealtimeClock {
 
     /// # Panics
     ///
-    /// When it is polled, if no thread can be started for the waking. In a call, that is the call's failure.
+    /// The sleep panics when it is first polled if the thread that wakes sleepers cannot be started. In a call, this is the
+    /// call's failure.
     fn sleep_until(&self, deadline: Duration) -> Sleep {
         Box::pin(Sleeping { clock: *self, deadline, ticket: None })
     }
@@ -190,7 +207,7 @@ impl Clock for RealtimeClock {
 
 static ALARM: LazyLock<Alarm> = LazyLock::new(|| Alarm::new("wasm-jobs alarm"));
 
-/// A clock with sleepers of its own.
+/// A clock that keeps the wakers of its sleepers, by deadline.
 trait Sleepers: Clock + Unpin {
     fn add(&self, deadline: Duration, waker: Waker) -> Key<Duration>;
     fn replace(&self, ticket: Key<Duration>, waker: Waker) -> Result<Waker, Waker>;
@@ -228,7 +245,7 @@ impl Sleepers for RealtimeClock {
 struct Sleeping<C: Sleepers> {
     clock: C,
     deadline: Duration,
-    /// There once it was polled too early.
+    /// The place among the clock's sleepers, from the first poll before the deadline on.
     ticket: Option<Key<Duration>>,
 }
 
@@ -250,7 +267,8 @@ impl<C: Sleepers> std::future::Future for Sleeping<C> {
             Some(ticket) => drop(self.clock.replace(ticket, waker)),
             None => self.ticket = Some(self.clock.add(self.deadline, waker)),
         }
-        // A clock moves before it looks who sleeps; so a sleeper lies down before it looks at the clock.
+        // A tick moves the clock and then looks for sleepers. So the sleeper enters first and then looks at the clock: one of the two
+        // sees the other.
         if self.is_over() { Poll::Ready(()) } else { Poll::Pending }
     }
 }

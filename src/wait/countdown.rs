@@ -4,7 +4,7 @@
 //! That a dependent is ready may complete another latch, of which yet another dependent is told, and so on, in chains that are longer than
 //! a stack is deep. So a thread notes what is ready, and sees to one after another: [`settle_debts`].
 
-use crate::error::JobOutcome;
+use crate::outcome::JobOutcome;
 use crate::sync::{AtomicU64, const_thread_local};
 use crate::unwind::ignore_panic;
 use crate::wait::latch::{Latch, Waiter};

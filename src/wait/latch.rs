@@ -1,7 +1,7 @@
 //! [`Latch`]: set by one, waited for by many. Behind a [`JobHandle`](crate::JobHandle) it is set once, with the outcome of the job; behind
 //! an [`Event`](crate::Event) it can be reset.
 
-use crate::error::JobOutcome;
+use crate::outcome::JobOutcome;
 use crate::sync::{AtomicU8, Mutex};
 use crate::unwind::ignore_panic;
 use crate::wait::waiters::{Key, Waiters};

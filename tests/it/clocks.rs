@@ -29,6 +29,23 @@ fn a_manual_clock_moves_by_its_ticks_alone() {
 }
 
 #[test]
+fn the_time_of_day_stops_at_the_latest_that_there_is() {
+    let hour = Duration::from_secs(3600);
+    let starts = [SystemTime::UNIX_EPOCH, SystemTime::UNIX_EPOCH - hour, SystemTime::now()];
+    let ends = starts.map(|start| {
+        let clock = ManualClock::starting_at(start);
+        clock.tick(Duration::MAX);
+        clock.tick(hour);
+        clock.wall_time()
+    });
+    for end in ends {
+        // The unit of time on Windows is 100 ns.
+        assert_eq!(end.checked_add(Duration::from_nanos(100)), None, "{end:?} is not the latest");
+    }
+    assert_eq!(ends, [ends[0]; 3]);
+}
+
+#[test]
 fn a_tick_wakes_those_whose_time_has_come_in_their_order() -> Result<(), Error> {
     let clock = ManualClock::new();
     let pool = Queue::default();

@@ -11,6 +11,7 @@ mod events;
 mod executors;
 mod graphs;
 mod handles;
+mod layers;
 mod lending;
 mod outcomes;
 mod pools;

@@ -1,73 +1,99 @@
-//! How a store is told how much memory and how many table elements its guest may have.
+//! [`Growth`]: how much memory and how many table elements a guest has, and may have.
 //!
 //! wasmtime has a store find its limiter inside the state of the host, which here is the user's. So the limiter that
 //! it finds has nothing in it, and asks this thread which guest is growing.
 
-use crate::guest::limit::control::Control;
+use parking_lot::Mutex;
 use std::cell::RefCell;
 use std::sync::{Arc, Weak};
 use wasmtime::{ResourceLimiter, Store};
 
-/// What a guest has, of which it may have so much.
+/// The limits of a guest, and what it has. It stays when the guest gets a new store.
+#[derive(Debug)]
+pub(crate) struct Growth {
+    /// In bytes.
+    memory_limit: Option<usize>,
+    elements_limit: Option<usize>,
+    grown: Mutex<Grown>,
+}
+
 #[derive(Debug, Default)]
-pub(crate) struct Grown {
+struct Grown {
+    total: Amount,
+    /// What was allowed last, and may not succeed.
+    last: Amount,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Amount {
     memory: usize,
     elements: usize,
-    /// What was allowed last, and may not succeed.
-    last: (usize, usize),
 }
 
 thread_local! {
     /// The guest that is growing, or that runs, on this thread.
-    static GUEST: RefCell<Weak<Control>> = const { RefCell::new(Weak::new()) };
+    static GUEST: RefCell<Weak<Growth>> = const { RefCell::new(Weak::new()) };
 }
 
-/// A guest runs on this thread.
-pub(crate) fn enter(control: &Arc<Control>) {
-    let before = GUEST.replace(Arc::downgrade(control));
-    drop(before);
-}
+impl Growth {
+    pub(crate) fn new(memory_limit: Option<usize>, elements_limit: Option<usize>) -> Arc<Self> {
+        Arc::new(Self { memory_limit, elements_limit, grown: Mutex::default() })
+    }
 
-/// Has a store keep to the limits of its guest.
-pub(crate) fn limit<S: 'static>(store: &mut Store<S>, control: &Arc<Control>) {
-    let control = Arc::downgrade(control);
-    store.limiter(move |_| {
-        // Here one thing begins to grow, or several if a module is instantiated. Should it be suspended before it is done,
-        // whoever resumes it enters again.
-        if let Some(control) = control.upgrade() {
-            control.grown().lock().last = (0, 0);
-            enter(&control);
-        }
-        // Of a type without a size: nothing is allocated, and nothing leaks.
-        Box::leak(Box::new(GuestOfThisThread))
-    });
-}
+    /// The guest runs on this thread.
+    pub(crate) fn enter(self: &Arc<Self>) {
+        let before = GUEST.replace(Arc::downgrade(self));
+        drop(before);
+    }
 
-struct GuestOfThisThread;
+    /// Has a new store, which has nothing yet, keep to the limits.
+    pub(crate) fn attach<S: 'static>(self: &Arc<Self>, store: &mut Store<S>) {
+        *self.grown.lock() = Grown::default();
+        let growth = Arc::downgrade(self);
+        store.limiter(move |_| {
+            // wasmtime asks for the limiter before one thing grows, or several if a module is instantiated. Should that be
+            // suspended before it is done, the step that resumes it enters again.
+            if let Some(growth) = growth.upgrade() {
+                growth.grown.lock().last = Amount::default();
+                growth.enter();
+            }
+            // Of a type without a size: nothing is allocated, and nothing leaks.
+            Box::leak(Box::new(GuestOfThisThread))
+        });
+    }
 
-impl GuestOfThisThread {
-    fn may_grow(by: (usize, usize), maximum_allows: bool) -> bool {
-        let Some(control) = GUEST.with_borrow(Weak::upgrade) else { return false };
-        let options = control.options();
-        let mut grown = control.grown().lock();
-        let memory = grown.memory.saturating_add(by.0);
-        let elements = grown.elements.saturating_add(by.1);
-        let may = maximum_allows
-            && (by.0 == 0 || options.memory.is_none_or(|most| memory <= most))
-            && (by.1 == 0 || options.table_elements.is_none_or(|most| elements <= most));
+    fn may_grow(&self, by: Amount) -> bool {
+        let mut grown = self.grown.lock();
+        let memory = grown.total.memory.saturating_add(by.memory);
+        let elements = grown.total.elements.saturating_add(by.elements);
+        let may = (by.memory == 0 || self.memory_limit.is_none_or(|limit| memory <= limit))
+            && (by.elements == 0 || self.elements_limit.is_none_or(|limit| elements <= limit));
         if may {
-            *grown = Grown { memory, elements, last: by };
+            *grown = Grown { total: Amount { memory, elements }, last: by };
         }
         may
     }
 
     /// What was allowed last did not succeed.
-    fn has_failed() {
-        if let Some(control) = GUEST.with_borrow(Weak::upgrade) {
-            let mut grown = control.grown().lock();
-            let (memory, elements) = std::mem::take(&mut grown.last);
-            grown.memory -= memory;
-            grown.elements -= elements;
+    fn take_back(&self) {
+        let mut grown = self.grown.lock();
+        let last = std::mem::take(&mut grown.last);
+        grown.total.memory -= last.memory;
+        grown.total.elements -= last.elements;
+    }
+}
+
+struct GuestOfThisThread;
+
+impl GuestOfThisThread {
+    fn may_grow(by: Amount, desired: usize, maximum: Option<usize>) -> bool {
+        let Some(growth) = GUEST.with_borrow(Weak::upgrade) else { return false };
+        maximum.is_none_or(|maximum| desired <= maximum) && growth.may_grow(by)
+    }
+
+    fn take_back() {
+        if let Some(growth) = GUEST.with_borrow(Weak::upgrade) {
+            growth.take_back();
         }
     }
 }
@@ -79,12 +105,12 @@ impl ResourceLimiter for GuestOfThisThread {
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let by = (desired.saturating_sub(current), 0);
-        Ok(Self::may_grow(by, maximum.is_none_or(|maximum| desired <= maximum)))
+        let by = Amount { memory: desired.saturating_sub(current), elements: 0 };
+        Ok(Self::may_grow(by, desired, maximum))
     }
 
     fn memory_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
-        Self::has_failed();
+        Self::take_back();
         Ok(())
     }
 
@@ -94,12 +120,12 @@ impl ResourceLimiter for GuestOfThisThread {
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let by = (0, desired.saturating_sub(current));
-        Ok(Self::may_grow(by, maximum.is_none_or(|maximum| desired <= maximum)))
+        let by = Amount { memory: 0, elements: desired.saturating_sub(current) };
+        Ok(Self::may_grow(by, desired, maximum))
     }
 
     fn table_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
-        Self::has_failed();
+        Self::take_back();
         Ok(())
     }
 }

@@ -1,8 +1,20 @@
 //! How much a guest may do and have: in one step ([`Slice`](slice::Slice)) and in one call
 //! ([`InstanceOptions`](options::InstanceOptions)).
+//!
+//! [`control`] holds a guest to its limits. It is made of small machines, each in a file: [`slice_state`], [`epoch`],
+//! [`call_time`], [`nesting`], [`growth`]. [`limited`] is a call that goes by it. What stops a running guest is its engine's
+//! [`ticker`]; when that ticks is decided by the thread of the [`schedule`], which reads the [`slot`] of each thread.
 
+pub(crate) mod call_time;
 pub(crate) mod control;
+pub(crate) mod epoch;
 pub(crate) mod growth;
+pub(crate) mod limited;
+pub(crate) mod nesting;
 pub(crate) mod options;
+pub(crate) mod repetition;
+pub(crate) mod schedule;
 pub(crate) mod slice;
+pub(crate) mod slice_state;
+pub(crate) mod slot;
 pub(crate) mod ticker;

@@ -1,17 +1,19 @@
-//! [`InstanceOptions`]: how much a guest may do in one call, and in one step of it, and how much memory it may have.
+//! [`InstanceOptions`]: what a user asks an instance to be limited to. [`Control`](crate::guest::limit::control::Control) holds the
+//! guest to it.
 
 use crate::error::Error;
-use crate::guest::Slice;
+use crate::guest::limit::slice::Slice;
 use std::time::Duration;
 use wasmtime::Engine;
 
 /// What one instance may use. By default nothing is limited.
 ///
-/// The limits of a call are counted anew for each call. They hold for the start function too, as for a call. They do not hold for
-/// another guest that a host function brings to its end: that one has its own.
+/// Each call has the limits of a call to itself. The start function is limited as a call is. Another guest that a host function
+/// brings to its end has its own limits.
 ///
-/// How deep a guest may recurse is a matter of its engine: [`EngineOptions::wasm_stack`](crate::EngineOptions::wasm_stack); how
-/// often by way of the host, of its [`nesting`](Self::nesting).
+/// Two limits are not here, because they are the engine's: how deep a guest may recurse
+/// ([`EngineOptions::wasm_stack`](crate::EngineOptions::wasm_stack)), and how many instances there may be
+/// ([`EngineOptions::pooling`](crate::EngineOptions::pooling)).
 ///
 /// ```
 /// use std::time::Duration;
@@ -25,7 +27,7 @@ use wasmtime::Engine;
 /// let options = InstanceOptions::default().running_timeout(Duration::from_millis(5)).memory(1 << 20);
 /// let instance = Instance::with_options(&pre, options, || 0)?;
 /// let end = instance.call::<(), ()>("forever", ())?.wait();
-/// assert!(matches!(end, Err(Error::TimedOut(Timeout::Running))));
+/// assert!(matches!(end, Err(Error::TimedOut(why)) if why.limit == Timeout::Running));
 /// instance.reset()?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -42,14 +44,14 @@ pub struct InstanceOptions {
 }
 
 impl InstanceOptions {
-    /// How much the guest may do in one step, until [`Instance::set_slice`](crate::Instance::set_slice).
+    /// How much the guest may do in one step, until [`Instance::set_slice`](crate::Instance::set_slice) sets another slice.
     #[must_use]
     pub fn slice(mut self, slice: Slice) -> Self {
         self.slice = slice;
         self
     }
 
-    /// The fuel of each call, in wasmtime's units: about one an instruction. A guest that uses it up traps with
+    /// Limits the fuel of each call, in wasmtime's units: about one an instruction. A guest that uses it up traps with
     /// [`OutOfFuel`](wasmtime::Trap::OutOfFuel), at the same place on every machine.
     ///
     /// The engine must count instructions: see [`EngineOptions::fuel`](crate::EngineOptions::fuel).
@@ -59,70 +61,78 @@ impl InstanceOptions {
         self
     }
 
-    /// How long each call may run, all its steps together. What it spends in host functions counts, what it spends suspended
-    /// does not. A call that runs for longer is [`Error::TimedOut`].
+    /// Limits the time that each call may run, in all its steps together. The time that it spends in host functions counts; the
+    /// time that it is suspended does not. A call that has run for longer is [`Error::TimedOut`].
     ///
-    /// It is stopped by the engine's epoch, at its next loop or function entry; if it is inside a host function, when that
-    /// returns. What a host function runs meanwhile counts too, calls of other guests for one.
+    /// A guest is stopped at its next loop or function entry. A guest that is inside a host function is stopped when that
+    /// returns, even if the guest would end right after it. Calls of other guests that a host function makes meanwhile count too.
+    ///
+    /// Nothing stops a guest inside `memory.atomic.wait`, which blocks its thread until another thread notifies it: see
+    /// [`EngineOptions::threads`](crate::EngineOptions::threads).
+    ///
+    /// Each step reads the clock twice (`timeout_in_a_step` of the benchmark).
     #[must_use]
     pub fn running_timeout(mut self, timeout: Duration) -> Self {
         self.running_timeout = Some(timeout);
         self
     }
 
-    /// How long after the call was made it must have ended, whether it runs, waits, stands in a queue or is not resumed. A call
-    /// that has not is [`Error::TimedOut`], at once if it runs or waits, else at its next step. It goes by the machine's clock,
-    /// whatever the clock of the guest.
+    /// Limits the time from making a call to its end, whether it runs, waits, stands in a queue or is not resumed. A call that has
+    /// not ended by then is [`Error::TimedOut`]: at once if it runs or waits, else at its next step.
     ///
-    /// What a waiting host function held is dropped by the thread that ends the call.
+    /// The time is the machine's, whatever clock the guest has. A running guest is stopped as by
+    /// [`running_timeout`](Self::running_timeout), with the same exceptions. If the call waits in a host function, what that holds
+    /// is dropped by the thread that ends the call.
     #[must_use]
     pub fn elapsed_timeout(mut self, timeout: Duration) -> Self {
         self.elapsed_timeout = Some(timeout);
         self
     }
 
-    /// How many bytes all memories of the guest may have together, with the heap of its exceptions. `memory.grow` beyond that
-    /// gives the guest -1, and a module that begins with more cannot be instantiated.
+    /// Limits the bytes of all memories of the guest together, and of the heap of its exceptions. A `memory.grow` beyond that
+    /// gives the guest -1. A module that begins with more cannot be instantiated. A guest that keeps more exceptions than that
+    /// fails with [`Error::GcHeapOutOfMemory`].
     ///
-    /// Memories that are shared with threads grow without being asked: what bounds them is the maximum in their type.
+    /// Memories that are shared with threads are not counted. What bounds them is the maximum in their type.
     #[must_use]
     pub fn memory(mut self, bytes: usize) -> Self {
         self.memory = Some(bytes);
         self
     }
 
-    /// How many elements all tables of the guest may have together. `table.grow` beyond that gives the guest -1, and a module
-    /// that begins with more cannot be instantiated.
+    /// Limits the elements of all tables of the guest together. A `table.grow` beyond that gives the guest -1. A module that begins
+    /// with more cannot be instantiated.
     #[must_use]
     pub fn table_elements(mut self, elements: usize) -> Self {
         self.table_elements = Some(elements);
         self
     }
 
-    /// How many calls of the guest may be inside each other, if host functions call it back: the call itself is the first, and
-    /// zero is taken for one. The one that would be too many traps with [`StackOverflow`](wasmtime::Trap::StackOverflow), which
-    /// its host function gets as an error.
+    /// Limits how many calls of the guest may be inside each other, because host functions call it back. The call itself is the
+    /// first; zero stands for one. One call too many traps with [`StackOverflow`](wasmtime::Trap::StackOverflow), which its host
+    /// function gets as an error.
     ///
-    /// Set it where a host function calls the guest back. Each call takes a stack of its own, and each step enters all of them
-    /// again. Without a limit, a guest that has the host call it back for ever takes all stacks of the pool, or on demand, some
-    /// 30,000 calls deep, all mappings of memory that the process may have (`vm.max_map_count`). With one, each call of a
-    /// host function costs some 8 ns more (`nesting_in_a_step` of the benchmark).
+    /// Set it if a host function calls the guest back: each such call takes a stack of its own, and each step enters all of
+    /// them again. Without a limit, a guest can take all stacks of the engine's pool, or, on demand, all mappings of memory
+    /// that the process may have (`vm.max_map_count`).
+    ///
+    /// With a limit, each call of a host function costs a little more (`nesting_in_a_step` of the benchmark).
     #[must_use]
     pub fn nesting(mut self, calls: u32) -> Self {
         self.nesting = Some(calls);
         self
     }
 
-    /// Whether the time is taken that each call runs, for [`Instance::time_used`](crate::Instance::time_used). It is, if there
-    /// is a timeout. Looking at the clock costs some 50 ns a step.
+    /// Whether [`Instance::time_used`](crate::Instance::time_used) tells how long each call has run. With a timeout it does, whatever is
+    /// set here. Each step then reads the clock twice (`timeout_in_a_step` of the benchmark).
     #[must_use]
     pub fn measure_time(mut self, enable: bool) -> Self {
         self.measure_time = enable;
         self
     }
 
-    /// Is the time of calls taken?
-    pub(crate) fn limits_time(&self) -> bool {
+    /// Whether the time of calls is measured.
+    pub(crate) fn measures_time(&self) -> bool {
         self.measure_time || self.running_timeout.is_some() || self.elapsed_timeout.is_some()
     }
 
@@ -130,7 +140,7 @@ impl InstanceOptions {
         self.memory.is_some() || self.table_elements.is_some()
     }
 
-    /// Is the engine made for this?
+    /// Refuses options that the engine was not made for.
     pub(crate) fn check(&self, engine: &Engine) -> Result<(), Error> {
         self.slice.check(engine)?;
         if self.fuel.is_some() && !engine.get_consume_fuel() {
@@ -145,6 +155,7 @@ impl InstanceOptions {
 }
 
 impl Slice {
+    /// Refuses a slice that the engine was not made for.
     pub(crate) fn check(self, engine: &Engine) -> Result<(), Error> {
         match self {
             Self::Time(_) if !engine.get_epoch_interruption() => {
@@ -158,6 +169,7 @@ impl Slice {
     }
 }
 
+/// The error for what needs an option that the engine was made without.
 pub(crate) fn unsupported(what: &'static str, option: &str) -> Error {
     let why = format!("the engine was made without it: see `EngineOptions::{option}`").into();
     Error::Unsupported { what, why }

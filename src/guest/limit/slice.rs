@@ -3,50 +3,55 @@
 use crate::step::interrupt::nanoseconds;
 use std::time::Duration;
 
-/// How much a guest may do in one step. At the end of its slice, a call has [yielded](crate::Step::Yielded).
+/// How much a guest may do in one step. When it has used up its slice, the call [yields](crate::Step::Yielded).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Slice {
-    /// As much as it does until it yields, waits or ends by itself. The collector of what its exceptions hold lets it yield now
-    /// and then, too.
+    /// The guest runs until it yields, waits or ends by itself. If it throws exceptions, it also yields when these are collected.
     #[default]
     Unbounded,
-    /// As much as it does in this time, which begins with the step. What it spends in host functions counts; what it spends
-    /// waiting does not, for then there is no step.
+    /// The guest runs for this time, which begins with the step. The time that it spends in host functions counts. The time that it
+    /// waits does not, because it waits between steps. Zero stands for a nanosecond.
     ///
-    /// It is stopped by the engine's epoch, at its next loop or function entry: a host function that blocks is not. No time
-    /// at all is taken for a nanosecond.
+    /// The guest is stopped by the engine's epoch, at its next loop or function entry. A host function that blocks is not
+    /// stopped, nor is a guest inside `memory.atomic.wait`: see [`EngineOptions::threads`](crate::EngineOptions::threads).
+    ///
+    /// Each step reads the clock (`time_slice_in_a_step` of the benchmark). How far beyond its slice a guest gets is measured by
+    /// `slice_overshoot`.
     Time(Duration),
-    /// As much as it does with this fuel, in wasmtime's units: about one an instruction. No fuel at all is taken for one.
+    /// The guest runs until it has used this fuel, in wasmtime's units: about one an instruction. Zero stands for one.
     ///
-    /// The same guest stops at the same places on every machine and in every run: where the instructions that lie between
-    /// two loops or calls have used up the rest. What its host functions do is not counted.
+    /// The same guest stops at the same places on every machine and in every run: at the first loop or function entry after the
+    /// fuel is used up. What its host functions do is not counted. The cost is measured by `fuel_slice_in_a_step` of the
+    /// benchmark.
     ///
-    /// The exception is a call that was stopped by time or by the epoch just before this was set: compiled code keeps the count
-    /// to itself there. Until it next calls the host, its steps end after a millisecond.
+    /// If this is set while a call is stopped by time or by the epoch, the call's steps end after a millisecond until it next
+    /// calls the host: only there can wasmtime be told the new slice.
+    ///
+    /// wasmtime refuses synchronous calls in a store that ever had a slice of fuel. From the first call with one until the next
+    /// [`reset`](crate::Instance::reset), calls through [`StoreGuard::parts`](crate::StoreGuard::parts) must be asynchronous.
     Fuel(u64),
 }
 
 impl Slice {
-    /// Slices are kept in a word, to be set while another thread runs the guest.
+    /// Set in a word that holds a slice of fuel.
     const FUEL: u64 = 1 << 63;
+    /// The greatest amount: with `FUEL`, it is still less than `UNBOUNDED`.
     const MOST: u64 = Self::FUEL - 2;
+    const UNBOUNDED: u64 = u64::MAX;
 
-    pub(crate) fn is_of_fuel(self) -> bool {
-        matches!(self, Self::Fuel(_))
-    }
-
+    /// The slice in one word, which another thread can set while the guest runs.
     pub(crate) fn to_word(self) -> u64 {
         let at_most = |amount: u64| amount.clamp(1, Self::MOST);
         match self {
-            Self::Unbounded => UNBOUNDED,
+            Self::Unbounded => Self::UNBOUNDED,
             Self::Time(time) => at_most(nanoseconds(time)),
             Self::Fuel(fuel) => at_most(fuel) | Self::FUEL,
         }
     }
 
     pub(crate) fn from_word(word: u64) -> Self {
-        if word == UNBOUNDED {
+        if word == Self::UNBOUNDED {
             Self::Unbounded
         } else if word & Self::FUEL != 0 {
             Self::Fuel(word & !Self::FUEL)
@@ -56,4 +61,27 @@ impl Slice {
     }
 }
 
-pub(crate) const UNBOUNDED: u64 = u64::MAX;
+#[cfg(test)]
+mod tests {
+    use super::Slice;
+    use std::time::Duration;
+
+    #[test]
+    fn a_slice_comes_back_out_of_its_word() {
+        for slice in [
+            Slice::Unbounded,
+            Slice::Time(Duration::from_nanos(1)),
+            Slice::Time(Duration::from_secs(3600)),
+            Slice::Fuel(1),
+            Slice::Fuel(u64::MAX / 4),
+        ] {
+            assert_eq!(Slice::from_word(slice.to_word()), slice);
+        }
+        assert_eq!(Slice::from_word(Slice::Fuel(0).to_word()), Slice::Fuel(1));
+        assert_eq!(Slice::from_word(Slice::Fuel(u64::MAX).to_word()), Slice::Fuel(Slice::MOST));
+        let zero = Slice::from_word(Slice::Time(Duration::ZERO).to_word());
+        assert_eq!(zero, Slice::Time(Duration::from_nanos(1)));
+        let greatest = Slice::from_word(Slice::Time(Duration::MAX).to_word());
+        assert_eq!(greatest, Slice::Time(Duration::from_nanos(Slice::MOST)));
+    }
+}

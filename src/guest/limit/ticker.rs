@@ -1,61 +1,92 @@
-//! [`Ticker`]: advances the epoch of an engine when a guest of it is to be stopped, and at no other time.
+//! [`Ticker`]: advances the epoch of one engine, and counts how often. Every instance of the engine has a reference to it. When
+//! it ticks is decided in [`schedule`](crate::guest::limit::schedule).
 
-use crate::step::interrupt::{Interrupter, Interruptible};
-use crate::wait::alarm::{self, Alarm};
-use crate::wait::waiters::Key;
 use parking_lot::Mutex;
+use std::cell::Cell;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::sync::atomic::{AtomicBool, AtomicU64, fence};
-use std::sync::{Arc, LazyLock};
-use std::task::{Wake, Waker};
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, fence};
 use wasmtime::{Engine, EngineWeak};
 
-/// Advances the epoch of an engine, and counts how often, to tell these from the times that others do.
+/// Advances the epoch of one engine. It counts its ticks, so that a guest can tell them from an
+/// [`increment_epoch`](Engine::increment_epoch) of the user's.
+///
+/// Tickers are never freed. One whose engine is gone is used again for a new engine, so there are as many as there were ever
+/// engines with instances at one time.
 pub(crate) struct Ticker {
-    engine: EngineWeak,
+    number: TickerNumber,
+    engine: Mutex<EngineWeak>,
     ticks: AtomicU64,
 }
 
-/// One for each engine that has instances. A place is used again when its ticker is no more.
+/// The index of a ticker among all tickers: what an atomic can hold of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct TickerNumber(pub(crate) u32);
+
 static TICKERS: Mutex<Vec<&'static Ticker>> = Mutex::new(Vec::new());
 
-/// Wakes the steps whose time is over. It has a thread of its own, which no pool and no other waker can hold up.
-static TICKS: LazyLock<Alarm> = LazyLock::new(|| Alarm::new("wasm-jobs ticker"));
-
-/// How long a guest may take to see a tick, before there is another one. A store takes its new deadline from the epoch as it is
-/// then, and so overlooks a tick that comes between its guest's look at the clock and that.
-const FIRST_PAUSE: Duration = Duration::from_micros(100);
-
-/// The pauses get longer up to this: a guest that has not seen some ticks is in a host function that takes its time.
-const LONGEST_PAUSE: Duration = Duration::from_millis(10);
+thread_local! {
+    /// The ticker that this thread asked for last. While its engine lives, it is used for no other, so the pair stays right.
+    static LAST: Cell<Option<(EngineWeak, &'static Ticker)>> = const { Cell::new(None) };
+}
 
 impl Ticker {
+    /// The ticker of an engine. A thread that makes many instances with one engine takes no lock here.
     pub(crate) fn of(engine: &Engine) -> &'static Self {
+        // A thread that is ending has no thread-locals any more, but may still make instances: hence `try_with`.
+        let last = LAST.try_with(Cell::take).ok().flatten();
+        let (known, ticker) = match last {
+            Some((known, ticker)) if is_same(&known, engine) => (known, ticker),
+            _ => (engine.weak(), Self::find(engine)),
+        };
+        let _ = LAST.try_with(|last| last.set(Some((known, ticker))));
+        ticker
+    }
+
+    fn find(engine: &Engine) -> &'static Self {
         let mut tickers = TICKERS.lock();
-        if let Some(known) = tickers.iter().find(|ticker| ticker.is_of(engine)) {
-            return known;
+        let mut unused = None;
+        for &ticker in &*tickers {
+            let of = ticker.engine.lock().upgrade();
+            match of {
+                Some(of) if Engine::same(&of, engine) => return ticker,
+                Some(_) => {}
+                None => unused = Some(ticker),
+            }
         }
-        let ticker: &'static Self =
-            Box::leak(Box::new(Self { engine: engine.weak(), ticks: AtomicU64::new(0) }));
+        if let Some(ticker) = unused {
+            *ticker.engine.lock() = engine.weak();
+            return ticker;
+        }
+        let number = TickerNumber(tickers.len().try_into().unwrap_or(u32::MAX));
+        let (engine, ticks) = (Mutex::new(engine.weak()), AtomicU64::new(0));
+        let ticker: &'static Self = Box::leak(Box::new(Self { number, engine, ticks }));
         tickers.push(ticker);
         ticker
     }
 
-    fn is_of(&self, engine: &Engine) -> bool {
-        self.engine.upgrade().is_some_and(|of| Engine::same(&of, engine))
+    /// The ticker that has this number.
+    pub(crate) fn numbered(number: TickerNumber) -> Option<&'static Self> {
+        TICKERS.lock().get(number.0 as usize).copied()
     }
 
-    /// How many ticks there were. Whoever has seen an epoch has seen its tick.
+    pub(crate) fn number(&self) -> TickerNumber {
+        self.number
+    }
+
+    /// How many ticks there were. A thread that has seen an epoch reads at least the count of the tick that made it.
     #[inline]
     pub(crate) fn ticks(&self) -> u64 {
-        // With the fence of `tick`.
+        // The guest read the epoch before this, by a plain load. This fence pairs with the one in `tick`: if that load saw the
+        // epoch of a tick, the load below sees the tick.
         fence(Acquire);
         self.ticks.load(Relaxed)
     }
 
-    fn tick(&self) {
-        if let Some(engine) = self.engine.upgrade() {
+    /// Advances the epoch: every guest of the engine looks at its deadline, at its next loop or function entry.
+    pub(crate) fn tick(&self) {
+        let engine = self.engine.lock().upgrade();
+        if let Some(engine) = engine {
+            // Relaxed, because the fence orders it before the new epoch, which wasmtime writes relaxed.
             self.ticks.fetch_add(1, Relaxed);
             fence(Release);
             engine.increment_epoch();
@@ -63,95 +94,47 @@ impl Ticker {
     }
 }
 
-/// What the epoch advances for.
-trait Reason: Send + Sync + 'static {
-    fn is_over(&self) -> bool;
-    fn tick(&self);
+fn is_same(known: &EngineWeak, engine: &Engine) -> bool {
+    known.upgrade().is_some_and(|known| Engine::same(&known, engine))
 }
 
-/// Ticks, when it is woken and again and again, until its reason is over.
-struct Ticking<R> {
-    reason: R,
-    pause: Mutex<Duration>,
-}
+#[cfg(test)]
+mod tests {
+    use super::Ticker;
+    use wasmtime::Engine;
 
-impl<R: Reason> Ticking<R> {
-    fn until(reason: R) -> Self {
-        Self { reason, pause: Mutex::new(FIRST_PAUSE) }
-    }
-}
-
-impl<R: Reason> Wake for Ticking<R> {
-    fn wake(self: Arc<Self>) {
-        if self.reason.is_over() {
-            return;
+    #[test]
+    fn an_engine_has_one_ticker_on_every_thread() {
+        let (engine, other) = (Engine::default(), Engine::default());
+        let ticker = Ticker::of(&engine);
+        for _ in 0..2 {
+            assert_eq!(Ticker::of(&engine).number(), ticker.number());
+            assert_ne!(Ticker::of(&other).number(), ticker.number());
         }
-        self.reason.tick();
-        let pause = {
-            let mut next = self.pause.lock();
-            let pause = *next;
-            *next = (pause * 2).min(LONGEST_PAUSE);
-            pause
-        };
-        TICKS.add(alarm::now() + pause, Waker::from(self));
-    }
-}
-
-/// A step that is to be over at some time. From then on the epoch advances until this is dropped.
-pub(crate) struct Timed {
-    ticking: Arc<Ticking<TimedStep>>,
-    ticket: Key<Duration>,
-}
-
-struct TimedStep {
-    ticker: &'static Ticker,
-    has_ended: AtomicBool,
-}
-
-impl Timed {
-    pub(crate) fn start(ticker: &'static Ticker, ends: Duration) -> Self {
-        let step = TimedStep { ticker, has_ended: AtomicBool::new(false) };
-        let ticking = Arc::new(Ticking::until(step));
-        let ticket = TICKS.add(ends, Waker::from(ticking.clone()));
-        Self { ticking, ticket }
-    }
-}
-
-impl Drop for Timed {
-    fn drop(&mut self) {
-        self.ticking.reason.has_ended.store(true, Relaxed);
-        drop(TICKS.forget(self.ticket));
-    }
-}
-
-impl Reason for TimedStep {
-    fn is_over(&self) -> bool {
-        self.has_ended.load(Relaxed)
+        let elsewhere = std::thread::scope(|scope| {
+            scope.spawn(|| Ticker::of(&engine).number()).join().expect("it does not panic")
+        });
+        assert_eq!(elsewhere, ticker.number());
+        let found = Ticker::numbered(ticker.number()).map(Ticker::number);
+        assert_eq!(found, Some(ticker.number()));
     }
 
-    fn tick(&self) {
-        self.ticker.tick();
-    }
-}
-
-/// A call that was cancelled during a step.
-struct Cancelled {
-    call: Arc<dyn Interruptible>,
-    ticker: &'static Ticker,
-}
-
-impl Interrupter for Ticker {
-    fn interrupt(&'static self, call: Arc<dyn Interruptible>) {
-        Arc::new(Ticking::until(Cancelled { call, ticker: self })).wake();
-    }
-}
-
-impl Reason for Cancelled {
-    fn is_over(&self) -> bool {
-        self.call.has_ended()
+    #[test]
+    fn tickers_of_engines_that_are_gone_are_used_again() {
+        let numbers = (0..100).map(|_| Ticker::of(&Engine::default()).number().0);
+        let greatest = numbers.max();
+        assert!(greatest < Some(50), "{greatest:?}");
     }
 
-    fn tick(&self) {
-        self.ticker.tick();
+    #[test]
+    fn a_tick_is_counted() {
+        let engine = Engine::default();
+        let ticker = Ticker::of(&engine);
+        let before = ticker.ticks();
+        ticker.tick();
+        ticker.tick();
+        assert_eq!(ticker.ticks(), before + 2);
+        drop(engine);
+        ticker.tick();
     }
 }

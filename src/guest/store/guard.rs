@@ -1,20 +1,18 @@
 //! [`StoreGuard`]: the store of an instance between two calls.
 
-use crate::call::lease::Leased;
 use crate::error::{Error, Mismatch};
-use crate::guest::Instance;
 use crate::guest::guest::Guest;
+use crate::guest::home::{Away, Home};
 use crate::guest::limit::options::unsupported;
+use crate::guest::store::global::GlobalType;
+use crate::guest::types::global_type;
 use std::fmt;
 use std::marker::PhantomData;
-use wasmtime::{
-    AsContext, AsContextMut, Extern, Mutability, RefType, StoreContext, StoreContextMut, Val,
-    ValType,
-};
+use wasmtime::{AsContext, AsContextMut, Extern, StoreContext, StoreContextMut};
 
-/// The store of an [`Instance`] between two calls, from [`Instance::store`].
+/// The store of an [`Instance`](crate::Instance) between two calls, from [`Instance::store`](crate::Instance::store).
 ///
-/// It stands for the store wherever wasmtime asks for one.
+/// wasmtime's functions take it wherever they take a store.
 ///
 /// ```
 /// # use wasm_jobs::{EngineOptions, Instance, engine, wasmtime};
@@ -31,12 +29,13 @@ use wasmtime::{
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct StoreGuard<'a, S: 'static, E: 'static = wasmtime::Instance> {
-    guest: Leased<Box<Guest<S, E>>>,
-    instance: PhantomData<&'a Instance<S, E>>,
+    guest: Away<S, E>,
+    /// The instance outlives it.
+    instance: PhantomData<&'a Home<S, E>>,
 }
 
 impl<S: Send + 'static, E: Send + Sync + 'static> StoreGuard<'_, S, E> {
-    pub(crate) fn new(guest: Leased<Box<Guest<S, E>>>) -> Self {
+    pub(crate) fn new(guest: Away<S, E>) -> Self {
         Self { guest, instance: PhantomData }
     }
 
@@ -52,7 +51,16 @@ impl<S: Send + 'static, E: Send + Sync + 'static> StoreGuard<'_, S, E> {
         self.guest.store.data_mut()
     }
 
-    /// The store and its exports, to call these between calls: the methods of a struct that `bindgen!` has written take both.
+    /// The store and its exports, to call the exports directly: the methods of a struct that `bindgen!` has written take both.
+    ///
+    /// Such a call is wasmtime's own, and no call of the instance. No limit in time holds for it. A trap in it does not poison the
+    /// instance, because wasmtime tells nobody but the caller: if the guest may now be half-way through something, call
+    /// [`poison`](Self::poison). wasmtime wants `call_async` in place of `call` if the linker has asynchronous host functions, or once
+    /// the instance had a call with a slice of [fuel](crate::Slice::Fuel).
+    ///
+    /// Such a call has no time slice and no limits in time, and an [`increment_epoch`](wasmtime::Engine::increment_epoch) does not stop
+    /// it. wasmtime refuses synchronous calls in the store of a guest that imports asynchronous functions, or that has had a
+    /// slice of [fuel](crate::Slice::Fuel): there, use `call_async`.
     ///
     /// ```
     /// # use wasm_jobs::{EngineOptions, Instance, InstanceOptions, engine, wasmtime};
@@ -76,9 +84,10 @@ impl<S: Send + 'static, E: Send + Sync + 'static> StoreGuard<'_, S, E> {
     ///
     /// # Errors
     ///
-    /// [`Error::Poisoned`] if there are none, because a [`reset`](Instance::reset) failed.
+    /// [`Error::Poisoned`] if there are none, because a [`reset`](crate::Instance::reset) failed.
     pub fn parts(&mut self) -> Result<(StoreContextMut<'_, S>, &E), Error> {
-        let Guest { store, exports, .. } = &mut **self.guest;
+        let Guest { store, exports, control, .. } = &mut **self.guest;
+        control.set_deadline(store);
         Ok((store.as_context_mut(), exports.as_ref().ok_or(Error::Poisoned)?))
     }
 
@@ -86,9 +95,30 @@ impl<S: Send + 'static, E: Send + Sync + 'static> StoreGuard<'_, S, E> {
     ///
     /// # Errors
     ///
-    /// [`Error::Poisoned`] if there are none, because a [`reset`](Instance::reset) failed.
+    /// [`Error::Poisoned`] if there are none, because a [`reset`](crate::Instance::reset) failed.
     pub fn exports(&self) -> Result<&E, Error> {
         self.guest.exports.as_ref().ok_or(Error::Poisoned)
+    }
+
+    /// [Poisons](crate::Instance#poisoning) the instance, as a trap in a call of it does.
+    ///
+    /// ```
+    /// # use wasm_jobs::{EngineOptions, Error, Instance, engine, wasmtime};
+    /// # let engine = engine(&EngineOptions::default())?;
+    /// # let wasm = wat::parse_str(r#"(module (func (export "trap") (unreachable)))"#)?;
+    /// # let pre = wasmtime::Linker::<()>::new(&engine).instantiate_pre(&wasmtime::Module::new(&engine, wasm)?)?;
+    /// let instance = Instance::new(&pre, ())?;
+    /// let mut store = instance.store()?;
+    /// let trap = store.instance()?.get_typed_func::<(), ()>(&mut store, "trap")?;
+    /// if trap.call(&mut store, ()).is_err() {
+    ///     store.poison();
+    /// }
+    /// drop(store);
+    /// assert!(instance.is_poisoned());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn poison(&mut self) {
+        self.guest.poison.set();
     }
 
     /// The fuel that is left, in wasmtime's units: about one an instruction.
@@ -100,7 +130,7 @@ impl<S: Send + 'static, E: Send + Sync + 'static> StoreGuard<'_, S, E> {
         self.guest.store.get_fuel().map_err(|_| no_fuel())
     }
 
-    /// Sets the fuel that is left. A guest that uses it up traps with
+    /// Sets the fuel that is left, in wasmtime's units. A guest that uses it up traps with
     /// [`OutOfFuel`](wasmtime::Trap::OutOfFuel). With
     /// [`InstanceOptions::fuel`](crate::InstanceOptions::fuel), the next call sets it again.
     ///
@@ -119,7 +149,7 @@ impl<S: Send + 'static> StoreGuard<'_, S> {
     ///
     /// # Errors
     ///
-    /// [`Error::Poisoned`] if there is no guest, because a [`reset`](Instance::reset) failed.
+    /// [`Error::Poisoned`] if there is no guest, because a [`reset`](crate::Instance::reset) failed.
     pub fn instance(&self) -> Result<wasmtime::Instance, Error> {
         self.exports().copied()
     }
@@ -160,7 +190,7 @@ impl<S: Send + 'static> StoreGuard<'_, S> {
         self.guest.export(export, "shared memory", Extern::into_shared_memory)
     }
 
-    /// What is in an exported global.
+    /// The value of an exported global.
     ///
     /// ```
     /// # use wasm_jobs::{EngineOptions, Instance, engine, wasmtime};
@@ -178,95 +208,43 @@ impl<S: Send + 'static> StoreGuard<'_, S> {
     ///
     /// # Errors
     ///
-    /// [`Error::ExportNotFound`] and [`Error::ExportKind`] if there is no global of that name, and [`Error::Signature`] if it is
+    /// [`Error::ExportNotFound`] and [`Error::ExportKind`] if there is no global of that name, and [`Error::WrongType`] if it is
     /// of another type.
     pub fn get_global<T: GlobalType>(&mut self, export: &str) -> Result<T, Error> {
         let global = self.global(export)?;
         let value = global.get(&mut *self);
-        T::from_val(value).ok_or_else(|| self.other_type::<T>(export, &global))
+        T::from_val(value).ok_or_else(|| self.wrong_type(export, T::NAME.into(), &global))
     }
 
-    /// Changes what is in an exported global.
+    /// Sets the value of an exported global.
     ///
     /// # Errors
     ///
-    /// As [`get_global`](Self::get_global), and [`Error::Signature`] too if it cannot be changed.
+    /// As [`get_global`](Self::get_global), and [`Error::WrongType`] too if the global is immutable.
     pub fn set_global<T: GlobalType>(&mut self, export: &str, value: T) -> Result<(), Error> {
         let global = self.global(export)?;
-        global.set(&mut *self, value.into_val()).map_err(|_| {
-            let found = global_type(&global.ty(&*self));
-            Error::Signature(Box::new(Mismatch {
-                export: export.into(),
-                expected: format!("mut {}", T::NAME),
-                found,
-            }))
-        })
+        global
+            .set(&mut *self, value.into_val())
+            .map_err(|_| self.wrong_type(export, format!("mut {}", T::NAME), &global))
     }
 
-    fn other_type<T: GlobalType>(&self, export: &str, global: &wasmtime::Global) -> Error {
-        Error::Signature(Box::new(Mismatch {
-            export: export.into(),
-            expected: T::NAME.into(),
-            found: global_type(&global.ty(self)),
-        }))
-    }
-}
-
-/// What a global of a number holds: `i32`, `i64`, `f32`, `f64`, or a [`V128`](wasmtime::V128).
-pub trait GlobalType: sealed::GlobalType {}
-
-mod sealed {
-    use wasmtime::Val;
-
-    pub trait GlobalType: Sized {
-        const NAME: &'static str;
-        fn from_val(value: Val) -> Option<Self>;
-        fn into_val(self) -> Val;
-    }
-}
-
-macro_rules! global_types {
-    ($($type:ty, $name:literal, $get:ident;)*) => {$(
-        impl GlobalType for $type {}
-
-        impl sealed::GlobalType for $type {
-            const NAME: &'static str = $name;
-
-            fn from_val(value: Val) -> Option<Self> {
-                value.$get()
-            }
-
-            fn into_val(self) -> Val {
-                self.into()
-            }
-        }
-    )*};
-}
-
-global_types! {
-    i32, "i32", i32;
-    i64, "i64", i64;
-    f32, "f32", f32;
-    f64, "f64", f64;
-    wasmtime::V128, "v128", v128;
-}
-
-/// A type, in the words of the text format.
-pub(crate) fn global_type(ty: &wasmtime::GlobalType) -> String {
-    let mutability = if ty.mutability() == Mutability::Var { "mut " } else { "" };
-    format!("{mutability}{}", val_type(ty.content()))
-}
-
-pub(crate) fn val_type(ty: &ValType) -> String {
-    match ty {
-        ValType::Ref(ty) if RefType::eq(ty, &RefType::FUNCREF) => "funcref".into(),
-        ValType::Ref(ty) if RefType::eq(ty, &RefType::EXTERNREF) => "externref".into(),
-        ty => ty.to_string(),
+    fn wrong_type(&self, export: &str, expected: String, global: &wasmtime::Global) -> Error {
+        let found = global_type(&global.ty(self));
+        Error::WrongType(Box::new(Mismatch { export: export.into(), expected, found }))
     }
 }
 
 fn no_fuel() -> Error {
     unsupported("fuel", "fuel")
+}
+
+/// What [`Instance::fuel_remaining`](crate::Instance::fuel_remaining) tells is up to date again.
+impl<S: 'static, E: 'static> Drop for StoreGuard<'_, S, E> {
+    fn drop(&mut self) {
+        if let Ok(fuel) = self.guest.store.get_fuel() {
+            self.guest.control.set_fuel(fuel);
+        }
+    }
 }
 
 impl<S: 'static, E> AsContext for StoreGuard<'_, S, E> {
@@ -279,7 +257,10 @@ impl<S: 'static, E> AsContext for StoreGuard<'_, S, E> {
 
 impl<S: 'static, E> AsContextMut for StoreGuard<'_, S, E> {
     fn as_context_mut(&mut self) -> StoreContextMut<'_, S> {
-        self.guest.store.as_context_mut()
+        let Guest { store, control, .. } = &mut **self.guest;
+        // The context may be for a synchronous call.
+        control.set_deadline(store);
+        store.as_context_mut()
     }
 }
 

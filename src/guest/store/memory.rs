@@ -1,16 +1,15 @@
 //! [`MemoryGuard`]: a guest's memory between two calls.
 
 use crate::error::Error;
-use crate::guest::StoreGuard;
+use crate::guest::store::guard::StoreGuard;
 use std::fmt;
 use std::ops::Range;
 use wasmtime::Memory;
 
 /// An exported memory of an [`Instance`](crate::Instance), from [`Instance::memory`](crate::Instance::memory).
 ///
-/// It has the store: while it is there, the instance makes no calls. Addresses count bytes from the beginning of the memory; the
-/// pointers of most guests are such addresses, as an `i32` that is to be read as unsigned. Numbers are stored as wasm stores
-/// them, the least byte first.
+/// The guard has the store: while it is there, the instance makes no calls. Addresses count bytes from the beginning of the memory.
+/// Pointers of most guests are such addresses, as an `i32` that is to be read as unsigned. Numbers are little-endian, as in wasm.
 ///
 /// ```
 /// # use wasm_jobs::{EngineOptions, Instance, engine, wasmtime};
@@ -38,45 +37,45 @@ impl<'a, S: Send + 'static> MemoryGuard<'a, S> {
         Ok(Self { store, memory })
     }
 
-    /// How many bytes there are.
+    /// The size in bytes.
     #[must_use]
     pub fn size(&self) -> usize {
         self.memory.data_size(&self.store)
     }
 
-    /// All of it.
+    /// All bytes of the memory.
     #[must_use]
     pub fn data(&self) -> &[u8] {
         self.memory.data(&self.store)
     }
 
-    /// All of it.
+    /// All bytes of the memory, to be changed.
     #[must_use]
     pub fn data_mut(&mut self) -> &mut [u8] {
         self.memory.data_mut(&mut self.store)
     }
 
-    /// A part of it.
+    /// The bytes from an address on.
     ///
     /// # Errors
     ///
-    /// [`Error::OutOfBounds`] if it ends beyond the memory.
+    /// [`Error::OutOfBounds`] if they end beyond the memory.
     pub fn slice(&self, address: usize, bytes: usize) -> Result<&[u8], Error> {
         let range = self.range(address, Some(bytes))?;
         Ok(&self.data()[range])
     }
 
-    /// A part of it.
+    /// The bytes from an address on, to be changed.
     ///
     /// # Errors
     ///
-    /// [`Error::OutOfBounds`] if it ends beyond the memory.
+    /// [`Error::OutOfBounds`] if they end beyond the memory.
     pub fn slice_mut(&mut self, address: usize, bytes: usize) -> Result<&mut [u8], Error> {
         let range = self.range(address, Some(bytes))?;
         Ok(&mut self.data_mut()[range])
     }
 
-    /// A number, or an array of them.
+    /// Reads a number, or an array of numbers.
     ///
     /// # Errors
     ///
@@ -85,7 +84,7 @@ impl<'a, S: Send + 'static> MemoryGuard<'a, S> {
         Ok(T::from_le(self.slice(address, T::SIZE)?))
     }
 
-    /// Writes a number, or an array of them.
+    /// Writes a number, or an array of numbers.
     ///
     /// # Errors
     ///
@@ -95,7 +94,7 @@ impl<'a, S: Send + 'static> MemoryGuard<'a, S> {
         Ok(())
     }
 
-    /// Some numbers, one after another.
+    /// Reads `count` numbers, one after another.
     ///
     /// # Errors
     ///
@@ -120,14 +119,14 @@ impl<'a, S: Send + 'static> MemoryGuard<'a, S> {
         Ok(())
     }
 
-    /// Makes it larger by some pages, and gives the number of pages that it had. A page is 64 KiB, unless the type of the memory
-    /// says otherwise.
+    /// Makes the memory larger by some pages, and gives the number of pages that it had. A page is 64 KiB, unless the type of the
+    /// memory says otherwise.
     ///
     /// # Errors
     ///
-    /// [`Error::Wasmtime`] if it may not be as large as that.
+    /// [`Error::Wasmtime`] if the memory may not be as large as that.
     pub fn grow(&mut self, pages: u64) -> Result<u64, Error> {
-        // One that asks asynchronously whether it may grow is the user's.
+        // A limiter of the user's may be asynchronous.
         Ok(crate::wait::block::block_on(self.memory.grow_async(&mut self.store, pages))?)
     }
 
@@ -136,7 +135,7 @@ impl<'a, S: Send + 'static> MemoryGuard<'a, S> {
         &mut self.store
     }
 
-    /// None: more bytes than can be counted.
+    /// The range of these bytes, if they are in the memory. `None` stands for more bytes than can be counted.
     fn range(&self, address: usize, bytes: Option<usize>) -> Result<Range<usize>, Error> {
         let size = self.size();
         bytes
@@ -159,16 +158,16 @@ impl<S: 'static> fmt::Debug for MemoryGuard<'_, S> {
     }
 }
 
-/// What a [`MemoryGuard`] reads and writes: integers of 8 to 64 bits, floats, and arrays of these that are not empty.
+/// A type that a [`MemoryGuard`] reads and writes: an integer of 8 to 64 bits, a float, or an array of these that is not empty.
 pub trait Plain: sealed::Plain {}
 
 mod sealed {
     pub trait Plain: Copy {
         /// In bytes.
         const SIZE: usize;
-        /// From exactly as many bytes.
+        /// `bytes` has the length `SIZE`.
         fn from_le(bytes: &[u8]) -> Self;
-        /// To exactly as many bytes.
+        /// `bytes` has the length `SIZE`.
         fn to_le(self, bytes: &mut [u8]);
     }
 }

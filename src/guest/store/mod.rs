@@ -1,5 +1,7 @@
-//! What a guest has, to be looked at and changed between two calls: its store, memories, tables and globals.
+//! Access to what a guest has, between two calls: its store, memories, tables and globals.
 
+pub(crate) mod global;
 pub(crate) mod guard;
 pub(crate) mod memory;
+pub(crate) mod owned_ref;
 pub(crate) mod table;

@@ -1,13 +1,14 @@
 //! [`TableGuard`]: a guest's table between two calls.
 
 use crate::error::Error;
-use crate::guest::StoreGuard;
+use crate::guest::store::guard::StoreGuard;
+use crate::guest::store::owned_ref::OwnedRef;
 use std::fmt;
-use wasmtime::{Ref, Table};
+use wasmtime::{RootScope, Table};
 
 /// An exported table of an [`Instance`](crate::Instance), from [`Instance::table`](crate::Instance::table).
 ///
-/// It has the store: while it is there, the instance makes no calls.
+/// The guard has the store: while it is there, the instance makes no calls.
 ///
 /// ```
 /// # use wasm_jobs::{EngineOptions, Instance, engine, wasmtime};
@@ -20,7 +21,7 @@ use wasmtime::{Ref, Table};
 /// assert_eq!(table.size(), 2);
 /// let function = table.get(0)?;
 /// table.set(1, function)?;
-/// assert!(table.get(1)?.unwrap_func().is_some());
+/// assert!(table.get(1)?.func().is_some());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct TableGuard<'a, S: 'static> {
@@ -34,44 +35,56 @@ impl<'a, S: Send + 'static> TableGuard<'a, S> {
         Ok(Self { store, table })
     }
 
-    /// How many elements there are.
+    /// The number of elements.
     #[must_use]
     pub fn size(&self) -> u64 {
         self.table.size(&self.store)
     }
 
-    /// An element.
+    /// The element at an index. Its object stays alive for as long as the [`OwnedRef`] is there.
     ///
     /// # Errors
     ///
-    /// [`Error::OutOfBounds`] if there are not as many.
-    pub fn get(&mut self, index: u64) -> Result<Ref, Error> {
-        self.table.get(&mut self.store, index).ok_or(self.out_of_bounds(index))
+    /// [`Error::OutOfBounds`] if the table has not as many elements.
+    pub fn get(&mut self, index: u64) -> Result<OwnedRef, Error> {
+        let mut scope = RootScope::new(&mut self.store);
+        match self.table.get(&mut scope, index) {
+            Some(element) => OwnedRef::from_ref(&mut scope, &element),
+            None => {
+                drop(scope);
+                Err(self.out_of_bounds(index))
+            }
+        }
     }
 
-    /// Changes an element.
+    /// Sets the element at an index.
     ///
     /// # Errors
     ///
-    /// [`Error::OutOfBounds`] if there are not as many, and [`Error::Wasmtime`] if elements of this table are of another type.
-    pub fn set(&mut self, index: u64, element: Ref) -> Result<(), Error> {
+    /// [`Error::OutOfBounds`] if the table has not as many elements, and [`Error::Wasmtime`] if its elements are of another type.
+    pub fn set(&mut self, index: u64, element: impl Into<OwnedRef>) -> Result<(), Error> {
         if index >= self.size() {
             return Err(self.out_of_bounds(index));
         }
-        Ok(self.table.set(&mut self.store, index, element)?)
+        let mut scope = RootScope::new(&mut self.store);
+        let element = element.into().to_ref(&mut scope);
+        Ok(self.table.set(&mut scope, index, element)?)
     }
 
-    /// Makes it longer by some elements, which are all this one, and gives the number of elements that it had.
+    /// Adds elements to the end of the table, each of which is `element`. Gives the number of elements that the table had.
     ///
     /// # Errors
     ///
-    /// [`Error::Wasmtime`] if it may not be as long as that, or if its elements are of another type.
-    pub fn grow(&mut self, elements: u64, element: Ref) -> Result<u64, Error> {
-        let grow = self.table.grow_async(&mut self.store, elements, element);
+    /// [`Error::Wasmtime`] if the table may not be as long as that, or if its elements are of another type.
+    pub fn grow(&mut self, elements: u64, element: impl Into<OwnedRef>) -> Result<u64, Error> {
+        let mut scope = RootScope::new(&mut self.store);
+        let element = element.into().to_ref(&mut scope);
+        // A limiter of the user's may be asynchronous.
+        let grow = self.table.grow_async(&mut scope, elements, element);
         Ok(crate::wait::block::block_on(grow)?)
     }
 
-    /// The store, for everything else: calling a function that stands in the table.
+    /// The store, for everything else: for calling a function of the table, for one.
     pub fn store(&mut self) -> &mut StoreGuard<'a, S> {
         &mut self.store
     }

@@ -1,4 +1,5 @@
-//! [`WasiCtx`]: what a WASI guest finds around it.
+//! [`WasiCtx`]: what the host gives to a WASI guest. The host builds it with a [`WasiCtxBuilder`] and owns it as the state of the
+//! guest's store, where the functions of `preview1` find it.
 
 use crate::error::Error;
 use crate::wait::clock::{Clock, RealtimeClock};
@@ -11,23 +12,23 @@ use wasmtime_wasi::FsPerms;
 use wasmtime_wasi::cli::{StdinStream, StdoutStream};
 use wasmtime_wasi::p1::WasiP1Ctx;
 
-/// What a WASI guest finds around it: its arguments, its files, its clock. It is, or is part of, the state of the guest's
-/// store.
+/// The surroundings of a WASI guest: its arguments, its files, its clock. It is the state of the guest's store, or part of it.
 ///
-/// A guest needs one of its own; another one for each [`reset`](crate::Instance::reset).
+/// Each guest needs its own, and a new one after each [`reset`](crate::Instance::reset).
 pub struct WasiCtx {
     p1: WasiP1Ctx,
     clock: Arc<dyn Clock>,
 }
 
 impl WasiCtx {
-    /// The clock that the guest's times are of.
+    /// The clock from which the guest's times are read.
     #[must_use]
     pub fn clock(&self) -> &Arc<dyn Clock> {
         &self.clock
     }
 
-    /// The part of it that is wasmtime-wasi's, for other linkers than [`add_to_linker`](super::add_to_linker)'s.
+    /// wasmtime-wasi's part of the context, for linkers that define functions other than those of
+    /// [`add_to_linker`](super::add_to_linker).
     pub fn p1(&mut self) -> &mut WasiP1Ctx {
         &mut self.p1
     }
@@ -41,8 +42,8 @@ impl fmt::Debug for WasiCtx {
 
 /// Makes a [`WasiCtx`].
 ///
-/// A guest gets nothing that it is not given here: by default it has no arguments, no environment, no directories, empty
-/// input, and output that goes nowhere; the [`RealtimeClock`], and random numbers from the system.
+/// A guest has access to nothing but what it is given here. By default it has no arguments, no environment, no directories, empty
+/// input, output that goes nowhere, the [`RealtimeClock`], and random numbers from the system.
 ///
 /// ```
 /// use wasm_jobs::ManualClock;
@@ -68,7 +69,7 @@ pub struct WasiCtxBuilder {
 }
 
 impl WasiCtxBuilder {
-    /// A builder of a context that gives nothing to the guest.
+    /// A builder with the defaults above.
     pub fn new() -> Self {
         Self {
             wasmtime: wasmtime_wasi::WasiCtxBuilder::new(),
@@ -114,49 +115,49 @@ impl WasiCtxBuilder {
         self
     }
 
-    /// What the guest reads: a [`MemoryInputPipe`](super::MemoryInputPipe), or any other stream of wasmtime-wasi.
+    /// Sets standard input: a [`MemoryInputPipe`](super::MemoryInputPipe), or any other stream of wasmtime-wasi.
     pub fn stdin(mut self, stdin: impl StdinStream + 'static) -> Self {
         self.wasmtime.stdin(stdin);
         self
     }
 
-    /// Where the guest writes to: a [`MemoryOutputPipe`](super::MemoryOutputPipe) to capture it, [`Lines`](super::Lines), or
-    /// any other stream of wasmtime-wasi.
+    /// Sets standard output: a [`MemoryOutputPipe`](super::MemoryOutputPipe) to capture it, [`Lines`](super::Lines), or any other
+    /// stream of wasmtime-wasi.
     pub fn stdout(mut self, stdout: impl StdoutStream + 'static) -> Self {
         self.wasmtime.stdout(stdout);
         self
     }
 
-    /// Where the guest writes its messages to, as for [`stdout`](Self::stdout).
+    /// Sets standard error, to a stream as for [`stdout`](Self::stdout).
     pub fn stderr(mut self, stderr: impl StdoutStream + 'static) -> Self {
         self.wasmtime.stderr(stderr);
         self
     }
 
-    /// The guest reads what this process does.
+    /// Connects standard input to this process's.
     pub fn inherit_stdin(mut self) -> Self {
         self.wasmtime.inherit_stdin();
         self
     }
 
-    /// The guest writes to where this process does.
+    /// Connects standard output to this process's.
     pub fn inherit_stdout(mut self) -> Self {
         self.wasmtime.inherit_stdout();
         self
     }
 
-    /// The guest writes its messages to where this process does.
+    /// Connects standard error to this process's.
     pub fn inherit_stderr(mut self) -> Self {
         self.wasmtime.inherit_stderr();
         self
     }
 
-    /// All three standard streams are this process's.
+    /// Connects all three standard streams to this process's.
     pub fn inherit_stdio(self) -> Self {
         self.inherit_stdin().inherit_stdout().inherit_stderr()
     }
 
-    /// Opens a directory of the host for the guest, which finds it under `guest_path`. [`build`](Self::build) opens it.
+    /// Gives the guest a directory of the host, under the name `guest_path`. [`build`](Self::build) opens it.
     pub fn preopened_dir(
         mut self,
         host_path: impl Into<PathBuf>,
@@ -167,7 +168,8 @@ impl WasiCtxBuilder {
         self
     }
 
-    /// The clock that the guest reads and sleeps by, instead of the [`RealtimeClock`].
+    /// Sets the clock that the guest reads and sleeps by, in place of the [`RealtimeClock`]. The guest's monotonic clock starts
+    /// at [`MONOTONIC_START`](super::MONOTONIC_START).
     ///
     /// The times of files stay the system's.
     pub fn clock(mut self, clock: impl Clock) -> Self {
@@ -175,14 +177,14 @@ impl WasiCtxBuilder {
         self
     }
 
-    /// The guest's random numbers follow from this, by ChaCha12, instead of coming from the system: they are the same in each
-    /// run and on each machine, and known to everyone who knows the seed.
+    /// Makes the guest's random numbers from this seed, by ChaCha12, in place of the system's. They are the same in each run and
+    /// on each machine, and anyone who has the seed can predict them.
     pub fn seed(mut self, seed: u64) -> Self {
         self.wasmtime.secure_random(ChaCha12Rng::seed_from_u64(seed));
         self
     }
 
-    /// wasmtime-wasi's own builder, for what has no function here. Of its clocks, nothing comes to the guest.
+    /// wasmtime-wasi's own builder, for settings that have no function here. Its clocks have no effect on the guest.
     pub fn wasmtime(&mut self) -> &mut wasmtime_wasi::WasiCtxBuilder {
         &mut self.wasmtime
     }

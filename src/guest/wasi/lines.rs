@@ -1,4 +1,4 @@
-//! [`Lines`]: a guest's output, line by line, for a log.
+//! [`Lines`]: a guest's output, line by line, for a log. The guest writes to a [`Stream`], and the host's closure gets the lines.
 
 use crate::unwind::ignore_panic;
 use parking_lot::Mutex;
@@ -13,13 +13,16 @@ use wasmtime_wasi::async_trait;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
-/// A stream that gives each line to a closure, without its end, on the thread that runs the guest.
+/// An output stream that gives each line, without its end, to a closure, on the thread that runs the guest.
 ///
-/// What is not UTF-8 is replaced by U+FFFD. A line of more than [`LONGEST`](Self::LONGEST) bytes comes in pieces of about
-/// that length. A last line that the guest has not ended comes when the guest is dropped, or reset.
+/// Bytes that are not UTF-8 are replaced by U+FFFD. A line of more than [`LONGEST`](Self::LONGEST) bytes comes in pieces of about
+/// that length. A last line that the guest has not ended comes when the guest has closed the stream, or is dropped or reset.
 ///
-/// A clone writes to the same closure, and goes on with the same line: for standard output and messages together. While the
-/// closure runs, whoever else writes there waits; so it must not wait for a guest that may, nor resume one.
+/// A clone writes to the same closure, and continues the same line: use one for standard output and messages together. If
+/// several guests write to clones, an unended line comes when the last of them goes.
+///
+/// While the closure runs, others that write to the same `Lines` wait for it. So the closure must not resume, drop or wait for a
+/// guest that writes there.
 ///
 /// ```
 /// use wasm_jobs::wasi::{Lines, WasiCtxBuilder};
@@ -30,26 +33,30 @@ use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 /// ```
 #[derive(Clone)]
 pub struct Lines {
-    shared: Arc<Mutex<Shared>>,
+    log: Arc<Mutex<Log>>,
 }
 
-struct Shared {
+struct Log {
+    /// The beginning of a line that has not ended.
     line: Vec<u8>,
+    /// How many [`Stream`]s of guests are open.
+    streams: usize,
     give: Box<dyn FnMut(&str) + Send>,
 }
 
 impl Lines {
-    /// In bytes. It bounds what a guest that never ends its line can make the host keep.
+    /// The length in bytes from which on a line comes in pieces. It bounds how much memory of the host's a guest that never ends
+    /// its line can fill.
     pub const LONGEST: usize = 64 * 1024;
 
-    /// A stream whose lines this closure gets.
+    /// A stream that gives its lines to this closure.
     pub fn new(give: impl FnMut(&str) + Send + 'static) -> Self {
-        let shared = Shared { line: Vec::new(), give: Box::new(give) };
-        Self { shared: Arc::new(Mutex::new(shared)) }
+        let log = Log { line: Vec::new(), streams: 0, give: Box::new(give) };
+        Self { log: Arc::new(Mutex::new(log)) }
     }
 }
 
-impl Shared {
+impl Log {
     fn write(&mut self, bytes: &[u8]) {
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
             let (text, ends) = match piece.strip_suffix(b"\n") {
@@ -66,7 +73,7 @@ impl Shared {
         }
     }
 
-    /// Gives the beginning of the line.
+    /// Gives the first `length` bytes of the line, and keeps the rest.
     fn give(&mut self, length: usize) {
         let rest = self.line.split_off(length);
         let line = mem::replace(&mut self.line, rest);
@@ -74,16 +81,34 @@ impl Shared {
     }
 }
 
-/// Where text can be cut, at a position or a bit before that.
+/// The last position up to `at` that is not inside a character.
 fn character_boundary(text: &[u8], at: usize) -> usize {
     let is_inside_a_character = |byte: u8| byte & 0b1100_0000 == 0b1000_0000;
     (at - 3..=at).rev().find(|&at| !is_inside_a_character(text[at])).unwrap_or(at)
 }
 
-impl Drop for Shared {
+/// An open stream of a guest. The last one to be dropped ends the line, so that the next guest that writes to the log starts a new
+/// one, also if the host keeps the [`Lines`] for it.
+struct Stream {
+    log: Arc<Mutex<Log>>,
+}
+
+impl Stream {
+    fn open(log: &Arc<Mutex<Log>>) -> Self {
+        log.lock().streams += 1;
+        Self { log: log.clone() }
+    }
+}
+
+impl Drop for Stream {
     fn drop(&mut self) {
-        if !self.line.is_empty() {
-            ignore_panic(|| self.give(self.line.len()));
+        let mut log = self.log.lock();
+        log.streams -= 1;
+        if log.streams == 0 && !log.line.is_empty() {
+            ignore_panic(|| {
+                let length = log.line.len();
+                log.give(length);
+            });
         }
     }
 }
@@ -96,18 +121,18 @@ impl IsTerminal for Lines {
 
 impl StdoutStream for Lines {
     fn p2_stream(&self) -> Box<dyn OutputStream> {
-        Box::new(self.clone())
+        Box::new(Stream::open(&self.log))
     }
 
-    /// For components; the functions of preview 1 do not come here.
+    /// For components of preview 3. The functions of preview 1 do not call it.
     fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
-        Box::new(self.clone())
+        Box::new(Stream::open(&self.log))
     }
 }
 
-impl OutputStream for Lines {
+impl OutputStream for Stream {
     fn write(&mut self, bytes: bytes::Bytes) -> StreamResult<()> {
-        self.shared.lock().write(&bytes);
+        self.log.lock().write(&bytes);
         Ok(())
     }
 
@@ -116,22 +141,22 @@ impl OutputStream for Lines {
     }
 
     fn check_write(&mut self) -> StreamResult<usize> {
-        Ok(Self::LONGEST)
+        Ok(Lines::LONGEST)
     }
 }
 
 #[async_trait]
-impl Pollable for Lines {
+impl Pollable for Stream {
     async fn ready(&mut self) {}
 }
 
-impl AsyncWrite for Lines {
+impl AsyncWrite for Stream {
     fn poll_write(
         self: Pin<&mut Self>,
         _: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.shared.lock().write(bytes);
+        self.log.lock().write(bytes);
         Poll::Ready(Ok(bytes.len()))
     }
 

@@ -76,7 +76,7 @@ fn a_second_call_is_refused_and_the_first_goes_on() -> Result<(), Error> {
         assert!(matches!(instance.func::<i32, i32>("add"), Err(Error::CallInProgress)));
         assert!(matches!(instance.store(), Err(Error::CallInProgress)));
         assert!(matches!(instance.reset_with(Host::default()), Err(Error::CallInProgress)));
-        assert!(matches!(instance.is_poisoned(), Err(Error::CallInProgress)));
+        assert!(!instance.is_poisoned(), "this can be asked at any time");
         assert!(matches!(instance.clear_poison(), Err(Error::CallInProgress)));
         assert_eq!(first.resume()?, step);
     }
@@ -119,7 +119,7 @@ fn an_instance_is_called_again_and_again() -> Result<(), Error> {
     for round in 1..=50 {
         assert_eq!(instance.call::<i32, i32>("add", 2)?.wait()?, 2 * round);
     }
-    assert!(!instance.is_poisoned()?);
+    assert!(!instance.is_poisoned());
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use crate::support::{Counter, Flag, workers};
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
-use wasm_jobs::wasmtime::{Caller, Engine, Store};
+use wasm_jobs::wasmtime::{Caller, Engine, Linker, Store};
 use wasm_jobs::{EngineOptions, Error, Instance, JobHandle, JobPool, Slice, Step, engine};
 
 /// Loops until it is done, and never yields.
@@ -133,7 +133,7 @@ fn a_guest_is_made_to_yield_from_another_thread() -> Result<(), Error> {
         assert_eq!(future.resume()?, Step::Yielded);
         future.cancel();
         assert!(matches!(future.wait(), Err(Error::Cancelled)));
-        assert!(instance.is_poisoned()?);
+        assert!(instance.is_poisoned());
         Ok(())
     })
 }
@@ -241,5 +241,33 @@ fn without_interruption_the_epoch_changes_nothing() -> Result<(), Error> {
     assert_eq!(future.resume()?, Step::Done);
     future.wait()?;
     assert_eq!(instance.store()?.data().ticks, 10);
+    Ok(())
+}
+
+#[test]
+fn a_synchronous_call_between_two_calls_goes_on_when_the_epoch_advances() -> Result<(), Error> {
+    let engine = small_engine();
+    let mut linker = Linker::<u32>::new(&engine);
+    linker.func_wrap("env", "is_done", |mut host: Caller<'_, u32>| {
+        host.engine().increment_epoch();
+        *host.data_mut() += 1;
+        i32::from(*host.data() >= 5)
+    })?;
+    let instance = Instance::new(&linker.instantiate_pre(&compile(&engine, SPINNING)?)?, 0)?;
+    engine.increment_epoch();
+    let mut store = instance.store()?;
+    let guest = store.instance()?;
+    let count = guest.get_typed_func::<i32, i32>(&mut store, "count")?;
+    let spin = guest.get_typed_func::<(), ()>(&mut store, "spin")?;
+    let (context, _) = store.parts()?;
+    assert_eq!(count.call(context, 1_000)?, 0, "the epoch had advanced before");
+    let (context, _) = store.parts()?;
+    spin.call(context, ())?;
+    assert_eq!(*store.data(), 5, "the epoch advanced meanwhile");
+    drop(store);
+
+    let mut future = instance.call::<i32, i32>("count", 1_000)?;
+    assert_eq!(future.resume()?, Step::Done);
+    assert_eq!(future.wait()?, 0);
     Ok(())
 }

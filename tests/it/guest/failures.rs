@@ -3,8 +3,10 @@
 use super::{ENGINE, Host, PRIMES, compile, instance_of, linker};
 use crate::support::{Way, workers};
 use std::error::Error as _;
-use wasm_jobs::wasmtime::{self, AsContextMut as _, Caller, Linker, Trap};
-use wasm_jobs::{EngineOptions, Error, Future, Instance, JobPool, engine, yield_now};
+use wasm_jobs::wasmtime::{self, AsContextMut as _, Caller, Extern, Linker, Trap};
+use wasm_jobs::{
+    EngineOptions, Error, Future, Instance, InstanceOptions, JobPool, engine, yield_now,
+};
 
 /// Exports that yield so often and then fail, each named after what it does.
 pub(super) const FAILING: &str = r#"(module $failing
@@ -279,7 +281,7 @@ fn an_exception_that_the_guest_catches_is_no_failure_even_across_a_yield() -> Re
         let mut future = instance.call::<i32, i32>("try", 5)?;
         assert_eq!(way.finish(&mut future)?, 5, "{way:?}");
     }
-    assert!(!instance.is_poisoned()?);
+    assert!(!instance.is_poisoned());
     Ok(())
 }
 
@@ -294,6 +296,75 @@ fn exceptions_that_nobody_catches_leave_nothing_behind() -> Result<(), Error> {
         assert_eq!(instance.call::<i32, i32>("succeed", 0)?.wait()?, 7);
     }
     Ok(())
+}
+
+/// `throw` throws, and catches nothing; `keep` throws and catches so many exceptions, and keeps all of them.
+const EXCEPTIONS: &str = r#"(module
+    (import "env" "throw_inside" (func $throw_inside))
+    (tag $oops (param i32))
+    (table $kept (export "kept") 100000 exnref)
+    (func (export "throw") (throw $oops (i32.const 1)))
+    (func (export "throw_inside") (call $throw_inside))
+    (func $catch (param $n i32)
+        (table.set $kept (local.get $n)
+            (block $caught (result exnref)
+                (try_table (catch_all_ref $caught) (throw $oops (i32.const 1)))
+                (unreachable))))
+    (func (export "keep") (param $count i32) (local $n i32)
+        (loop $again
+            (call $catch (local.get $n))
+            (local.set $n (i32.add (local.get $n) (i32.const 1)))
+            (br_if $again (i32.lt_u (local.get $n) (local.get $count))))))"#;
+
+/// With 1 MiB for their exceptions.
+fn throwing() -> Result<Instance<Host>, Error> {
+    let engine = engine(&EngineOptions::default().on_demand())?;
+    let mut linker = linker(&engine)?;
+    linker.func_wrap_async("env", "throw_inside", |mut guest: Caller<'_, Host>, ()| {
+        Box::new(async move {
+            let throw = guest.get_export("throw").and_then(Extern::into_func);
+            let throw = throw.expect("it is exported").typed::<(), ()>(&guest)?;
+            let thrown = throw.call_async(&mut guest, ()).await;
+            assert!(thrown.is_err());
+            // The exception is in the store still, and this is what the call fails of.
+            Err::<(), _>(LOCKED.into())
+        })
+    })?;
+    let pre = linker.instantiate_pre(&compile(&engine, EXCEPTIONS)?)?;
+    Instance::with_options(&pre, InstanceOptions::default().memory(1 << 20), Host::default)
+}
+
+#[test]
+fn exceptions_that_nobody_catches_use_up_no_memory() -> Result<(), Error> {
+    let instance = throwing()?;
+    let throw = instance.func::<(), ()>("throw")?;
+    let throw_inside = instance.func::<(), ()>("throw_inside")?;
+    for n in 0..20_000 {
+        let end = throw.call(())?.wait();
+        assert!(matches!(end, Err(Error::UncaughtException)), "{n}: {end:?}");
+        instance.clear_poison()?;
+    }
+    for n in 0..20_000 {
+        let end = throw_inside.call(())?.wait();
+        assert!(matches!(&end, Err(error) if is_locked(error)), "{n}: {end:?}");
+        assert!(!instance.store()?.as_context_mut().has_pending_exception());
+        instance.clear_poison()?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_guest_that_keeps_more_exceptions_than_it_has_memory_for() -> Result<(), Error> {
+    let instance = throwing()?;
+    let keep = instance.func::<i32, ()>("keep")?;
+    keep.call(1_000)?.wait()?;
+    let error = keep.call(100_000)?.wait().expect_err("there is room for fewer");
+    assert!(matches!(error, Error::GcHeapOutOfMemory(_)), "{error:?}");
+    let message = error.to_string();
+    assert!(message.starts_with("the guest keeps more exceptions than"), "{message}");
+    assert!(instance.is_poisoned());
+    instance.reset()?;
+    keep.call(1_000)?.wait()
 }
 
 #[test]

@@ -65,9 +65,12 @@ fn a_call_that_runs_for_too_long_has_timed_out() -> Result<(), Error> {
                 let guest = limited(options().running_timeout(5 * MS).slice(slice))?;
                 let mut future = guest.call::<(), ()>(export, ())?;
                 let end = way.finish(&mut future);
-                assert!(matches!(end, Err(Error::TimedOut(Timeout::Running))), "{end:?}");
+                assert!(
+                    matches!(end, Err(Error::TimedOut(ref why)) if why.limit == Timeout::Running),
+                    "{end:?}"
+                );
                 assert!(guest.time_used()? >= 5 * MS);
-                assert!(guest.is_poisoned()?);
+                assert!(guest.is_poisoned());
                 let count = in_time(|| {
                     guest.reset()?;
                     guest.call::<i32, i32>("count", 10)?.wait()
@@ -87,7 +90,10 @@ fn a_call_that_has_not_ended_in_time_has_timed_out_whatever_it_does() -> Result<
             let guest = limited(options().elapsed_timeout(5 * MS))?;
             let mut future = guest.call::<(), ()>(export, ())?;
             let end = way.finish(&mut future);
-            assert!(matches!(end, Err(Error::TimedOut(Timeout::Elapsed))), "{export}: {end:?}");
+            assert!(
+                matches!(end, Err(Error::TimedOut(ref why)) if why.limit == Timeout::Elapsed),
+                "{export}: {end:?}"
+            );
         }
     }
     Ok(())
@@ -121,8 +127,56 @@ fn a_call_that_is_not_resumed_in_time_ends_at_its_next_step() -> Result<(), Erro
     let mut future = guest.call::<(), ()>("nothing", ())?;
     block_on(RealtimeClock.sleep(2 * MS));
     assert_eq!(future.resume()?, Step::Done);
-    assert!(matches!(future.try_get_result(), Err(Error::TimedOut(Timeout::Elapsed))));
-    assert!(!guest.is_poisoned()?, "nothing of the guest has run");
+    assert!(
+        matches!(future.try_get_result(), Err(Error::TimedOut(ref why)) if why.limit == Timeout::Elapsed)
+    );
+    assert!(!guest.is_poisoned(), "nothing of the guest has run");
+    Ok(())
+}
+
+#[test]
+fn a_timeout_tells_which_call_of_what_limit_and_whether_it_had_begun() -> Result<(), Error> {
+    let timed_out = |end: Result<(), Error>| match end {
+        Err(Error::TimedOut(why)) => why,
+        other => panic!("{other:?}"),
+    };
+    let guest = limited(options().running_timeout(5 * MS))?;
+    let why = timed_out(guest.call::<(), ()>("forever", ())?.wait());
+    assert_eq!((&*why.name, why.limit), (r#"export "forever""#, Timeout::Running));
+    assert_eq!((why.after, why.begun), (5 * MS, true));
+    assert!(why.ran >= 5 * MS, "{why:?}");
+    let message = Error::TimedOut(why).to_string();
+    assert!(message.starts_with(r#"export "forever": the guest has run for "#), "{message}");
+    assert!(
+        message.ends_with("ms, and may for 5ms (`InstanceOptions::running_timeout`)"),
+        "{message}"
+    );
+
+    let guest = limited(options().elapsed_timeout(20 * MS))?;
+    let why = timed_out(guest.call::<(), ()>("waits", ())?.wait());
+    assert_eq!((&*why.name, why.limit), (r#"export "waits""#, Timeout::Elapsed));
+    assert_eq!((why.after, why.begun), (20 * MS, true));
+    assert!(why.ran > Duration::ZERO && why.ran < 20 * MS, "{why:?}");
+    let message = why.to_string();
+    let expected =
+        r#"export "waits": it has not ended within 20ms (`InstanceOptions::elapsed_timeout`)"#;
+    assert!(message.starts_with(expected), "{message}");
+
+    // This one only stands in a queue.
+    guest.reset_with(Host::default())?;
+    let queue = Queue::default();
+    let mut future = guest.call::<(), ()>("nothing", ())?;
+    let _job = queue.submit(future.to_job()?);
+    block_on(RealtimeClock.sleep(21 * MS));
+    queue.run();
+    let why = timed_out(future.wait());
+    assert_eq!((why.after, why.ran, why.begun), (20 * MS, Duration::ZERO, false));
+    assert_eq!(
+        why.to_string(),
+        "export \"nothing\": it has not begun within 20ms (`InstanceOptions::elapsed_timeout`): it stood in a queue, or was not \
+         resumed"
+    );
+    assert!(!guest.is_poisoned());
     Ok(())
 }
 
@@ -171,7 +225,7 @@ fn what_is_not_measured_is_not_told() -> Result<(), Error> {
     let guest = Instance::new(&pre_of(&engine, GUEST)?, Host::default())?;
     assert!(matches!(guest.fuel_remaining(), Err(Error::Unsupported { .. })));
     assert!(matches!(guest.time_used(), Err(Error::Unsupported { .. })));
-    assert!(matches!(guest.reset(), Err(Error::Unsupported { .. })));
+    assert!(matches!(guest.reset(), Err(Error::NoStateFactory)));
     guest.reset_with(Host::default())?;
     Ok(())
 }
@@ -291,7 +345,10 @@ fn an_endless_start_function_times_out() -> Result<(), Error> {
         (options().elapsed_timeout(5 * MS), Timeout::Elapsed),
     ] {
         let made = Instance::with_options(&pre, options, Host::default);
-        assert!(matches!(&made, Err(Error::TimedOut(limit)) if *limit == expected), "{made:?}");
+        assert!(
+            matches!(&made, Err(Error::TimedOut(why)) if why.limit == expected && why.begun),
+            "{made:?}"
+        );
     }
     let made = Instance::with_options(&pre, options().fuel(10_000), Host::default);
     assert!(matches!(made, Err(Error::Trap(trap)) if trap.code() == wasmtime::Trap::OutOfFuel));
@@ -307,7 +364,7 @@ fn a_trap_is_an_error_or_a_value_as_the_caller_likes() -> Result<(), Error> {
     });
     let trap = end?.expect_err("it is unreachable");
     assert_eq!(trap.code(), wasmtime::Trap::UnreachableCodeReached);
-    assert!(guest.is_poisoned()?);
+    assert!(guest.is_poisoned());
     assert!(matches!(guest.try_call::<i32, ()>("deep", 0), Err(Error::Poisoned)));
     let counted = in_time(|| {
         guest.reset()?;
@@ -369,7 +426,7 @@ fn the_handle_of_a_job_cancels_it_in_whichever_state_it_is() -> Result<(), Error
     assert!(queued.is_complete());
     assert!(matches!(future.try_get_result(), Err(Error::Cancelled)));
     queue.run();
-    assert!(!guest.is_poisoned()?, "it has not begun");
+    assert!(!guest.is_poisoned(), "it has not begun");
     Ok(())
 }
 
@@ -417,5 +474,78 @@ fn the_time_of_a_call_is_none_of_what_its_owner_does_afterwards() -> Result<(), 
     let mut store = guest.store()?;
     let count = store.instance()?.get_typed_func::<i32, i32>(&mut store, "count")?;
     assert_eq!(block_on(count.call_async(&mut store, 1_000))?, 1_000);
+    Ok(())
+}
+
+#[test]
+fn a_call_is_late_even_if_it_ends_right_after_the_host_function_that_took_the_time()
+-> Result<(), Error> {
+    let text = r#"(module
+        (import "host" "takes_time" (func $takes_time))
+        (func (export "run") (call $takes_time)))"#;
+    let mut linker = linker(&ENGINE)?;
+    linker.func_wrap("host", "takes_time", || block_on(RealtimeClock.sleep(60 * MS)))?;
+    let pre = linker.instantiate_pre(&compile(&ENGINE, text)?)?;
+    for (options, expected) in [
+        (options().running_timeout(10 * MS), Timeout::Running),
+        (options().elapsed_timeout(10 * MS), Timeout::Elapsed),
+    ] {
+        let guest = in_time(|| Instance::with_options(&pre, options.clone(), Host::default))?;
+        let end = guest.call::<(), ()>("run", ())?.wait();
+        assert!(matches!(end, Err(Error::TimedOut(ref timed_out)) if timed_out.limit == expected), "{end:?}");
+        // On a slow machine, it may be late before it has begun, and then is not poisoned.
+        guest.clear_poison()?;
+        let end = guest
+            .start(|mut store, instance| {
+                Box::pin(async move {
+                    let run = instance.get_typed_func::<(), ()>(&mut store, "run")?;
+                    run.call_async(&mut store, ()).await
+                })
+            })?
+            .wait();
+        assert!(matches!(end, Err(Error::TimedOut(ref timed_out)) if timed_out.limit == expected), "{end:?}");
+    }
+    let guest = Instance::with_options(&pre, options().measure_time(true), Host::default)?;
+    guest.call::<(), ()>("run", ())?.wait()?;
+    assert!(guest.time_used()? >= 60 * MS, "measuring is no limit");
+    Ok(())
+}
+
+#[test]
+fn a_host_panic_takes_no_nesting_from_synchronous_calls() -> Result<(), Error> {
+    let text = r#"(module
+        (import "host" "panics" (func $panics))
+        (func (export "panics") (call $panics))
+        (func (export "one") (result i32) (i32.const 1)))"#;
+    let engine = wasm_jobs::engine(&EngineOptions::default().pooling(1))?;
+    let mut linker = wasmtime::Linker::<()>::new(&engine);
+    linker.func_wrap("host", "panics", || -> () { panic!("a host function that panics") })?;
+    let pre = linker.instantiate_pre(&compile(&engine, text)?)?;
+    let guest = Instance::with_options(&pre, options().nesting(1), || ())?;
+    let end = guest.call::<(), ()>("panics", ())?.wait();
+    assert!(matches!(end, Err(Error::Panic(_))), "{end:?}");
+    guest.clear_poison()?;
+
+    let mut store = guest.store()?;
+    let one = store.instance()?.get_typed_func::<(), i32>(&mut store, "one")?;
+    let (context, _) = store.parts()?;
+    assert_eq!(one.call(context, ())?, 1);
+    Ok(())
+}
+
+#[test]
+fn a_guest_that_waits_by_an_atomic_is_late_when_its_wait_is_over() -> Result<(), Error> {
+    let text = r#"(module
+        (memory 1 1 shared)
+        (func (export "wait") (param $nanoseconds i64) (result i32)
+            (memory.atomic.wait32 (i32.const 0) (i32.const 0) (local.get $nanoseconds))))"#;
+    let engine = wasm_jobs::engine(&EngineOptions::default().on_demand().threads(true))?;
+    let pre = pre_of(&engine, text)?;
+    for slice in [Slice::Unbounded, Slice::Time(MS)] {
+        let options = options().running_timeout(10 * MS).slice(slice);
+        let guest = in_time(|| Instance::with_options(&pre, options.clone(), Host::default))?;
+        let end = guest.call::<i64, i32>("wait", 60_000_000)?.wait();
+        assert!(matches!(end, Err(Error::TimedOut(ref timed_out)) if timed_out.limit == Timeout::Running), "{end:?}");
+    }
     Ok(())
 }

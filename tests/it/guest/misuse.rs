@@ -13,7 +13,7 @@ const KINDS: &str = r#"(module $kinds
     (func (export "a function") (param i32 i32) (result f64) (f64.const 0.5)))"#;
 
 fn assert_as_before(instance: &Instance<Host>) -> Result<(), Error> {
-    assert!(!instance.is_poisoned()?);
+    assert!(!instance.is_poisoned());
     let mut future = instance.call::<(i32, i32), f64>("a function", (1, 2))?;
     assert_eq!(future.wait()?, 0.5);
     Ok(())
@@ -23,7 +23,9 @@ fn mismatch<T: std::fmt::Debug>(asked: Result<T, Error>) -> (Mismatch, String) {
     let error = asked.expect_err("it is something else");
     let message = error.to_string();
     match error {
-        Error::ExportKind(mismatch) | Error::Signature(mismatch) => (*mismatch, message),
+        Error::ExportKind(mismatch) | Error::Signature(mismatch) | Error::WrongType(mismatch) => {
+            (*mismatch, message)
+        }
         other => panic!("{other:?}"),
     }
 }

@@ -12,6 +12,7 @@ mod host_functions;
 mod hostile;
 mod instances;
 mod limits;
+mod looking;
 mod misuse;
 #[cfg(feature = "rayon")]
 mod own_stores;

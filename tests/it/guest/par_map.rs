@@ -1,7 +1,9 @@
 //! One export, many inputs, several instances.
 
-use super::{Host, compile, linker};
-use crate::support::{Counter, Event, Queue, a_thread_each, at_once, block_on, poll_once, workers};
+use super::{Host, compile, instance, linker};
+use crate::support::{
+    Counter, Event, Queue, a_thread_each, at_once, block_on, comes, poll_once, workers,
+};
 use std::sync::Arc;
 use std::task::Poll;
 use wasm_jobs::wasmtime::{Engine, InstancePre};
@@ -145,7 +147,7 @@ fn an_instance_that_was_poisoned_before_is_reset() -> Result<(), Error> {
     let instances = guests.renewable(2)?;
     for instance in &instances {
         assert!(instance.call::<i32, i32>("picky", 10)?.wait().is_err());
-        assert!(instance.is_poisoned()?);
+        assert!(instance.is_poisoned());
     }
     for (n, square) in
         (0..).zip(instances.par_map::<i32, i32, _>(&at_once, 0..50, "square").collect()?)
@@ -232,7 +234,7 @@ fn calls_that_never_end_are_cancelled_with_the_handle_or_by_dropping() -> Result
     drop(mapped);
     job.wait();
     for instance in &instances {
-        assert!(instance.is_poisoned()?, "the instance is free, and was stopped half-way");
+        assert!(instance.is_poisoned(), "the instance is free, and was stopped half-way");
     }
     Ok(())
 }
@@ -254,11 +256,69 @@ fn a_pool_that_drops_its_jobs_leaves_the_calls_to_who_awaits_them() -> Result<()
     Ok(())
 }
 
+/// Yields 20,000 times and gives its parameter: much longer than a turn.
+const SLOW: &str = r#"(module
+    (import "env" "yield" (func $yield))
+    (func (export "slow") (param $n i32) (result i32) (local $left i32)
+        (local.set $left (i32.const 20000))
+        (loop $again
+            (call $yield)
+            (local.set $left (i32.sub (local.get $left) (i32.const 1)))
+            (br_if $again (local.get $left)))
+        (local.get $n)))"#;
+
+/// Two instances with an input each, half-way. A pool has then dropped so many of their jobs, and runs the others.
+fn wait_after_drops(
+    drops: usize,
+    wait: fn(ParMapJob<i32>) -> Vec<Result<i32, Error>>,
+) -> Result<(), Error> {
+    let (tell, ends) = std::sync::mpsc::channel();
+    let owner = std::thread::spawn(move || {
+        let instances = [instance(SLOW)?, instance(SLOW)?];
+        let (queue, given) = (Queue::default(), Counter::default());
+        let pool = {
+            let queue = queue.clone();
+            move |job: Job| {
+                given.add();
+                // The first job of each instance is run by hand, and those after a wait by threads.
+                if given.get() <= 2 { queue.enqueue(job) } else { a_thread_each(job) }
+            }
+        };
+        let mapped = instances.par_map::<i32, i32, _>(&pool, [10, 20], "slow").submit()?;
+        let mut jobs = Vec::new();
+        while let Some(job) = queue.pop() {
+            jobs.push(job.turn().expect("a turn is shorter than the call"));
+        }
+        assert_eq!(jobs.len(), 2);
+        jobs.drain(..drops).for_each(drop);
+        let running: Vec<_> =
+            jobs.into_iter().map(|job| std::thread::spawn(|| job.run())).collect();
+        let results: Result<Vec<_>, _> = wait(mapped).into_iter().collect();
+        assert_eq!(results?, [10, 20]);
+        running.into_iter().for_each(|thread| thread.join().expect("running does not panic"));
+        tell.send(()).expect("the test listens");
+        Ok(())
+    });
+    let has_ended = comes(&ends);
+    assert!(has_ended || owner.is_finished(), "it waits for ever with {drops} jobs dropped");
+    owner.join().expect("it does not panic")
+}
+
+#[test]
+fn waiting_for_calls_whose_jobs_a_pool_has_dropped_half_way_brings_them_to_their_ends()
+-> Result<(), Error> {
+    for drops in [0, 1, 2] {
+        wait_after_drops(drops, ParMapJob::wait)?;
+        wait_after_drops(drops, |mapped| block_on(mapped))?;
+    }
+    Ok(())
+}
+
 #[test]
 fn without_instances_there_is_nothing_to_call() -> Result<(), Error> {
     let none: [Instance<Host>; 0] = [];
     let refused = none.par_map::<i32, i32, _>(&at_once, 0..5, "square").collect();
-    assert!(matches!(refused, Err(Error::Unsupported { .. })), "{refused:?}");
+    assert!(matches!(refused, Err(Error::NoInstances)), "{refused:?}");
     assert!(none.par_map::<i32, i32, _>(&at_once, [], "square").collect()?.is_empty());
     let guests = Guests::new()?;
     let instances = guests.fixed(1)?;

@@ -1,10 +1,12 @@
 //! How much a guest may do in one step.
 
 use super::{Host, instance, instance_of, small_engine};
-use crate::support::{Counter, Flag, Way, ok};
+use crate::support::{Counter, Flag, Way, block_on, ok};
 use std::time::{Duration, Instant};
-use wasm_jobs::wasmtime::Trap;
-use wasm_jobs::{Clock, EngineOptions, Error, Future, Instance, RealtimeClock, Slice, Step};
+use wasm_jobs::wasmtime::{Linker, Trap};
+use wasm_jobs::{
+    Clock, EngineOptions, Error, Future, Instance, InstanceOptions, RealtimeClock, Slice, Step,
+};
 
 /// `forever()` never ends, and never yields; the others count to n, without hurry.
 const LOOPS: &str = r#"(module
@@ -324,4 +326,30 @@ fn a_slice_of_fuel_that_is_set_after_the_end_of_one_of_time_ends_too() -> Result
     let guest = instance_of(&engine, LOOPS, Host::default())?;
     ends(&guest, guest.call::<(), ()>("forever", ()))?;
     ends(&guest, guest.call::<i32, i32>("count_and_tick", i32::MAX))
+}
+
+#[test]
+fn after_a_slice_of_fuel_a_guard_makes_asynchronous_calls_alone() -> Result<(), Error> {
+    let text = r#"(module (func (export "one") (result i32) (i32.const 1)))"#;
+    let engine = wasm_jobs::engine(&EngineOptions::default().pooling(1).fuel(true))?;
+    let module = super::compile(&engine, text)?;
+    let pre = Linker::<()>::new(&engine).instantiate_pre(&module)?;
+    let guest = Instance::with_options(&pre, InstanceOptions::default(), || ())?;
+    let calls = |synchronous_succeeds: bool| -> Result<(), Error> {
+        let mut store = guest.store()?;
+        let one = store.instance()?.get_typed_func::<(), i32>(&mut store, "one")?;
+        assert_eq!(one.call(&mut store, ()).is_ok(), synchronous_succeeds);
+        assert_eq!(block_on(one.call_async(&mut store, ()))?, 1);
+        Ok(())
+    };
+    calls(true)?;
+    guest.set_slice(Slice::Fuel(1_000))?;
+    calls(true)?;
+    assert_eq!(guest.call::<(), i32>("one", ())?.wait()?, 1);
+    calls(false)?;
+    guest.set_slice(Slice::Unbounded)?;
+    assert_eq!(guest.call::<(), i32>("one", ())?.wait()?, 1);
+    calls(false)?;
+    guest.reset()?;
+    calls(true)
 }

@@ -1,9 +1,9 @@
 //! Looking into an instance between its calls.
 
 use super::{ENGINE, Host, TOTAL, compile, instance, instance_of, linker};
-use crate::support::{Event, Way, workers};
-use wasm_jobs::wasmtime::{AsContext, AsContextMut, Ref, Val};
-use wasm_jobs::{EngineOptions, Error, Instance, JobPool, Step, engine, wasmtime};
+use crate::support::{Counter, Event, OnDrop, Way, workers};
+use wasm_jobs::wasmtime::{AsContext, AsContextMut, ExternRef, Ref, RootScope, Val};
+use wasm_jobs::{EngineOptions, Error, Instance, JobPool, OwnedRef, Step, engine, wasmtime};
 
 #[test]
 fn memory_is_read_and_written_between_calls() -> Result<(), Error> {
@@ -276,9 +276,43 @@ fn a_memory_and_a_table_grow_between_calls_as_far_as_they_may() -> Result<(), Er
     assert!(table.grow(1, none.clone()).is_err());
     assert!(matches!(table.get(4), Err(Error::OutOfBounds { at: 4, count: 1, size: 4 })));
     assert!(matches!(table.set(4, none), Err(Error::OutOfBounds { .. })));
-    let of_another_type = Ref::Extern(None);
+    let of_another_type = OwnedRef::Extern(None);
     assert!(matches!(table.set(0, of_another_type), Err(Error::Wasmtime(_))));
     assert_eq!(table.store().data().ticks, 0);
+    Ok(())
+}
+
+#[test]
+fn what_a_table_gives_is_alive_until_it_is_dropped_and_no_longer() -> Result<(), Error> {
+    let instance = instance(r#"(module (table (export "table") 2 externref))"#)?;
+    let dropped = Counter::default();
+    let mut table = instance.table("table")?;
+    let object = {
+        let mut scope = RootScope::new(table.store());
+        let object = ExternRef::new(&mut scope, dropped.on_drop())?;
+        object.to_owned_rooted(&mut scope)?
+    };
+    table.set(0, object)?;
+    for _ in 0..1_000 {
+        assert!(!table.get(0)?.is_null());
+    }
+    let element = table.get(0)?;
+    let none = table.get(1)?;
+    assert!(none.is_null());
+    assert_eq!(table.grow(1, element.clone())?, 2);
+    table.set(0, none.clone())?;
+    table.set(2, none)?;
+    table.store().as_context_mut().gc(None)?;
+    assert_eq!(dropped.get(), 0, "the element is here");
+    let same = {
+        let mut scope = RootScope::new(table.store());
+        let Ref::Extern(Some(same)) = element.to_ref(&mut scope) else { panic!("{element:?}") };
+        same.data(&scope)?.is_some_and(|data| data.is::<OnDrop>())
+    };
+    assert!(same);
+    drop(element);
+    table.store().as_context_mut().gc(None)?;
+    assert_eq!(dropped.get(), 1);
     Ok(())
 }
 
@@ -307,13 +341,13 @@ fn a_global_has_one_type() -> Result<(), Error> {
     let text = |error: Error| error.to_string();
     assert_eq!(
         store.get_global::<i64>("a").map_err(text),
-        Err("export \"a\": its type is mut i32, and it was asked for as i64".to_owned())
+        Err("export \"a\": it is a global of type mut i32, and was asked for as i64".to_owned())
     );
     assert_eq!(
         store.set_global("b", 3_i64).map_err(text),
-        Err("export \"b\": its type is i64, and it was asked for as mut i64".to_owned())
+        Err("export \"b\": it is a global of type i64, and was asked for as mut i64".to_owned())
     );
-    assert!(matches!(store.set_global("c", 1_i32), Err(Error::Signature(_))));
+    assert!(matches!(store.set_global("c", 1_i32), Err(Error::WrongType(_))));
     assert!(matches!(store.get_global::<i32>("f"), Err(Error::ExportKind(_))));
     assert!(matches!(store.get_global::<i32>("g"), Err(Error::ExportNotFound { .. })));
     Ok(())

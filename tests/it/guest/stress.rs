@@ -2,9 +2,12 @@
 
 use super::{ENGINE, Host, compile, linker};
 use crate::stress::Random;
-use crate::support::{a_thread_each, alarm_clock, block_on, workers};
+use crate::support::{a_thread_each, alarm_clock, block_on, comes, workers};
+use std::sync::{Arc, mpsc};
 use std::thread;
-use wasm_jobs::{Error, Instance, JobHandle, JobPool, Step};
+use std::time::Duration;
+use wasm_jobs::wasmtime::{Caller, Engine, InstancePre, Linker};
+use wasm_jobs::{EngineOptions, Error, Instance, InstanceOptions, JobHandle, JobPool, Slice, Step};
 
 /// `work(n)` waits, yields and computes by turns, and gives n times the number of the call.
 const WORKING: &str = r#"(module $working
@@ -119,7 +122,7 @@ fn calls_given_up_at_any_moment_leave_their_instances_usable() -> Result<(), Err
             if let Some(handle) = handle {
                 handle.wait();
             }
-            if instance.is_poisoned()? {
+            if instance.is_poisoned() {
                 if random.below(2) == 0 {
                     instance.clear_poison()?
                 } else {
@@ -134,5 +137,83 @@ fn calls_given_up_at_any_moment_leave_their_instances_usable() -> Result<(), Err
     drop((instances, host));
     drop(alarm);
     clock.join().expect("it ends with its last sender");
+    Ok(())
+}
+
+/// `forever` and `nests` never end, and never yield; the latter has the host call another guest in each round.
+const ENDLESS: &str = r#"(module $endless
+    (import "env" "nested" (func $nested))
+    (func (export "forever") (loop $again (br $again)))
+    (func (export "nests") (loop $again (call $nested) (br $again))))"#;
+
+/// Guests without end on several engines, whose host function steps a guest of the next engine.
+fn nesting_guests(engines: usize) -> Result<Vec<InstancePre<Instance<()>>>, Error> {
+    let engine = || wasm_jobs::engine(&EngineOptions::default().pooling(24));
+    let engines = (0..engines).map(|_| engine()).collect::<Result<Vec<_>, _>>()?;
+    let outer = |engine: &Engine| {
+        let mut linker = Linker::new(engine);
+        linker.func_wrap("env", "nested", |host: Caller<'_, Instance<()>>| {
+            let mut call = host.data().call::<(), ()>("forever", ()).expect("it has none");
+            for _ in 0..2 {
+                assert_eq!(call.resume().expect("it is not lent"), Step::Yielded);
+            }
+            drop(call);
+            host.data().clear_poison().expect("the call is over");
+        })?;
+        Ok(linker.instantiate_pre(&compile(engine, ENDLESS)?)?)
+    };
+    engines.iter().map(outer).collect()
+}
+
+/// A guest that `nests` calls.
+fn inner_guest(engine: &Engine, slice: Duration) -> Result<Instance<()>, Error> {
+    let mut linker = Linker::new(engine);
+    linker.func_wrap("env", "nested", || {})?;
+    let pre = linker.instantiate_pre(&compile(engine, ENDLESS)?)?;
+    let options = InstanceOptions::default().slice(Slice::Time(slice));
+    Instance::with_options(&pre, options, || ())
+}
+
+#[test]
+fn every_step_with_an_end_ends_whatever_nests_and_is_cancelled_beside_it() -> Result<(), Error> {
+    const THREADS: usize = 8;
+    const ROUNDS: usize = 12;
+    const SLICE: Duration = Duration::from_micros(100);
+    let guests = Arc::new(nesting_guests(3)?);
+    let (done, is_done) = mpsc::channel();
+    let run = |thread: usize, guests: &[InstancePre<Instance<()>>]| -> Result<(), Error> {
+        let pre = &guests[thread % guests.len()];
+        let next = guests[(thread + 1) % guests.len()].module().engine().clone();
+        let mut random = Random::new(thread as u64);
+        for _ in 0..ROUNDS {
+            let inner = inner_guest(&next, SLICE)?;
+            let guest = Instance::new(pre, inner)?;
+            guest.set_slice(Slice::Time(SLICE))?;
+            let export = if random.below(2) == 0 { "forever" } else { "nests" };
+            let mut call = guest.call::<(), ()>(export, ())?;
+            for _ in 0..10 {
+                assert_eq!(call.resume()?, Step::Yielded);
+            }
+            if random.below(2) == 0 {
+                // Nothing but the cancelling ends this step.
+                guest.set_slice(Slice::Unbounded)?;
+                let job = a_thread_each.submit(call.to_job()?);
+                call.cancel();
+                job.wait();
+                assert!(matches!(call.wait(), Err(Error::Cancelled)));
+            }
+        }
+        Ok(())
+    };
+    for thread in 0..THREADS {
+        let (done, guests) = (done.clone(), guests.clone());
+        thread::spawn(move || {
+            run(thread, &guests).expect("no call fails");
+            done.send(()).expect("the test waits");
+        });
+    }
+    for _ in 0..THREADS {
+        assert!(comes(&is_done), "a step has not ended");
+    }
     Ok(())
 }

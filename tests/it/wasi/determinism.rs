@@ -2,6 +2,7 @@
 
 use super::{Program, args, program};
 use std::iter;
+use std::time::Duration;
 use wasm_jobs::{Error, JobHandle, JobPool, ManualClock, Step};
 
 /// Guests that compute, draw random numbers, sleep, yield, poll and print what time it is.
@@ -60,12 +61,33 @@ fn tick(clock: &ManualClock) {
     }
 }
 
+/// Checks what any guest prints: its steps, by clocks that differ by the start of the monotonic one, and then the number that its
+/// result follows from.
+fn check(result: &str, printed: &str) {
+    let lines: Vec<_> = printed.lines().collect();
+    let [steps @ .., state] = &lines[..] else { panic!("it prints nothing: {result}") };
+    assert_eq!(steps.len(), 20, "{printed}");
+    for (number, step) in steps.iter().enumerate() {
+        let fields: Vec<_> = step.split(' ').collect();
+        assert_eq!(fields[0], number.to_string());
+        let [monotonic, of_day] = [2, 3].map(|field| fields[field].parse().unwrap());
+        let of_day = Duration::from_nanos(of_day);
+        assert_eq!(Duration::from_nanos(monotonic), super::MONOTONIC_START + of_day);
+    }
+    let expected = match u32::from_str_radix(state, 16).unwrap() % 5 {
+        0 => "Ok(Some(()))".to_owned(),
+        code => format!("Err(Exit({code}))"),
+    };
+    assert_eq!(result, expected);
+}
+
 #[test]
 fn by_hand_on_one_worker_and_on_many() -> Result<(), Error> {
     let expected = by_hand()?;
-    let printed: Vec<_> = expected.iter().map(|(_, printed)| printed).collect();
-    assert!(printed.iter().all(|printed| printed.lines().count() == 21), "{printed:?}");
-    assert_ne!(printed[0], printed[1], "guests of one seed differ by their arguments");
+    for (result, printed) in &expected {
+        check(result, printed);
+    }
+    assert_ne!(expected[0].1, expected[1].1, "guests of one seed differ by their arguments");
     for workers in iter::repeat_n([1, 2, 8], 3).flatten() {
         assert_eq!(on(crate::support::workers(workers))?, expected, "{workers} workers");
         #[cfg(feature = "rayon")]

@@ -14,6 +14,7 @@ mod threads;
 
 use std::collections::BTreeMap;
 use std::sync::{LazyLock, Mutex};
+use std::time::Duration;
 use wasm_jobs::wasi::{self, MemoryOutputPipe, WasiCtx, WasiCtxBuilder};
 use wasm_jobs::wasmtime::{Engine, InstancePre, Linker, Module};
 use wasm_jobs::{EngineOptions, Error, Future, Instance};
@@ -85,10 +86,14 @@ const FAULT: i32 = 21;
 const INVAL: i32 = 28;
 const IO: i32 = 29;
 const NOMEM: i32 = 48;
+const OVERFLOW: i32 = 61;
 
 // The numbers of clocks.
 const REALTIME: u32 = 0;
 const MONOTONIC: u32 = 1;
+
+/// The guest's monotonic time when its clock's time is zero.
+const MONOTONIC_START: Duration = Duration::from_secs(1);
 
 /// One of `guests/wasi`. It is compiled once.
 fn program(name: &'static str) -> Result<InstancePre<WasiCtx>, Error> {

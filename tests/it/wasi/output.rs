@@ -1,10 +1,10 @@
 //! Where a program's output goes.
 
-use super::{Program, WasiCtxBuilder, captured, printed, program};
+use super::{Program, SUCCESS, WasiCtxBuilder, captured, printed, program};
 use crate::support::Way;
 use std::sync::{Arc, Mutex};
-use wasm_jobs::wasi::{Lines, MemoryOutputPipe};
-use wasm_jobs::{Error, Instance};
+use wasm_jobs::wasi::{Lines, MemoryOutputPipe, WasiCtx};
+use wasm_jobs::{Error, Instance, InstanceOptions};
 
 /// A stream that keeps its lines.
 fn lines() -> (Lines, Arc<Mutex<Vec<String>>>) {
@@ -13,20 +13,28 @@ fn lines() -> (Lines, Arc<Mutex<Vec<String>>>) {
     (Lines::new(move |line| given.lock().unwrap().push(line.into())), lines)
 }
 
-/// Has a guest write these bytes, in one piece each.
-fn write(stdout: Lines, pieces: &[&[u8]]) -> Result<Instance<wasm_jobs::wasi::WasiCtx>, Error> {
+/// A guest that has written these bytes to its standard output, in one piece each.
+fn write(stdout: Lines, pieces: &[&[u8]]) -> Result<Instance<WasiCtx>, Error> {
     let guest = super::functions(WasiCtxBuilder::new().stdout(stdout))?;
     for piece in pieces {
-        let mut store = guest.store()?;
-        let memory = store.memory("memory")?;
-        let buffer = [1024_u32.to_le_bytes(), (piece.len() as u32).to_le_bytes()].concat();
-        memory.write(&mut store, 0, &buffer).unwrap();
-        memory.write(&mut store, 1024, piece).unwrap();
-        drop(store);
-        assert_eq!(guest.call::<_, i32>("fd_write", (1, 0, 1, 512))?.wait()?, 0);
+        write_to(&guest, STDOUT, piece)?;
     }
     Ok(guest)
 }
+
+fn write_to(guest: &Instance<WasiCtx>, descriptor: i32, bytes: &[u8]) -> Result<(), Error> {
+    let mut store = guest.store()?;
+    let memory = store.memory("memory")?;
+    let buffer = [1024_u32.to_le_bytes(), (bytes.len() as u32).to_le_bytes()].concat();
+    memory.write(&mut store, 0, &buffer).unwrap();
+    memory.write(&mut store, 1024, bytes).unwrap();
+    drop(store);
+    assert_eq!(guest.call::<_, i32>("fd_write", (descriptor, 0, 1, 512))?.wait()?, SUCCESS);
+    Ok(())
+}
+
+const STDOUT: i32 = 1;
+const STDERR: i32 = 2;
 
 #[test]
 fn output_is_captured() -> Result<(), Error> {
@@ -66,6 +74,56 @@ fn a_last_line_without_an_end_comes_when_the_guest_goes() -> Result<(), Error> {
     assert_eq!(*lines.lock().unwrap(), ["whole"]);
     guest.reset_with(WasiCtxBuilder::new().build()?)?;
     assert_eq!(*lines.lock().unwrap(), ["whole", "begun"]);
+    Ok(())
+}
+
+#[test]
+fn a_reset_ends_the_line_although_the_state_function_keeps_the_stream() -> Result<(), Error> {
+    let (log, lines) = lines();
+    let ctx = move || {
+        let ctx = WasiCtxBuilder::new().stdout(log.clone()).stderr(log.clone());
+        ctx.build().expect("there are no directories")
+    };
+    let pre = super::text(super::FUNCTIONS)?;
+    let guest = Instance::with_options(&pre, InstanceOptions::default(), ctx)?;
+    for _ in 0..2 {
+        lines.lock().unwrap().clear();
+        write_to(&guest, STDOUT, b"half")?;
+        guest.reset()?;
+        assert_eq!(*lines.lock().unwrap(), ["half"]);
+        write_to(&guest, STDERR, b"whole\n")?;
+        assert_eq!(*lines.lock().unwrap(), ["half", "whole"]);
+        guest.reset()?;
+        assert_eq!(*lines.lock().unwrap(), ["half", "whole"], "there is no line to end");
+    }
+    Ok(())
+}
+
+#[test]
+fn output_and_messages_of_a_guest_share_a_line_until_both_are_closed() -> Result<(), Error> {
+    let (log, lines) = lines();
+    let guest = super::functions(WasiCtxBuilder::new().stdout(log.clone()).stderr(log))?;
+    write_to(&guest, STDOUT, b"one ")?;
+    write_to(&guest, STDERR, b"line\nan")?;
+    write_to(&guest, STDOUT, b"oth")?;
+    assert_eq!(guest.call::<_, i32>("fd_close", STDOUT)?.wait()?, SUCCESS);
+    write_to(&guest, STDERR, b"er")?;
+    assert_eq!(*lines.lock().unwrap(), ["one line"]);
+    assert_eq!(guest.call::<_, i32>("fd_close", STDERR)?.wait()?, SUCCESS);
+    assert_eq!(*lines.lock().unwrap(), ["one line", "another"]);
+    Ok(())
+}
+
+#[test]
+fn a_line_of_several_guests_ends_with_the_last_of_them() -> Result<(), Error> {
+    let (log, lines) = lines();
+    let first = write(log.clone(), &[b"to"])?;
+    let second = write(log, &[b"geth"])?;
+    drop(first);
+    write_to(&second, STDOUT, b"er")?;
+    assert_eq!(*lines.lock().unwrap(), [""; 0]);
+    drop(second);
+    assert_eq!(*lines.lock().unwrap(), ["together"]);
     Ok(())
 }
 

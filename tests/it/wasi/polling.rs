@@ -1,6 +1,6 @@
 //! `poll_oneoff`, and what a guest does with it: sleeping and waiting for descriptors.
 
-use super::{BADF, INVAL, MONOTONIC, REALTIME, SUCCESS, functions};
+use super::{BADF, INVAL, MONOTONIC, MONOTONIC_START, REALTIME, SUCCESS, functions};
 use crate::support::{Counter, Queue, poll_once};
 use std::future::ready;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ const SUBSCRIPTIONS: usize = 2048;
 const EVENTS: usize = 8192;
 const OCCURRED: usize = 1000;
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum When {
     After(Duration),
     At(Duration),
@@ -111,7 +111,7 @@ fn a_sleeping_guest_wakes_by_tick_alone() -> Result<(), Error> {
     let time = ManualClock::new();
     time.tick(5 * MS);
     let guest = functions(with_clock(&time))?;
-    for when in [When::After(10 * MS), When::At(time.now() + 20 * MS)] {
+    for when in [When::After(10 * MS), When::At(MONOTONIC_START + time.now() + 20 * MS)] {
         let before = time.now();
         let mut sleep = poll(&guest, &[clock(3, MONOTONIC, when)])?;
         for _ in 0..3 {
@@ -155,7 +155,8 @@ fn a_time_that_has_come_makes_the_guest_yield_once() -> Result<(), Error> {
         (MONOTONIC, When::After(Duration::ZERO)),
         (REALTIME, When::After(Duration::ZERO)),
         (MONOTONIC, When::At(Duration::ZERO)),
-        (MONOTONIC, When::At(50 * MS)),
+        (MONOTONIC, When::At(MONOTONIC_START)),
+        (MONOTONIC, When::At(MONOTONIC_START + 50 * MS)),
         (REALTIME, When::At(Duration::ZERO)),
         (REALTIME, When::At(150 * MS)),
     ];
@@ -176,7 +177,7 @@ fn a_guest_is_told_of_all_the_times_that_have_come() -> Result<(), Error> {
     let subscriptions = [
         clock(1, MONOTONIC, When::After(30 * MS)),
         clock(2, REALTIME, When::At(10 * MS)),
-        clock(3, MONOTONIC, When::At(11 * MS)),
+        clock(3, MONOTONIC, When::At(MONOTONIC_START + 11 * MS)),
         clock(4, REALTIME, When::After(20 * MS)),
     ];
     let mut sleep = poll(&guest, &subscriptions)?;
@@ -196,6 +197,39 @@ fn a_guest_is_told_of_all_the_times_that_have_come() -> Result<(), Error> {
     time.tick(5 * MS);
     assert_eq!(sleep.resume()?, Step::Done);
     assert_eq!(events(&guest)?, [event(2, CLOCK), event(3, CLOCK)]);
+    Ok(())
+}
+
+#[test]
+fn when_the_clock_is_at_its_end_every_time_has_come() -> Result<(), Error> {
+    let time = ManualClock::starting_at(SystemTime::UNIX_EPOCH + Duration::from_secs(5));
+    let latest = Duration::from_nanos(u64::MAX);
+    let times = [
+        (MONOTONIC, When::At(latest)),
+        (MONOTONIC, When::After(latest)),
+        (REALTIME, When::At(latest)),
+        (REALTIME, When::At(Duration::from_secs(60))),
+        (REALTIME, When::After(latest)),
+    ];
+    let mut sleeps = Vec::new();
+    for (id, when) in times {
+        let guest = functions(with_clock(&time))?;
+        let mut sleep = poll(&guest, &[clock(7, id, when)])?;
+        assert_eq!(sleep.resume()?, Step::Waiting);
+        sleeps.push((guest, sleep));
+    }
+    time.tick(Duration::MAX);
+    for ((guest, mut sleep), (id, when)) in sleeps.into_iter().zip(times) {
+        assert_eq!(sleep.resume()?, Step::Done, "clock {id}, {when:?}");
+        assert_eq!(sleep.try_get_result()?, Some(SUCCESS));
+        assert_eq!(events(&guest)?, [event(7, CLOCK)]);
+
+        let mut sleep = poll(&guest, &[clock(8, id, when)])?;
+        assert_eq!(sleep.resume()?, Step::Yielded);
+        assert_eq!(sleep.resume()?, Step::Done, "clock {id}, {when:?}");
+        assert_eq!(events(&guest)?, [event(8, CLOCK)]);
+    }
+    assert_eq!(time.sleepers(), 0);
     Ok(())
 }
 

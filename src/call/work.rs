@@ -1,0 +1,103 @@
+//! [`Work`]: what a call has to do, as a future that does not panic. It passes between the [`Future`](crate::Future) and the
+//! [`Task`](crate::call::task::Task), with the right to step it.
+
+use crate::call::state::{State, WakeCount};
+use crate::error::{Error, Panic};
+use crate::outcome::Outcome;
+use crate::step::interrupt::in_step;
+use crate::trace::Traced;
+use crate::unwind::drop_payload;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+/// A call that has not ended, with the exclusive right to step it.
+pub(crate) struct Work<T> {
+    future: Pin<Box<dyn std::future::Future<Output = Outcome<T>> + Send>>,
+    seen: WakeCount,
+}
+
+/// What one step came to.
+pub(crate) enum Progress<T> {
+    Done(Outcome<T>),
+    Yielded,
+    Waiting,
+}
+
+pin_project_lite::pin_project! {
+    /// Work that may panic, as work that gives the panic as its error, and that holds nothing any more once it is ready.
+    struct CatchUnwind<F> {
+        #[pin]
+        work: Option<F>,
+    }
+}
+
+impl<T, F: std::future::Future<Output = Result<T, Error>>> std::future::Future for CatchUnwind<F> {
+    type Output = Outcome<T>;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome<T>> {
+        let mut work = self.project().work;
+        let polled = in_step(|| {
+            let polled = work.as_mut().as_pin_mut()?.poll(context);
+            if polled.is_ready() {
+                work.set(None);
+            }
+            Some(polled)
+        });
+        match polled {
+            Ok(Some(polled)) => polled.map_err(Box::new),
+            Ok(None) => unreachable!("it is not polled again when it is ready"),
+            Err(payload) => {
+                drop_payload(in_step(|| work.set(None)));
+                Poll::Ready(Err(Box::new(Error::Panic(Panic::new(payload)))))
+            }
+        }
+    }
+}
+
+impl<T: Send + 'static> Work<T> {
+    #[inline]
+    pub(crate) fn new<F>(work: F) -> Self
+    where
+        F: std::future::Future<Output = Result<T, Error>> + Send + 'static,
+    {
+        // Straight into the box: a guest's call is some hundred bytes.
+        let mut future = Box::pin(CatchUnwind { work: None });
+        future.as_mut().project().work.set(Some(work));
+        Self { future, seen: WakeCount::NONE }
+    }
+
+    // A guest's stack is entered and left below this, which the processor's prediction of returns does not survive: each
+    // frame from here to there costs a misprediction, more than what the frame does. Hence the inlining from `resume` to the
+    // guest, with one dynamic call between.
+    /// Polls the work, unless nothing has woken it since it was last polled.
+    #[inline]
+    pub(crate) fn step(&mut self, state: &State, traced: &Traced, waker: &Waker) -> Progress<T> {
+        let Some(seen) = state.woken_since(self.seen) else {
+            return Progress::Waiting;
+        };
+        self.seen = seen;
+
+        let mut context = Context::from_waker(waker);
+        match traced.step(|| self.future.as_mut().poll(&mut context)) {
+            Poll::Pending if state.woken_since(seen).is_some() => Progress::Yielded,
+            Poll::Pending => Progress::Waiting,
+            Poll::Ready(outcome) => Progress::Done(outcome),
+        }
+    }
+
+    /// Has nothing woken it since it was last polled?
+    pub(crate) fn is_waiting(&self, state: &State) -> bool {
+        state.woken_since(self.seen).is_none()
+    }
+
+    /// The wakes that its last step knew of.
+    pub(crate) fn seen(&self) -> WakeCount {
+        self.seen
+    }
+
+    /// Drops the work, with all that the call holds.
+    pub(crate) fn discard(self) {
+        drop_payload(in_step(|| drop(self)));
+    }
+}

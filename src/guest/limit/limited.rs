@@ -1,0 +1,91 @@
+//! [`Limited`]: a call that goes by its instance's [`Control`] in each of its steps.
+
+use crate::guest::limit::call_time::Verdict;
+use crate::guest::limit::control::{Control, StepLimits};
+use crate::guest::limit::slice_state::StepSlice;
+use crate::trace::{burning, counts_fuel};
+use crate::wait::alarm;
+use pin_project_lite::pin_project;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use wasmtime::Trap;
+
+pin_project! {
+    /// A guest's call, each poll of which is a step. It ends with [`Trap::Interrupt`] if it has timed out: what it is that
+    /// passed, [`Control::timed_out`] tells.
+    pub(crate) struct Limited<'a, F> {
+        #[pin]
+        call: F,
+        control: &'a Control,
+    }
+
+    impl<F> PinnedDrop for Limited<'_, F> {
+        fn drop(this: Pin<&mut Self>) {
+            this.control.leave_call();
+        }
+    }
+}
+
+impl<'a, F> Limited<'a, F> {
+    #[inline]
+    pub(crate) fn new(call: F, control: &'a Control) -> Self {
+        control.enter_call();
+        Self { call, control }
+    }
+}
+
+impl<F, R> std::future::Future for Limited<'_, F>
+where
+    F: std::future::Future<Output = wasmtime::Result<R>>,
+{
+    type Output = F::Output;
+
+    #[inline(always)]
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        match this.control.begin_step() {
+            StepLimits::None if counts_fuel() => {
+                poll_watched(this.call, this.control, StepSlice::WithoutClock, context)
+            }
+            StepLimits::None => this.call.poll(context),
+            StepLimits::Watched(slice) => poll_watched(this.call, this.control, slice, context),
+        }
+    }
+}
+
+/// A function by itself, so that the steps that nothing limits stay short.
+#[inline(never)]
+fn poll_watched<F, R>(
+    call: Pin<&mut F>,
+    control: &Control,
+    slice: StepSlice,
+    context: &mut Context<'_>,
+) -> Poll<F::Output>
+where
+    F: std::future::Future<Output = wasmtime::Result<R>>,
+{
+    let _burning = burning(|| control.fuel());
+    let over = || Poll::Ready(Err(Trap::Interrupt.into()));
+    let now = alarm::now();
+    if control.look_at_time(now) == Verdict::TimedOut {
+        return over();
+    }
+    let polled = {
+        let _watch = control.watch(slice, now);
+        call.poll(context)
+    };
+    if !control.has_timeout() {
+        return polled;
+    }
+    match polled {
+        // The guest has failed in its own way, or was interrupted for its time.
+        Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+        // A host function may have taken the time, and the guest have ended without looking at the epoch again.
+        _ if control.look_at_time_after_step() == Verdict::TimedOut => over(),
+        Poll::Ready(result) => Poll::Ready(result),
+        Poll::Pending => match control.look_at_time_or_be_woken(context) {
+            Verdict::InTime => Poll::Pending,
+            Verdict::TimedOut => over(),
+        },
+    }
+}

@@ -1,0 +1,297 @@
+//! [`Schedule`]: the thread that has tickers tick when steps are to end. A step comes in by [`Schedule::end_step_at`], and a
+//! cancelled call by [`Interrupter::interrupt`]; what goes out is [`Ticker::tick`].
+
+use crate::guest::limit::repetition::Repetition;
+use crate::guest::limit::slot::{End, Slot};
+use crate::guest::limit::ticker::{Ticker, TickerNumber};
+use crate::step::interrupt::{Interrupter, Interruptible, NEVER, nanoseconds};
+use crate::unwind::ignore_panic;
+use crate::wait::alarm;
+use crossbeam::sync::{Parker, Unparker};
+use parking_lot::Mutex;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::{Arc, Weak};
+use std::thread;
+use std::time::Duration;
+
+/// Has the epoch advance when a step has come to its end, and again until the step is over.
+///
+/// It has a thread of its own, which no pool and no waker can hold up. That thread sleeps until the earliest end in any
+/// slot, and for ever if there is none. A step with an end takes no lock and allocates nothing: it writes the end into its
+/// thread's [`Slot`], and then reads `looks_at`, to see whether the schedule must be woken.
+///
+/// **No end is missed.** The schedule writes `NEVER` to `looks_at`, then reads the slots, then lowers `looks_at` to the earliest
+/// end that it found, and sleeps until then. A step writes its slot, then reads `looks_at`. All four are `SeqCst`, so there is
+/// one order of them:
+/// - If the step reads what `looks_at` was before the `NEVER`, its write comes before the schedule's reads, which find the end.
+/// - If the step reads the `NEVER` or a time after its end, it unparks the schedule. The token stays until the schedule next
+///   parks, which then does not sleep, and reads the slots again.
+/// - If the step reads a time up to its end, the schedule wakes by itself before the end, and reads the slots again.
+///
+/// With a weaker order, both could read the old values: the step would not wake the schedule, and the schedule would sleep past
+/// the end.
+struct Schedule {
+    /// The schedule's thread reads the slots again at this time, in nanoseconds of [`alarm::now`].
+    looks_at: AtomicU64,
+    inbox: Mutex<Inbox>,
+}
+
+/// What is new to the schedule's thread.
+struct Inbox {
+    /// There once the thread was started.
+    thread: Option<Unparker>,
+    slots: Vec<Arc<Slot>>,
+    cancelled: Vec<CancelledCall>,
+}
+
+static SCHEDULE: Schedule = Schedule {
+    looks_at: AtomicU64::new(NEVER),
+    inbox: Mutex::new(Inbox { thread: None, slots: Vec::new(), cancelled: Vec::new() }),
+};
+
+thread_local! {
+    static REGISTERED: Registered = Registered::new();
+}
+
+/// The slot of a thread, which the schedule reads.
+struct Registered {
+    /// The schedule has the other reference. It drops that when it finds that this one is gone.
+    slot: Arc<Slot>,
+    schedule: Unparker,
+}
+
+impl Registered {
+    fn new() -> Self {
+        let slot = Arc::new(Slot::new());
+        let mut inbox = SCHEDULE.inbox.lock();
+        let schedule = inbox.thread();
+        inbox.slots.push(slot.clone());
+        drop(inbox);
+        // Not for this slot alone, which has no end yet: so that the slots of threads that are gone are dropped, as many as may
+        // come and go while the schedule sleeps.
+        schedule.unpark();
+        Self { slot, schedule }
+    }
+
+    /// Writes an end, and wakes the schedule if that would sleep past it.
+    #[inline]
+    fn put(&self, end: End) -> Option<End> {
+        let outer = self.slot.put(end);
+        // SeqCst: see `Schedule`.
+        if SCHEDULE.looks_at.load(SeqCst) > end.at {
+            self.schedule.unpark();
+        }
+        outer
+    }
+
+    fn put_back(&self, outer: Option<End>) {
+        match outer {
+            Some(outer) => drop(self.put(outer)),
+            None => self.slot.clear(),
+        }
+    }
+}
+
+/// While a step with an end is in progress on this thread. It is dropped on this thread, and steps that began later are over
+/// by then, because a step lasts no longer than one poll.
+#[must_use]
+pub(crate) struct StepWithEnd {
+    outer: Option<End>,
+    /// A slot for this step alone, if the thread is ending and has no thread-locals any more.
+    own: Option<Registered>,
+}
+
+impl StepWithEnd {
+    /// From `at` on, in nanoseconds of [`alarm::now`], the ticker ticks until this is dropped.
+    ///
+    /// # Panics
+    ///
+    /// If the schedule's thread has to be started, and cannot be.
+    #[inline]
+    pub(crate) fn begin(ticker: &'static Ticker, at: u64) -> Self {
+        let end = End { at, ticker: ticker.number() };
+        match REGISTERED.try_with(|registered| registered.put(end)) {
+            Ok(outer) => Self { outer, own: None },
+            Err(_) => {
+                let own = Registered::new();
+                Self { outer: own.put(end), own: Some(own) }
+            }
+        }
+    }
+}
+
+impl Drop for StepWithEnd {
+    #[inline]
+    fn drop(&mut self) {
+        if self.own.is_none() {
+            // The thread had its thread-locals when the step began, and has them until its last step is over.
+            let _ = REGISTERED.try_with(|registered| registered.put_back(self.outer));
+        }
+    }
+}
+
+/// A call that was cancelled while a step of it is in progress.
+struct CancelledCall {
+    /// A call that nobody has any more has ended. The schedule does not keep it, and so does not drop what it holds.
+    call: Weak<dyn Interruptible>,
+    ticker: TickerNumber,
+    repetition: Repetition,
+}
+
+impl CancelledCall {
+    fn has_ended(&self) -> bool {
+        let Some(call) = self.call.upgrade() else { return true };
+        let has_ended = call.has_ended();
+        // The others may have dropped theirs meanwhile; then the destructors of the call's result run here.
+        ignore_panic(|| drop(call));
+        has_ended
+    }
+}
+
+impl Interrupter for Ticker {
+    fn interrupt(&'static self, call: Arc<dyn Interruptible>) {
+        // At once, and on this thread. The schedule repeats it.
+        self.tick();
+        let repetition = Repetition::after_tick(nanoseconds(alarm::now()));
+        let call = CancelledCall { call: Arc::downgrade(&call), ticker: self.number(), repetition };
+        let mut inbox = SCHEDULE.inbox.lock();
+        let schedule = inbox.thread();
+        inbox.cancelled.push(call);
+        drop(inbox);
+        // After the push: the schedule opens its inbox before it parks again.
+        schedule.unpark();
+    }
+}
+
+impl Inbox {
+    /// The schedule's thread, which the first who needs it starts.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be started. The next who needs it tries again.
+    fn thread(&mut self) -> Unparker {
+        self.thread.get_or_insert_with(start).clone()
+    }
+}
+
+fn start() -> Unparker {
+    let parker = Parker::new();
+    let unparker = parker.unparker().clone();
+    let name = "wasm-jobs ticker";
+    match thread::Builder::new().name(name.into()).spawn(move || Watcher::default().run(&parker)) {
+        Ok(_) => unparker,
+        Err(error) => panic!("no thread can be started for {name}: {error}"),
+    }
+}
+
+/// What the schedule's thread has to itself.
+#[derive(Default)]
+struct Watcher {
+    slots: Vec<WatchedSlot>,
+    cancelled: Vec<CancelledCall>,
+    /// The tickers by their numbers, as far as they were needed.
+    tickers: Vec<&'static Ticker>,
+    /// The tickers that are to tick. Each ticks once, for all steps of its engine that have come to their end.
+    due: Vec<TickerNumber>,
+}
+
+struct WatchedSlot {
+    slot: Arc<Slot>,
+    /// The end that has passed, for which the ticker has ticked already.
+    passed: Option<(End, Repetition)>,
+}
+
+impl WatchedSlot {
+    fn new(slot: Arc<Slot>) -> Self {
+        Self { slot, passed: None }
+    }
+
+    /// Whether the thread that it belongs to is gone. Nobody else clones the slot.
+    fn is_abandoned(&self) -> bool {
+        Arc::strong_count(&self.slot) == 1
+    }
+
+    /// Adds the ticker to `due` if the step is to be stopped now, and returns when to look here again.
+    fn look(&mut self, now: u64, due: &mut Vec<TickerNumber>) -> u64 {
+        let Some(end) = self.slot.end() else { return NEVER };
+        if now < end.at {
+            return end.at;
+        }
+        match &mut self.passed {
+            Some((passed, repetition)) if *passed == end => {
+                if repetition.is_due(now) {
+                    due.push(end.ticker);
+                }
+                repetition.next()
+            }
+            _ => {
+                due.push(end.ticker);
+                self.passed.insert((end, Repetition::after_tick(now))).1.next()
+            }
+        }
+    }
+}
+
+impl Watcher {
+    fn run(&mut self, parker: &Parker) -> ! {
+        loop {
+            // Before the inbox and the slots are read: see `Schedule`.
+            SCHEDULE.looks_at.store(NEVER, SeqCst);
+            let next = self.look();
+            SCHEDULE.looks_at.store(next, SeqCst);
+            if next == NEVER {
+                parker.park();
+            } else {
+                let next = Duration::from_nanos(next);
+                parker.park_timeout(next.saturating_sub(alarm::now()));
+            }
+        }
+    }
+
+    /// Has all tick that have to, and returns when to look again.
+    fn look(&mut self) -> u64 {
+        {
+            let mut inbox = SCHEDULE.inbox.lock();
+            self.slots.extend(inbox.slots.drain(..).map(WatchedSlot::new));
+            self.cancelled.append(&mut inbox.cancelled);
+        }
+        self.slots.retain(|slot| !slot.is_abandoned());
+        self.cancelled.retain(|call| !call.has_ended());
+        let now = nanoseconds(alarm::now());
+        let mut next = NEVER;
+        for slot in &mut self.slots {
+            next = next.min(slot.look(now, &mut self.due));
+        }
+        for call in &mut self.cancelled {
+            if call.repetition.is_due(now) {
+                self.due.push(call.ticker);
+            }
+            next = next.min(call.repetition.next());
+        }
+        self.tick();
+        next
+    }
+
+    fn tick(&mut self) {
+        let mut due = std::mem::take(&mut self.due);
+        due.sort_unstable();
+        due.dedup();
+        for &number in &due {
+            if let Some(ticker) = self.ticker(number) {
+                ticker.tick();
+            }
+        }
+        due.clear();
+        // For its allocation.
+        self.due = due;
+    }
+
+    fn ticker(&mut self, number: TickerNumber) -> Option<&'static Ticker> {
+        while self.tickers.len() <= number.0 as usize {
+            let next = TickerNumber(u32::try_from(self.tickers.len()).ok()?);
+            self.tickers.push(Ticker::numbered(next)?);
+        }
+        self.tickers.get(number.0 as usize).copied()
+    }
+}

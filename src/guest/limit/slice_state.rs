@@ -1,0 +1,200 @@
+//! [`SliceState`]: which slice an instance has, which one the step in progress has, and what the store was told of it.
+//!
+//! A slice of time ends by the clock, and the store need not know of it. A slice of fuel is the store's yield interval. That can be
+//! set only where compiled code does not keep the fuel in a register: when the guest is entered, and when a host function
+//! returns. At an epoch check it cannot. So each step with a slice of fuel sets the interval at the first place where it can
+//! be set; and a step that goes on from an epoch check, under another slice than the store was told, ends by the clock.
+//!
+//! Any thread may set the word. All else is used by the thread that has the guest, and goes to the next thread together with
+//! it. So all accesses are `Relaxed`: the word is all that there is to be read of a new slice, and the lease of the guest orders
+//! the others.
+
+use crate::guest::limit::slice::Slice;
+use crate::step::interrupt::{NEVER, nanoseconds};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::time::Duration;
+
+/// Step length for a fuel-sliced guest that stopped at an epoch check: its store cannot take a new fuel slice there.
+const UNAPPLIED_STEP: Duration = Duration::from_millis(1);
+
+#[derive(Debug)]
+pub(crate) struct SliceState {
+    /// The slice from the next step on. Set by any thread.
+    word: AtomicU64,
+    /// The slice of the step in progress: `word` as it was when the step began, so that all of a step goes by one slice.
+    step_slice: AtomicU64,
+    /// The slice that the store was last told, if that is one of fuel; else [`Slice::Unbounded`].
+    applied_slice: AtomicU64,
+    /// Whether the store has not been told the slice of this step.
+    slice_pending: AtomicBool,
+    /// Whether compiled code keeps the fuel in a register: from a yield at an epoch check until the next call of the host.
+    fuel_in_registers: AtomicBool,
+}
+
+/// How a step's slice ends.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StepSlice {
+    /// By itself or not at all: the clock is not needed.
+    WithoutClock,
+    /// After this time.
+    After(Duration),
+}
+
+/// What the store is to be told when its guest goes on.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Apply {
+    /// It knows, or need not know.
+    Nothing,
+    /// Its guest yields whenever it has used this fuel, counted from now.
+    Interval(u64),
+    /// Its guest yields no more for having used fuel.
+    NoInterval,
+}
+
+impl SliceState {
+    pub(crate) fn new(slice: Slice) -> Self {
+        let unbounded = || AtomicU64::new(Slice::Unbounded.to_word());
+        Self {
+            word: slice.to_word().into(),
+            step_slice: unbounded(),
+            applied_slice: unbounded(),
+            slice_pending: false.into(),
+            fuel_in_registers: false.into(),
+        }
+    }
+
+    pub(crate) fn get(&self) -> Slice {
+        Slice::from_word(self.word.load(Relaxed))
+    }
+
+    /// Sets the slice from the next step on.
+    pub(crate) fn set(&self, slice: Slice) {
+        self.word.store(slice.to_word(), Relaxed);
+    }
+
+    /// The guest has a new store, which was told nothing.
+    pub(crate) fn new_store(&self) {
+        self.applied_slice.store(Slice::Unbounded.to_word(), Relaxed);
+        self.leave_call();
+    }
+
+    /// No call is in progress: compiled code keeps nothing, and synchronous calls of the owner have no slice.
+    #[inline]
+    pub(crate) fn leave_call(&self) {
+        self.slice_pending.store(false, Relaxed);
+        self.fuel_in_registers.store(false, Relaxed);
+    }
+
+    /// A step begins.
+    #[inline]
+    pub(crate) fn begin_step(&self) -> StepSlice {
+        let slice = self.word.load(Relaxed);
+        self.step_slice.store(slice, Relaxed);
+        self.slice_pending.store(true, Relaxed);
+        match Slice::from_word(slice) {
+            Slice::Unbounded => StepSlice::WithoutClock,
+            Slice::Time(time) => StepSlice::After(time),
+            Slice::Fuel(_) if self.can_apply_fuel(slice) => StepSlice::WithoutClock,
+            Slice::Fuel(_) => StepSlice::After(UNAPPLIED_STEP),
+        }
+    }
+
+    /// Whether the store knows this slice of fuel, or will be told before any compiled code runs.
+    fn can_apply_fuel(&self, slice: u64) -> bool {
+        !self.fuel_in_registers.load(Relaxed) || self.applied_slice.load(Relaxed) == slice
+    }
+
+    /// The guest yields at an epoch check.
+    pub(crate) fn yield_at_epoch(&self) {
+        self.fuel_in_registers.store(true, Relaxed);
+    }
+
+    /// The guest is entered, or goes on from a host function: only there can the store be told.
+    pub(crate) fn enter_guest(&self) -> Apply {
+        self.fuel_in_registers.store(false, Relaxed);
+        if !self.slice_pending.load(Relaxed) {
+            return Apply::Nothing;
+        }
+        self.slice_pending.store(false, Relaxed);
+        let slice = self.step_slice.load(Relaxed);
+        let applied = Slice::from_word(self.applied_slice.load(Relaxed));
+        self.applied_slice.store(slice, Relaxed);
+        match (Slice::from_word(slice), applied) {
+            // Also if it has been told the same: the slice begins anew with each step.
+            (Slice::Fuel(fuel), _) => Apply::Interval(fuel),
+            (_, Slice::Fuel(_)) => Apply::NoInterval,
+            // The interval may be the user's own, and setting any makes the store asynchronous.
+            _ => Apply::Nothing,
+        }
+    }
+}
+
+impl StepSlice {
+    /// When the slice ends by the clock, in nanoseconds of [`alarm::now`](crate::wait::alarm::now); `NEVER` if it does not.
+    pub(crate) fn end(self, now: Duration) -> u64 {
+        match self {
+            Self::WithoutClock => NEVER,
+            Self::After(time) => nanoseconds(now.saturating_add(time)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Apply, SliceState, StepSlice, UNAPPLIED_STEP};
+    use crate::guest::limit::slice::Slice;
+    use std::time::Duration;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn a_slice_of_fuel_begins_anew_with_each_step_and_is_taken_back() {
+        let state = SliceState::new(Slice::Fuel(7));
+        for _ in 0..2 {
+            assert_eq!(state.begin_step(), StepSlice::WithoutClock);
+            assert_eq!(state.enter_guest(), Apply::Interval(7));
+            assert_eq!(state.enter_guest(), Apply::Nothing, "it is the same step");
+        }
+        state.set(Slice::Time(MS));
+        assert_eq!(state.begin_step(), StepSlice::After(MS));
+        assert_eq!(state.enter_guest(), Apply::NoInterval);
+        assert_eq!(state.begin_step(), StepSlice::After(MS));
+        assert_eq!(state.enter_guest(), Apply::Nothing);
+    }
+
+    #[test]
+    fn a_slice_that_is_set_during_a_step_is_that_of_the_next() {
+        let state = SliceState::new(Slice::Fuel(7));
+        assert_eq!(state.begin_step(), StepSlice::WithoutClock);
+        state.set(Slice::Time(MS));
+        assert_eq!(state.enter_guest(), Apply::Interval(7), "or nothing would end this step");
+        assert_eq!(state.begin_step(), StepSlice::After(MS));
+        state.set(Slice::Fuel(8));
+        assert_eq!(state.enter_guest(), Apply::NoInterval);
+    }
+
+    #[test]
+    fn at_an_epoch_check_the_store_cannot_be_told() {
+        let state = SliceState::new(Slice::Fuel(7));
+        let _ = (state.begin_step(), state.enter_guest());
+        state.yield_at_epoch();
+        assert_eq!(state.begin_step(), StepSlice::WithoutClock, "it was told before");
+        state.set(Slice::Fuel(8));
+        assert_eq!(state.begin_step(), StepSlice::After(UNAPPLIED_STEP));
+        assert_eq!(state.enter_guest(), Apply::Interval(8), "at the next call of the host");
+        assert_eq!(state.begin_step(), StepSlice::WithoutClock);
+    }
+
+    #[test]
+    fn between_calls_nothing_is_applied() {
+        let state = SliceState::new(Slice::Fuel(7));
+        let _ = state.begin_step();
+        state.yield_at_epoch();
+        state.leave_call();
+        assert_eq!(state.enter_guest(), Apply::Nothing);
+        assert_eq!(state.begin_step(), StepSlice::WithoutClock);
+    }
+}

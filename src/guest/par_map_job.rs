@@ -1,0 +1,119 @@
+//! [`ParMapJob`]: the calls of a `par_map` in progress. It collects the [parts](Part) of the instances into one list of results.
+
+use crate::call::future::Future;
+use crate::error::Error;
+use crate::pool::handle::JobHandle;
+use crate::wait::block::{Sleeper, help_or_sleep};
+
+use std::fmt;
+use std::future::Future as _;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+/// One instance's part of the results.
+pub(crate) struct Part<R> {
+    /// The results for the inputs that it took, each with its place.
+    pub(crate) results: Vec<(usize, Result<R, Error>)>,
+    /// Why it took no more, if inputs were left.
+    pub(crate) refusal: Option<Error>,
+}
+
+/// Many calls in progress on a pool, from [`ParMap::submit`](crate::ParMap::submit).
+///
+/// It is a std future too. Dropping it cancels the calls.
+#[must_use = "dropping it cancels the calls"]
+pub struct ParMapJob<R: Send + 'static> {
+    job: JobHandle,
+    parts: Vec<Taking<R>>,
+    count: usize,
+}
+
+/// The work of one instance, and its part of the results once that has ended.
+struct Taking<R: Send + 'static> {
+    call: Future<Part<R>>,
+    part: Option<Result<Part<R>, Error>>,
+}
+
+impl<R: Send + 'static> ParMapJob<R> {
+    pub(crate) fn new(job: JobHandle, calls: Vec<Future<Part<R>>>, count: usize) -> Self {
+        let parts = calls.into_iter().map(|call| Taking { call, part: None }).collect();
+        Self { job, parts, count }
+    }
+
+    /// The handle of the jobs of all instances together. A call that fails does not make it fail.
+    ///
+    /// If the pool drops a job, [`wait`](Self::wait) or awaiting this goes on with the calls of that. Waiting for the handle alone
+    /// does not, and may last for ever then.
+    #[must_use]
+    pub fn handle(&self) -> &JobHandle {
+        &self.job
+    }
+
+    /// Waits for all calls, and gives their results in the order of the inputs.
+    ///
+    /// If the pool has dropped a job, this runs the calls of it on this thread.
+    ///
+    /// An input for which no instance was left has the error of the last instance: [`Error::Poisoned`] if that could not be reset, or
+    /// [`Error::CallInProgress`] if it was in use. If the handle is cancelled, all inputs of the instances that have not finished are
+    /// [`Error::Cancelled`].
+    #[must_use]
+    pub fn wait(mut self) -> Vec<Result<R, Error>> {
+        let sleeper = Sleeper::new();
+        loop {
+            match Pin::new(&mut self).poll(&mut Context::from_waker(sleeper.waker())) {
+                Poll::Ready(results) => return results,
+                Poll::Pending => help_or_sleep(&sleeper, None),
+            }
+        }
+    }
+
+    /// Puts the results in the order of the inputs. All parts have ended.
+    fn take(&mut self) -> Vec<Result<R, Error>> {
+        let mut results: Vec<_> = (0..self.count).map(|_| None).collect();
+        let mut refusals = Vec::new();
+        for part in self.parts.iter_mut().filter_map(|taking| taking.part.take()) {
+            match part {
+                Ok(part) => {
+                    refusals.extend(part.refusal);
+                    for (place, result) in part.results {
+                        results[place] = Some(result);
+                    }
+                }
+                Err(error) => refusals.push(error),
+            }
+        }
+        let missing = || match refusals.last() {
+            Some(Error::Cancelled) => Error::Cancelled,
+            Some(Error::CallInProgress) => Error::CallInProgress,
+            Some(Error::ResultTaken) => Error::ResultTaken,
+            _ => Error::Poisoned,
+        };
+        results.into_iter().map(|result| result.unwrap_or_else(|| Err(missing()))).collect()
+    }
+}
+
+impl<R: Send + 'static> std::future::Future for ParMapJob<R> {
+    type Output = Vec<Result<R, Error>>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut is_ready = true;
+        for Taking { call, part } in &mut self.parts {
+            if part.is_none() {
+                match Pin::new(call).poll(context) {
+                    Poll::Ready(ended) => *part = Some(ended),
+                    Poll::Pending => is_ready = false,
+                }
+            }
+        }
+        if is_ready { Poll::Ready(self.take()) } else { Poll::Pending }
+    }
+}
+
+/// Nothing in it is pinned, because the calls are in boxes.
+impl<R: Send + 'static> Unpin for ParMapJob<R> {}
+
+impl<R: Send + 'static> fmt::Debug for ParMapJob<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ParMapJob").field("job", &self.job).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,83 @@
+//! [`Running`]: a call that is inside the guest, from its first step to its end. Every call goes this way: `fiber` makes it, and it
+//! decides whether the guest is poisoned.
+
+use crate::error::Error;
+use crate::guest::guest::Guest;
+use crate::guest::limit::control::Control;
+use crate::guest::trap::{Attempt, Begun, failure, timed_out};
+use std::sync::Arc;
+use wasmtime::Store;
+
+/// Poisons the guest when it is dropped, unless the call has come to its [end](Self::end) well: a trap ends there with an error, a
+/// panic of the host unwinds, and a call that is given up is dropped.
+pub(crate) struct Running<'a, S: 'static, E: 'static> {
+    guest: &'a mut Guest<S, E>,
+    attempt: Attempt<'a>,
+    is_well: bool,
+}
+
+impl<'a, S: Send + 'static, E> Running<'a, S, E> {
+    /// The first step of a call begins.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TimedOut`] if the time of the call has passed before this. Nothing of the guest has run then.
+    #[inline]
+    pub(crate) fn begin(guest: &'a mut Guest<S, E>, attempt: Attempt<'a>) -> Result<Self, Error> {
+        if let Some(limit) = guest.control.is_too_late() {
+            return Err(timed_out(limit, &guest.control, attempt, Begun::No));
+        }
+        guest.control.set_deadline(&mut guest.store);
+        Ok(Self { guest, attempt, is_well: false })
+    }
+
+    /// What the call runs in, goes by, and may call.
+    pub(crate) fn parts(&mut self) -> (&mut Store<S>, &Arc<Control>, &E) {
+        let Guest { store, control, exports, .. } = &mut *self.guest;
+        match exports {
+            Some(exports) => (store, control, exports),
+            None => unreachable!("a guest without exports is poisoned, and has no calls"),
+        }
+    }
+
+    /// The call has ended with this.
+    ///
+    /// # Errors
+    ///
+    /// What wasmtime's error means; and [`Error::TimedOut`] too if a host function swallowed the trap by which a limit in time
+    /// ended a call inside this one.
+    #[inline]
+    pub(crate) fn end<R: 'static>(mut self, ended: wasmtime::Result<R>) -> Result<R, Error> {
+        let Guest { store, control, .. } = &mut *self.guest;
+        match ended {
+            Ok(results) => match control.timed_out() {
+                None => {
+                    self.is_well = true;
+                    Ok(results)
+                }
+                Some(limit) => Err(timed_out(limit, control, self.attempt, Begun::Yes)),
+            },
+            Err(error) => match failure(error, store, control, self.attempt) {
+                #[cfg(feature = "wasi")]
+                Error::Exit(0) => no_results().ok_or(Error::Exit(0)),
+                error => Err(error),
+            },
+        }
+    }
+}
+
+impl<S: 'static, E: 'static> Drop for Running<'_, S, E> {
+    #[inline]
+    fn drop(&mut self) {
+        if !self.is_well {
+            self.guest.poison.set();
+        }
+    }
+}
+
+/// The results of a function that has none; nothing for any other.
+#[cfg(feature = "wasi")]
+fn no_results<R: 'static>() -> Option<R> {
+    let mut none = Some(());
+    (&mut none as &mut dyn std::any::Any).downcast_mut::<Option<R>>()?.take()
+}

@@ -1,0 +1,43 @@
+//! [`GlobalType`]: the types of values that a `StoreGuard` gets and sets in a guest's globals.
+
+use wasmtime::Val;
+
+/// The type of a global that holds a number: `i32`, `i64`, `f32`, `f64`, or a [`V128`](wasmtime::V128).
+pub trait GlobalType: sealed::GlobalType {}
+
+mod sealed {
+    use wasmtime::Val;
+
+    pub trait GlobalType: Sized {
+        /// In the text format.
+        const NAME: &'static str;
+        fn from_val(value: Val) -> Option<Self>;
+        fn into_val(self) -> Val;
+    }
+}
+
+macro_rules! global_types {
+    ($($type:ty, $name:literal, $get:ident;)*) => {$(
+        impl GlobalType for $type {}
+
+        impl sealed::GlobalType for $type {
+            const NAME: &'static str = $name;
+
+            fn from_val(value: Val) -> Option<Self> {
+                value.$get()
+            }
+
+            fn into_val(self) -> Val {
+                self.into()
+            }
+        }
+    )*};
+}
+
+global_types! {
+    i32, "i32", i32;
+    i64, "i64", i64;
+    f32, "f32", f32;
+    f64, "f64", f64;
+    wasmtime::V128, "v128", v128;
+}

@@ -1,0 +1,108 @@
+//! [`add_to_linker`]: defines the functions of WASI preview 1 in a linker. Most are wasmtime-wasi's; those that concern time, yielding
+//! and the program's end are here, except `poll_oneoff`, which is in `poll`.
+
+use crate::call::yield_now::yield_now;
+use crate::error::Error;
+use crate::guest::wasi::clocks::GuestClock;
+use crate::guest::wasi::ctx::WasiCtx;
+use crate::guest::wasi::failure::{Failure, errno};
+use crate::guest::wasi::memory::{pointer, with_memory};
+use crate::guest::wasi::poll::{self, poll_oneoff};
+use crate::wait::clock::Clock;
+use std::time::Duration;
+use wasmtime::{Caller, Linker};
+use wasmtime_wasi::I32Exit;
+use wasmtime_wasi::p1::types::{Clockid, Errno};
+
+const MODULE: &str = "wasi_snapshot_preview1";
+
+/// Defines WASI preview 1 in a linker. `ctx` finds the guest's context in the state of its store.
+///
+/// # Errors
+///
+/// [`Error::Wasmtime`] if the linker has one of the functions already, and does not allow shadowing.
+pub fn add_to_linker<S: Send + 'static>(
+    linker: &mut Linker<S>,
+    ctx: impl Fn(&mut S) -> &mut WasiCtx + Copy + Send + Sync + 'static,
+) -> Result<(), Error> {
+    wasmtime_wasi::p1::add_to_linker_async(linker, move |state| ctx(state).p1())?;
+
+    // Defining a function a second time shows whether the linker allows shadowing. It cannot be asked.
+    let allows_shadowing = define_sched_yield(linker).is_ok();
+    linker.allow_shadowing(true);
+    let defined = define_ours(linker, ctx);
+    linker.allow_shadowing(allows_shadowing);
+    Ok(defined?)
+}
+
+fn define_sched_yield<S: Send + 'static>(linker: &mut Linker<S>) -> wasmtime::Result<()> {
+    linker.func_wrap_async(MODULE, "sched_yield", |_, ()| {
+        Box::new(async {
+            yield_now().await;
+            Errno::Success as i32
+        })
+    })?;
+    Ok(())
+}
+
+/// Defines the functions that differ from wasmtime-wasi's.
+fn define_ours<S: Send + 'static>(
+    linker: &mut Linker<S>,
+    ctx: impl Fn(&mut S) -> &mut WasiCtx + Copy + Send + Sync + 'static,
+) -> wasmtime::Result<()> {
+    define_sched_yield(linker)?;
+    linker.func_wrap_async(
+        MODULE,
+        "poll_oneoff",
+        move |mut caller: Caller<'_, S>, parameters: poll::Parameters| {
+            Box::new(async move { errno(poll_oneoff(&mut caller, ctx, parameters).await) })
+        },
+    )?;
+    linker.func_wrap(
+        MODULE,
+        "clock_time_get",
+        move |mut caller: Caller<'_, S>, id: i32, _precision: i64, time: i32| {
+            errno(clock_time_get(&mut caller, ctx, id, time))
+        },
+    )?;
+    linker.func_wrap(
+        MODULE,
+        "clock_res_get",
+        move |mut caller: Caller<'_, S>, id: i32, resolution: i32| {
+            errno(clock_res_get(&mut caller, ctx, id, resolution))
+        },
+    )?;
+    // wasmtime-wasi's `proc_exit` accepts no code above 125.
+    linker.func_wrap(MODULE, "proc_exit", |code: i32| -> wasmtime::Result<()> {
+        Err(I32Exit(code).into())
+    })?;
+    Ok(())
+}
+
+fn clock_time_get<S>(
+    caller: &mut Caller<'_, S>,
+    ctx: impl Fn(&mut S) -> &mut WasiCtx,
+    id: i32,
+    time: i32,
+) -> Result<(), Failure> {
+    let guest_clock = GuestClock::new(Clockid::try_from(id)?)?;
+    let now = guest_clock.read(ctx(caller.data_mut()).clock());
+    write_time(caller, time, now)
+}
+
+fn clock_res_get<S>(
+    caller: &mut Caller<'_, S>,
+    ctx: impl Fn(&mut S) -> &mut WasiCtx,
+    id: i32,
+    resolution: i32,
+) -> Result<(), Failure> {
+    GuestClock::new(Clockid::try_from(id)?)?;
+    let shortest = ctx(caller.data_mut()).clock().resolution();
+    write_time(caller, resolution, shortest)
+}
+
+/// Writes a time in nanoseconds, as all times of WASI are.
+fn write_time<S>(caller: &mut Caller<'_, S>, to: i32, time: Duration) -> Result<(), Failure> {
+    let nanoseconds = u64::try_from(time.as_nanos()).map_err(|_| Errno::Overflow)?;
+    with_memory(caller, |memory| Ok(memory.write(pointer(to), nanoseconds)?))
+}
