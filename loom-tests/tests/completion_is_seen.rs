@@ -266,7 +266,7 @@ fn the_owner_asks_while_a_job_finishes_that_is_cancelled() {
 }
 
 /// The end of a call comes after all that its owner did before it cancelled the call, also if another thread ends the call.
-/// If the call ends by being cancelled alone, then the dropping of its work does, too.
+/// Unless the call may finish before it is cancelled, its work is dropped after that, too.
 fn assert_a_cancelling_is_seen(step: fn(&mut Context<'_>) -> Poll<()>, may_finish: bool) {
     loom::model(move || {
         let (pool, watch) = (Pool::of_calls(1), Watch::default());
@@ -296,7 +296,7 @@ fn assert_a_cancelling_is_seen(step: fn(&mut Context<'_>) -> Poll<()>, may_finis
         watch.assert_is_over();
         assert!(
             may_finish || seen.load(SeqCst) == 1,
-            "the work was dropped before it was cancelled"
+            "the work was dropped before the call was cancelled"
         );
     });
 }
