@@ -141,7 +141,7 @@ impl Ending {
     pub(crate) fn because(outcome: JobOutcome, reason: &'static str) -> Self {
         Self {
             #[cfg(feature = "tracing")]
-            told: Some((outcome, Some(reason.into()))),
+            told: told::listens(::tracing::Level::DEBUG).then(|| (outcome, Some(reason.into()))),
         }
     }
 

@@ -170,7 +170,10 @@ impl<T: Send + 'static> Future<T> {
             match self.advance(sleeper.waker()) {
                 Advance::Ended(result) => return result,
                 Advance::Yielded => {}
-                Advance::Waiting => help_or_sleep(&sleeper, None),
+                Advance::Waiting => {
+                    let wanted = matches!(self.call, Call::Lent).then(|| self.id());
+                    help_or_sleep(&sleeper, wanted);
+                }
             }
         }
     }

@@ -323,11 +323,12 @@ impl State {
     pub(crate) fn outcome(&self) -> Option<JobOutcome> {
         // Relaxed: because of the lock, or because the owner lent a call that had ended, and made the runner after that.
         let word = self.0.load(Relaxed);
-        (word & DONE != 0).then(|| match word {
-            _ if word & CANCELLED != 0 => JobOutcome::Cancelled,
-            _ if word & FAILED != 0 => JobOutcome::Failed,
-            _ => JobOutcome::Succeeded,
-        })
+        match word {
+            _ if word & DONE == 0 => None,
+            _ if word & CANCELLED != 0 => Some(JobOutcome::Cancelled),
+            _ if word & FAILED != 0 => Some(JobOutcome::Failed),
+            _ => Some(JobOutcome::Succeeded),
+        }
     }
 
     fn update(&self, success: std::sync::atomic::Ordering, change: impl Fn(u64) -> u64) -> u64 {

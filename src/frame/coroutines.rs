@@ -167,7 +167,7 @@ impl Coroutines {
 impl Drop for Coroutines {
     fn drop(&mut self) {
         let wakers: Vec<_> = self.live.borrow().iter().map(|(_, waker)| waker.clone()).collect();
-        wake_all(wakers.into_iter());
+        wake_all(wakers);
         // Every coroutine is scheduled now. Its runnable is in a queue, or another thread that has woken it is about to push it.
         // That thread is never this one: between the two, `async-task` runs no code but `push`.
         let mut due = self.due.take();

@@ -78,6 +78,6 @@ impl<P> Drop for Batch<P> {
             }
             mem::take(&mut rest.waiting)
         };
-        wake_all(waiting.into_iter());
+        wake_all(waiting);
     }
 }

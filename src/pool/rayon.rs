@@ -248,7 +248,10 @@ fn mark_global_workers() {
         return;
     }
     ONCE.call_once(|| {
-        // From outside of all pools, where rayon's functions mean the global one.
+        // From outside of all pools, where rayon's functions mean the global one. Without the thread, its workers stay strangers.
+        if REQUEUER.0.is_none() {
+            return;
+        }
         REQUEUER.send(|| {
             rayon::spawn_broadcast(|_| note_that_this_serves(Serves::Global));
             STRANGERS.lock().global_is_marked = true;

@@ -55,11 +55,12 @@ impl Countdown {
         }
         // Release: the thread that counts last must find what was done before each of the others. Acquire: this may be that thread.
         let before = self.0.fetch_sub(latches, AcqRel);
-        (before & COUNT == latches).then(|| match before {
-            _ if before & FAILED != 0 => JobOutcome::Failed,
-            _ if before & CANCELLED != 0 => JobOutcome::Cancelled,
-            _ => JobOutcome::Succeeded,
-        })
+        match before {
+            _ if before & COUNT != latches => None,
+            _ if before & FAILED != 0 => Some(JobOutcome::Failed),
+            _ if before & CANCELLED != 0 => Some(JobOutcome::Cancelled),
+            _ => Some(JobOutcome::Succeeded),
+        }
     }
 }
 

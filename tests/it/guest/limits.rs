@@ -492,7 +492,10 @@ fn a_call_is_late_even_if_it_ends_right_after_the_host_function_that_took_the_ti
     ] {
         let guest = in_time(|| Instance::with_options(&pre, options.clone(), Host::default))?;
         let end = guest.call::<(), ()>("run", ())?.wait();
-        assert!(matches!(end, Err(Error::TimedOut(ref timed_out)) if timed_out.limit == expected), "{end:?}");
+        assert!(
+            matches!(end, Err(Error::TimedOut(ref timed_out)) if timed_out.limit == expected),
+            "{end:?}"
+        );
         // On a slow machine, it may be late before it has begun, and then is not poisoned.
         guest.clear_poison()?;
         let end = guest
@@ -503,7 +506,10 @@ fn a_call_is_late_even_if_it_ends_right_after_the_host_function_that_took_the_ti
                 })
             })?
             .wait();
-        assert!(matches!(end, Err(Error::TimedOut(ref timed_out)) if timed_out.limit == expected), "{end:?}");
+        assert!(
+            matches!(end, Err(Error::TimedOut(ref timed_out)) if timed_out.limit == expected),
+            "{end:?}"
+        );
     }
     let guest = Instance::with_options(&pre, options().measure_time(true), Host::default)?;
     guest.call::<(), ()>("run", ())?.wait()?;
@@ -545,7 +551,10 @@ fn a_guest_that_waits_by_an_atomic_is_late_when_its_wait_is_over() -> Result<(),
         let options = options().running_timeout(10 * MS).slice(slice);
         let guest = in_time(|| Instance::with_options(&pre, options.clone(), Host::default))?;
         let end = guest.call::<i64, i32>("wait", 60_000_000)?.wait();
-        assert!(matches!(end, Err(Error::TimedOut(ref timed_out)) if timed_out.limit == Timeout::Running), "{end:?}");
+        assert!(
+            matches!(end, Err(Error::TimedOut(ref timed_out)) if timed_out.limit == Timeout::Running),
+            "{end:?}"
+        );
     }
     Ok(())
 }

@@ -309,7 +309,7 @@ fn waiting_for_calls_whose_jobs_a_pool_has_dropped_half_way_brings_them_to_their
 -> Result<(), Error> {
     for drops in [0, 1, 2] {
         wait_after_drops(drops, ParMapJob::wait)?;
-        wait_after_drops(drops, |mapped| block_on(mapped))?;
+        wait_after_drops(drops, block_on)?;
     }
     Ok(())
 }
