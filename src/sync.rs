@@ -55,6 +55,7 @@ mod mocked {
     pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, fence};
     pub(crate) use loom::thread_local as const_thread_local;
     use std::collections::VecDeque;
+    use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
     use std::sync::Arc;
     use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
@@ -87,6 +88,27 @@ mod mocked {
         }
 
         pub(crate) fn access(&self) -> std::sync::MutexGuard<'_, T> {
+            use std::io::Write;
+
+            let payload = match catch_unwind(AssertUnwindSafe(|| self.try_access())) {
+                Ok(value) => return value,
+                Err(payload) => payload,
+            };
+            if std::thread::panicking() {
+                resume_unwind(payload);
+            }
+            // Not a panic: a job's turn would catch it, and the model could pass. Not `eprintln`: a test would keep the message.
+            let message = payload.downcast_ref::<String>().map_or("it is in use", |text| text);
+            let current = std::thread::current();
+            let model = current.name().unwrap_or_default();
+            let _ = writeln!(
+                std::io::stderr(),
+                "{model}: two threads touch an exclusive value: {message}"
+            );
+            std::process::abort();
+        }
+
+        fn try_access(&self) -> std::sync::MutexGuard<'_, T> {
             use std::sync::TryLockError;
 
             match self.accesses.lock() {

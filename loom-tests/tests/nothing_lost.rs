@@ -290,7 +290,7 @@ fn the_future_is_dropped_while_a_runner_resumes() {
 ///
 /// Mistakes: stopping does not release; cancelling does not acquire.
 #[test]
-fn the_future_is_dropped_while_a_runner_stops_to_wait() {
+fn the_future_is_dropped_while_a_runner_resumes_a_call_that_waits() {
     loom::model(|| {
         let watch = Watch::default();
         let mut future = watch.call(|_| Poll::Pending);

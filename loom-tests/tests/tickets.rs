@@ -183,7 +183,10 @@ impl Pool {
         assert_eq!(self.workers.done(), jobs, "so many jobs have been run");
         self.put();
         let tickets = [self.workers.try_take(), self.workers.try_take()];
-        assert!(tickets.iter().all(Option::is_some), "a permit is out, although there is no ticket");
+        assert!(
+            tickets.iter().all(Option::is_some),
+            "a permit is out, although there is no ticket"
+        );
         tickets.into_iter().flatten().for_each(|ticket| ticket());
         self.workers.run_the_rest();
         assert_eq!(self.workers.done(), jobs + 1, "the next job was run");
@@ -300,29 +303,84 @@ fn a_job_is_put_while_the_only_worker_falls_asleep() {
     });
 }
 
-/// Mistakes: a helper is forgotten when others are woken, or looks for its own job only.
+/// Mistake: the queue counts as served after others could give their permits up, or fall asleep.
 #[test]
-fn two_workers_fall_asleep_while_the_job_of_one_is_put() {
+fn two_jobs_are_put_while_the_only_worker_falls_asleep() {
     loom::model(|| {
-        let pool = Pool::of_workers(2, Serves::ToTheEnd);
-        pool.put();
+        let pool = Pool::of_workers(1, Serves::ToTheEnd);
         let (job, handle) = job({
             let workers = pool.workers.clone();
             move || workers.note_one_done()
         });
-        let helper = thread::spawn({
-            let (pool, handle) = (pool.clone(), handle.clone());
-            move || pool.waits_and_helps(&handle)
-        });
         let putter = thread::spawn({
             let pool = pool.clone();
-            move || pool.enqueue(job)
+            move || {
+                pool.put();
+                pool.enqueue(job);
+            }
         });
 
         pool.waits_and_helps(&handle);
-        helper.join().unwrap();
         putter.join().unwrap();
         pool.assert_rests(2);
+    });
+}
+
+/// Both workers wait, each for a job of its own. One of these jobs is cancelled, and that worker may look for no other job any more when it is
+/// woken for one.
+///
+/// Mistake: `put` wakes one helper.
+#[test]
+fn two_workers_fall_asleep_while_the_job_of_one_is_put() {
+    loom::model(|| {
+        let pool = Pool::of_workers(2, Serves::ToTheEnd);
+        let (cancelled, handle_of_cancelled) = job(|| ());
+        let (wanted, handle) = job({
+            let workers = pool.workers.clone();
+            move || workers.note_one_done()
+        });
+        let helpers = [handle_of_cancelled, handle].map(|handle| {
+            let pool = pool.clone();
+            thread::spawn(move || pool.waits_and_helps(&handle))
+        });
+
+        drop(cancelled);
+        pool.enqueue(wanted);
+        for helper in helpers {
+            helper.join().unwrap();
+        }
+        pool.assert_rests(1);
+    });
+}
+
+/// The job that a helper has given a turn cancels the one that the helper waits for, and yields: the helper does not look for a job again.
+///
+/// Mistake: a helper puts a job back without having it served.
+#[test]
+fn a_helper_leaves_after_it_has_given_a_job_a_turn() {
+    loom::model(|| {
+        let (pool, watch) = (Pool::of_workers(1, Serves::ToTheEnd), Watch::default());
+        let (_wanted, handle) = job(|| ());
+        let (workers, cancelled) = (pool.workers.clone(), handle.clone());
+        let mut has_yielded = false;
+        let mut future = watch.call(move |context| {
+            if std::mem::replace(&mut has_yielded, true) {
+                workers.note_one_done();
+                return Poll::Ready(());
+            }
+            cancelled.cancel();
+            context.waker().wake_by_ref();
+            Poll::Pending
+        });
+        let submitted = pool.submit(future.to_job().unwrap());
+        let worker = pool.worker(1);
+
+        pool.waits_and_helps(&handle);
+        worker.join().unwrap();
+        pool.workers.run_the_rest();
+        drop(future.wait().unwrap());
+        drop((submitted, future));
+        pool.assert_rests(1);
     });
 }
 
@@ -392,8 +450,10 @@ fn the_pool_drops_its_tickets_while_a_job_is_put() {
         pool.put();
         let dropper = thread::spawn({
             let workers = pool.workers.clone();
-            move || while let Some(ticket) = workers.try_take() {
-                drop(ticket);
+            move || {
+                while let Some(ticket) = workers.try_take() {
+                    drop(ticket);
+                }
             }
         });
 
