@@ -1,5 +1,5 @@
-//! Cancelling: invariants 2, 6 and 7 when a call is given up by somebody else than its owner, through the handle of its job; and
-//! by whomever it is given up during a step, the step is interrupted. What the owner alone gives up is in `nothing_lost.rs`.
+//! Cancelling: invariants 2, 6 and 7 when a call is cancelled through the handle of its job. And a step is interrupted if its call is
+//! cancelled, by a handle or by the owner. The other models of an owner that cancels are in `nothing_lost.rs`.
 #![cfg(wasm_jobs_loom)]
 
 use loom::sync::{Condvar, Mutex};
@@ -10,7 +10,7 @@ use wasm_jobs::model::{Interrupter, Interruptible, is_cancelled};
 use wasm_jobs::{Error, Future, JobHandle, JobPool, Step};
 use wasm_jobs_loom_tests::{Pool, Watch};
 
-/// What interrupts work that runs, as the epoch of an engine interrupts its guests: all of them, whosever step it is for.
+/// Interrupts all steps in progress, as the epoch of an engine interrupts all its guests.
 #[derive(Default)]
 struct Epoch {
     now: Mutex<usize>,
@@ -33,7 +33,7 @@ impl Epoch {
         self.has_advanced.notify_all();
     }
 
-    /// Advances until that call has ended for which it was advanced, if there is one.
+    /// Advances again and again until the cancelled call has ended, if there is one.
     fn advance_on(&self) {
         if let Some(call) = self.cancelled.lock().unwrap().take() {
             while !call.has_ended() {
@@ -43,7 +43,7 @@ impl Epoch {
         }
     }
 
-    /// Blocks until it has advanced, and gives what it is then.
+    /// Blocks until the epoch is not `seen` any more, and returns it.
     fn pass(&self, seen: usize) -> usize {
         let mut now = self.now.lock().unwrap();
         while *now == seen {
@@ -68,7 +68,7 @@ fn watch() -> Watch {
     Watch::interrupted_by(&AdvancesTheEpoch)
 }
 
-/// What a step does that goes on until it is interrupted, and then asks, and is told that its call was given up.
+/// The code of a step that goes on until it is interrupted and finds that its call was cancelled.
 fn go_on(mut seen: usize) {
     loop {
         seen = EPOCH.pass(seen);
@@ -84,14 +84,14 @@ fn cancel(handle: &JobHandle) -> thread::JoinHandle<()> {
     thread::spawn(move || handle.cancel())
 }
 
-/// A worker that takes one job, which is there.
+/// A worker that runs one job, which is in the queue already.
 fn worker(pool: &Pool) -> thread::JoinHandle<()> {
     let pool = pool.clone();
     thread::spawn(move || pool.run_one())
 }
 
-/// Mistakes: a turn starts although the call was cancelled; one that is in progress does not end it; whoever cancels ends it
-/// meanwhile, or holds a lock that this takes; the handle is complete before the call has ended.
+/// Mistakes: a turn starts although the call was cancelled; a turn in progress does not end the call; the canceller ends the call during
+/// the turn, or ends it while it holds a lock that ending takes; the handle completes before the call has ended.
 #[test]
 fn a_handle_is_cancelled_while_a_worker_takes_its_job() {
     loom::model(|| {
@@ -110,7 +110,7 @@ fn a_handle_is_cancelled_while_a_worker_takes_its_job() {
     });
 }
 
-/// Mistakes: a job that yields is enqueued although it was cancelled, and ended by nobody; it is ended twice.
+/// Mistakes: a job that was cancelled is enqueued when it yields, and nobody ends it; the call is ended twice.
 #[test]
 fn a_handle_is_cancelled_while_its_job_yields() {
     loom::model(|| {
@@ -135,7 +135,7 @@ fn a_handle_is_cancelled_while_its_job_yields() {
     });
 }
 
-/// Mistakes: a wake starts a step of a call that was cancelled; cancelling leaves it to the wake to end the call.
+/// Mistakes: the wake starts a step of a call that was cancelled; the canceller leaves it to the wake to end the call.
 #[test]
 fn a_handle_is_cancelled_while_its_waiting_job_is_woken() {
     loom::model(|| {
@@ -167,7 +167,7 @@ fn a_handle_is_cancelled_while_its_waiting_job_is_woken() {
     });
 }
 
-/// Mistakes: a call that has ended is ended again, over its result; a result that comes too late is kept.
+/// Mistakes: a call that has ended is ended again, and loses its result; the result of a call that was cancelled first is kept.
 #[test]
 fn a_handle_is_cancelled_while_its_job_finishes() {
     loom::model(|| {
@@ -190,7 +190,7 @@ fn a_handle_is_cancelled_while_its_job_finishes() {
             Ok(result) => drop(result),
             Err(error) => {
                 assert!(matches!(error, Error::Cancelled));
-                assert!(!was_complete, "a result was given up");
+                assert!(!was_complete, "a result was lost");
             }
         }
         worker.join().unwrap();
@@ -200,7 +200,7 @@ fn a_handle_is_cancelled_while_its_job_finishes() {
     });
 }
 
-/// Mistake: both end the call, and one of them tells everyone while the other still drops the work.
+/// Mistake: both threads end the call, and one of them completes the handle while the other still drops the work.
 #[test]
 fn a_handle_is_cancelled_while_the_owner_cancels() {
     loom::model(|| {
@@ -220,7 +220,7 @@ fn a_handle_is_cancelled_while_the_owner_cancels() {
     });
 }
 
-/// Mistake: the same, for two who are not the owner.
+/// Mistake: both cancelling threads end the call, and one of them completes the handle while the other still drops the work.
 #[test]
 fn two_threads_cancel_a_handle_while_a_worker_takes_its_job() {
     loom::model(|| {
@@ -240,7 +240,7 @@ fn two_threads_cancel_a_handle_while_a_worker_takes_its_job() {
     });
 }
 
-/// Mistakes: both end the call; a result that nobody wants is kept.
+/// Mistakes: the owner and the handle both end the call; the task keeps the result of a call whose future was dropped.
 #[test]
 fn a_handle_is_cancelled_while_the_future_is_dropped() {
     loom::model(|| {
@@ -259,8 +259,8 @@ fn a_handle_is_cancelled_while_the_future_is_dropped() {
     });
 }
 
-/// Mistakes: giving back completes the handle of a call that was cancelled, and is not ended yet; cancelling ends a call that its
-/// owner has back.
+/// Mistakes: giving the call back completes the handle although the call was cancelled and has not ended; cancelling ends a call that
+/// its owner has back.
 #[test]
 fn a_handle_is_cancelled_while_the_pool_drops_its_job() {
     loom::model(|| {
@@ -293,8 +293,8 @@ fn a_handle_is_cancelled_while_the_pool_drops_its_job() {
     });
 }
 
-/// Mistakes: the handle of one job cancels another of the same call; it looks whether it is that of the job, and cancels
-/// when it may be another, or none.
+/// Mistakes: the handle of the first job cancels the second job of the same call; cancelling compares the handles, then cancels when
+/// the call may be another job, or none.
 #[test]
 fn a_handle_is_cancelled_while_its_call_is_submitted_again() {
     loom::model(|| {
@@ -315,11 +315,11 @@ fn a_handle_is_cancelled_while_its_call_is_submitted_again() {
                 Ok(result) => drop(result.unwrap()),
                 Err(error) => {
                     assert!(matches!(error, Error::Cancelled));
-                    assert!(had_ended, "it was cancelled by the handle of another job");
+                    assert!(had_ended, "the handle of the first job cancelled the second");
                 }
             }
         } else {
-            // It was cancelled before it came back, and has not ended yet.
+            // The call was cancelled before it came back, and has not ended yet.
             assert!(matches!(future.wait(), Err(Error::Cancelled)));
         }
         other.join().unwrap();
@@ -329,7 +329,7 @@ fn a_handle_is_cancelled_while_its_call_is_submitted_again() {
     });
 }
 
-/// Mistakes: the same, for a call that its owner goes on with.
+/// Mistake: the handle of the job cancels the call after its owner has it back.
 #[test]
 fn a_handle_is_cancelled_while_the_owner_has_its_call_back() {
     loom::model(|| {
@@ -359,7 +359,7 @@ fn a_handle_is_cancelled_while_the_owner_has_its_call_back() {
                 assert_eq!(step, Step::Done);
                 assert!(matches!(future.try_get_result(), Err(Error::Cancelled)));
             }
-            // It was cancelled before it came back, and has not ended yet.
+            // The call was cancelled before it came back, and has not ended yet.
             Err(_) => assert!(matches!(future.wait(), Err(Error::Cancelled))),
         }
         other.join().unwrap();
@@ -368,9 +368,9 @@ fn a_handle_is_cancelled_while_the_owner_has_its_call_back() {
     });
 }
 
-/// As a job does that fails, and cancels all that were to succeed together.
+/// A job cancels itself, as a job does that cancels a whole group when it fails.
 ///
-/// Mistake: whoever cancels waits for the end of the step, which is its own.
+/// Mistake: the canceller waits for the end of the step. Here the step is its own.
 #[test]
 fn a_job_cancels_itself_while_the_owner_cancels() {
     loom::model(|| {
@@ -380,7 +380,7 @@ fn a_job_cancels_itself_while_the_owner_cancels() {
             let own = own.clone();
             move |_| {
                 let own = own.lock().unwrap().take();
-                own.expect("it is one step").cancel();
+                own.expect("there is one step").cancel();
                 assert!(is_cancelled());
                 Poll::Ready(())
             }
@@ -399,7 +399,7 @@ fn a_job_cancels_itself_while_the_owner_cancels() {
     });
 }
 
-/// Mistake: the handle of all cancels some.
+/// Mistake: the handle of all cancels only some of the jobs.
 #[test]
 fn the_handle_of_all_is_cancelled_while_a_worker_takes_a_job() {
     loom::model(|| {
@@ -422,8 +422,8 @@ fn the_handle_of_all_is_cancelled_while_a_worker_takes_a_job() {
     });
 }
 
-/// Mistakes: cancelling through a handle does not interrupt, or does before the call is cancelled; the step is not told that it
-/// is its call.
+/// Mistakes: cancelling through a handle does not interrupt the step, or interrupts it before the call is cancelled; the step does not
+/// find that its call was cancelled.
 #[test]
 fn a_handle_is_cancelled_while_its_job_goes_on_until_it_is_interrupted() {
     loom::model(|| {
@@ -445,7 +445,8 @@ fn a_handle_is_cancelled_while_its_job_goes_on_until_it_is_interrupted() {
     });
 }
 
-/// Mistakes: the same, for the owner who cancels.
+/// Mistakes: cancelling by the owner does not interrupt the step, or interrupts it before the call is cancelled; the step does not find
+/// that its call was cancelled.
 #[test]
 fn the_future_is_cancelled_while_its_job_goes_on_until_it_is_interrupted() {
     loom::model(|| {
@@ -467,7 +468,8 @@ fn the_future_is_cancelled_while_its_job_goes_on_until_it_is_interrupted() {
     });
 }
 
-/// Mistakes: the same, for a runner in somebody's hands.
+/// Mistakes: dropping the future does not interrupt the step of a runner, or interrupts it before the call is cancelled; the step does
+/// not find that its call was cancelled.
 #[test]
 fn the_future_is_dropped_while_its_runner_goes_on_until_it_is_interrupted() {
     loom::model(|| {
@@ -485,9 +487,10 @@ fn the_future_is_dropped_while_its_runner_goes_on_until_it_is_interrupted() {
     });
 }
 
-/// A guest takes its deadline from the epoch as it is when its step begins, and so may overlook an advance.
+/// A guest takes its deadline from the epoch at the beginning of its step, and so may overlook an advance. The interrupter advances the
+/// epoch until the call has ended.
 ///
-/// Mistakes: a call that was cancelled has ended as far as its interrupter knows, though its step goes on; it never ends.
+/// Mistakes: the call says that it has ended as soon as it was cancelled, while its step goes on; it never says so.
 #[test]
 fn a_step_overlooks_that_it_is_interrupted() {
     loom::model(|| {
@@ -508,10 +511,10 @@ fn a_step_overlooks_that_it_is_interrupted() {
     });
 }
 
-/// A thread that is in steps of two calls, one inside the other, is asked for the inner one's.
+/// The thread is in steps of two calls, one inside the other. Only the outer call was cancelled.
 ///
-/// Mistakes: the step of a call that the owner has is taken for that of the job around it; the step around it is no longer known
-/// for one when that inside it has ended.
+/// Mistakes: the step of an inner call is taken for a step of the job around it; when the inner step is over, the outer step does not
+/// find any more that its call was cancelled.
 #[test]
 fn a_handle_is_cancelled_while_its_job_steps_other_calls() {
     loom::model(|| {
@@ -537,7 +540,9 @@ fn a_handle_is_cancelled_while_its_job_steps_other_calls() {
     });
 }
 
-/// Mistakes: the step inside another is not told that it is its call that was cancelled; the step around it is.
+/// The thread is in steps of two calls, one inside the other. Only the inner call was cancelled.
+///
+/// Mistakes: the inner step does not find that its call was cancelled; the outer step takes itself for cancelled.
 #[test]
 fn the_future_is_cancelled_while_its_runner_is_in_a_step_of_another_call() {
     loom::model(|| {
@@ -567,7 +572,7 @@ fn the_future_is_cancelled_while_its_runner_is_in_a_step_of_another_call() {
     });
 }
 
-/// Mistake: a thread takes the next call that it steps, its own, for the job before.
+/// Mistake: after the job, the thread takes a step of its own call for a step of that job.
 #[test]
 fn a_handle_is_cancelled_before_its_worker_steps_a_call_of_its_own() {
     loom::model(|| {

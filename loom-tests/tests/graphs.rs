@@ -1,5 +1,5 @@
-//! Job graphs: invariants 4, 5, 6 and 7 of a job that comes after others. It is released once, by the last of them, and not at all
-//! when one has failed that must not; and there is all that they have done.
+//! Job graphs: invariants 4, 5, 6 and 7 of a job that runs after others. The last of the others releases it, once, and it sees everything
+//! that they did. A job that runs only after success is not released if one of the others has failed.
 #![cfg(wasm_jobs_loom)]
 
 use loom::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -9,7 +9,8 @@ use std::task::Poll;
 use wasm_jobs::{Error, Future, Job, JobHandle, JobOutcome, JobPool};
 use wasm_jobs_loom_tests::{Pool, Token, Told, Watch, poll};
 
-/// What the jobs write to, each its own. Relaxed: only who was told after them sees what they wrote.
+/// The memory of two jobs, each of which writes its own word. Relaxed, so that a thread sees both words only if it was notified after
+/// both jobs.
 #[derive(Clone, Default)]
 struct Memory(Arc<[AtomicUsize; 2]>);
 
@@ -21,17 +22,17 @@ impl Memory {
 
     fn assert_is_written(&self) {
         let written = [0, 1].map(|job| self.0[job].load(Relaxed));
-        assert_eq!(written, [1, 1], "a job was released before those that it comes after");
+        assert_eq!(written, [1, 1], "a job was released before the others were over");
     }
 }
 
-/// A worker that runs one job, which is there.
+/// A worker that runs one job, which is in the queue already.
 fn worker(pool: &Pool) -> thread::JoinHandle<()> {
     let pool = pool.clone();
     thread::spawn(move || pool.run_one())
 }
 
-/// A call that looks at what those have written that it comes after.
+/// A call that looks at what the jobs before it wrote.
 fn looks(watch: &Watch, memory: &Memory) -> Future<Token> {
     let memory = memory.clone();
     watch.call(move |_| {
@@ -47,17 +48,17 @@ fn assert_has_result(mut future: Future<Token>, watch: &Watch) {
     assert_eq!(watch.steps(), 1);
 }
 
-/// Mistakes: it is released by the first of them, by each, or by none; it does not find what the other one has done.
+/// Mistakes: the first job releases the third one, or both do, or neither; the third job does not see what one of them wrote.
 #[test]
 fn two_jobs_end_before_a_third_one() {
     loom::model(|| {
-        // Its own pool, in which it stands once.
+        // The third job has a pool of its own, whose queue has one place.
         let (pool, pool_of_last) = (Pool::of_calls(2), Pool::of_calls(1));
         let (memory, watch) = (Memory::default(), Watch::default());
         let before = [0, 1].map(|job| pool.submit_fn(memory.writes(job)));
         let mut last = looks(&watch, &memory);
         let handle = pool_of_last.submit_after(last.to_job().unwrap(), &before);
-        assert!(pool_of_last.try_take().is_none(), "nobody has released it");
+        assert!(pool_of_last.try_take().is_none(), "no job has released the third one");
         let workers = [0, 1].map(|_| worker(&pool));
         for worker in workers {
             worker.join().unwrap();
@@ -71,7 +72,8 @@ fn two_jobs_end_before_a_third_one() {
     });
 }
 
-/// Mistakes: it is released before all have been asked; never, if one ends before it is asked, or while it is; twice.
+/// Mistakes: the third job is released before both jobs were asked; it is never released if one of them ends before it is asked, or while
+/// it is; it is released twice.
 #[test]
 fn two_jobs_end_while_a_third_one_is_submitted_after_them() {
     loom::model(|| {
@@ -91,9 +93,9 @@ fn two_jobs_end_while_a_third_one_is_submitted_after_them() {
     });
 }
 
-/// The same of a closure, which counts them itself.
+/// As for a third job that is a call, but it is a closure.
 ///
-/// Mistakes: as above; and that it keeps its pool for as long as somebody has its handle.
+/// Mistakes: those of the model above; and the closure keeps its pool for as long as its handle lives.
 #[test]
 fn two_jobs_end_while_a_closure_is_submitted_after_them() {
     loom::model(|| {
@@ -120,7 +122,9 @@ fn two_jobs_end_while_a_closure_is_submitted_after_them() {
     });
 }
 
-/// The same where the last one to end may be this thread's asking: nobody else has it run.
+/// One of the jobs is over when it is asked. So the thread that submits may be the one that has to release the third job.
+///
+/// Mistakes: the job that is over releases it alone; nobody releases it; it is refused although both succeeded.
 #[test]
 fn a_job_ends_while_another_one_is_submitted_after_it_and_after_one_that_is_over() {
     loom::model(|| {
@@ -140,8 +144,8 @@ fn a_job_ends_while_another_one_is_submitted_after_it_and_after_one_that_is_over
     });
 }
 
-/// Mistakes: it is run although one has failed, which may be the first or the last of them; its owner, or who waits for its
-/// handle, is not told, or is told too early.
+/// Mistakes: the third job runs although one job failed, which may have ended before the other; its handle does not complete, or completes
+/// before the call has ended.
 #[test]
 fn one_of_two_jobs_fails_before_one_that_comes_after_their_success() {
     loom::model(|| {
@@ -152,28 +156,30 @@ fn one_of_two_jobs_fails_before_one_that_comes_after_their_success() {
         let workers = [0, 1].map(|_| worker(&pool));
         let mut last = watches[0].call(|_| Poll::Ready(()));
         let handle = pool_of_last.submit_after_ok(last.to_job().unwrap(), &before);
-        // And one after that.
+        // A fourth job runs after the third.
         let mut later = watches[1].call(|_| Poll::Ready(()));
         let handle_of_later =
             pool_of_last.submit_after_ok(later.to_job().unwrap(), &[handle.clone()]);
 
         handle_of_later.wait();
         assert!(handle.is_complete());
-        assert_eq!(memory.0[0].load(Relaxed), 1, "one of them is not over");
+        assert_eq!(memory.0[0].load(Relaxed), 1, "one of the jobs is not over");
         assert!(matches!(last.try_get_result(), Err(Error::DependencyFailed)));
         assert!(matches!(later.try_get_result(), Err(Error::DependencyFailed)));
         for watch in &watches {
             watch.assert_is_over();
-            assert_eq!(watch.steps(), 0, "it was run");
+            assert_eq!(watch.steps(), 0, "a refused job ran");
         }
         for worker in workers {
             worker.join().unwrap();
         }
-        assert!(pool_of_last.try_take().is_none(), "it was released");
+        assert!(pool_of_last.try_take().is_none(), "a refused job was released");
     });
 }
 
-/// Mistakes: giving it up waits for the one before it; what it held is dropped twice, or not at all; it stands in the queue twice.
+/// The handle of a job is cancelled while the job before it ends.
+///
+/// Mistakes: cancelling waits for the job before; the work is dropped twice, or not at all; the job is in the queue twice.
 #[test]
 fn a_job_is_given_up_while_the_one_before_it_ends() {
     loom::model(|| {
@@ -185,9 +191,9 @@ fn a_job_is_given_up_while_the_one_before_it_ends() {
         let worker = worker(&pool);
 
         handle.cancel();
-        assert!(handle.is_complete(), "it was in no step");
+        assert!(handle.is_complete(), "the job ends at once, because it is in no step");
         worker.join().unwrap();
-        // If it was released before, it stands in the queue, and does nothing.
+        // If the job was released first, it is in the queue, and has nothing to do.
         if let Some(job) = pool_of_last.try_take() {
             job.run();
         }
@@ -198,7 +204,9 @@ fn a_job_is_given_up_while_the_one_before_it_ends() {
     });
 }
 
-/// Mistake: it is refused although its owner is giving it up, and so its handle says that it is over before it is.
+/// The owner cancels a job while the job before it fails.
+///
+/// Mistake: the job is refused while its owner is ending it. Then its handle completes before the call has ended.
 #[test]
 fn a_job_is_given_up_while_the_one_before_it_fails() {
     loom::model(|| {
@@ -212,7 +220,7 @@ fn a_job_is_given_up_while_the_one_before_it_fails() {
             move || {
                 pool.run_one();
                 let is_complete = handle.is_complete();
-                assert!(!is_complete || watch.is_dropped(), "it is not over");
+                assert!(!is_complete || watch.is_dropped(), "the job is not over");
             }
         });
 
@@ -227,9 +235,9 @@ fn a_job_is_given_up_while_the_one_before_it_fails() {
     });
 }
 
-/// A closure is cancelled while a worker takes it: it is run or dropped, once, and then its handle is complete.
+/// Either the worker runs the closure, or the canceller drops it. After that its handle is complete.
 ///
-/// Mistakes: it completes its handle before it is over; both think that they have it, or neither.
+/// Mistakes: the handle completes before the closure is gone; both threads take the closure, or neither does.
 #[test]
 fn a_closure_is_cancelled_while_a_worker_takes_it() {
     loom::model(|| {
@@ -246,13 +254,13 @@ fn a_closure_is_cancelled_while_a_worker_takes_it() {
             move || {
                 pool.run_one();
                 let is_complete = handle.is_complete();
-                assert!(!is_complete || drops.load(Relaxed) == 1, "it is not over");
+                assert!(!is_complete || drops.load(Relaxed) == 1, "the closure is not gone");
             }
         });
 
         handle.cancel();
         handle.wait();
-        assert_eq!(drops.load(Relaxed), 1, "it is not over, or twice");
+        assert_eq!(drops.load(Relaxed), 1, "so often was the closure dropped");
         let ran_by_then = ran.load(Relaxed);
         worker.join().unwrap();
         assert_eq!((ran.load(Relaxed), drops.load(Relaxed)), (ran_by_then, 1));
@@ -272,9 +280,9 @@ impl Drop for OnDrop {
     }
 }
 
-/// Another thread awaits the handle of all while both end, and is told, once all that they did can be seen.
+/// A task awaits the handle of all while two jobs end. When it is woken, it sees what both did.
 ///
-/// Mistakes: it registers, then is not told; it is told by the first; it does not see what the first has done.
+/// Mistakes: the task is not woken; the first job wakes it; it does not see what the first job did.
 #[test]
 fn another_thread_awaits_all_while_two_jobs_end() {
     loom::model(|| {
@@ -290,7 +298,7 @@ fn another_thread_awaits_all_while_two_jobs_end() {
         for worker in workers {
             worker.join().unwrap();
         }
-        assert!(is_ready || told.is_told(), "who awaits was not told");
+        assert!(is_ready || told.is_told(), "the task was not woken");
         assert!(poll(&mut all, &told).is_ready());
         pool.assert_is_forgotten();
     });
@@ -312,7 +320,7 @@ fn a_thread_asks_for_the_outcome_while_a_closure_ends() {
 
         if let Some(outcome) = handle.outcome() {
             assert_eq!(outcome, JobOutcome::Succeeded);
-            assert_eq!((ran.load(Relaxed), drops.load(Relaxed)), (1, 1), "it is not over");
+            assert_eq!((ran.load(Relaxed), drops.load(Relaxed)), (1, 1), "the closure is not gone");
         }
         worker.join().unwrap();
         assert_eq!(handle.outcome(), Some(JobOutcome::Succeeded));
@@ -320,7 +328,7 @@ fn a_thread_asks_for_the_outcome_while_a_closure_ends() {
     });
 }
 
-/// Mistakes: the worst outcome is that of the last one; a failure is noted after it is counted; it is over with the first.
+/// Mistakes: the outcome of all is that of the last job; a failure is noted after it was counted; the handle completes with the first job.
 #[test]
 fn a_thread_asks_for_the_outcome_of_all_while_one_fails() {
     loom::model(|| {
@@ -355,9 +363,10 @@ fn runs_at_once(job: Job) {
     job.run();
 }
 
-/// A pool without a queue runs a job where the one before it ends. That job cancels another one, and waits for what comes after this.
+/// A pool without a queue runs a job on the thread that ends the job before it. Here such a job cancels another job, and waits for the job
+/// that runs after that one.
 ///
-/// Mistake: a thread blocks before it has told those that are ready.
+/// Mistake: a thread blocks before it has told the dependents that are ready.
 #[test]
 fn a_job_waits_for_one_that_it_has_made_ready() {
     loom::model(|| {
@@ -385,9 +394,10 @@ fn a_job_waits_for_one_that_it_has_made_ready() {
     });
 }
 
-/// Two threads end the jobs at the beginning of two chains, one of them that of both in turn.
+/// There are three chains of jobs. Two threads end the first jobs of the chains, one of them those of two chains.
 ///
-/// Mistakes: what a completion makes ready is noted, and told by nobody; one is told; a thread that has told everyone notes for ever.
+/// Mistakes: a dependent that is ready is noted, and nobody tells it; only one of several is told; a thread that has told all goes on
+/// noting, and tells nobody any more.
 #[test]
 fn chains_end_on_the_threads_that_end_their_first_jobs() {
     loom::model(|| {
@@ -417,10 +427,10 @@ fn chains_end_on_the_threads_that_end_their_first_jobs() {
     });
 }
 
-/// What is added to a latch has those looked at that it has already. A job that was cancelled is taken out and dropped, while it is
-/// cancelled or told.
+/// Adding a waiter to a latch prunes those that the latch has. A job that was cancelled is pruned and dropped, while other threads cancel
+/// it and end the job before it.
 ///
-/// Mistakes: one that still waits is taken out; one that does not is told, and runs; it is dropped twice.
+/// Mistakes: a job that still waits is pruned; a job that was cancelled runs; it is dropped twice.
 #[test]
 fn a_cancelled_job_is_pruned_while_the_one_before_it_ends() {
     loom::model(|| {

@@ -1,5 +1,5 @@
-//! Invariant 7, nothing is lost or run twice when something is dropped: future, runner, handle or pool, in any order and
-//! state. The call's work is dropped exactly once, and never while a step is inside it. Nor does anyone wait for ever.
+//! Invariant 7, nothing is lost or run twice when a future, a runner, a job or a handle is dropped, in any order and in any state of the
+//! call. The work of the call is dropped exactly once, and never while a step is inside it. No thread waits for ever.
 #![cfg(wasm_jobs_loom)]
 
 use loom::thread;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use wasm_jobs::{Clock, Error, Event, JobPool, ManualClock, Step};
 use wasm_jobs_loom_tests::{Gate, Pool, Told, Watch, poll};
 
-/// Mistakes: a turn starts although the call was cancelled; a turn does not end a call that is cancelled meanwhile.
+/// Mistakes: a turn starts although the call was cancelled; a turn does not end a call that is cancelled during the turn.
 #[test]
 fn the_future_is_dropped_while_a_worker_takes_its_job() {
     loom::model(|| {
@@ -29,7 +29,7 @@ fn the_future_is_dropped_while_a_worker_takes_its_job() {
     });
 }
 
-/// Mistake: the result of a call that was cancelled, or whose future is gone, stays in the task.
+/// Mistake: the task keeps the result of a call that was cancelled, or whose future was dropped.
 #[test]
 fn the_future_is_dropped_while_its_job_finishes() {
     loom::model(|| {
@@ -45,14 +45,14 @@ fn the_future_is_dropped_while_its_job_finishes() {
         drop(future);
         handle.wait();
         worker.join().unwrap();
-        // There is still a waker, and with it the task.
+        // The waker still keeps the task.
         watch.assert_is_over();
         drop(waker);
         pool.assert_is_forgotten();
     });
 }
 
-/// Mistake: the canceller ends a call that a step is in progress of, and so waits for the step, which waits for it.
+/// Mistake: the canceller ends a call while a step of it is in progress.
 #[test]
 fn the_future_is_cancelled_during_a_step() {
     loom::model(|| {
@@ -85,7 +85,7 @@ fn the_future_is_cancelled_during_a_step() {
     });
 }
 
-/// Mistake: a job that yields goes to the queue before its turn is over, whose end then looks like the next one's.
+/// Mistake: a job that yields goes to the queue before its turn is over. Then the end of that turn looks like the end of the next turn.
 #[test]
 fn the_future_is_cancelled_when_another_worker_has_its_job() {
     loom::model(|| {
@@ -123,7 +123,7 @@ fn the_future_is_cancelled_when_another_worker_has_its_job() {
     });
 }
 
-/// Mistakes: a job that yields is enqueued although it was cancelled, and ended by nobody; it is ended twice.
+/// Mistakes: a job that was cancelled is enqueued when it yields, and nobody ends it; the call is ended twice.
 #[test]
 fn the_future_is_dropped_while_its_job_yields() {
     loom::model(|| {
@@ -150,7 +150,7 @@ fn the_future_is_dropped_while_its_job_yields() {
     });
 }
 
-/// Mistake: parking does not look whether the call was cancelled.
+/// Mistakes: the wake starts a step of a call that was cancelled; parking leaves the call `RUNNING`, so that the canceller leaves it alone.
 #[test]
 fn the_future_is_dropped_while_its_waiting_job_is_woken() {
     loom::model(|| {
@@ -177,7 +177,7 @@ fn the_future_is_dropped_while_its_waiting_job_is_woken() {
     });
 }
 
-/// Mistake: the wake takes it for granted that the call is still its pool's.
+/// Mistake: the wake relies on the call being a job still.
 #[test]
 fn the_future_is_dropped_while_its_waiting_job_is_woken_and_run() {
     loom::model(|| {
@@ -196,7 +196,7 @@ fn the_future_is_dropped_while_its_waiting_job_is_woken_and_run() {
         watch.assert_is_over();
         event.join().unwrap();
         worker.join().unwrap();
-        // The wake may have come to its pool after the end.
+        // The wake may have put the job into the queue after the call ended.
         if let Some(job) = pool.try_take() {
             job.run();
         }
@@ -205,7 +205,7 @@ fn the_future_is_dropped_while_its_waiting_job_is_woken_and_run() {
     });
 }
 
-/// Mistake: giving back does not complete the handle, or the canceller leaves it to the job.
+/// Mistakes: giving the call back does not complete the handle; cancelling does not end a call that came back.
 #[test]
 fn the_future_is_dropped_while_the_pool_drops_its_job() {
     loom::model(|| {
@@ -226,7 +226,7 @@ fn the_future_is_dropped_while_the_pool_drops_its_job() {
     });
 }
 
-/// Mistake: a job is dropped for good with its work, instead of being given back.
+/// Mistake: neither the future nor the runner drops the work, because each leaves it to the other.
 #[test]
 fn the_future_is_dropped_while_its_runner_is() {
     loom::model(|| {
@@ -242,7 +242,7 @@ fn the_future_is_dropped_while_its_runner_is() {
     });
 }
 
-/// Mistake: submitting does not look whether the call has ended, so that nobody completes the handle.
+/// Mistake: submitting does not look whether the call has ended. Then nobody completes the handle.
 #[test]
 fn the_future_is_dropped_while_its_runner_is_submitted() {
     loom::model(|| {
@@ -263,7 +263,7 @@ fn the_future_is_dropped_while_its_runner_is_submitted() {
     });
 }
 
-/// Mistakes: a runner's step starts although the call was cancelled; it does not end a call that is cancelled meanwhile.
+/// Mistakes: a step starts although the call was cancelled; a step does not end a call that is cancelled during the step.
 #[test]
 fn the_future_is_dropped_while_a_runner_resumes() {
     loom::model(|| {
@@ -286,7 +286,7 @@ fn the_future_is_dropped_while_a_runner_resumes() {
     });
 }
 
-/// The work did not yield, so nothing but its stop tells what the step did.
+/// The step ends without a wake, so that only its stop can bring the work to the canceller.
 ///
 /// Mistakes: stopping does not release; cancelling does not acquire.
 #[test]
@@ -296,7 +296,8 @@ fn the_future_is_dropped_while_a_runner_resumes_a_call_that_waits() {
         let mut future = watch.call(|_| Poll::Pending);
         let mut runner = future.to_job().unwrap();
         let other = thread::spawn(move || {
-            assert_ne!(runner.resume(), Step::Yielded);
+            let step = runner.resume();
+            assert_ne!(step, Step::Yielded);
             runner
         });
 
@@ -307,7 +308,7 @@ fn the_future_is_dropped_while_a_runner_resumes_a_call_that_waits() {
     });
 }
 
-/// Mistake: cancelling a waiting call does not complete its handle, for which the runner's thread sleeps.
+/// Mistake: cancelling a waiting call does not complete its handle. The thread in `run` sleeps until then.
 #[test]
 fn the_future_is_dropped_while_a_runner_runs() {
     loom::model(|| {
@@ -322,7 +323,7 @@ fn the_future_is_dropped_while_a_runner_runs() {
     });
 }
 
-/// Mistake: the task keeps a handle's waker, or its latch, after the handle is gone.
+/// Mistake: the task keeps its way into the pool, and so the pool, after the call has ended.
 #[test]
 fn every_handle_is_dropped_while_its_job_finishes() {
     loom::model(|| {
@@ -342,7 +343,7 @@ fn every_handle_is_dropped_while_its_job_finishes() {
     });
 }
 
-/// Mistakes: those who wait are numbered anew after a release, so that one who goes takes away another; it takes away all.
+/// Mistakes: keys are given out again after a release, so that a wait that is dropped removes another one; it removes all waits.
 #[test]
 fn a_wait_is_dropped_while_its_event_is_set_and_another_begins() {
     loom::model(|| {
@@ -357,12 +358,11 @@ fn a_wait_is_dropped_while_its_event_is_set_and_another_begins() {
         assert!(poll(&mut stays, &told).is_pending());
         event.set();
         other.join().unwrap();
-        assert!(told.is_told(), "the other was forgotten");
+        assert!(told.is_told(), "the other wait was removed");
     });
 }
 
-/// Mistakes: a sleeper that is dropped stays in the clock, or is put back by a tick that has looked at it; it takes away the
-/// others.
+/// Mistakes: a sleeper that is dropped stays in the clock, or a tick puts it back; a sleeper that is dropped removes the others.
 #[test]
 fn a_sleeper_is_dropped_while_its_clock_ticks() {
     loom::model(|| {
@@ -377,8 +377,8 @@ fn a_sleeper_is_dropped_while_its_clock_ticks() {
 
         drop(goes);
         ticker.join().unwrap();
-        assert!(told.is_told(), "the other was forgotten");
+        assert!(told.is_told(), "the other sleeper was removed");
         assert!(poll(&mut stays, &told).is_ready());
-        assert_eq!(clock.next_deadline(), None, "one who is gone is waited for");
+        assert_eq!(clock.next_deadline(), None, "the clock still has a sleeper");
     });
 }
