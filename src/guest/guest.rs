@@ -99,6 +99,7 @@ impl<S: Send + 'static, E> Guest<S, E> {
         self.control.begin_call(&mut self.store);
     }
 
+    #[inline]
     pub(crate) fn refuse_if_poisoned(&self) -> Result<(), Error> {
         if self.poison.is_set() { Err(Error::Poisoned) } else { Ok(()) }
     }

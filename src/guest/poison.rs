@@ -10,14 +10,17 @@ use std::sync::atomic::Ordering::Relaxed;
 pub(crate) struct Poison(AtomicBool);
 
 impl Poison {
+    #[inline]
     pub(crate) fn set(&self) {
         self.0.store(true, Relaxed);
     }
 
+    #[inline]
     pub(crate) fn clear(&self) {
         self.0.store(false, Relaxed);
     }
 
+    #[inline]
     pub(crate) fn is_set(&self) -> bool {
         self.0.load(Relaxed)
     }

@@ -22,7 +22,7 @@ impl<'a, S: Send + 'static, E> Running<'a, S, E> {
     /// # Errors
     ///
     /// [`Error::TimedOut`] if the time of the call has passed before this. Nothing of the guest has run then.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn begin(guest: &'a mut Guest<S, E>, attempt: Attempt<'a>) -> Result<Self, Error> {
         if let Some(limit) = guest.control.is_too_late() {
             return Err(timed_out(limit, &guest.control, attempt, Begun::No));
@@ -32,6 +32,7 @@ impl<'a, S: Send + 'static, E> Running<'a, S, E> {
     }
 
     /// What the call runs in, goes by, and may call.
+    #[inline]
     pub(crate) fn parts(&mut self) -> (&mut Store<S>, &Arc<Control>, &E) {
         let Guest { store, control, exports, .. } = &mut *self.guest;
         match exports {
@@ -46,7 +47,7 @@ impl<'a, S: Send + 'static, E> Running<'a, S, E> {
     ///
     /// What wasmtime's error means; and [`Error::TimedOut`] too if a host function swallowed the trap by which a limit in time
     /// ended a call inside this one.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn end<R: 'static>(mut self, ended: wasmtime::Result<R>) -> Result<R, Error> {
         let Guest { store, control, .. } = &mut *self.guest;
         match ended {

@@ -58,6 +58,7 @@ impl CallTime {
         self.is_measured
     }
 
+    #[inline]
     pub(crate) fn has_timeout(&self) -> bool {
         self.running_timeout.is_some() || self.elapsed_timeout.is_some()
     }
@@ -156,6 +157,7 @@ impl CallTime {
     }
 
     /// Takes which timeout has ended the last call.
+    #[inline]
     pub(crate) fn take_timed_out(&self) -> Option<Timeout> {
         if self.has_timeout() { self.time.lock().timed_out.take() } else { None }
     }

@@ -289,6 +289,7 @@ impl Control {
     }
 
     /// Takes which of its limits in time has ended the last call.
+    #[inline]
     pub(crate) fn timed_out(&self) -> Option<Timeout> {
         self.time.take_timed_out()
     }
