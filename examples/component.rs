@@ -138,7 +138,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     assert!(frames > 10, "the main thread ran too few frames meanwhile");
 
     for (gate, (greeter, future)) in greeters.iter().zip(&mut days).enumerate() {
-        let day = future.try_get_result()?.expect("it has one");
+        let day = future.try_get_result()?.expect("each day has a result");
         assert_eq!(greeter.store()?.data().pauses, VISITORS);
         print(gate + 1, &day);
     }

@@ -8,7 +8,7 @@ use wasm_jobs::wasmtime::{Engine, InstancePre, Linker, Module, Store, TypedFunc}
 
 pub(crate) const GUEST: &str = include_str!("guest.wat");
 
-/// One that does nothing but loop.
+/// A guest that does nothing but loop.
 pub(crate) const BARE_LOOP: &str = r#"
     (module
       (func (export "counts") (param $to i64) (result i64) (local $n i64)
@@ -18,7 +18,7 @@ pub(crate) const BARE_LOOP: &str = r#"
         local.get $n))
 "#;
 
-/// One that waits for the host, and tells it each time that it goes on.
+/// A guest that waits for the host, and tells it each time that it goes on.
 const WAITING: &str = r#"
     (module
       (import "env" "wait" (func $wait))
@@ -72,7 +72,7 @@ pub(crate) fn theirs() -> InstancePre<()> {
     linked(&linker, GUEST)
 }
 
-/// The guest as a user of wasmtime links it who never suspends it.
+/// The guest as a user of wasmtime links it for synchronous calls.
 pub(crate) fn synchronous() -> InstancePre<()> {
     let mut linker = Linker::new(&ENGINE);
     linker.func_wrap("env", "yield", || {}).expect("the linker is new");
@@ -92,7 +92,7 @@ pub(crate) fn waiting<W: Future<Output = ()> + Send + 'static>(
     linked(&linker, WAITING)
 }
 
-/// A store with an instance, made by hand: as this library's are, it yields when the epoch changes.
+/// A store with an instance, made by hand. It yields when the epoch changes, as an instance of this library does.
 pub(crate) async fn store(pre: &InstancePre<()>) -> (Store<()>, wasm_jobs::wasmtime::Instance) {
     let mut store = Store::new(&ENGINE, ());
     store.epoch_deadline_async_yield_and_update(1);

@@ -1,14 +1,14 @@
-//! Every measure beside its peer, which is what a user would write by hand with wasmtime, or with tokio.
+//! Every measure beside its peer, which is what a user would write by hand with wasmtime, rayon or tokio.
 //!
-//! `cargo run --release -p wasm-jobs-benches [MEASURE..]` prints a line a measure:
+//! `cargo run --release -p wasm-jobs-benches [MEASURE..]` prints a line for each measure:
 //!
 //! ```text
 //! measure=resume ours_ns=… peer=wasmtime peer_ns=… ratio=…
 //! measure=waiting_resume ours_ns=…
 //! ```
 //!
-//! Both sides take turns in one process, round by round, so that what else the machine does hits both; the line has the
-//! median of the rounds, and the median of their ratios. The second form is for what has no peer.
+//! Both sides take turns in one process, round by round, so that other load on the machine hits both. The line has the
+//! median of the rounds, and the median of their ratios. The second form is for a measure without a peer.
 
 mod guests;
 mod measures;

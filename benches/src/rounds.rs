@@ -1,4 +1,4 @@
-//! Two sides, round by round; or one, where there is nothing to set beside it.
+//! Times two sides, round by round; or one, if it has no peer.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 pub(crate) enum Finding {
     /// The medians of both sides, and of their ratio.
     Beside { unit: &'static str, peer: &'static str, ours: f64, theirs: f64, ratio: f64 },
-    /// What nobody else does.
+    /// The median of our side, which has no peer.
     Alone { unit: &'static str, ours: f64 },
     /// It could not be measured here.
     Skipped { why: String },
 }
 
-/// As it stands in the line of the measure, after the name.
+/// The line of the measure, after the name.
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -30,16 +30,16 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Times both sides in turn, each round in the other order, and gives nanoseconds for one of the `each` things that a
-/// side does in a round. The first round of both does not count.
+/// Times both sides in turn, in the other order each round, and gives the nanoseconds for one of the `things` that a side
+/// does in a round. The first round of both does not count.
 pub(crate) fn compare(
     peer: &'static str,
     rounds: usize,
-    each: u64,
+    things: u64,
     mut ours: impl FnMut(),
     mut theirs: impl FnMut(),
 ) -> Finding {
-    let per_thing = |time: Duration| time.as_nanos() as f64 / each as f64;
+    let per_thing = |time: Duration| time.as_nanos() as f64 / things as f64;
     let mut pairs = Vec::with_capacity(rounds);
     for round in 0..=rounds {
         let pair = if round % 2 == 0 {
@@ -56,7 +56,7 @@ pub(crate) fn compare(
     of_pairs("ns", peer, &pairs)
 }
 
-/// What was measured in pairs.
+/// The finding of pairs of ours and theirs.
 pub(crate) fn of_pairs(unit: &'static str, peer: &'static str, pairs: &[(f64, f64)]) -> Finding {
     Finding::Beside {
         unit,
@@ -67,10 +67,10 @@ pub(crate) fn of_pairs(unit: &'static str, peer: &'static str, pairs: &[(f64, f6
     }
 }
 
-/// Times one side, and gives nanoseconds for one of the `each` things that it does in a round. The first round does not
+/// Times one side, and gives the nanoseconds for one of the `things` that it does in a round. The first round does not
 /// count.
-pub(crate) fn alone(rounds: usize, each: u64, mut ours: impl FnMut()) -> Finding {
-    let times = (0..=rounds).map(|_| time(&mut ours).as_nanos() as f64 / each as f64);
+pub(crate) fn alone(rounds: usize, things: u64, mut ours: impl FnMut()) -> Finding {
+    let times = (0..=rounds).map(|_| time(&mut ours).as_nanos() as f64 / things as f64);
     Finding::Alone { unit: "ns", ours: median(times.skip(1)) }
 }
 
@@ -86,12 +86,12 @@ pub(crate) fn median(values: impl Iterator<Item = f64>) -> f64 {
     values[values.len() / 2]
 }
 
-/// The time that something takes beyond what it may.
+/// The time that something takes beyond its budget.
 pub(crate) fn beyond(budget: Duration, mut something: impl FnMut()) -> Duration {
     time(&mut something).saturating_sub(budget)
 }
 
-/// What a thread does that knows when its time is over as well as can be.
+/// Spins on the clock until the budget is over: the peer that can be late only because the machine is.
 pub(crate) fn look_at_the_clock(budget: Duration) {
     let start = Instant::now();
     while start.elapsed() < budget {
@@ -99,13 +99,13 @@ pub(crate) fn look_at_the_clock(budget: Duration) {
     }
 }
 
-/// The times beyond a budget that one in a hundred exceeds.
+/// The 99th percentiles of times beyond a budget, beside those of spinning on the clock.
 pub(crate) fn beside_the_clock(ours: Vec<Duration>, theirs: Vec<Duration>) -> Finding {
     let (ours, theirs) = (p99_micros(ours), p99_micros(theirs));
     Finding::Beside { unit: "us", peer: "clock", ours, theirs, ratio: ours / theirs }
 }
 
-/// The time that one in a hundred exceeds, in microseconds.
+/// The 99th percentile of these times, in microseconds.
 pub(crate) fn p99_micros(mut times: Vec<Duration>) -> f64 {
     times.sort();
     times[times.len() * 99 / 100].as_secs_f64() * 1e6

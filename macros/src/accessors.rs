@@ -1,4 +1,4 @@
-//! The methods of exports that are no functions: getters, setters and guards. A part of the expansion.
+//! The methods of exports that are not functions: getters, setters and guards. A part of the expansion.
 
 use crate::docs::{code, with_errors};
 use crate::expand::Wrapper;
@@ -9,7 +9,7 @@ use proc_macro2::{Ident, TokenStream};
 use quote::quote;
 
 impl Wrapper<'_> {
-    /// The methods of an export that is no function.
+    /// The methods of an export that is not a function.
     pub(crate) fn accessor(&self, method: &Method<'_>) -> TokenStream {
         let Declaration { library, state, .. } = self.declaration;
         let export = &method.export.name;

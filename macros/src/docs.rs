@@ -33,7 +33,7 @@ pub(crate) fn new(module: &str) -> String {
     )
 }
 
-/// The documentation of the wrapper, which goes below its user's.
+/// The documentation of the wrapper, which follows that of the user.
 pub(crate) fn wrapper(guest: &str, module: &Module) -> String {
     let mut text = format!(
         "A wrapper of the guest {}. It derefs to its `Instance`. If an export hides a method of the instance, call that \
@@ -52,7 +52,7 @@ pub(crate) fn wrapper(guest: &str, module: &Module) -> String {
     text
 }
 
-/// A sentence, and the function of the library whose errors these are.
+/// The documentation of a method: a sentence, and the function of the library whose errors the method has.
 pub(crate) fn with_errors(sentence: &str, of: &str) -> TokenStream {
     comment(&format!("{sentence}\n\n# Errors\n\nThose of `{of}`."))
 }

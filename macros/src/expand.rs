@@ -1,5 +1,5 @@
-//! The expansion: a struct that holds the instance and its functions, and a method for each export. Comes from a [`Declaration`],
-//! its [`File`] and its [`Module`]; goes to the compiler.
+//! The expansion: a struct that holds the instance and its functions, and a method for each export. It comes from a [`Declaration`],
+//! its [`File`] and its [`Module`], and goes to the compiler.
 
 use crate::docs::{self, comment, signature};
 use crate::file::File;
@@ -13,7 +13,7 @@ use quote::quote;
 use syn::ext::IdentExt;
 use syn::{Attribute, Result};
 
-/// The wrapper of this module, or what its declaration gets wrong about the module.
+/// The wrapper of this module, or an error if the declaration does not fit the module.
 pub(crate) fn expand(
     declaration: &Declaration,
     file: &File,
@@ -27,7 +27,7 @@ pub(crate) fn expand(
     Ok(quote! { #item #own #calls #traits })
 }
 
-/// All that a wrapper is written from. The files `accessors` and `calls` write its methods.
+/// Everything from which a wrapper is written. The files `accessors` and `calls` write its methods.
 pub(crate) struct Wrapper<'a> {
     pub(crate) declaration: &'a Declaration,
     pub(crate) functions: Functions<'a>,
@@ -66,7 +66,7 @@ impl Wrapper<'_> {
         comment(&if has_docs { format!("\n{text}") } else { text })
     }
 
-    /// The functions that every wrapper has, and the methods of the exports that are no functions.
+    /// The functions that every wrapper has, and the methods of the exports that are not functions.
     fn own_and_accessors(&self) -> TokenStream {
         let Declaration { library, vis, name, state, .. } = self.declaration;
         let (allow_names, cfgs) = (self.allow_names(), self.cfgs());
@@ -99,7 +99,7 @@ impl Wrapper<'_> {
         }
     }
 
-    /// How an instance comes into its wrapper.
+    /// The functions that make a wrapper.
     fn constructors(&self) -> TokenStream {
         let Declaration { library, vis, state, options, .. } = self.declaration;
         let result = self.declaration.result(&quote!(Self));
@@ -233,12 +233,12 @@ impl Wrapper<'_> {
         }
     }
 
-    /// The conditions of the wrapper, which all its items have.
+    /// The `#[cfg]` attributes of the wrapper, which go on all its items.
     pub(crate) fn cfgs(&self) -> impl Iterator<Item = &Attribute> {
         self.declaration.attrs.iter().filter(|attr| attr.path().is_ident("cfg"))
     }
 
-    /// Lets names be as the guest has them.
+    /// Allows names that are not in snake case, because the guest has them.
     pub(crate) fn allow_names(&self) -> Option<TokenStream> {
         let of_methods = self.methods.iter().map(|method| &method.name);
         let mut all = of_methods.chain(self.functions.names_of_params());

@@ -1,5 +1,5 @@
-//! [`File`]: the guest's file. Comes from the path in the declaration; goes to [`Module`](crate::module::Module), which reads the
-//! exports, and to the expansion, which embeds the bytes.
+//! [`File`]: the guest's file. It comes from the path in the declaration, and goes to [`Module`](crate::module::Module), which reads
+//! the exports, and to the expansion, which embeds the bytes.
 
 use std::fs;
 use std::io;
@@ -9,7 +9,7 @@ use wast::parser::{self, ParseBuffer};
 pub(crate) struct File {
     /// The path as the user wrote it.
     pub(crate) written: String,
-    /// The path from the root, for `include_bytes!`.
+    /// The absolute path, for `include_bytes!`.
     pub(crate) path: String,
     /// The content, in the binary format.
     pub(crate) wasm: Vec<u8>,
@@ -90,7 +90,7 @@ fn from_text(written: &str, content: &[u8]) -> Result<Vec<u8>, String> {
     ))
 }
 
-/// The module of a text.
+/// The binary module of a text.
 pub(crate) fn to_binary(text: &str) -> Result<Vec<u8>, wast::Error> {
     let buffer = ParseBuffer::new(text)?;
     parser::parse::<wast::Wat<'_>>(&buffer)?.encode()

@@ -1,5 +1,5 @@
-//! [`Functions`]: the exported functions, grouped by type. Comes from the [`Method`]s; goes to the expansion, which makes a field
-//! of each group, and a method of each function.
+//! [`Functions`]: the exported functions, grouped by type. They come from the [`Method`]s, and go to the expansion, which makes a
+//! field of each group, and a method of each function.
 
 use crate::methods::Method;
 use crate::module::{Kind, Param, Type};

@@ -1,4 +1,5 @@
-//! [`Declaration`]: the input of the macro, parsed. Goes to [`File`](crate::file::File), which reads the guest, and to the expansion.
+//! [`Declaration`]: the input of the macro, parsed. It goes to [`File`](crate::file::File), which reads the guest, and to the
+//! expansion.
 
 use proc_macro2::{Ident, Span, TokenTree};
 use syn::ext::IdentExt;
@@ -10,7 +11,7 @@ use syn::{
 
 /// `$crate => pub struct Creature<World> in "guests/creature.wasm";`
 pub(crate) struct Declaration {
-    /// The path of the library from the host. A token tree, because `$crate` is no identifier.
+    /// The path of the library, as the host names it. A token tree, because `$crate` is no identifier.
     pub(crate) library: TokenTree,
     pub(crate) attrs: Vec<Attribute>,
     pub(crate) vis: Visibility,
@@ -24,7 +25,7 @@ pub(crate) struct Declaration {
 /// A string, or strings and environment variables: `concat!(env!("OUT_DIR"), "/guest.wasm")`.
 pub(crate) struct FilePath {
     pub(crate) value: String,
-    /// For messages and docs: each variable is `$` and its name.
+    /// The path for messages and docs, in which each variable is `$` and its name.
     pub(crate) written: String,
     pub(crate) span: Span,
 }

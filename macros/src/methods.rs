@@ -1,5 +1,5 @@
-//! [`Method`]: an export with the name of its method. Comes from a [`Module`] and the names that the [`Declaration`] gives; goes to
-//! the expansion, which writes the methods.
+//! [`Method`]: an export with the name of its method. It comes from a [`Module`] and the names that the [`Declaration`] gives, and goes
+//! to the expansion, which writes the methods.
 
 use crate::input::Declaration;
 use crate::module::{Export, Kind, Module};
@@ -11,7 +11,7 @@ use syn::ext::IdentExt;
 use syn::{Error, Result};
 
 pub(crate) struct Method<'a> {
-    /// None that is left out.
+    /// Never an export that is left out.
     pub(crate) export: &'a Export,
     pub(crate) name: Ident,
 }
@@ -24,7 +24,7 @@ impl Method<'_> {
     }
 }
 
-/// The methods of all exports that are not left out. Two with the same name are an error.
+/// The methods of all exports that are not left out. Two methods with the same name are an error.
 pub(crate) fn methods<'a>(
     declaration: &Declaration,
     module: &'a Module,

@@ -1,4 +1,4 @@
-//! [`Module`]: the exports of a guest. Comes from the wasm of its [`File`](crate::file::File); goes to
+//! [`Module`]: the exports of a guest. It comes from the wasm of the [`File`](crate::file::File), and goes to
 //! [`methods`](crate::methods::methods()). Code is skipped, because guests are large, and each build of the host reads them.
 
 use std::collections::{HashMap, HashSet};

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-/// The names of what every wrapper has.
+/// The names of the functions, and of the constant, that every wrapper has.
 pub(crate) const OWN: [&str; 7] =
     ["new", "with_options", "from_instance", "instance", "into_instance", "module", "EXPORTS"];
 
@@ -37,7 +37,7 @@ pub(crate) fn method(export: &str) -> String {
     name
 }
 
-/// The names of a function's parameters, all different: their own, and `p0`, `p1` and so on where they have none.
+/// The names of a function's parameters, all different: their own names, and `p0`, `p1` and so on for those without one.
 pub(crate) fn params<'a>(names: impl Iterator<Item = Option<&'a str>>) -> Vec<String> {
     let mut taken = HashSet::new();
     let unique = |(index, name): (usize, Option<&str>)| {

@@ -1,4 +1,4 @@
-//! The Rust types of what wasm has, as tokens for the expansion.
+//! The Rust types of wasm's types, as tokens for the expansion.
 
 use crate::input::Declaration;
 use crate::module::{Param, Type};
@@ -6,13 +6,13 @@ use proc_macro2::TokenStream;
 use quote::quote;
 
 impl Declaration {
-    /// The parameters of a function as the library has them, a tuple.
+    /// The parameters of a function, as a tuple, for the library's `Func`.
     pub(crate) fn params(&self, params: &[Param]) -> TokenStream {
         let types = params.iter().map(|param| self.rust_type(param.ty));
         quote!((#(#types,)*))
     }
 
-    /// The results of a function as the library has them: one by itself, and otherwise a tuple.
+    /// The results of a function for the library's `Func`: a single one by itself, and otherwise a tuple.
     pub(crate) fn results(&self, results: &[Type]) -> TokenStream {
         let types = results.iter().map(|ty| self.rust_type(*ty));
         if results.len() == 1 { quote!(#(#types)*) } else { quote!((#(#types),*)) }
@@ -34,7 +34,7 @@ impl Declaration {
         }
     }
 
-    /// The value, or the library's error.
+    /// A `Result` of this value and the library's error.
     pub(crate) fn result(&self, value: &TokenStream) -> TokenStream {
         let library = &self.library;
         quote!(::core::result::Result<#value, #library::Error>)

@@ -4,7 +4,7 @@ use crate::error::Error;
 use std::num::{NonZeroU32, NonZeroUsize};
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
-/// What an [`engine`] supports.
+/// The options of an [`engine`]: how it allocates instances, and what its guests may use.
 ///
 /// wasmtime compiles modules on rayon's global pool. The first module that is compiled starts that pool, and after that
 /// `rayon::ThreadPoolBuilder::build_global` fails. A program that sets the size of rayon's global pool has to call `build_global`
@@ -20,7 +20,7 @@ use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConf
 pub struct EngineOptions {
     /// How many instances the pool holds. `None`: instances are allocated on demand.
     pool: Option<u32>,
-    /// The most core instances that a component of the pool may have. `None`: each of them takes a place of the pool.
+    /// The most core instances that a component of the pool may have. `None`: each core instance takes a place of the pool.
     core_instances: Option<NonZeroU32>,
     wasm_stack: usize,
     host_stack: usize,
@@ -52,7 +52,7 @@ impl Default for EngineOptions {
 }
 
 impl EngineOptions {
-    /// Takes instances from a pool of `instances`. One more at the same time is [`Error::TooManyInstances`].
+    /// Takes instances from a pool of this many. If all are in use, making another fails with [`Error::TooManyInstances`].
     ///
     /// Instantiating from the pool is faster than on demand, because memory is reserved and reused. The address space for the
     /// whole pool, 8 GiB and guards for each instance, is reserved when the engine is made.
@@ -61,8 +61,8 @@ impl EngineOptions {
     /// [`config`](Self::config). A component takes as many places as it has core instances, unless
     /// [`core_instances_per_component`](Self::core_instances_per_component) says how many it may have.
     ///
-    /// On Linux, each instance that was called takes several of the mappings that a process may have (`vm.max_map_count`, 65,530
-    /// by default), from the pool or on demand.
+    /// On Linux, each instance that was called takes several of the memory mappings that a process may have (`vm.max_map_count`,
+    /// 65,530 by default), whether it comes from a pool or not.
     #[must_use]
     pub fn pooling(mut self, instances: u32) -> Self {
         self.pool = Some(instances);
@@ -73,7 +73,7 @@ impl EngineOptions {
     /// components. One to four core instances are usual: the guest itself, two small ones if it exchanges strings with host
     /// functions, and an adapter for WASI. A component of more core instances is refused when it is compiled.
     ///
-    /// Guests that are not components may then find room for more than 100.
+    /// The pool may then hold more than 100 guests that are not components.
     #[cfg(feature = "component-model")]
     #[must_use]
     pub fn core_instances_per_component(mut self, core_instances: u32) -> Self {
@@ -98,24 +98,25 @@ impl EngineOptions {
     /// Sets how much stack is left for host functions when a guest has used all of its own, in bytes. A host function that uses
     /// more aborts the process, as running out of a thread's stack does.
     ///
-    /// A guest gets its stack, for both, when it is first called, and keeps it for later calls.
+    /// A guest gets one stack, for itself and its host functions, when it is first called, and keeps it for later calls.
     #[must_use]
     pub fn host_stack(mut self, bytes: usize) -> Self {
         self.host_stack = bytes;
         self
     }
 
-    /// Sets whether a guest that never yields can be interrupted. If so, [`Engine::increment_epoch`] makes every call that is in a
-    /// guest at that moment [yield](crate::Step::Yielded) at its next loop iteration or function entry, and slices of
-    /// [time](crate::Slice::Time), timeouts and cancellations end there too.
+    /// Sets whether a guest that never yields can be interrupted, at its next loop iteration or function entry. Slices of
+    /// [time](crate::Slice::Time), timeouts and cancellations stop it there. No thread of yours has to increment the epoch for them.
     ///
-    /// An `increment_epoch` that coincides with the end of a slice or a cancellation may be missed. Call it again to be sure.
+    /// [`Engine::increment_epoch`] makes every call that is in a guest at that moment [yield](crate::Step::Yielded); it does not
+    /// trap. An increment that coincides with the end of a slice or a cancellation may be missed. Call it again to be sure.
     ///
     /// Guests pay for the checks: a picture takes 1.3 times as long to compute (`epochs_in_a_picture` of the benchmark), and an empty
     /// loop three times (`epochs_in_a_loop`).
     ///
-    /// The epoch also advances whenever a slice of time ends or a running call is cancelled. Other guests of this library are not
-    /// disturbed by that; in a [`Store`](wasmtime::Store) of your own on this engine, it acts like `increment_epoch`.
+    /// The epoch also advances whenever a slice of time, a timeout or a budget ends, or a running call is cancelled. Other guests of
+    /// this library are not disturbed by that; in a [`Store`](wasmtime::Store) of your own on this engine, it acts like
+    /// `increment_epoch`.
     #[must_use]
     pub fn epoch_interruption(mut self, enable: bool) -> Self {
         self.epoch_interruption = enable;
@@ -171,7 +172,7 @@ impl EngineOptions {
     /// The wasmtime configuration of these options. Change it for what the options do not offer, and make an engine of it with
     /// [`Engine::new`].
     ///
-    /// This library works with every engine. Without epoch interruption, it cannot interrupt guests.
+    /// This library works with every engine. Without epoch interruption, only fuel stops a guest that never yields.
     #[must_use]
     pub fn config(&self) -> Config {
         let mut config = Config::new();

@@ -10,7 +10,7 @@ use std::any::type_name;
 use std::sync::Arc;
 use wasmtime::{Extern, TypedFunc, WasmParams, WasmResults};
 
-/// The guest, claimed for a call of an export. The export knows the way home.
+/// The guest, claimed for a call of an export. The export has the home to which the guest returns.
 pub(crate) type Claimed<P, R, S> = Away<S, wasmtime::Instance, Export<P, R, S>>;
 
 pub(crate) struct Export<P, R, S: 'static> {
@@ -19,7 +19,7 @@ pub(crate) struct Export<P, R, S: 'static> {
     pub(crate) func: TypedFunc<P, R>,
     /// The generation of the guest that `func` belongs to.
     generation: u64,
-    /// This export of a later guest, once it was called after a reset. Only the holder of the guest locks it.
+    /// The same export of a later guest, once it was called after a reset. Only the thread that has the guest locks it.
     renewed: Mutex<Option<Arc<Self>>>,
 }
 
@@ -54,7 +54,7 @@ where
         if guest.generation == self.generation { Ok(guest) } else { self.renew(guest) }
     }
 
-    /// The guest was reset: looks the export up in the new one, once for all clones of a `Func`.
+    /// The guest was reset. Looks the export up in the new guest, once for all clones of a `Func`.
     #[cold]
     fn renew(&self, mut guest: Claimed<P, R, S>) -> Result<Claimed<P, R, S>, Error> {
         let mut renewed = self.renewed.lock();

@@ -1,6 +1,6 @@
 //! How a call of a guest is suspended: on a stack of its own, by wasmtime's fibers. A claimed guest comes in, and a
-//! [`Future`](crate::Future) goes out whose work has the guest until the call ends. Nothing outside this file knows how the work
-//! stops and goes on; how it begins and ends is `running`'s.
+//! [`Future`](crate::Future) goes out whose work has the guest until the call ends. Only this file knows how the work suspends;
+//! `running` begins and ends it.
 
 use crate::call::future::Future;
 use crate::call::yield_now::yield_now;
@@ -25,7 +25,7 @@ pub(crate) trait CallWork<R>:
 impl<R, F> CallWork<R> for F where F: std::future::Future<Output = Result<R, Error>> + Send + 'static
 {}
 
-/// A call of an export.
+/// Makes the future of a call of an export.
 #[inline]
 pub(crate) fn future<S, P, R>(mut guest: Claimed<P, R, S>, params: P) -> Future<R>
 where
@@ -37,7 +37,7 @@ where
     Future::from_parts(call(guest, params), Some(interrupter), traced)
 }
 
-/// A call of an export, with a trap as its result.
+/// Makes the future of a call of an export, whose result has a trap as a value.
 pub(crate) fn try_future<S, P, R>(mut guest: Claimed<P, R, S>, params: P) -> Future<Result<R, Trap>>
 where
     S: Send + 'static,
@@ -56,7 +56,7 @@ where
     Future::from_parts(with_trap, Some(interrupter), traced)
 }
 
-/// What stops a step of the call, and what traces call it.
+/// The interrupter of the call's steps, and the call's name in traces.
 #[inline]
 fn interrupter_and_trace<S, P, R>(
     guest: &mut Claimed<P, R, S>,
@@ -85,7 +85,7 @@ where
     }
 }
 
-/// A call that is what the user's `work` does with the exports.
+/// Makes the future of a call that runs the user's `work` with the exports.
 pub(crate) fn start<S, E, T>(
     mut guest: Away<S, E>,
     work: impl for<'a> FnOnce(StoreContextMut<'a, S>, &'a E) -> BoxFuture<'a, T> + Send + 'static,
@@ -108,10 +108,10 @@ where
     Future::from_parts(call, Some(interrupter), traced)
 }
 
-/// Defines a host function without parameters or results that suspends the guest: its call has
-/// [yielded](crate::Step::Yielded), and goes on with the next step.
+/// Defines a host function, without parameters and results, by which the guest [yields](crate::Step::Yielded). The guest goes on in
+/// the next step of its call.
 ///
-/// A host function that waits for something is ordinary async Rust, by [`Linker::func_wrap_async`].
+/// To have a guest wait for something, define an async host function with [`Linker::func_wrap_async`].
 ///
 /// # Errors
 ///

@@ -1,18 +1,18 @@
-//! [`Func`]: an export that was looked up and checked once, to be called often; and the functions of [`Instance`] that make calls.
+//! [`Func`]: an export, looked up and checked once for many calls; and the functions of [`Instance`] that make calls.
 
 use crate::call::future::Future;
 use crate::error::{Error, Trap};
 use crate::guest::export::{Claimed, Export};
 use crate::guest::fiber;
-use crate::guest::home::{Away, claim, look};
+use crate::guest::home::{Away, claim, with_guest};
 use crate::guest::instance::Instance;
 use std::fmt;
 use std::sync::Arc;
 use wasmtime::{WasmParams, WasmResults};
 
-/// An exported function of one [`Instance`], with its signature.
+/// An exported function of one [`Instance`], with its signature: what a [`TypedFunc`](wasmtime::TypedFunc) is to a store.
 ///
-/// It works on after [`Instance::reset`]: the next call looks the function up in the new guest, once for all clones of this.
+/// It stays valid after [`Instance::reset`]: the next call looks the function up in the new guest, once for all clones.
 ///
 /// ```
 /// # use wasm_jobs::{EngineOptions, Instance, engine, wasmtime};
@@ -38,12 +38,12 @@ where
     R: WasmResults + Sync + 'static,
     S: Send + 'static,
 {
-    /// Makes a call. It claims the instance, and nothing more: the guest runs when the future does.
+    /// Makes a call. This only claims the instance; the guest runs when the future is resumed.
     ///
     /// # Errors
     ///
     /// - [`Error::CallInProgress`] if a call or a guard has the instance;
-    /// - [`Error::Poisoned`] if an earlier call ended before its end;
+    /// - [`Error::Poisoned`] if an earlier call ended without returning;
     /// - after a reset, those of [`Instance::func`], if the new guest has no such function.
     #[inline]
     pub fn call(&self, params: P) -> Result<Future<R>, Error> {
@@ -55,7 +55,7 @@ where
         self.export.claim()
     }
 
-    /// Makes a call, with a trap as its value. All other failures are errors still.
+    /// Makes a call as [`call`](Self::call) does, but its result has a trap as a value. All other failures are still errors.
     ///
     /// # Errors
     ///
@@ -72,13 +72,13 @@ where
 }
 
 impl<S: Send + 'static> Instance<S> {
-    /// Calls an exported function: looks it up, checks its signature, and claims the instance. Nothing of the guest runs
-    /// before the future's first step.
+    /// Makes a call of an exported function: looks it up, checks its signature, and claims the instance. The guest runs when the
+    /// future is resumed. The future stays on this thread; [`Future::to_job`] splits off a runner for other threads.
     ///
     /// # Errors
     ///
     /// - [`Error::CallInProgress`] if a call, which goes on undisturbed, or a guard has the instance;
-    /// - [`Error::Poisoned`] if an earlier call ended before its end;
+    /// - [`Error::Poisoned`] if an earlier call ended without returning;
     /// - [`Error::ExportNotFound`], [`Error::ExportKind`] and [`Error::Signature`] if there is no such function.
     pub fn call<P, R>(&self, export: &str, params: P) -> Result<Future<R>, Error>
     where
@@ -88,9 +88,10 @@ impl<S: Send + 'static> Instance<S> {
         Ok(fiber::future(self.claim(export)?, params))
     }
 
-    /// Calls an exported function, with a trap as the value of the call. All other failures, a timeout for one, are errors still.
+    /// Makes a call as [`call`](Self::call) does, but its result has a trap as a value. All other failures, such as a timeout, are
+    /// still errors.
     ///
-    /// The instance is [poisoned](Self::is_poisoned) by a trap either way.
+    /// A trap [poisons](Self#poisoning) the instance all the same.
     ///
     /// ```
     /// # use wasm_jobs::{EngineOptions, Instance, engine, wasmtime};
@@ -130,8 +131,8 @@ impl<S: Send + 'static> Instance<S> {
 
     /// Looks an exported function up, and checks its signature, for many calls.
     ///
-    /// This needs the guest's store for a moment, so it is refused while a call has that; but a call that another thread makes
-    /// meanwhile is not refused, it waits for that moment.
+    /// This needs the guest's store for a moment, so it is refused while a call has the store. It refuses no call itself: a call that
+    /// another thread makes in that moment waits.
     ///
     /// # Errors
     ///
@@ -143,19 +144,19 @@ impl<S: Send + 'static> Instance<S> {
         P: WasmParams + Sync + 'static,
         R: WasmResults + Sync + 'static,
     {
-        look(self.home(), |guest| {
+        with_guest(self.home(), |guest| {
             Ok(Func { export: Export::look_up(self.home(), guest, export.into())? })
         })
     }
 
-    /// Several functions of one type.
+    /// Looks up several functions of one type.
     #[cfg(feature = "macros")]
     pub(crate) fn funcs<P, R>(&self, exports: &[&str]) -> Result<Vec<Func<P, R, S>>, Error>
     where
         P: WasmParams + Sync + 'static,
         R: WasmResults + Sync + 'static,
     {
-        look(self.home(), |guest| {
+        with_guest(self.home(), |guest| {
             let mut look_up = |&export: &&str| Export::look_up(self.home(), guest, export.into());
             exports.iter().map(|export| Ok(Func { export: look_up(export)? })).collect()
         })

@@ -1,4 +1,4 @@
-//! [`Guest`]: a store with what it exports. It lives in its `home`, and is away from there for the time of a call.
+//! [`Guest`]: a store with what its instance exports. It stays in its `home` between calls, and a call takes it from there.
 
 use crate::error::{Error, Mismatch, Panic};
 use crate::guest::limit::control::Control;
@@ -43,7 +43,7 @@ impl<S: Send + 'static, E> Guest<S, E> {
         Ok(guest)
     }
 
-    /// Makes it anew, in another store. The old one is dropped first.
+    /// Instantiates anew, in another store. The old store is dropped first.
     pub(crate) fn renew(
         &mut self,
         store: impl FnOnce() -> Store<S>,
@@ -53,7 +53,7 @@ impl<S: Send + 'static, E> Guest<S, E> {
         self.poison.set();
         self.generation += 1;
         self.stack_pointer = None;
-        // Their type is the user's, and its destructor may panic.
+        // The type of the exports is the user's, and its destructor may panic.
         let exports = self.exports.take();
         ignore_panic(|| drop(exports));
         self.store = store;
@@ -93,7 +93,7 @@ impl<S: Send + 'static, E> Guest<S, E> {
         failure(error, &mut self.store, &self.control, Attempt::Instantiate(&name))
     }
 
-    /// The limits of a call count from here on.
+    /// A call was made: its limits begin here.
     #[inline]
     pub(crate) fn begin_call(&mut self) {
         self.control.begin_call(&mut self.store);
@@ -120,7 +120,7 @@ impl<S: Send + 'static, E> Guest<S, E> {
 }
 
 impl<S: Send + 'static> Guest<S> {
-    /// An export of the kind that `select` selects.
+    /// The export of this name, if `select` accepts its kind.
     pub(crate) fn export<X>(
         &mut self,
         name: &str,
@@ -159,7 +159,7 @@ impl<S: Send + 'static> Guest<S> {
     }
 }
 
-/// Runs `work` to its end on this thread, as a step: a start function runs in the guest as any call does.
+/// Runs `work` to its end on this thread, as a step, because a start function runs in the guest as any call does.
 fn to_the_end<T, F>(work: F, control: &Arc<Control>) -> Result<wasmtime::Result<T>, Error>
 where
     F: std::future::Future<Output = wasmtime::Result<T>>,

@@ -1,5 +1,5 @@
-//! [`Home`]: where the guest of an instance is between its calls. A call [claims](claim) it and returns it when it ends; a
-//! short [look](look) at it never refuses a call. The guest itself is in `guest`.
+//! [`Home`]: where the guest of an instance is between its calls. A call [claims](claim) it and returns it when it ends. A
+//! [short use](with_guest) of it refuses no call: the call waits. The guest itself is in `guest`.
 
 use crate::call::lease::{Lease, Leased};
 use crate::error::Error;
@@ -8,18 +8,18 @@ use parking_lot::Mutex;
 use std::sync::Arc;
 
 pub(crate) struct Home<S: 'static, E: 'static = wasmtime::Instance> {
-    /// In a box, so that the guest comes and goes as one pointer.
+    /// In a box, so that a lease moves one pointer.
     guest: Lease<Box<Guest<S, E>>>,
-    /// Held for each [`look`], so that a claim that finds the guest away can tell a look from a call.
-    looking: Mutex<()>,
+    /// Held during [`with_guest`], so that a claim that finds the guest away can tell a short use from a call.
+    short_use: Mutex<()>,
 }
 
-/// The guest, away from home. `H` owns, or is, the home to return to.
+/// The guest, away from home. `H` is the home that it returns to, or owns that.
 pub(crate) type Away<S, E = wasmtime::Instance, H = Home<S, E>> = Leased<Box<Guest<S, E>>, H>;
 
 impl<S: 'static, E> Home<S, E> {
     pub(crate) fn new(guest: Box<Guest<S, E>>) -> Arc<Self> {
-        Arc::new(Self { guest: Lease::at_home(guest), looking: Mutex::new(()) })
+        Arc::new(Self { guest: Lease::at_home(guest), short_use: Mutex::new(()) })
     }
 }
 
@@ -35,45 +35,45 @@ impl<S: 'static, E> AsRef<Lease<Box<Guest<S, E>>>> for Home<S, E> {
     }
 }
 
-/// Takes the guest, unless a call or a guard has it.
+/// Takes the guest, unless a call or a guard has it. `owner` is the home, or owns it.
 #[inline]
-pub(crate) fn claim<S, E, H>(way: &Arc<H>) -> Result<Away<S, E, H>, Error>
+pub(crate) fn claim<S, E, H>(owner: &Arc<H>) -> Result<Away<S, E, H>, Error>
 where
     S: 'static,
     E: 'static,
     H: AsRef<Home<S, E>> + AsRef<Lease<Box<Guest<S, E>>>>,
 {
-    match Leased::try_take(way.clone()) {
+    match Leased::try_take(owner.clone()) {
         Some(guest) => Ok(guest),
-        None => claim_after_looks(way),
+        None => claim_after_short_use(owner),
     }
 }
 
-/// The guest is away: for a look, which this waits for, or for a call.
+/// Claims a guest that was away: after a short use, which this waits for, but not from a call.
 #[cold]
-fn claim_after_looks<S, E, H>(way: &Arc<H>) -> Result<Away<S, E, H>, Error>
+fn claim_after_short_use<S, E, H>(owner: &Arc<H>) -> Result<Away<S, E, H>, Error>
 where
     S: 'static,
     E: 'static,
     H: AsRef<Home<S, E>> + AsRef<Lease<Box<Guest<S, E>>>>,
 {
-    let home: &Home<S, E> = (**way).as_ref();
-    let _no_looks = home.looking.lock();
-    Leased::try_take(way.clone()).ok_or(Error::CallInProgress)
+    let home: &Home<S, E> = (**owner).as_ref();
+    let _no_short_use = home.short_use.lock();
+    Leased::try_take(owner.clone()).ok_or(Error::CallInProgress)
 }
 
-/// Has the guest for a moment, in which claims wait. `look` must be short, and run no code of users or guests.
-pub(crate) fn look<S, E, T>(
+/// Uses the guest for a moment, in which claims wait. `short_use` must be short, and run no code of users or guests.
+pub(crate) fn with_guest<S, E, T>(
     home: &Arc<Home<S, E>>,
-    look: impl FnOnce(&mut Guest<S, E>) -> Result<T, Error>,
+    short_use: impl FnOnce(&mut Guest<S, E>) -> Result<T, Error>,
 ) -> Result<T, Error>
 where
     S: 'static,
     E: 'static,
 {
-    let _looking = home.looking.lock();
+    let _in_use = home.short_use.lock();
     let mut guest = Leased::try_take(home.clone()).ok_or(Error::CallInProgress)?;
-    look(&mut guest)
+    short_use(&mut guest)
 }
 
 impl<S: 'static, E> std::fmt::Debug for Home<S, E> {

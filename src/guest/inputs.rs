@@ -18,11 +18,11 @@ pub(crate) struct Inputs<P> {
 
 struct Rest<P> {
     fresh: Enumerate<IntoIter<P>>,
-    /// From instances that could not go on.
+    /// Inputs of instances that could not go on.
     returned: Vec<(usize, P)>,
-    /// The number of batches that instances have, and may return unfinished.
+    /// The number of batches that instances have, any of which may be returned unfinished.
     out: usize,
-    /// Instances that wait for inputs of these batches.
+    /// The wakers of instances that wait for inputs of these batches.
     waiting: Vec<Waker>,
 }
 
@@ -45,7 +45,7 @@ impl<P> Inputs<P> {
         self: &Arc<Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Batch<P>>> {
-        /// How many batches an instance's fair share is.
+        /// The number of batches in an instance's fair share.
         const PARTS: usize = 4;
         let waker = context.waker().clone();
         let mut rest = self.rest.lock();

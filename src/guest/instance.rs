@@ -1,11 +1,11 @@
-//! [`Instance`]: a guest in its sandbox. A call takes the guest along, with its store, and brings it [home](Home) when it ends;
-//! what is read without the guest is shared.
+//! [`Instance`]: a guest in its sandbox. A call takes the guest, with its store, and brings it [home](Home) when it ends. What can
+//! be read meanwhile, `control` and `poison`, is shared with the guest.
 
 use crate::call::future::Future;
 use crate::error::Error;
 use crate::guest::fiber;
 use crate::guest::guest::Guest;
-use crate::guest::home::{Away, Home, claim, look};
+use crate::guest::home::{Away, Home, claim, with_guest};
 use crate::guest::limit::control::Control;
 use crate::guest::limit::options::{InstanceOptions, unsupported};
 use crate::guest::limit::slice::Slice;
@@ -21,25 +21,25 @@ use wasmtime::{Engine, InstancePre, Store, StoreContextMut};
 
 /// An instance of a module, which has one call at a time.
 ///
-/// `S` is the state that its host functions find, as in [`wasmtime::Store`]. `E` is what it exports: for a module, wasmtime's own
-/// instance; for a component or anything else, see [`with_exports`](Self::with_exports).
+/// It owns its [`wasmtime::Store`], whose state is the `S`. Host functions find that state, as with wasmtime. `E` is what the instance
+/// exports: for a module, a [`wasmtime::Instance`]; for a component or anything else, see [`with_exports`](Self::with_exports).
 ///
-/// A call has the store of the instance from the moment it is made until it ends: meanwhile there is no other call, and
-/// no [`store`](Self::store). Only a call, a [guard](StoreGuard) or a [reset](Self::reset) in progress refuses a call. What is read
-/// of an instance, as [`is_poisoned`](Self::is_poisoned), [`fuel_remaining`](Self::fuel_remaining) and
-/// [`time_used`](Self::time_used), can be read at any time.
+/// A call has the store from the moment it is made until it ends. Meanwhile another call, or [`store`](Self::store), is refused with
+/// [`Error::CallInProgress`]. Only a call, a [guard](StoreGuard) or a [reset](Self::reset) in progress refuses a call.
+/// [`is_poisoned`](Self::is_poisoned), [`fuel_remaining`](Self::fuel_remaining) and [`time_used`](Self::time_used) can be read at any
+/// time.
 ///
 /// # Poisoning
 ///
-/// A call may end before its end: by a trap, an exit, an error or a panic of the host, or by being dropped or cancelled half-way.
-/// The guest's memory may then be half-way through something. The instance is poisoned, as a [`std::sync::Mutex`] would be, and makes
-/// no calls until it is [reset](Self::reset), or [declared fit](Self::clear_poison).
+/// A call that has begun may end without returning: by a trap, an exit, a timeout, an error or a panic of the host, or because it was
+/// dropped or cancelled. The guest's memory may then be half-way through a change. The instance is poisoned, as a
+/// [`std::sync::Mutex`] would be, and makes no calls until it is [reset](Self::reset), or [declared fit](Self::clear_poison).
 ///
-/// wasmtime does not tell of two kinds of traps, so they poison nothing:
+/// wasmtime reports two kinds of traps only to their caller, so they poison nothing:
 ///
-/// - a trap in a call that you make of wasmtime's own functions, through a [`StoreGuard`]: call [`StoreGuard::poison`] then;
-/// - a trap in a call that a host function makes of its guest, if the host function swallows it: give it on as the host
-///   function's own error. (A swallowed timeout is noticed: the call is [`Error::TimedOut`].)
+/// - a trap in a call that you make by wasmtime's own functions, through a [`StoreGuard`]: call [`StoreGuard::poison`] then;
+/// - a trap in a call that a host function makes of its guest, if the host function swallows it: return it as the host
+///   function's own error instead. (A swallowed timeout is noticed: the call fails with [`Error::TimedOut`].)
 ///
 /// ```
 /// use wasm_jobs::{EngineOptions, Error, Instance, JobPool, RayonGlobal, engine, wasmtime};
@@ -61,14 +61,14 @@ pub struct Instance<S: 'static, E: 'static = wasmtime::Instance> {
     origin: Origin<S, E>,
     control: Arc<Control>,
     poison: Arc<Poison>,
-    /// Makes the state of the host for a new guest.
+    /// Makes the state for a new guest. `None` if the instance was made with one state.
     state: Option<Arc<dyn Fn() -> S + Send + Sync>>,
 }
 
 impl<S: Send + 'static> Instance<S> {
-    /// Instantiates a module, and runs its start function to the end. This thread sleeps while the start function waits. A start
-    /// function that never ends keeps this thread, and nothing cancels it: give a module of strangers a limit, by
-    /// [`with_options`](Self::with_options).
+    /// Instantiates a module, and runs its start function to the end, on this thread. The thread sleeps while the start function
+    /// waits. A start function that never ends blocks it for ever, because nothing can cancel that: give an untrusted module a
+    /// timeout, by [`with_options`](Self::with_options). In an async task, do this where blocking is allowed.
     ///
     /// # Errors
     ///
@@ -80,7 +80,7 @@ impl<S: Send + 'static> Instance<S> {
         Self::with_store(pre, Store::new(pre.module().engine(), state))
     }
 
-    /// Instantiates a module within limits. `state` makes the state of the host, for this guest and for each that
+    /// Instantiates a module within limits. `state` makes the state of the store, for this guest and for each that
     /// [`reset`](Self::reset) makes. Instantiating counts as a call, even without a start function.
     ///
     /// # Errors
@@ -101,10 +101,10 @@ impl<S: Send + 'static> Instance<S> {
         Self::make(origin, store, options, Some(state))
     }
 
-    /// Instantiates a module in a store that the caller has made and set up, with a limiter for instance.
+    /// Instantiates a module in a store that the caller has made and set up, for example with a limiter.
     ///
-    /// The store must be new, because the instances of a store are freed together with it. This sets what the store does at its epoch
-    /// deadline; if the engine counts fuel, its call hook; and with a slice of fuel, its yield interval. With a slice of fuel and an
+    /// The store must be new, because the instances of a store are freed together with it. This replaces the store's epoch deadline
+    /// callback; if the engine counts fuel, its call hook; and with a slice of fuel, its yield interval. With a slice of fuel and an
     /// asynchronous limiter, fuel in use while the limiter suspends the guest is counted twice.
     ///
     /// # Errors
@@ -137,8 +137,8 @@ impl<S: Send + 'static> Instance<S> {
 }
 
 impl<S: Send + 'static, E: Send + Sync + 'static> Instance<S, E> {
-    /// Makes an instance of something other than a module, most often of a component. `exports` instantiates in the store that it
-    /// gets, and returns what there is to call: an `E`, for example the struct that wasmtime's `bindgen!` writes. Calls are made with
+    /// Makes an instance of something other than a module, most often of a component. `exports` instantiates it in the store that it
+    /// is given, and returns its exports, for example the struct that wasmtime's `bindgen!` writes. Calls are made with
     /// [`start`](Self::start).
     ///
     /// [`reset`](Self::reset) calls `exports` and `state` again.
@@ -172,7 +172,7 @@ impl<S: Send + 'static, E: Send + Sync + 'static> Instance<S, E> {
     ///
     /// # Errors
     ///
-    /// As [`with_options`](Self::with_options). An error of `exports` that is not one of wasmtime's is [`Error::Wasmtime`] too.
+    /// As [`with_options`](Self::with_options). An error of `exports` itself is an [`Error::Wasmtime`] too.
     pub fn with_exports(
         engine: &Engine,
         options: InstanceOptions,
@@ -185,18 +185,18 @@ impl<S: Send + 'static, E: Send + Sync + 'static> Instance<S, E> {
         Self::make(origin, store, options, Some(Arc::new(state)))
     }
 
-    /// Makes a call that is whatever `work` does with the exports. `work` may call the guest several times; to this instance all of
-    /// that is one call, which is resumed and submitted as any other. `work` is called at the first step.
+    /// Makes a call that runs `work` with the exports. `work` may call the guest several times; to this instance, all of that is one
+    /// call, which is resumed and submitted like any other. `work` is called at the first step.
     ///
-    /// An error of `work` poisons the instance. So give a trap on as the error of `work`, and do not drop a call of the guest
-    /// half-way: if `work` succeeds all the same, the instance counts as fit. Failures that leave the guest well belong into `T`.
+    /// An error of `work` poisons the instance, and a success does not, even if a call of the guest trapped or was dropped half-way.
+    /// So return a trap as the error of `work`. A failure that leaves the guest intact belongs in `T`.
     ///
     /// See [`with_exports`](Self::with_exports) for an example.
     ///
     /// # Errors
     ///
-    /// [`Error::CallInProgress`] if a call or a guard has the instance, and [`Error::Poisoned`] if an earlier call ended before its
-    /// end.
+    /// [`Error::CallInProgress`] if a call or a guard has the instance, and [`Error::Poisoned`] if an earlier call ended without
+    /// returning.
     pub fn start<T: Send + 'static>(
         &self,
         work: impl for<'a> FnOnce(StoreContextMut<'a, S>, &'a E) -> BoxFuture<'a, T> + Send + 'static,
@@ -218,8 +218,8 @@ impl<S: Send + 'static, E: Send + Sync + 'static> Instance<S, E> {
         Ok(Self { home: Home::new(guest), origin, control, poison, state })
     }
 
-    /// Gives access to the store between calls: to memories, globals and tables, the host's state, and fuel. While the guard is
-    /// there, the instance makes no calls.
+    /// Gives access to the store between calls: to memories, globals and tables, the host's state, and fuel. While the guard exists,
+    /// the instance makes no calls.
     ///
     /// The store of a poisoned instance is accessible too.
     ///
@@ -252,12 +252,12 @@ impl<S: Send + 'static, E: Send + Sync + 'static> Instance<S, E> {
         self.control.slice()
     }
 
-    /// The fuel that is left to the call in progress, as of its last stop; or that the last call has left. This never disturbs a
-    /// call.
+    /// The fuel that is left to the call in progress, as of its last stop; without one, the fuel that the last call has left. Reading
+    /// it disturbs no call.
     ///
-    /// A guest that stops at the epoch, as at the end of a slice of time, keeps its count of fuel in registers. This then gives what
-    /// was left when the guest last called a host function or began the step. Fuel that is used or set
-    /// through wasmtime's own functions of a [`StoreGuard`] is seen once the guard is dropped.
+    /// A guest that stops at the epoch, as at the end of a slice of time, keeps its count of fuel in a register. This then gives the
+    /// fuel that was left when the guest last called a host function, ended a slice of fuel, or was called. Fuel that is used or
+    /// set by wasmtime's own functions, through a [`StoreGuard`], is seen once the guard is dropped.
     ///
     /// # Errors
     ///
@@ -273,7 +273,7 @@ impl<S: Send + 'static, E: Send + Sync + 'static> Instance<S, E> {
     ///
     /// # Errors
     ///
-    /// [`Error::Unsupported`] if the time is not measured. It is if there is a timeout, or with
+    /// [`Error::Unsupported`] if the time is not measured. It is measured if there is a timeout, or with
     /// [`InstanceOptions::measure_time`].
     pub fn time_used(&self) -> Result<Duration, Error> {
         if !self.control.options().measures_time() {
@@ -285,7 +285,7 @@ impl<S: Send + 'static, E: Send + Sync + 'static> Instance<S, E> {
         Ok(self.control.time_used())
     }
 
-    /// Makes the guest anew, in a new store. The function that [`with_options`](Self::with_options) got makes the state of the host.
+    /// Replaces the guest by a new one in a new store, whose state the function given to [`with_options`](Self::with_options) makes.
     /// The old guest is dropped first, so that a full pool has room. Calls are refused meanwhile.
     ///
     /// # Errors
@@ -300,9 +300,9 @@ impl<S: Send + 'static, E: Send + Sync + 'static> Instance<S, E> {
         }
     }
 
-    /// Makes the guest anew with this state of the host, however the instance was made.
+    /// Replaces the guest by a new one in a new store with this state, however the instance was made.
     ///
-    /// Nothing that was set up in a store of the caller's own, a limiter for one, is kept: see
+    /// Anything that the caller had set up in the old store, such as a limiter, is lost: see
     /// [`reset_with_store`](Self::reset_with_store).
     ///
     /// # Errors
@@ -312,7 +312,7 @@ impl<S: Send + 'static, E: Send + Sync + 'static> Instance<S, E> {
         self.reset_with_store(Store::new(self.origin.engine(), state))
     }
 
-    /// Makes the guest anew in a store that the caller has made and set up, as for [`with_store`](Self::with_store).
+    /// Replaces the guest by a new one in a store that the caller has made and set up, as for [`with_store`](Self::with_store).
     ///
     /// # Errors
     ///
@@ -328,8 +328,7 @@ impl<S: Send + 'static, E: Send + Sync + 'static> Instance<S, E> {
         guest.renew(store, &self.origin)
     }
 
-    /// Whether the instance is [poisoned](Self#poisoning): a call ended before its end, and there was no `reset` or `clear_poison`
-    /// since.
+    /// Whether the instance is [poisoned](Self#poisoning), and so makes no calls until `reset` or `clear_poison` succeeds.
     ///
     /// A call in progress does not count. This may be asked at any time, from any thread, and disturbs no call.
     #[must_use]
@@ -337,11 +336,11 @@ impl<S: Send + 'static, E: Send + Sync + 'static> Instance<S, E> {
         self.poison.is_set()
     }
 
-    /// Declares the guest fit for calls, although a call ended before its end.
+    /// Declares the guest fit for calls, although a call ended without returning.
     ///
-    /// All that the guest has written to its memory stays. If the guest is of a module that exports its stack pointer as
-    /// `__stack_pointer`, that is put back to where it was when the guest was made; otherwise a C or Rust guest loses the part of
-    /// its stack that was in use. An instance [with exports](Self::with_exports) of its own is not looked into.
+    /// The guest's memory stays as it is. If a module exports its stack pointer as `__stack_pointer`, this sets it to its value when
+    /// the guest was made; otherwise a C or Rust guest loses the part of its stack that was in use. This sets no stack pointer in an
+    /// instance [with exports](Self::with_exports) of its own.
     ///
     /// A component cannot be declared fit: wasmtime does not enter it again after a trap, an error of a host function, or a call that
     /// was dropped half-way, and the next call traps with `CannotEnterComponent`. Only a [`reset`](Self::reset) helps.
@@ -351,7 +350,7 @@ impl<S: Send + 'static, E: Send + Sync + 'static> Instance<S, E> {
     /// [`Error::CallInProgress`] if a call or a guard has the guest, and [`Error::Poisoned`] if there is no guest, because a `reset`
     /// failed.
     pub fn clear_poison(&self) -> Result<(), Error> {
-        look(&self.home, Guest::clear_poison)
+        with_guest(&self.home, Guest::clear_poison)
     }
 
     /// A second handle of the same instance, for a job. The instance still has one call at a time.

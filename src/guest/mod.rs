@@ -1,11 +1,13 @@
 //! The guest layer: turns the exports of a wasm instance into the work of the call layer's futures.
 //!
-//! In the order of a call: an `engine` makes guests that can suspend; an `instance` is made of an `origin`, and is the `home` of a
-//! `guest`; a `func` is an `export` of it, looked up and checked; `fiber` makes a future of a claimed guest and an export, and
-//! `running` is that call from its first step to its end; `trap` tells how it failed, and `poison` that it did.
+//! In the order of a call: `engine` makes engines whose guests can suspend; an `instance` makes a `guest` from its `origin`, and
+//! keeps it at `home` between calls; a `func` is an `export` of the guest, looked up and checked; `fiber` makes a future of a claimed
+//! guest and an export; `running` is that call from its first step to its end; `trap` says how a call failed, and `poison` that it
+//! left the guest half-way.
 //!
-//! `limit` holds a guest to what it may do in a step, in a call and in all. `store` gives access to a guest between its
-//! calls. `par_map` makes many calls on several instances, `wrapper` is what the macro's code calls, `types` puts types into words.
+//! `limit` bounds what a guest may do in a step, in a call and in all. `store` gives access to a guest between its calls. `par_map`
+//! makes many calls on several instances: `inputs` deals out their inputs, and `par_map_job` collects their results. `wrapper` is
+//! what the macro's code calls, `types` puts types into words, `stack_pointer` resets that of a guest, and `wasi` is WASI preview 1.
 
 pub(crate) mod engine;
 pub(crate) mod export;

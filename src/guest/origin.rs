@@ -1,4 +1,4 @@
-//! [`Origin`]: what an instance is made of, at first and again by each reset: a module, or a function of the user's that
+//! [`Origin`]: what an instance is made from, at first and at each reset: a module, or a function of the user's that
 //! instantiates.
 
 use crate::error::Error;
@@ -9,7 +9,7 @@ use wasmtime::{Engine, InstancePre, Module, Store, StoreContextMut};
 pub(crate) enum Origin<S: 'static, E> {
     Module {
         pre: InstancePre<S>,
-        /// The identity. A module has wasmtime's own instance for its exports, which the type `E` does not tell.
+        /// The identity, because a module's exports are wasmtime's own instance. The type `E` does not say that.
         exports: fn(wasmtime::Instance) -> E,
     },
     Other {
@@ -18,11 +18,11 @@ pub(crate) enum Origin<S: 'static, E> {
     },
 }
 
-/// A function of the user's that instantiates in a store, and gives the exports.
+/// A function of the user's that instantiates in a store, and returns the exports.
 pub(crate) type Instantiate<S, E> =
     dyn for<'a> Fn(StoreContextMut<'a, S>) -> BoxFuture<'a, E> + Send + Sync;
 
-/// Work with a store.
+/// A future that borrows a store.
 pub(crate) type BoxFuture<'a, T> =
     Pin<Box<dyn std::future::Future<Output = wasmtime::Result<T>> + Send + 'a>>;
 
@@ -40,7 +40,7 @@ impl<S: 'static, E> Origin<S, E> {
         }
     }
 
-    /// What errors call it.
+    /// Its name in error messages.
     pub(crate) fn name(&self) -> Box<str> {
         match self {
             Self::Module { pre, .. } => module_name(pre.module()),
@@ -68,7 +68,7 @@ impl<S: 'static, E> Clone for Origin<S, E> {
     }
 }
 
-/// What errors call a module.
+/// The name of a module in error messages.
 pub(crate) fn module_name(module: &Module) -> Box<str> {
     match module.name() {
         Some(name) => format!("module {name:?}").into(),

@@ -20,9 +20,9 @@ use std::sync::Arc;
 use std::task::Poll;
 use wasmtime::{WasmParams, WasmResults};
 
-/// Functions of several instances of a module.
+/// Calls on several instances of a module at once, for a slice of [`Instance`]s.
 pub trait Instances<S: Send + 'static> {
-    /// Prepares calls of an export, one with each of the inputs, on a pool. As many calls run at once as there are instances.
+    /// Prepares one call of an export for each input, on a pool. Each instance has one call at a time.
     ///
     /// ```
     /// use wasm_jobs::{EngineOptions, Instance, Instances, RayonGlobal, engine, wasmtime};
@@ -68,7 +68,7 @@ impl<S: Send + 'static> Instances<S> for [Instance<S>] {
     }
 }
 
-/// Many calls of an export that are prepared, from [`Instances::par_map`].
+/// Many calls of an export, prepared and not yet submitted, from [`Instances::par_map`].
 #[must_use = "it does nothing until it is submitted or collected"]
 pub struct ParMap<'a, P, R, S: 'static, J> {
     instances: &'a [Instance<S>],
@@ -89,7 +89,7 @@ where
     /// Sets how many inputs an instance takes at a time at least: one by default. It takes fewer only at the end.
     ///
     /// An instance takes a share of the inputs that are left, which gets smaller towards the end, so that all instances end at about
-    /// the same time. A larger number costs that balance, and saves a lock for each batch.
+    /// the same time. A larger minimum takes a lock less often, and balances worse.
     pub fn min_batch(mut self, inputs: usize) -> Self {
         self.min_batch = inputs;
         self
@@ -97,9 +97,9 @@ where
 
     /// Submits the calls to the pool.
     ///
-    /// An instance whose call has failed is [reset](Instance::reset) before its next call, by the worker that runs its job; the worker
-    /// runs a start function to its end. An instance that cannot be reset, because it has no function that makes its state, or that
-    /// a call or a guard of somebody else has, takes no more inputs. The other instances go on without it.
+    /// An instance whose call has failed is [reset](Instance::reset) before its next call. The worker that runs its job does this, and
+    /// runs the start function to its end. An instance takes no more inputs if it cannot be reset, because it was made with one
+    /// state, or if another call or a guard has it. The other instances go on without it.
     ///
     /// # Errors
     ///

@@ -14,7 +14,7 @@ use std::task::{Context, Poll};
 pub(crate) struct Part<R> {
     /// The results for the inputs that it took, each with its place.
     pub(crate) results: Vec<(usize, Result<R, Error>)>,
-    /// Why it took no more, if inputs were left.
+    /// Why it took no more inputs, if some were left.
     pub(crate) refusal: Option<Error>,
 }
 
@@ -42,8 +42,8 @@ impl<R: Send + 'static> ParMapJob<R> {
 
     /// The handle of the jobs of all instances together. A call that fails does not make it fail.
     ///
-    /// If the pool drops a job, [`wait`](Self::wait) or awaiting this goes on with the calls of that. Waiting for the handle alone
-    /// does not, and may last for ever then.
+    /// If the pool drops a job, [`wait`](Self::wait) and awaiting this run the rest of its calls. Waiting for the handle alone does
+    /// not, and may then last for ever.
     #[must_use]
     pub fn handle(&self) -> &JobHandle {
         &self.job
@@ -51,10 +51,10 @@ impl<R: Send + 'static> ParMapJob<R> {
 
     /// Waits for all calls, and gives their results in the order of the inputs.
     ///
-    /// If the pool has dropped a job, this runs the calls of it on this thread.
+    /// If the pool has dropped a job, this runs the rest of its calls on this thread.
     ///
     /// An input for which no instance was left has the error of the last instance: [`Error::Poisoned`] if that could not be reset, or
-    /// [`Error::CallInProgress`] if it was in use. If the handle is cancelled, all inputs of the instances that have not finished are
+    /// [`Error::CallInProgress`] if it was in use. If the handle was cancelled, all inputs of the instances that have not finished are
     /// [`Error::Cancelled`].
     #[must_use]
     pub fn wait(mut self) -> Vec<Result<R, Error>> {

@@ -1,11 +1,11 @@
-//! [`Poison`]: whether a call has left the guest half-way through something. Whoever holds the guest sets and clears it; anyone
-//! reads it.
+//! [`Poison`]: whether a call has left the guest half-way through a change. The thread that has the guest sets and clears it; any
+//! thread reads it.
 
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// Relaxed throughout, because nothing is reached through the flag: the guest itself is handed on by its home, which
-/// synchronises, and so does the latch that tells of the end of a call.
+/// Relaxed throughout, because no other memory is read on the strength of the flag. The home that hands the guest on synchronises,
+/// and so does the latch that tells of the end of a call.
 #[derive(Debug, Default)]
 pub(crate) struct Poison(AtomicBool);
 

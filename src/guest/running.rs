@@ -8,16 +8,16 @@ use crate::guest::trap::{Attempt, Begun, failure, timed_out};
 use std::sync::Arc;
 use wasmtime::Store;
 
-/// Poisons the guest when it is dropped, unless the call has come to its [end](Self::end) well: a trap ends there with an error, a
-/// panic of the host unwinds, and a call that is given up is dropped.
+/// Poisons the guest when it is dropped, unless [`end`](Self::end) has seen the call return. So a trap poisons it, a panic of the
+/// host, which unwinds, and a call that is dropped half-way.
 pub(crate) struct Running<'a, S: 'static, E: 'static> {
     guest: &'a mut Guest<S, E>,
     attempt: Attempt<'a>,
-    is_well: bool,
+    has_returned: bool,
 }
 
 impl<'a, S: Send + 'static, E> Running<'a, S, E> {
-    /// The first step of a call begins.
+    /// Begins the first step of a call.
     ///
     /// # Errors
     ///
@@ -28,10 +28,10 @@ impl<'a, S: Send + 'static, E> Running<'a, S, E> {
             return Err(timed_out(limit, &guest.control, attempt, Begun::No));
         }
         guest.control.set_deadline(&mut guest.store);
-        Ok(Self { guest, attempt, is_well: false })
+        Ok(Self { guest, attempt, has_returned: false })
     }
 
-    /// What the call runs in, goes by, and may call.
+    /// The store that the call runs in, its limits, and the exports that it may call.
     #[inline]
     pub(crate) fn parts(&mut self) -> (&mut Store<S>, &Arc<Control>, &E) {
         let Guest { store, control, exports, .. } = &mut *self.guest;
@@ -41,19 +41,19 @@ impl<'a, S: Send + 'static, E> Running<'a, S, E> {
         }
     }
 
-    /// The call has ended with this.
+    /// Ends the call, and gives its results.
     ///
     /// # Errors
     ///
-    /// What wasmtime's error means; and [`Error::TimedOut`] too if a host function swallowed the trap by which a limit in time
-    /// ended a call inside this one.
+    /// The [`failure`] that wasmtime's error stands for; and [`Error::TimedOut`] if a call inside this one timed out, and a host
+    /// function swallowed its trap.
     #[inline(always)]
     pub(crate) fn end<R: 'static>(mut self, ended: wasmtime::Result<R>) -> Result<R, Error> {
         let Guest { store, control, .. } = &mut *self.guest;
         match ended {
             Ok(results) => match control.timed_out() {
                 None => {
-                    self.is_well = true;
+                    self.has_returned = true;
                     Ok(results)
                 }
                 Some(limit) => Err(timed_out(limit, control, self.attempt, Begun::Yes)),
@@ -70,7 +70,7 @@ impl<'a, S: Send + 'static, E> Running<'a, S, E> {
 impl<S: 'static, E: 'static> Drop for Running<'_, S, E> {
     #[inline]
     fn drop(&mut self) {
-        if !self.is_well {
+        if !self.has_returned {
             self.guest.poison.set();
         }
     }

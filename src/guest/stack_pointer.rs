@@ -1,5 +1,5 @@
-//! [`StackPointer`]: the global in which a C or Rust guest keeps its stack pointer. A call that ends before its end leaves it
-//! in the middle of the stack.
+//! [`StackPointer`]: the global in which a C or Rust guest keeps its stack pointer. A call that ends without returning leaves it in
+//! the middle of the stack.
 
 use crate::error::Error;
 use wasmtime::{Global, Module, Mutability, Store, Val};

@@ -1,5 +1,5 @@
-//! How a guest fails: which of wasmtime's errors is which [`Error`]. A call that ends before its end gets its error here, and so
-//! does a guest that cannot be made.
+//! How a guest fails: turns wasmtime's errors into [`Error`]s. A call that fails gets its error here, and so does a guest that
+//! cannot be made.
 
 use crate::error::{Error, TimedOut, Timeout, Trap};
 use crate::guest::limit::control::Control;
@@ -9,14 +9,14 @@ use wasmtime::{
     ThrownException, UnknownImportError, WasmBacktrace,
 };
 
-/// What failed, for messages.
+/// What was attempted, for the message of its error.
 #[derive(Clone, Copy)]
 pub(crate) enum Attempt<'a> {
     /// A call of this export.
     Export(&'a str),
     /// A call by `Instance::start`.
     Start,
-    /// Instantiating this, in the words of its origin.
+    /// Instantiating the origin of this name.
     Instantiate(&'a str),
 }
 
@@ -29,22 +29,22 @@ impl Attempt<'_> {
         }
     }
 
-    /// Whether an error that wasmtime has no type for comes from a host function. In a call they all do; while instantiating, those
-    /// that have passed through the guest.
+    /// Whether an error for which wasmtime has no type comes from a host function. In a call, all of them do; while instantiating,
+    /// those with a backtrace do, because they have passed through the guest.
     fn blames_host(self, error: &wasmtime::Error) -> bool {
         !matches!(self, Self::Instantiate(_)) || error.is::<WasmBacktrace>()
     }
 }
 
-/// What wasmtime's error of a call, or of instantiating, means.
+/// The [`Error`] for wasmtime's error of a call, or of instantiating.
 pub(crate) fn failure<S: Send + 'static>(
     error: wasmtime::Error,
     store: &mut Store<S>,
     control: &Control,
     attempt: Attempt<'_>,
 ) -> Error {
-    // Out of the store whatever the error is, because the next exception must not find it there; in a scope, because it
-    // would be a root of the store's heap until the store is dropped.
+    // Takes an exception out of the store, whatever the error is, because the next one must not find it there. The scope unroots
+    // it, because otherwise it would stay on the store's heap until the store is dropped.
     let _ = RootScope::new(&mut *store).as_context_mut().take_pending_exception();
     if let Some(limit) = control.timed_out() {
         return timed_out(limit, control, attempt, Begun::Yes);
@@ -99,7 +99,7 @@ pub(crate) fn timed_out(
     }))
 }
 
-/// So that `?` takes errors of wasmtime's own functions along: of making a module, a linker, a global.
+/// Lets `?` convert the errors of wasmtime's own functions, such as those that make a module or a global.
 impl From<wasmtime::Error> for Error {
     fn from(error: wasmtime::Error) -> Self {
         if let Some(&code) = error.downcast_ref::<wasmtime::Trap>() {

@@ -1,5 +1,5 @@
-//! The types of exports in words. `wrapper!` writes the same words for the module that it was written from, and they are
-//! compared: `macros/src/expand.rs` must change with this file.
+//! The types of exports in words. `wrapper!` writes the same words for its module when the host is built, and `wrapper` compares the
+//! two, so `macros/src/expand.rs` must change with this file.
 
 use std::fmt::Write as _;
 #[cfg(feature = "macros")]
@@ -25,7 +25,7 @@ fn func_type(ty: &FuncType) -> String {
     format!("({}) -> ({})", list(ty.params()), list(ty.results()))
 }
 
-/// `(i32, i64) -> f32`: as Rust writes the parameters and results that a function is asked for with.
+/// `(i32, i64) -> f32`: as Rust writes the parameters and results with which a user asks for a function.
 pub(crate) fn signature(ty: &FuncType) -> String {
     let tuple = |types: &mut dyn ExactSizeIterator<Item = ValType>| match types.len() {
         1 => list(types),
@@ -40,7 +40,7 @@ pub(crate) fn global_type(ty: &GlobalType) -> String {
     format!("{mutability}{}", val_type(ty.content()))
 }
 
-/// A type of the text format, with its short names.
+/// A type as the text format has it, with `funcref` and `externref` in their short forms.
 fn val_type(ty: &ValType) -> String {
     match ty {
         ValType::Ref(ty) if RefType::eq(ty, &RefType::FUNCREF) => "funcref".into(),

@@ -1,9 +1,9 @@
-//! What a wrapper calls that `wrapper!` has written: it gets a module from its [source](ModuleSource), [links](link) it after
-//! comparing its exports with those that the wrapper was written from, and [looks up](look_up) its functions.
+//! What the code of `wrapper!` calls. It gets a module from its [source](ModuleSource), compares the module's exports with those that
+//! the wrapper was written from, [links](link) the module, and [looks up](look_up) its functions.
 
 use crate::error::{Error, Mismatch};
 use crate::guest::func::Func;
-use crate::guest::home::look;
+use crate::guest::home::with_guest;
 use crate::guest::instance::Instance;
 use crate::guest::origin::module_name;
 use crate::guest::types::extern_type;
@@ -49,7 +49,7 @@ impl<W: Embedded> ModuleSource<W> for &Engine {
 /// An export that a wrapper was written from: its name, and its type in the words of [`extern_type`].
 type Described = (&'static str, &'static str);
 
-/// Links the module of a wrapper, which must have these exports.
+/// Links the module of a wrapper, after checking that it has these exports.
 ///
 /// # Errors
 ///
@@ -78,7 +78,7 @@ pub fn check<S: Send + 'static>(
     instance: &Instance<S>,
     exports: &[Described],
 ) -> Result<(), Error> {
-    look(instance.home(), |guest| {
+    with_guest(instance.home(), |guest| {
         exports.iter().try_for_each(|export| compare(*export, guest.export_type(export.0)?))
     })
 }

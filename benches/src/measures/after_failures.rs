@@ -1,5 +1,5 @@
-//! The pool after ten thousand calls that have each trapped on it, beside one that has never seen a failure: how long both
-//! take for the same calls; and how much more memory the process has than before those failures, for each of them.
+//! A pool on which ten thousand calls have trapped, beside one that has never seen a failure: how long both take for the same
+//! calls. And for each such failure, by how much the memory of the process has grown.
 
 use super::parked::resident;
 use crate::guests;
@@ -21,7 +21,7 @@ pub(crate) fn speed() -> Finding {
 
 pub(crate) fn memory() -> Finding {
     let pool = pool();
-    // What the first ones set up for all is not a failure's.
+    // The first failures set up things for all of them, which are not counted.
     fail(&pool, FAILURES);
     let more = (0..5).map(|_| {
         let before = resident();
@@ -67,7 +67,7 @@ fn works(pool: Arc<ThreadPool>) -> impl FnMut() {
     }
 }
 
-/// What comes of these calls on a pool.
+/// Runs these calls on a pool, and gives their results.
 fn ends<R: Send + 'static>(
     pool: &Arc<ThreadPool>,
     calls: impl Iterator<Item = Result<Future<R>, Error>>,

@@ -1,5 +1,5 @@
-//! From `Future::cancel` of a guest that loops for ever on another thread until `Error::Cancelled` is there: the longest
-//! in a hundred.
+//! The time from `Future::cancel`, of a guest that loops for ever on another thread, until the owner has `Error::Cancelled`:
+//! the 99th percentile.
 
 use crate::guests;
 use crate::rounds::{Finding, p99_micros};
@@ -19,7 +19,7 @@ pub(crate) fn measure() -> Finding {
             let call = instance.call::<i64, i64>("counts", i64::MAX);
             let mut call = call.expect("the guest exports it");
             let _job = pool.submit(call.to_job().expect("the call is ours"));
-            // By then it runs.
+            // The guest runs by the end of this.
             thread::sleep(Duration::from_micros(500));
             let start = Instant::now();
             call.cancel();

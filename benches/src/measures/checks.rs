@@ -1,10 +1,10 @@
-//! What guests pay for what they can be stopped by.
+//! What it costs that guests can be stopped.
 //!
-//! In the code that is compiled: the checks of the epoch, the counting of fuel, and both, each beside an engine that has
-//! neither. Two guests: a picture, which computes much between two checks, and a bare loop, which does nothing else.
+//! In compiled code: the checks of the epoch, the counting of fuel, and both, each beside an engine that has neither. There
+//! are two guests: a picture, which computes much between two checks, and a bare loop, which does little else than check.
 //!
 //! In each step: `Future::resume` of a guest that yields, with a slice that it does not use up, a timeout or another limit,
-//! beside the same guest without.
+//! beside the same guest without it.
 
 use crate::guests::{BARE_LOOP, GUEST};
 use crate::rounds::{Finding, compare};

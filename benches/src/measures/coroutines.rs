@@ -1,4 +1,4 @@
-//! Frames of coroutines: one in which all wait, and the step of one that awaits the next frame.
+//! Frames of coroutines: a frame in which all of them wait, and the step of a coroutine that awaits the next frame.
 
 use crate::rounds::{Finding, alone, compare};
 use async_task::Runnable;

@@ -1,5 +1,5 @@
-//! Frames of 200 guests on a budget of 2 ms: how far the longest frame in a hundred goes beyond it. A quarter of the guests never
-//! yields; the others yield now and then. Beside frames that do nothing but look at the clock: what those are late by, the
+//! Frames of 200 guests on a budget of 2 ms: how far the 99th percentile of the frames goes beyond it. A quarter of the guests never
+//! yields; the others yield now and then. Beside frames that do nothing but look at the clock, and are late only because the
 //! machine is.
 
 use crate::guests;

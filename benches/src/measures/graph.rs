@@ -23,7 +23,7 @@ fn pool() -> Arc<ThreadPool> {
     Arc::new(pool.expect("threads can be started"))
 }
 
-/// What each job depends on.
+/// The jobs on which each job depends.
 fn random_graph() -> Vec<Vec<usize>> {
     let mut random = 1_u64;
     let mut below = |end: usize| {

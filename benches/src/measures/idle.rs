@@ -39,7 +39,7 @@ pub(crate) fn measure() -> Finding {
     while waiting.load(Ordering::Relaxed) < CALLS {
         thread::yield_now();
     }
-    // By then the last of them waits, and the workers have found out that there is nothing to do.
+    // By the end of this, the last call waits, and the workers have found nothing to do.
     thread::sleep(PERIOD / 10);
 
     let (start, used) = (Instant::now(), cpu_time());
@@ -55,7 +55,7 @@ pub(crate) fn measure() -> Finding {
     Finding::Alone { unit: "cpu_share", ours: used.as_secs_f64() / passed.as_secs_f64() }
 }
 
-/// Of the whole process, so far.
+/// The CPU time of the process so far.
 fn cpu_time() -> Duration {
     clock_gettime(ClockId::ProcessCPUTime).try_into().expect("it is not negative")
 }

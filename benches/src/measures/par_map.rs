@@ -1,5 +1,5 @@
-//! 10,000 calls of a guest that takes about 10 µs, over eight instances on two workers: beside rayon's `par_iter` with an instance
-//! by hand for each of its parts (`map_init`).
+//! 10,000 short calls of a guest, over eight instances on two workers: beside rayon's `par_iter` with an instance by hand for each
+//! of its parts (`map_init`).
 
 use crate::guests::{self, ENGINE};
 use crate::rounds::{Finding, compare};
@@ -12,7 +12,7 @@ const CALLS: usize = 10_000;
 const INSTANCES: usize = 8;
 const WORKERS: usize = 2;
 
-/// It counts so far.
+/// The number to which each call counts.
 const COUNT: i64 = 12_000;
 
 pub(crate) fn measure() -> Finding {

@@ -56,7 +56,7 @@ fn theirs() {
 }
 
 fn report<C>(suspend: impl Fn() -> C) {
-    // What the first one sets up for all is not a call's.
+    // The first call sets up things for all of them, which are not counted.
     let first = suspend();
     let mut calls = Vec::with_capacity(CALLS);
     let before = resident();

@@ -1,4 +1,4 @@
-//! A new guest in the place of the old: beside dropping a store and instantiating in another, by hand, from the same pool.
+//! `Instance::reset`, beside dropping a store and instantiating in another, by hand, from the same pool.
 
 use super::poll_to_end;
 use crate::guests;

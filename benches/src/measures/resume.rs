@@ -1,8 +1,8 @@
 //! One `Future::resume` of a guest that yields, beside one poll of wasmtime's `call_async`.
 //!
-//! Two peers. A call that is kept from frame to frame has its store with it and is in a box, whatever its type: that is
-//! `resume`. A call that never leaves the loop that polls it can be pinned to its stack, and the poll compiled into the
-//! loop: that is `resume_pinned`, the most that can be had of wasmtime, and what being kept costs.
+//! There are two peers. `resume`: a call that is kept from frame to frame has its store with it, in a box. `resume_pinned`: a
+//! call that never leaves the loop that polls it can be pinned to the stack, and the poll compiled into the loop. That is the
+//! fastest use of wasmtime; the two ratios together show what keeping a call costs.
 
 use super::poll_to_end;
 use crate::guests;

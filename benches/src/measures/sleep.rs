@@ -1,5 +1,5 @@
-//! 900 WASI guests asleep for 100 ms at the same time, on two workers, beside the 100 ms: from the first one's submission
-//! to the last one's end.
+//! The time in which 900 WASI guests on two workers each sleep for 100 ms, from the first submission to the last end, beside
+//! the 100 ms.
 
 use crate::guests;
 use crate::rounds::{Finding, of_pairs};

@@ -9,13 +9,13 @@ use std::time::Duration;
 use wasm_jobs::{Instance, Slice, Step};
 
 const SLICE: Duration = Duration::from_millis(1);
-/// Ours and the clock's by turns, so many steps at a time.
+/// The two sides take turns, this many steps at a time.
 const BLOCKS: usize = 8;
 const STEPS: usize = 250;
 const WORKERS: usize = 2;
 
-/// The time beyond the slice that the longest step in a hundred takes, with all processors busy with such guests. Beside steps
-/// that do nothing but look at the clock: what those are late by, the machine is.
+/// The time that the 99th percentile of the steps takes beyond the slice, while two threads run such guests. Beside steps that do
+/// nothing but look at the clock, and are late only because the machine is.
 pub(crate) fn overshoot() -> Finding {
     let pre = guests::ours();
     let mut calls = Vec::new();
@@ -50,7 +50,7 @@ pub(crate) fn overshoot() -> Finding {
     beside_the_clock(ours.concat(), theirs.concat())
 }
 
-/// A guest that computes for some fifty slices, beside the same without slices.
+/// A guest that computes for many slices, beside the same guest without slices.
 pub(crate) fn cost() -> Finding {
     const COUNT: i64 = 50_000_000;
     let pre = guests::ours();

@@ -1,4 +1,4 @@
-//! Instantiate, call once, drop: beside the same by hand, from the same pool.
+//! Instantiating, one call and the drop, beside the same by hand, from the same pool.
 
 use super::poll_to_end;
 use crate::guests;

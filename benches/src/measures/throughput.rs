@@ -1,4 +1,4 @@
-//! 1,000 calls of 200 yields each on two workers: jobs on rayon, beside a task a call on tokio's multi-thread runtime.
+//! 1,000 calls of 200 yields each on two workers: jobs on rayon, beside one task for each call on tokio's multi-thread runtime.
 
 use super::poll_to_end;
 use crate::guests;

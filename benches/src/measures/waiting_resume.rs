@@ -1,4 +1,4 @@
-//! One `Future::resume` of a guest that waits for an event, which does not enter it.
+//! One `Future::resume` of a guest that waits for an event. It does not enter the guest.
 
 use crate::guests;
 use crate::rounds::{Finding, alone};

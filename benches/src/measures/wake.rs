@@ -1,6 +1,6 @@
-//! From `Event::set` until the guest runs again as a job on rayon, beside `Notify` and a task on tokio's multi-thread
-//! runtime, with two workers each: the median of a round. All threads are asleep before a wake, and the two sides take turns
-//! wake by wake, so that each finds the processor's caches as somebody else has left them, as one who slept does.
+//! The time from `Event::set` until the guest runs again as a job on rayon, beside `Notify` and a task on tokio's multi-thread
+//! runtime, with two workers each: the median of a round. All threads are asleep before a wake. The two sides take turns
+//! wake by wake, so that each finds the processor's caches as the other has left them.
 
 use super::poll_to_end;
 use crate::guests;
@@ -72,7 +72,7 @@ pub(crate) fn measure() -> Finding {
     of_pairs("ns", "tokio", &pairs)
 }
 
-/// In nanoseconds.
+/// The time from the wake until the guest is awake, in nanoseconds.
 fn time(wake: impl FnOnce(), awake: &Receiver<Instant>) -> f64 {
     thread::sleep(PAUSE);
     let start = Instant::now();

@@ -1,4 +1,4 @@
-//! The speed test of SQLite as a job on rayon, beside wasmtime with wasmtime-wasi: from its instantiation to the last of its
+//! The speed test of SQLite as a job on rayon, beside wasmtime with wasmtime-wasi: from its instantiation to the end of its
 //! output.
 
 use crate::guests;
@@ -9,7 +9,7 @@ use wasm_jobs::wasmtime::{Linker, Module, Store};
 use wasm_jobs::wasmtime_wasi::{self, I32Exit, p1::WasiP1Ctx};
 use wasm_jobs::{Instance, JobPool};
 
-/// A megabyte of other people's program, which is no part of the repository.
+/// A program that others wrote. It is not part of the repository, and without it the measure is skipped.
 const GUEST: &str =
     concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/guests/sqlite-speedtest1.wasm");
 const ARGS: [&str; 5] = ["speedtest1", "--memdb", "--size", "2", "--verify"];
@@ -75,5 +75,5 @@ pub(crate) fn measure() -> Finding {
 fn check(stdout: &MemoryOutputPipe) {
     let stdout = stdout.contents();
     let stdout = String::from_utf8_lossy(&stdout);
-    assert!(stdout.lines().any(|line| line == HASH), "not what there should be:\n{stdout}");
+    assert!(stdout.lines().any(|line| line == HASH), "the guest did not print the hash:\n{stdout}");
 }

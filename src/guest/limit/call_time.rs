@@ -21,13 +21,13 @@ pub(crate) struct CallTime {
 
 #[derive(Default)]
 struct Time {
-    /// In the steps that have ended.
+    /// The time in the steps that have ended.
     used: Duration,
     /// When the step in progress began.
     step_began: Option<Duration>,
     /// When the last step ended.
     step_ended: Duration,
-    /// When the call may no longer run or wait, by its `elapsed_timeout`.
+    /// When the call times out by its `elapsed_timeout`.
     deadline: Option<Duration>,
     /// Wakes the call at its deadline, once it waits.
     alarm: Option<Sleep>,
@@ -43,7 +43,7 @@ pub(crate) enum Verdict {
 }
 
 impl CallTime {
-    /// With a timeout, the time is measured too.
+    /// A timeout has the time measured, whatever `is_measured` says.
     pub(crate) fn new(
         running_timeout: Option<Duration>,
         elapsed_timeout: Option<Duration>,
@@ -63,7 +63,7 @@ impl CallTime {
         self.running_timeout.is_some() || self.elapsed_timeout.is_some()
     }
 
-    /// In the steps of the call in progress that have ended, or of the last call.
+    /// The time in those steps of the call in progress that have ended, or in all steps of the last call.
     pub(crate) fn used(&self) -> Duration {
         self.time.lock().used
     }
@@ -80,13 +80,13 @@ impl CallTime {
     #[inline]
     pub(crate) fn leave_call(&self) {
         if self.elapsed_timeout.is_some() {
-            // Out of the lock before it is dropped: the alarm drops a waker, which may be the last reference to anything.
+            // Dropped outside the lock, because the alarm drops a waker, which may be the last reference to anything.
             let alarm = self.time.lock().alarm.take();
             drop(alarm);
         }
     }
 
-    /// Whether the deadline of a call has passed before its first step.
+    /// The timeout that has passed before the first step of a call, if any.
     #[inline]
     pub(crate) fn is_too_late(&self) -> Option<Timeout> {
         self.elapsed_timeout?;
@@ -144,7 +144,7 @@ impl CallTime {
         if time.timed_out.is_some() { Verdict::TimedOut } else { Verdict::InTime }
     }
 
-    /// The call waits: looks whether it may, and has it woken at its deadline.
+    /// The call waits. Looks whether it is in time, and arranges for a wake at its deadline.
     pub(crate) fn look_and_wake_at_deadline(&self, context: &mut Context<'_>) -> Verdict {
         let mut time = self.time.lock();
         let Some(deadline) = time.deadline else { return Verdict::InTime };
@@ -156,7 +156,7 @@ impl CallTime {
         Verdict::TimedOut
     }
 
-    /// Takes which timeout has ended the last call.
+    /// Takes the timeout that has ended the last call, if any.
     #[inline]
     pub(crate) fn take_timed_out(&self) -> Option<Timeout> {
         if self.has_timeout() { self.time.lock().timed_out.take() } else { None }

@@ -1,8 +1,8 @@
-//! [`Control`]: what limits the guest of one instance, and what can be read of it while it runs. It is made of small machines, of
-//! which each limits one thing: [`SliceState`], [`EpochDeadline`], [`CallTime`], [`Nesting`], [`Growth`].
+//! [`Control`]: the limits of the guest of one instance, and what can be read about the guest while it runs. It is made of small
+//! state machines, each of which limits one thing: [`SliceState`], [`EpochDeadline`], [`CallTime`], [`Nesting`], [`Growth`].
 //!
 //! A store is [attached](Control::attach) to it, and asks it when the epoch has advanced, at each call of the host, and when
-//! memory grows. The steps of a call go by it in [`limited`](crate::guest::limit::limited).
+//! memory grows. [`limited`](crate::guest::limit::limited) holds the steps of a call to it.
 
 use crate::error::Timeout;
 use crate::guest::limit::call_time::{CallTime, Verdict};
@@ -31,9 +31,9 @@ pub(crate) struct Control {
     nesting: Nesting,
     /// None if growth is not limited.
     growth: Option<Arc<Growth>>,
-    /// The fuel of each call.
+    /// The fuel that each call gets.
     fuel_of_a_call: Option<u64>,
-    /// What was left when the guest last called the host, or when the host last looked.
+    /// The fuel that was left when the guest last called the host, or when the host last noted it.
     fuel: AtomicU64,
     options: InstanceOptions,
     /// Whether anything has to be set when a call begins.
@@ -100,9 +100,9 @@ impl Control {
         self.slice.set(slice);
     }
 
-    /// The fuel that was left when the guest last called the host, or when the host last looked.
+    /// The fuel that was left when the guest last called the host, or when the host last noted it.
     pub(crate) fn fuel(&self) -> u64 {
-        // Relaxed: it is a number by itself, which is old by the time that it is read.
+        // Relaxed: the number stands alone, and may be out of date once it is read.
         self.fuel.load(Relaxed)
     }
 
@@ -110,14 +110,14 @@ impl Control {
         self.fuel.store(fuel, Relaxed);
     }
 
-    /// In the steps of the call in progress that have ended, or of the last call.
+    /// The time in those steps of the call in progress that have ended, or in all steps of the last call.
     pub(crate) fn time_used(&self) -> Duration {
         self.time.used()
     }
 
     // The store.
 
-    /// Has a new store go by this.
+    /// Makes a new store keep to the limits.
     pub(crate) fn attach<S: 'static>(self: &Arc<Self>, store: &mut Store<S>) {
         self.slice.new_store();
         if self.epoch.is_enabled() {
@@ -158,11 +158,11 @@ impl Control {
         Ok(())
     }
 
-    /// The guest runs on. If a new step has begun, the store is told its slice.
+    /// The guest is about to run. If a new step has begun, this tells the store its slice.
     fn apply_slice<S>(&self, store: &mut StoreContextMut<'_, S>) -> wasmtime::Result<()> {
         let apply = match self.epoch.enter_guest() {
             EnteredFrom::Host => self.slice.enter_guest(),
-            // Compiled code would not see it there.
+            // Compiled code has its fuel in a register there, and would not see a new interval.
             EnteredFrom::EpochCheck => Apply::Nothing,
         };
         match apply {
@@ -172,7 +172,7 @@ impl Control {
         }
     }
 
-    /// What the guest does when it sees that the epoch has advanced.
+    /// Decides what the guest does when it sees that the epoch has advanced.
     fn epoch_has_advanced(&self) -> UpdateDeadline {
         let now = alarm::now();
         if is_cancelled() || (self.epoch.is_in_call() && self.time.look(now) == Verdict::TimedOut) {
@@ -190,7 +190,7 @@ impl Control {
 
     // A call, in the order in which this happens.
 
-    /// A call was made: its limits are those of this call alone.
+    /// A call was made: its time and its fuel begin.
     #[inline]
     pub(crate) fn begin_call<S>(&self, store: &mut Store<S>) {
         if self.limits_calls {
@@ -206,21 +206,21 @@ impl Control {
         {
             unreachable!("the options were checked with the engine");
         }
-        // None, if the engine counts none.
+        // Zero if the engine counts no fuel.
         self.set_fuel(store.get_fuel().unwrap_or(0));
     }
 
-    /// Whether the time of a call has passed before its first step.
+    /// The limit in time that a call has exceeded before its first step, if any.
     #[inline]
     pub(crate) fn is_too_late(&self) -> Option<Timeout> {
         self.time.is_too_late()
     }
 
-    /// The guest is entered, for a call or by the owner of the store: it looks at the epoch when that next advances, and not
-    /// before.
+    /// A call, or the owner of the store, is about to enter the guest. The guest then looks at the epoch when that next advances, and
+    /// not before.
     #[inline]
     pub(crate) fn set_deadline<S>(&self, store: &mut Store<S>) {
-        // A panic of the host may have left some.
+        // A panic of the host may have left nested calls in the count.
         self.nesting.clear();
         if self.epoch.is_enabled() {
             self.epoch.deadline_is_set();
@@ -256,7 +256,7 @@ impl Control {
         self.time.look(now)
     }
 
-    /// The guest runs, until this is dropped.
+    /// Begins a step with limits. Dropping the [`Watch`] ends it.
     pub(crate) fn watch(&self, slice: StepSlice, now: Duration) -> Watch<'_> {
         if let Some(growth) = &self.growth {
             growth.enter();
@@ -264,7 +264,7 @@ impl Control {
         let yields_at = slice.end(now).min(step_deadline());
         self.epoch.set_step_end(yields_at);
         let end = yields_at.min(self.time.begin_step(now));
-        // Without epochs, a tick would stop nobody.
+        // Without epochs, a tick stops no guest.
         let has_end = end != NEVER && self.epoch.is_enabled();
         let with_end = has_end.then(|| StepWithEnd::begin(self.epoch.ticker(), end));
         Watch { control: self, _with_end: with_end }
@@ -275,12 +275,12 @@ impl Control {
         self.time.look_after_step()
     }
 
-    /// The call waits: looks at the time, and has the call woken when that has passed.
+    /// The call waits. Looks at the time, and arranges for a wake when its deadline passes.
     pub(crate) fn look_at_time_or_be_woken(&self, context: &mut Context<'_>) -> Verdict {
         self.time.look_and_wake_at_deadline(context)
     }
 
-    /// A call has ended, or is dropped: what the owner does with the store from now on has no limits in time.
+    /// A call has ended, or is dropped. From now on the owner may use the store without limits in time.
     #[inline]
     pub(crate) fn leave_call(&self) {
         self.epoch.leave_call();
@@ -288,14 +288,14 @@ impl Control {
         self.time.leave_call();
     }
 
-    /// Takes which of its limits in time has ended the last call.
+    /// Takes the limit in time that has ended the last call, if any.
     #[inline]
     pub(crate) fn timed_out(&self) -> Option<Timeout> {
         self.time.take_timed_out()
     }
 }
 
-/// While a step is in progress that has limits.
+/// A step in progress that has limits. Dropping this ends it.
 pub(crate) struct Watch<'a> {
     control: &'a Control,
     _with_end: Option<StepWithEnd>,

@@ -1,8 +1,8 @@
 //! [`EpochDeadline`]: what a guest does when it sees that the epoch has advanced.
 //!
-//! A store's deadline is always one epoch ahead, so a guest looks whenever the epoch advances, for whatever reason: the end of its
-//! step, the end of another guest's step, a cancelled call, or an `increment_epoch` of the user's. The last makes it yield. The
-//! first three are ticks, which are counted, and make it yield only if its own step has come to its end.
+//! A store's deadline is always one epoch ahead, so a guest looks whenever the epoch advances, whatever the reason: the end of its
+//! step, the end of another guest's step, a cancelled call, or an `increment_epoch` of the user's. The user's makes it yield. The
+//! others are ticks, which are counted. They make it yield only if the time of its own step is over.
 //!
 //! ```text
 //!                    enter_call              look: go on
@@ -17,9 +17,9 @@
 //!                                                        └─────────┘
 //! ```
 //!
-//! All is used by the thread that has the guest, and goes to the next thread together with it: the lease of the guest orders the
-//! accesses, so `Relaxed` is enough. They are atomics because the host can read the rest of the
-//! [`Control`](crate::guest::limit::control::Control) meanwhile.
+//! Only the thread that has the guest uses the state. It goes to the next thread together with the guest, whose lease orders the
+//! accesses, so `Relaxed` is enough. The fields are atomics because the [`Control`](crate::guest::limit::control::Control) that they
+//! are part of is shared with the host.
 
 use crate::guest::limit::ticker::Ticker;
 use crate::step::interrupt::NEVER;
@@ -27,13 +27,13 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicU8, AtomicU64};
 use wasmtime::Engine;
 
-/// No call is in progress. What runs is a call that the owner of the store makes by itself, which must not be made to yield:
-/// wasmtime fails a synchronous call that is.
+/// No call is in progress. If the guest runs, the owner of the store has called it directly. It must not yield then, because wasmtime
+/// fails a synchronous call that yields.
 const OUTSIDE: u8 = 0;
 /// The guest runs, or is in a host function, or is suspended in one.
 const GUEST: u8 = 1;
-/// The guest has looked at the epoch, and has not been entered again, as far as is known: only an engine that counts fuel, and a
-/// store that limits nesting, tell when it is.
+/// The guest has looked at the epoch, and as far as is known has not been entered since. Only stores with a call hook tell when it is
+/// entered: those that count fuel or limit nesting.
 const LOOKING: u8 = 2;
 /// The guest is suspended at an epoch check. wasmtime sets its store's deadline when it goes on.
 const YIELDED: u8 = 3;
@@ -42,7 +42,7 @@ pub(crate) struct EpochDeadline {
     ticker: &'static Ticker,
     is_enabled: bool,
     state: AtomicU8,
-    /// How many ticks there were when the store's deadline was last set.
+    /// The count of ticks when the store's deadline was last set, or when the guest last looked.
     ticks_seen: AtomicU64,
     /// When the step in progress is to yield, in nanoseconds of [`alarm::now`](crate::wait::alarm::now).
     step_end: AtomicU64,
@@ -62,7 +62,7 @@ pub(crate) enum Look {
 pub(crate) enum EnteredFrom {
     /// The host called it, or a host function returns.
     Host,
-    /// An epoch check: its fuel is in a register.
+    /// It goes on from an epoch check, where its fuel is in a register.
     EpochCheck,
 }
 
@@ -94,7 +94,7 @@ impl EpochDeadline {
         self.ticks_seen.store(self.ticker.ticks(), Relaxed);
     }
 
-    /// Whether a call is in progress. Else the guest runs for the owner of the store.
+    /// Whether a call is in progress. If not, a guest that runs was called by the owner of the store.
     pub(crate) fn is_in_call(&self) -> bool {
         self.state.load(Relaxed) != OUTSIDE
     }
@@ -118,7 +118,7 @@ impl EpochDeadline {
         }
     }
 
-    /// The step is to yield at this time; not by the clock, if it is [`NEVER`].
+    /// Sets the time at which the step is to yield. [`NEVER`]: the step does not end by the clock.
     pub(crate) fn set_step_end(&self, end: u64) {
         self.step_end.store(end, Relaxed);
     }
@@ -142,7 +142,7 @@ impl EpochDeadline {
         }
     }
 
-    /// The guest looks at the epoch, and is ended there.
+    /// The guest looks at the epoch, and its call ends there.
     pub(crate) fn interrupt(&self) {
         if self.is_in_call() {
             self.state.store(LOOKING, Relaxed);

@@ -1,14 +1,14 @@
 //! [`Growth`]: how much memory and how many table elements a guest has, and may have.
 //!
-//! wasmtime has a store find its limiter inside the state of the host, which here is the user's. So the limiter that
-//! it finds has nothing in it, and asks this thread which guest is growing.
+//! wasmtime looks for a store's limiter inside the store's state, which here is the user's. So the limiter that it finds has no
+//! fields, and asks a thread-local which guest is growing.
 
 use parking_lot::Mutex;
 use std::cell::RefCell;
 use std::sync::{Arc, Weak};
 use wasmtime::{ResourceLimiter, Store};
 
-/// The limits of a guest, and what it has. It stays when the guest gets a new store.
+/// The limits of a guest, and what it has. A guest keeps it when it gets a new store.
 #[derive(Debug)]
 pub(crate) struct Growth {
     /// In bytes.
@@ -20,7 +20,7 @@ pub(crate) struct Growth {
 #[derive(Debug, Default)]
 struct Grown {
     total: Amount,
-    /// What was allowed last, and may not succeed.
+    /// The growth that was allowed last, which may still fail.
     last: Amount,
 }
 
@@ -46,18 +46,18 @@ impl Growth {
         drop(before);
     }
 
-    /// Has a new store, which has nothing yet, keep to the limits.
+    /// Makes a new store keep to the limits. It has nothing yet.
     pub(crate) fn attach<S: 'static>(self: &Arc<Self>, store: &mut Store<S>) {
         *self.grown.lock() = Grown::default();
         let growth = Arc::downgrade(self);
         store.limiter(move |_| {
-            // wasmtime asks for the limiter before one thing grows, or several if a module is instantiated. Should that be
-            // suspended before it is done, the step that resumes it enters again.
+            // wasmtime asks for the limiter before one thing grows, or several if a module is instantiated. If the growing is
+            // suspended half-way, the step that resumes it calls `enter` again.
             if let Some(growth) = growth.upgrade() {
                 growth.grown.lock().last = Amount::default();
                 growth.enter();
             }
-            // Of a type without a size: nothing is allocated, and nothing leaks.
+            // The type has no size, so nothing is allocated, and nothing leaks.
             Box::leak(Box::new(GuestOfThisThread))
         });
     }
@@ -74,7 +74,7 @@ impl Growth {
         may
     }
 
-    /// What was allowed last did not succeed.
+    /// The growth that was allowed last has failed.
     fn take_back(&self) {
         let mut grown = self.grown.lock();
         let last = std::mem::take(&mut grown.last);
@@ -83,6 +83,7 @@ impl Growth {
     }
 }
 
+/// The limiter that wasmtime finds.
 struct GuestOfThisThread;
 
 impl GuestOfThisThread {

@@ -1,4 +1,4 @@
-//! [`Limited`]: a call that goes by its instance's [`Control`] in each of its steps.
+//! [`Limited`]: a call that keeps to the limits of its instance's [`Control`] in each of its steps.
 
 use crate::guest::limit::call_time::Verdict;
 use crate::guest::limit::control::{Control, StepLimits};
@@ -11,8 +11,8 @@ use std::task::{Context, Poll};
 use wasmtime::Trap;
 
 pin_project! {
-    /// A guest's call, each poll of which is a step. It ends with [`Trap::Interrupt`] if it has timed out: what it is that
-    /// passed, [`Control::timed_out`] tells.
+    /// A guest's call, each poll of which is a step. It ends with [`Trap::Interrupt`] if it has timed out;
+    /// [`Control::timed_out`] tells which limit that was.
     pub(crate) struct Limited<'a, F> {
         #[pin]
         call: F,
@@ -53,7 +53,7 @@ where
     }
 }
 
-/// A function by itself, so that the steps that nothing limits stay short.
+/// Not inlined, so that the code of steps without limits stays short.
 #[inline(never)]
 fn poll_watched<F, R>(
     call: Pin<&mut F>,
@@ -78,9 +78,9 @@ where
         return polled;
     }
     match polled {
-        // The guest has failed in its own way, or was interrupted for its time.
+        // The guest has failed by itself, or was interrupted because it timed out.
         Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-        // A host function may have taken the time, and the guest have ended without looking at the epoch again.
+        // A host function may have used up the time, and the guest may have ended before it looked at the epoch again.
         _ if control.look_at_time_after_step() == Verdict::TimedOut => over(),
         Poll::Ready(result) => Poll::Ready(result),
         Poll::Pending => match control.look_at_time_or_be_woken(context) {

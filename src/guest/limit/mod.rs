@@ -1,9 +1,10 @@
 //! How much a guest may do and have: in one step ([`Slice`](slice::Slice)) and in one call
 //! ([`InstanceOptions`](options::InstanceOptions)).
 //!
-//! [`control`] holds a guest to its limits. It is made of small machines, each in a file: [`slice_state`], [`epoch`],
-//! [`call_time`], [`nesting`], [`growth`]. [`limited`] is a call that goes by it. What stops a running guest is its engine's
-//! [`ticker`]; when that ticks is decided by the thread of the [`schedule`], which reads the [`slot`] of each thread.
+//! [`control`] holds a guest to its limits. It is made of small state machines, each in a file: [`slice_state`], [`epoch`],
+//! [`call_time`], [`nesting`], [`growth`]. [`limited`] is a call that keeps to them. A running guest is stopped by its engine's
+//! [`ticker`]. The thread of the [`schedule`] decides when that ticks: it reads the [`slot`] of each thread, and ticks again after
+//! each pause of a [`repetition`].
 
 pub(crate) mod call_time;
 pub(crate) mod control;

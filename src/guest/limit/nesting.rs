@@ -3,7 +3,7 @@
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// Used by the thread that has the guest, and handed on together with it: so `Relaxed` is enough.
+/// Only the thread that has the guest uses it, and hands it on together with the guest, so `Relaxed` is enough.
 #[derive(Debug)]
 pub(crate) struct Nesting {
     limit: Option<u32>,
@@ -38,12 +38,12 @@ impl Nesting {
         Enter::Entered
     }
 
-    /// The guest returns to the host, by a result or an error. The panic of a host function passes by here.
+    /// The guest returns to the host, by a result or an error. The panic of a host function does not come here.
     pub(crate) fn leave(&self) {
         self.depth.store(self.depth.load(Relaxed).saturating_sub(1), Relaxed);
     }
 
-    /// No call is in progress, whatever panic has ended the last.
+    /// No call is in progress, even if a panic has left some in the count.
     #[inline]
     pub(crate) fn clear(&self) {
         self.depth.store(0, Relaxed);

@@ -1,5 +1,5 @@
-//! [`InstanceOptions`]: what a user asks an instance to be limited to. [`Control`](crate::guest::limit::control::Control) holds the
-//! guest to it.
+//! [`InstanceOptions`]: the limits that a user sets for an instance. [`Control`](crate::guest::limit::control::Control) holds the
+//! guest to them.
 
 use crate::error::Error;
 use crate::guest::limit::slice::Slice;
@@ -8,8 +8,8 @@ use wasmtime::Engine;
 
 /// What one instance may use. By default nothing is limited.
 ///
-/// Each call has the limits of a call to itself. The start function is limited as a call is. Another guest that a host function
-/// brings to its end has its own limits.
+/// The limits of a call count anew for each call. The start function is limited as a call is. If a host function runs another guest,
+/// that guest has its own limits.
 ///
 /// Two limits are not here, because they are the engine's: how deep a guest may recurse
 /// ([`EngineOptions::wasm_stack`](crate::EngineOptions::wasm_stack)), and how many instances there may be
@@ -44,7 +44,7 @@ pub struct InstanceOptions {
 }
 
 impl InstanceOptions {
-    /// How much the guest may do in one step, until [`Instance::set_slice`](crate::Instance::set_slice) sets another slice.
+    /// Sets how much the guest may do in one step, until [`Instance::set_slice`](crate::Instance::set_slice) sets another slice.
     #[must_use]
     pub fn slice(mut self, slice: Slice) -> Self {
         self.slice = slice;
@@ -62,15 +62,15 @@ impl InstanceOptions {
     }
 
     /// Limits the time that each call may run, in all its steps together. The time that it spends in host functions counts; the
-    /// time that it is suspended does not. A call that has run for longer is [`Error::TimedOut`].
+    /// time that it is suspended does not. A call that has run for longer fails with [`Error::TimedOut`].
     ///
     /// A guest is stopped at its next loop or function entry. A guest that is inside a host function is stopped when that
-    /// returns, even if the guest would end right after it. Calls of other guests that a host function makes meanwhile count too.
+    /// returns, even if the guest would end right after it. If the host function runs another guest, that time counts too.
     ///
     /// Nothing stops a guest inside `memory.atomic.wait`, which blocks its thread until another thread notifies it: see
     /// [`EngineOptions::threads`](crate::EngineOptions::threads).
     ///
-    /// Each step reads the clock twice (`timeout_in_a_step` of the benchmark).
+    /// Each step then reads the clock twice (`timeout_in_a_step` of the benchmark).
     #[must_use]
     pub fn running_timeout(mut self, timeout: Duration) -> Self {
         self.running_timeout = Some(timeout);
@@ -78,11 +78,11 @@ impl InstanceOptions {
     }
 
     /// Limits the time from making a call to its end, whether it runs, waits, stands in a queue or is not resumed. A call that has
-    /// not ended by then is [`Error::TimedOut`]: at once if it runs or waits, else at its next step.
+    /// not ended by then fails with [`Error::TimedOut`]: at once if it runs or waits, else at its next step.
     ///
     /// The time is the machine's, whatever clock the guest has. A running guest is stopped as by
-    /// [`running_timeout`](Self::running_timeout), with the same exceptions. If the call waits in a host function, what that holds
-    /// is dropped by the thread that ends the call.
+    /// [`running_timeout`](Self::running_timeout), with the same exceptions. If the call waits in a host function, the thread that
+    /// ends the call drops that function's future.
     #[must_use]
     pub fn elapsed_timeout(mut self, timeout: Duration) -> Self {
         self.elapsed_timeout = Some(timeout);
@@ -108,9 +108,9 @@ impl InstanceOptions {
         self
     }
 
-    /// Limits how many calls of the guest may be inside each other, because host functions call it back. The call itself is the
-    /// first; zero stands for one. One call too many traps with [`StackOverflow`](wasmtime::Trap::StackOverflow), which its host
-    /// function gets as an error.
+    /// Limits how many calls of the guest may be inside each other, because host functions call it back. The outermost call counts;
+    /// zero stands for one. A call beyond the limit traps with [`StackOverflow`](wasmtime::Trap::StackOverflow), and the host
+    /// function that made it gets the trap as an error.
     ///
     /// Set it if a host function calls the guest back: each such call takes a stack of its own, and each step enters all of
     /// them again. Without a limit, a guest can take all stacks of the engine's pool, or, on demand, all mappings of memory
@@ -123,8 +123,8 @@ impl InstanceOptions {
         self
     }
 
-    /// Whether [`Instance::time_used`](crate::Instance::time_used) tells how long each call has run. With a timeout it does, whatever is
-    /// set here. Each step then reads the clock twice (`timeout_in_a_step` of the benchmark).
+    /// Sets whether [`Instance::time_used`](crate::Instance::time_used) tells how long each call has run. With a timeout it does,
+    /// whatever is set here. Each step then reads the clock twice (`timeout_in_a_step` of the benchmark).
     #[must_use]
     pub fn measure_time(mut self, enable: bool) -> Self {
         self.measure_time = enable;

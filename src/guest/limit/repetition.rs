@@ -1,12 +1,12 @@
-//! [`Repetition`]: when a tick that nothing may have come of is made again.
+//! [`Repetition`]: when to repeat a tick that a guest may have missed.
 
 use std::time::Duration;
 
-/// The first pause between two ticks. A guest may overlook a tick: wasmtime takes a store's new deadline from the epoch as it is
+/// The first pause between two ticks. A guest may miss a tick: wasmtime takes a store's new deadline from the epoch as it is
 /// when the guest goes on, and so skips a tick that came after the guest last looked at the clock.
 const FIRST_PAUSE: u64 = Duration::from_micros(100).as_nanos() as u64;
 
-/// The pauses double up to this one. A guest that has not seen several ticks is in a host function that takes its time.
+/// The pauses double up to this one. A guest that has missed several ticks is inside a slow host function.
 const LONGEST_PAUSE: u64 = Duration::from_millis(10).as_nanos() as u64;
 
 /// Ticks that are repeated, with growing pauses, until their reason is gone. Times are in nanoseconds of
@@ -18,7 +18,7 @@ pub(crate) struct Repetition {
 }
 
 impl Repetition {
-    /// The first tick was made now.
+    /// The repetition of a tick that was made now.
     pub(crate) fn after_tick(now: u64) -> Self {
         Self { next: now.saturating_add(FIRST_PAUSE), pause: FIRST_PAUSE * 2 }
     }

@@ -1,5 +1,5 @@
-//! [`Schedule`]: the thread that has tickers tick when steps are to end. A step comes in by [`Schedule::end_step_at`], and a
-//! cancelled call by [`Interrupter::interrupt`]; what goes out is [`Ticker::tick`].
+//! [`Schedule`]: its thread makes tickers tick when steps are to end. A step comes in by [`StepWithEnd::begin`], and a cancelled call
+//! by [`Interrupter::interrupt`]; what goes out is [`Ticker::tick`].
 
 use crate::guest::limit::repetition::Repetition;
 use crate::guest::limit::slot::{End, Slot};
@@ -15,11 +15,11 @@ use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::Duration;
 
-/// Has the epoch advance when a step has come to its end, and again until the step is over.
+/// Advances the epoch when the time of a step is over, and again until the step has ended.
 ///
 /// It has a thread of its own, which no pool and no waker can hold up. That thread sleeps until the earliest end in any
-/// slot, and for ever if there is none. A step with an end takes no lock and allocates nothing: it writes the end into its
-/// thread's [`Slot`], and then reads `looks_at`, to see whether the schedule must be woken.
+/// slot, or until it repeats a tick; if there is neither, it sleeps for ever. A step with an end takes no lock and allocates nothing:
+/// it writes the end into its thread's [`Slot`], and then reads `looks_at`, to see whether it must wake the schedule.
 ///
 /// **No end is missed.** The schedule writes `NEVER` to `looks_at`, then reads the slots, then lowers `looks_at` to the earliest
 /// end that it found, and sleeps until then. A step writes its slot, then reads `looks_at`. All four are `SeqCst`, so there is
@@ -39,7 +39,7 @@ struct Schedule {
 
 /// What is new to the schedule's thread.
 struct Inbox {
-    /// There once the thread was started.
+    /// `None` until the thread is started.
     thread: Option<Unparker>,
     slots: Vec<Arc<Slot>>,
     cancelled: Vec<CancelledCall>,
@@ -68,8 +68,8 @@ impl Registered {
         let schedule = inbox.thread();
         inbox.slots.push(slot.clone());
         drop(inbox);
-        // Not for this slot alone, which has no end yet: so that the slots of threads that are gone are dropped, as many as may
-        // come and go while the schedule sleeps.
+        // This slot has no end yet. But many threads may come and go while the schedule sleeps, and it drops their slots only when
+        // it is woken.
         schedule.unpark();
         Self { slot, schedule }
     }
@@ -93,8 +93,8 @@ impl Registered {
     }
 }
 
-/// While a step with an end is in progress on this thread. It is dropped on this thread, and steps that began later are over
-/// by then, because a step lasts no longer than one poll.
+/// A step with an end that is in progress on this thread. This thread drops it, after those of all steps that began later, because a
+/// step lasts no longer than one poll.
 #[must_use]
 pub(crate) struct StepWithEnd {
     outer: Option<End>,
@@ -133,7 +133,7 @@ impl Drop for StepWithEnd {
 
 /// A call that was cancelled while a step of it is in progress.
 struct CancelledCall {
-    /// A call that nobody has any more has ended. The schedule does not keep it, and so does not drop what it holds.
+    /// Weak, so that the schedule does not keep the call and what it holds. A call to which nothing refers has ended.
     call: Weak<dyn Interruptible>,
     ticker: TickerNumber,
     repetition: Repetition,
@@ -143,7 +143,7 @@ impl CancelledCall {
     fn has_ended(&self) -> bool {
         let Some(call) = self.call.upgrade() else { return true };
         let has_ended = call.has_ended();
-        // The others may have dropped theirs meanwhile; then the destructors of the call's result run here.
+        // This may be the last reference by now; then the destructor of the call's result runs here, and may panic.
         ignore_panic(|| drop(call));
         has_ended
     }
@@ -165,11 +165,11 @@ impl Interrupter for Ticker {
 }
 
 impl Inbox {
-    /// The schedule's thread, which the first who needs it starts.
+    /// The schedule's thread, which is started when it is first needed.
     ///
     /// # Panics
     ///
-    /// If it cannot be started. The next who needs it tries again.
+    /// If it cannot be started. When it is next needed, that is tried again.
     fn thread(&mut self) -> Unparker {
         self.thread.get_or_insert_with(start).clone()
     }
@@ -185,14 +185,14 @@ fn start() -> Unparker {
     }
 }
 
-/// What the schedule's thread has to itself.
+/// The state that only the schedule's thread uses.
 #[derive(Default)]
 struct Watcher {
     slots: Vec<WatchedSlot>,
     cancelled: Vec<CancelledCall>,
-    /// The tickers by their numbers, as far as they were needed.
+    /// The tickers by their numbers, up to the highest that was needed.
     tickers: Vec<&'static Ticker>,
-    /// The tickers that are to tick. Each ticks once, for all steps of its engine that have come to their end.
+    /// The tickers that are to tick. Each ticks once, for all steps of its engine whose time is over.
     due: Vec<TickerNumber>,
 }
 
@@ -207,7 +207,7 @@ impl WatchedSlot {
         Self { slot, passed: None }
     }
 
-    /// Whether the thread that it belongs to is gone. Nobody else clones the slot.
+    /// Whether the thread that it belongs to is gone. Only that thread has another reference to the slot.
     fn is_abandoned(&self) -> bool {
         Arc::strong_count(&self.slot) == 1
     }
@@ -249,7 +249,7 @@ impl Watcher {
         }
     }
 
-    /// Has all tick that have to, and returns when to look again.
+    /// Makes all tickers tick that are due, and returns when to look again.
     fn look(&mut self) -> u64 {
         {
             let mut inbox = SCHEDULE.inbox.lock();
@@ -283,7 +283,7 @@ impl Watcher {
             }
         }
         due.clear();
-        // For its allocation.
+        // Keeps the allocation.
         self.due = due;
     }
 

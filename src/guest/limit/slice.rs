@@ -7,7 +7,8 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Slice {
-    /// The guest runs until it yields, waits or ends by itself. If it throws exceptions, it also yields when these are collected.
+    /// The guest runs until it yields, waits or ends by itself. A guest that throws exceptions also yields when their heap is
+    /// collected.
     #[default]
     Unbounded,
     /// The guest runs for this time, which begins with the step. The time that it spends in host functions counts. The time that it
@@ -25,8 +26,8 @@ pub enum Slice {
     /// fuel is used up. What its host functions do is not counted. The cost is measured by `fuel_slice_in_a_step` of the
     /// benchmark.
     ///
-    /// If this is set while a call is stopped by time or by the epoch, the call's steps end after a millisecond until it next
-    /// calls the host: only there can wasmtime be told the new slice.
+    /// If this is set while a call is stopped by time or by the epoch, each step ends after a millisecond until the guest next calls
+    /// the host, because wasmtime cannot be told the new slice before that.
     ///
     /// wasmtime refuses synchronous calls in a store that ever had a slice of fuel. From the first call with one until the next
     /// [`reset`](crate::Instance::reset), calls through [`StoreGuard::parts`](crate::StoreGuard::parts) must be asynchronous.
@@ -34,7 +35,7 @@ pub enum Slice {
 }
 
 impl Slice {
-    /// Set in a word that holds a slice of fuel.
+    /// The bit that marks a word as a slice of fuel.
     const FUEL: u64 = 1 << 63;
     /// The greatest amount: with `FUEL`, it is still less than `UNBOUNDED`.
     const MOST: u64 = Self::FUEL - 2;

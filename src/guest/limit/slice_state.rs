@@ -1,13 +1,12 @@
-//! [`SliceState`]: which slice an instance has, which one the step in progress has, and what the store was told of it.
+//! [`SliceState`]: which slice an instance has, which one the step in progress has, and which one the store was told.
 //!
 //! A slice of time ends by the clock, and the store need not know of it. A slice of fuel is the store's yield interval. That can be
 //! set only where compiled code does not keep the fuel in a register: when the guest is entered, and when a host function
-//! returns. At an epoch check it cannot. So each step with a slice of fuel sets the interval at the first place where it can
-//! be set; and a step that goes on from an epoch check, under another slice than the store was told, ends by the clock.
+//! returns. At an epoch check it cannot be set. So each step with a slice of fuel sets the interval at the first place where it
+//! can; and a step that goes on from an epoch check, under another slice than the store was told, ends by the clock.
 //!
-//! Any thread may set the word. All else is used by the thread that has the guest, and goes to the next thread together with
-//! it. So all accesses are `Relaxed`: the word is all that there is to be read of a new slice, and the lease of the guest orders
-//! the others.
+//! Any thread may set `word`. Only the thread that has the guest uses the other fields, which go to the next thread together with
+//! the guest. So all accesses are `Relaxed`: a new slice is one word, and the lease of the guest orders the other accesses.
 
 use crate::guest::limit::slice::Slice;
 use crate::step::interrupt::{NEVER, nanoseconds};
@@ -36,7 +35,7 @@ pub(crate) struct SliceState {
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum StepSlice {
-    /// By itself or not at all: the clock is not needed.
+    /// By fuel or not at all, so that the clock is not needed.
     WithoutClock,
     /// After this time.
     After(Duration),
@@ -46,11 +45,11 @@ pub(crate) enum StepSlice {
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Apply {
-    /// It knows, or need not know.
+    /// The store knows the slice, or need not know it.
     Nothing,
-    /// Its guest yields whenever it has used this fuel, counted from now.
+    /// The guest yields whenever it has used this fuel, counted from now.
     Interval(u64),
-    /// Its guest yields no more for having used fuel.
+    /// The guest no longer yields when it has used fuel.
     NoInterval,
 }
 
@@ -75,13 +74,13 @@ impl SliceState {
         self.word.store(slice.to_word(), Relaxed);
     }
 
-    /// The guest has a new store, which was told nothing.
+    /// The guest has a new store, which was told no slice.
     pub(crate) fn new_store(&self) {
         self.applied_slice.store(Slice::Unbounded.to_word(), Relaxed);
         self.leave_call();
     }
 
-    /// No call is in progress: compiled code keeps nothing, and synchronous calls of the owner have no slice.
+    /// No call is in progress: compiled code keeps no fuel, and synchronous calls of the owner have no slice.
     #[inline]
     pub(crate) fn leave_call(&self) {
         self.slice_pending.store(false, Relaxed);
@@ -112,7 +111,7 @@ impl SliceState {
         self.fuel_in_registers.store(true, Relaxed);
     }
 
-    /// The guest is entered, or goes on from a host function: only there can the store be told.
+    /// The guest is entered, or goes on from a host function. Only there can the store be told its slice.
     pub(crate) fn enter_guest(&self) -> Apply {
         self.fuel_in_registers.store(false, Relaxed);
         if !self.slice_pending.load(Relaxed) {
@@ -123,10 +122,10 @@ impl SliceState {
         let applied = Slice::from_word(self.applied_slice.load(Relaxed));
         self.applied_slice.store(slice, Relaxed);
         match (Slice::from_word(slice), applied) {
-            // Also if it has been told the same: the slice begins anew with each step.
+            // Even if the store was told the same, because the slice begins anew with each step.
             (Slice::Fuel(fuel), _) => Apply::Interval(fuel),
             (_, Slice::Fuel(_)) => Apply::NoInterval,
-            // The interval may be the user's own, and setting any makes the store asynchronous.
+            // Not `NoInterval`: the interval may be the user's own, and setting any makes the store asynchronous.
             _ => Apply::Nothing,
         }
     }

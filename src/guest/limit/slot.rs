@@ -31,8 +31,8 @@ impl Slot {
         Self { end: NEVER.into(), ticker: 0.into() }
     }
 
-    /// Writes the end of a step that begins or goes on, and returns the end that was there. The caller then looks whether the
-    /// schedule sleeps for longer than that.
+    /// Writes the end of a step that begins or goes on, and returns the end that was there. The caller then checks whether the
+    /// schedule would sleep past the new end.
     pub(crate) fn put(&self, end: End) -> Option<End> {
         // Relaxed loads: this thread wrote them.
         let at = self.end.load(Relaxed);
@@ -47,7 +47,7 @@ impl Slot {
 
     /// The outermost step that has an end is over.
     pub(crate) fn clear(&self) {
-        // Relaxed: a reader that finds the old end for a little longer ticks for nothing, which guests can tell.
+        // Relaxed: a reader that finds the old end for a little longer makes a needless tick, at which no guest yields.
         self.end.store(NEVER, Relaxed);
     }
 

@@ -10,15 +10,15 @@ use wasmtime::{Engine, EngineWeak};
 /// Advances the epoch of one engine. It counts its ticks, so that a guest can tell them from an
 /// [`increment_epoch`](Engine::increment_epoch) of the user's.
 ///
-/// Tickers are never freed. One whose engine is gone is used again for a new engine, so there are as many as there were ever
-/// engines with instances at one time.
+/// Tickers are never freed. One whose engine is gone is used again for a new engine, so there are only as many as there were engines
+/// with instances at one time.
 pub(crate) struct Ticker {
     number: TickerNumber,
     engine: Mutex<EngineWeak>,
     ticks: AtomicU64,
 }
 
-/// The index of a ticker among all tickers: what an atomic can hold of it.
+/// The index of a ticker among all tickers, which fits into an atomic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct TickerNumber(pub(crate) u32);
 
@@ -73,7 +73,7 @@ impl Ticker {
         self.number
     }
 
-    /// How many ticks there were. A thread that has seen an epoch reads at least the count of the tick that made it.
+    /// The count of ticks so far. A thread that has seen an epoch reads at least the count of the tick that made it.
     #[inline]
     pub(crate) fn ticks(&self) -> u64 {
         // The guest read the epoch before this, by a plain load. This fence pairs with the one in `tick`: if that load saw the

@@ -1,15 +1,15 @@
-//! [`GlobalType`]: the types of values that a `StoreGuard` gets and sets in a guest's globals.
+//! [`GlobalType`]: the Rust types of the values that a `StoreGuard` gets and sets in a guest's globals.
 
 use wasmtime::Val;
 
-/// The type of a global that holds a number: `i32`, `i64`, `f32`, `f64`, or a [`V128`](wasmtime::V128).
+/// A Rust type for the value of a global: `i32`, `i64`, `f32`, `f64`, or [`V128`](wasmtime::V128).
 pub trait GlobalType: sealed::GlobalType {}
 
 mod sealed {
     use wasmtime::Val;
 
     pub trait GlobalType: Sized {
-        /// In the text format.
+        /// The name of the type in the text format.
         const NAME: &'static str;
         fn from_val(value: Val) -> Option<Self>;
         fn into_val(self) -> Val;

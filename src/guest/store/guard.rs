@@ -39,13 +39,13 @@ impl<S: Send + 'static, E: Send + Sync + 'static> StoreGuard<'_, S, E> {
         Self { guest, instance: PhantomData }
     }
 
-    /// The host's state.
+    /// The state of the store.
     #[must_use]
     pub fn data(&self) -> &S {
         self.guest.store.data()
     }
 
-    /// The host's state.
+    /// The state of the store, to be changed.
     #[must_use]
     pub fn data_mut(&mut self) -> &mut S {
         self.guest.store.data_mut()
@@ -53,14 +53,12 @@ impl<S: Send + 'static, E: Send + Sync + 'static> StoreGuard<'_, S, E> {
 
     /// The store and its exports, to call the exports directly: the methods of a struct that `bindgen!` has written take both.
     ///
-    /// Such a call is wasmtime's own, and no call of the instance. No limit in time holds for it. A trap in it does not poison the
-    /// instance, because wasmtime tells nobody but the caller: if the guest may now be half-way through something, call
-    /// [`poison`](Self::poison). wasmtime wants `call_async` in place of `call` if the linker has asynchronous host functions, or once
-    /// the instance had a call with a slice of [fuel](crate::Slice::Fuel).
+    /// Such a call is wasmtime's own, and no call of the instance. It has no slice of time and no limits in time, and an
+    /// [`increment_epoch`](wasmtime::Engine::increment_epoch) does not stop it. A trap in it does not poison the instance, because
+    /// wasmtime reports it only to the caller: if the guest may now be half-way through a change, call [`poison`](Self::poison).
     ///
-    /// Such a call has no time slice and no limits in time, and an [`increment_epoch`](wasmtime::Engine::increment_epoch) does not stop
-    /// it. wasmtime refuses synchronous calls in the store of a guest that imports asynchronous functions, or that has had a
-    /// slice of [fuel](crate::Slice::Fuel): there, use `call_async`.
+    /// wasmtime refuses synchronous calls in the store of a guest that imports asynchronous functions, or that has had a slice of
+    /// [fuel](crate::Slice::Fuel): there, use `call_async`.
     ///
     /// ```
     /// # use wasm_jobs::{EngineOptions, Instance, InstanceOptions, engine, wasmtime};
@@ -91,7 +89,7 @@ impl<S: Send + 'static, E: Send + Sync + 'static> StoreGuard<'_, S, E> {
         Ok((store.as_context_mut(), exports.as_ref().ok_or(Error::Poisoned)?))
     }
 
-    /// The exports, as they were made for this store.
+    /// The exports that were made for this store.
     ///
     /// # Errors
     ///
@@ -100,7 +98,7 @@ impl<S: Send + 'static, E: Send + Sync + 'static> StoreGuard<'_, S, E> {
         self.guest.exports.as_ref().ok_or(Error::Poisoned)
     }
 
-    /// [Poisons](crate::Instance#poisoning) the instance, as a trap in a call of it does.
+    /// [Poisons](crate::Instance#poisoning) the instance, as a trap in one of its calls does.
     ///
     /// ```
     /// # use wasm_jobs::{EngineOptions, Error, Instance, engine, wasmtime};
@@ -145,7 +143,7 @@ impl<S: Send + 'static, E: Send + Sync + 'static> StoreGuard<'_, S, E> {
 }
 
 impl<S: Send + 'static> StoreGuard<'_, S> {
-    /// wasmtime's own instance, for exports that have no function here.
+    /// wasmtime's own instance, for exports that no other method gives.
     ///
     /// # Errors
     ///
@@ -238,7 +236,7 @@ fn no_fuel() -> Error {
     unsupported("fuel", "fuel")
 }
 
-/// What [`Instance::fuel_remaining`](crate::Instance::fuel_remaining) tells is up to date again.
+/// Notes the fuel that is left for [`Instance::fuel_remaining`](crate::Instance::fuel_remaining).
 impl<S: 'static, E: 'static> Drop for StoreGuard<'_, S, E> {
     fn drop(&mut self) {
         if let Ok(fuel) = self.guest.store.get_fuel() {
@@ -258,7 +256,7 @@ impl<S: 'static, E> AsContext for StoreGuard<'_, S, E> {
 impl<S: 'static, E> AsContextMut for StoreGuard<'_, S, E> {
     fn as_context_mut(&mut self) -> StoreContextMut<'_, S> {
         let Guest { store, control, .. } = &mut **self.guest;
-        // The context may be for a synchronous call.
+        // The user may call the guest with the context.
         control.set_deadline(store);
         store.as_context_mut()
     }

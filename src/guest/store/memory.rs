@@ -8,8 +8,9 @@ use wasmtime::Memory;
 
 /// An exported memory of an [`Instance`](crate::Instance), from [`Instance::memory`](crate::Instance::memory).
 ///
-/// The guard has the store: while it is there, the instance makes no calls. Addresses count bytes from the beginning of the memory.
-/// Pointers of most guests are such addresses, as an `i32` that is to be read as unsigned. Numbers are little-endian, as in wasm.
+/// The guard has the store: while it exists, the instance makes no calls. Addresses count bytes from the beginning of the memory.
+/// Most guests' pointers are such addresses; a function passes one as an `i32`, which is to be read as unsigned. Numbers are
+/// little-endian, as in wasm.
 ///
 /// ```
 /// # use wasm_jobs::{EngineOptions, Instance, engine, wasmtime};
@@ -119,7 +120,7 @@ impl<'a, S: Send + 'static> MemoryGuard<'a, S> {
         Ok(())
     }
 
-    /// Makes the memory larger by some pages, and gives the number of pages that it had. A page is 64 KiB, unless the type of the
+    /// Grows the memory by this many pages, and returns the number that it had before. A page is 64 KiB, unless the type of the
     /// memory says otherwise.
     ///
     /// # Errors
@@ -135,7 +136,7 @@ impl<'a, S: Send + 'static> MemoryGuard<'a, S> {
         &mut self.store
     }
 
-    /// The range of these bytes, if they are in the memory. `None` stands for more bytes than can be counted.
+    /// The range of these bytes, if they are in the memory. `None` stands for a count that overflowed.
     fn range(&self, address: usize, bytes: Option<usize>) -> Result<Range<usize>, Error> {
         let size = self.size();
         bytes
@@ -158,12 +159,13 @@ impl<S: 'static> fmt::Debug for MemoryGuard<'_, S> {
     }
 }
 
-/// A type that a [`MemoryGuard`] reads and writes: an integer of 8 to 64 bits, a float, or an array of these that is not empty.
+/// A type that a [`MemoryGuard`] reads and writes: an integer of 8 to 64 bits, a float, or an array of these that is not empty. For
+/// other types, use the bytes of [`MemoryGuard::slice`].
 pub trait Plain: sealed::Plain {}
 
 mod sealed {
     pub trait Plain: Copy {
-        /// In bytes.
+        /// The size in bytes.
         const SIZE: usize;
         /// `bytes` has the length `SIZE`.
         fn from_le(bytes: &[u8]) -> Self;
@@ -199,7 +201,7 @@ impl<T: Plain, const N: usize> Plain for [T; N] {}
 
 impl<T: Plain, const N: usize> sealed::Plain for [T; N] {
     const SIZE: usize = {
-        assert!(N > 0, "an array of nothing is nowhere");
+        assert!(N > 0, "an empty array has no bytes to read or write");
         N * T::SIZE
     };
 

@@ -1,29 +1,28 @@
-//! [`OwnedRef`]: a reference that keeps its object alive for as long as it is there, and no longer. A `TableGuard` gives and
-//! takes it.
+//! [`OwnedRef`]: a reference that keeps its object alive until it is dropped, and no longer. A `TableGuard` gives and takes it.
 
 use crate::error::Error;
 use wasmtime::{AnyRef, AsContextMut, ExnRef, ExternRef, Func, OwnedRooted, Ref};
 
 /// A reference to a function or an object of a guest's store.
 ///
-/// It is wasmtime's [`Ref`], but for who keeps the object alive: a [`Rooted`](wasmtime::Rooted) of a `Ref` does so until its
-/// [`RootScope`](wasmtime::RootScope) ends, and outside of scopes until the store is dropped; an [`OwnedRooted`] does so until it is
-/// dropped itself.
+/// It differs from wasmtime's [`Ref`] in how long it keeps the object alive. The [`Rooted`](wasmtime::Rooted) of a `Ref` does so until
+/// its [`RootScope`](wasmtime::RootScope) ends, and outside of scopes until the store is dropped. An [`OwnedRooted`] does so until
+/// it is dropped itself.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum OwnedRef {
-    /// A function; none for a null reference.
+    /// A function; `None` for a null reference.
     Func(Option<Func>),
-    /// An object of the host; none for a null reference.
+    /// An object of the host; `None` for a null reference.
     Extern(Option<OwnedRooted<ExternRef>>),
-    /// An object of the guest: a struct, an array or an `i31`; none for a null reference.
+    /// An object of the guest: a struct, an array or an `i31`; `None` for a null reference.
     Any(Option<OwnedRooted<AnyRef>>),
-    /// An exception; none for a null reference.
+    /// An exception; `None` for a null reference.
     Exn(Option<OwnedRooted<ExnRef>>),
 }
 
 impl OwnedRef {
-    /// Owns what a reference of wasmtime refers to.
+    /// Makes an owned reference to the object of wasmtime's reference.
     ///
     /// # Errors
     ///

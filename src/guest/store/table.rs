@@ -8,7 +8,7 @@ use wasmtime::{RootScope, Table};
 
 /// An exported table of an [`Instance`](crate::Instance), from [`Instance::table`](crate::Instance::table).
 ///
-/// The guard has the store: while it is there, the instance makes no calls.
+/// The guard has the store: while it exists, the instance makes no calls.
 ///
 /// ```
 /// # use wasm_jobs::{EngineOptions, Instance, engine, wasmtime};
@@ -41,11 +41,11 @@ impl<'a, S: Send + 'static> TableGuard<'a, S> {
         self.table.size(&self.store)
     }
 
-    /// The element at an index. Its object stays alive for as long as the [`OwnedRef`] is there.
+    /// The element at an index. Its object stays alive until the [`OwnedRef`] is dropped.
     ///
     /// # Errors
     ///
-    /// [`Error::OutOfBounds`] if the table has not as many elements.
+    /// [`Error::OutOfBounds`] if the table has no element at that index.
     pub fn get(&mut self, index: u64) -> Result<OwnedRef, Error> {
         let mut scope = RootScope::new(&mut self.store);
         match self.table.get(&mut scope, index) {
@@ -61,7 +61,11 @@ impl<'a, S: Send + 'static> TableGuard<'a, S> {
     ///
     /// # Errors
     ///
-    /// [`Error::OutOfBounds`] if the table has not as many elements, and [`Error::Wasmtime`] if its elements are of another type.
+    /// [`Error::OutOfBounds`] if the table has no element at that index, and [`Error::Wasmtime`] if its elements are of another type.
+    ///
+    /// # Panics
+    ///
+    /// If the element is an object of another store.
     pub fn set(&mut self, index: u64, element: impl Into<OwnedRef>) -> Result<(), Error> {
         if index >= self.size() {
             return Err(self.out_of_bounds(index));
@@ -71,11 +75,15 @@ impl<'a, S: Send + 'static> TableGuard<'a, S> {
         Ok(self.table.set(&mut scope, index, element)?)
     }
 
-    /// Adds elements to the end of the table, each of which is `element`. Gives the number of elements that the table had.
+    /// Grows the table by this many elements, each of which is `element`, and returns the number that it had before.
     ///
     /// # Errors
     ///
-    /// [`Error::Wasmtime`] if the table may not be as long as that, or if its elements are of another type.
+    /// [`Error::Wasmtime`] if the table may not be as large as that, or if its elements are of another type.
+    ///
+    /// # Panics
+    ///
+    /// If the element is an object of another store.
     pub fn grow(&mut self, elements: u64, element: impl Into<OwnedRef>) -> Result<u64, Error> {
         let mut scope = RootScope::new(&mut self.store);
         let element = element.into().to_ref(&mut scope);
@@ -84,7 +92,7 @@ impl<'a, S: Send + 'static> TableGuard<'a, S> {
         Ok(crate::wait::block::block_on(grow)?)
     }
 
-    /// The store, for everything else: for calling a function of the table, for one.
+    /// The store, for everything else, such as calling a function of the table.
     pub fn store(&mut self) -> &mut StoreGuard<'a, S> {
         &mut self.store
     }

@@ -7,8 +7,8 @@ use wasmtime_wasi::p1::types::{Clockid, Errno, Subclockflags, SubscriptionClock}
 
 /// What a guest's monotonic clock reads when [`Clock::now`](crate::Clock::now) is zero: one second.
 ///
-/// Programs take a monotonic time of zero for "not set"; Go's runtime does not start at it. On a machine that has just booted no
-/// program ever reads it. With one second, the time is not zero in milliseconds and seconds either.
+/// Programs take a monotonic time of zero for "not set"; Go's runtime does not start with it. At one second, the time is not zero in
+/// milliseconds and seconds either.
 ///
 /// A host that tells a guest the time at which to wake adds this to the time of its own clock:
 ///
@@ -73,14 +73,14 @@ impl Deadline {
             GuestClock::Monotonic if is_absolute => {
                 Self::Monotonic(timeout.saturating_sub(MONOTONIC_START))
             }
-            // A time span is the same by both clocks, also if the time of day is set meanwhile.
+            // A time span is the same by both clocks, even if the time of day is set meanwhile.
             GuestClock::Monotonic | GuestClock::TimeOfDay => {
                 Self::Monotonic(now.saturating_add(timeout))
             }
         })
     }
 
-    /// The [`Clock::now`] at which to look again. A time of day may be set before that.
+    /// The [`Clock::now`] at which to look again, because the time of day may be set before that.
     pub(crate) fn look_again_at(self, clock: &impl Clock) -> Duration {
         match self {
             Self::Monotonic(deadline) => deadline,
@@ -93,7 +93,7 @@ impl Deadline {
     }
 }
 
-/// One look at both times of a clock, with which several deadlines are compared.
+/// One reading of both times of a clock, with which several deadlines are compared.
 pub(crate) struct Times {
     now: Duration,
     of_day: Duration,

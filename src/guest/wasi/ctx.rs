@@ -12,9 +12,10 @@ use wasmtime_wasi::FsPerms;
 use wasmtime_wasi::cli::{StdinStream, StdoutStream};
 use wasmtime_wasi::p1::WasiP1Ctx;
 
-/// The surroundings of a WASI guest: its arguments, its files, its clock. It is the state of the guest's store, or part of it.
+/// The context of a WASI guest: its arguments, its files, its clock. It is the state of the guest's store, or part of it, in the place
+/// of wasmtime-wasi's own `WasiCtx`.
 ///
-/// Each guest needs its own, and a new one after each [`reset`](crate::Instance::reset).
+/// Each guest needs its own, and a new one for each [`reset`](crate::Instance::reset).
 pub struct WasiCtx {
     p1: WasiP1Ctx,
     clock: Arc<dyn Clock>,
@@ -27,7 +28,7 @@ impl WasiCtx {
         &self.clock
     }
 
-    /// wasmtime-wasi's part of the context, for linkers that define functions other than those of
+    /// wasmtime-wasi's part of the context, for a linker with other functions than those of
     /// [`add_to_linker`](super::add_to_linker).
     pub fn p1(&mut self) -> &mut WasiP1Ctx {
         &mut self.p1
@@ -78,13 +79,13 @@ impl WasiCtxBuilder {
         }
     }
 
-    /// Adds an argument. The first one is the program's name.
+    /// Adds an argument. The guest's first argument is the program's name.
     pub fn arg(mut self, arg: impl AsRef<str>) -> Self {
         self.wasmtime.arg(arg);
         self
     }
 
-    /// Adds arguments. The first one of all is the program's name.
+    /// Adds arguments. The guest's first argument is the program's name.
     pub fn args(self, args: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
         args.into_iter().fold(self, Self::arg)
     }
@@ -178,7 +179,7 @@ impl WasiCtxBuilder {
     }
 
     /// Makes the guest's random numbers from this seed, by ChaCha12, in place of the system's. They are the same in each run and
-    /// on each machine, and anyone who has the seed can predict them.
+    /// on each machine, and can be predicted from the seed.
     pub fn seed(mut self, seed: u64) -> Self {
         self.wasmtime.secure_random(ChaCha12Rng::seed_from_u64(seed));
         self

@@ -1,4 +1,4 @@
-//! Waiting for descriptors. They are wasmtime-wasi's: its own `poll_oneoff` gets the subscriptions to them, in a memory that is made
+//! Waiting for descriptors. They are wasmtime-wasi's, so its own `poll_oneoff` gets the subscriptions to them, in a memory that is made
 //! for that one call.
 
 use crate::guest::wasi::failure::Failure;
@@ -59,7 +59,7 @@ impl Layout {
     }
 }
 
-/// Is there a subscription to a regular file?
+/// Whether a subscription is to a regular file.
 pub(crate) async fn has_file(subscriptions: &[Subscription], p1: &mut WasiP1Ctx) -> bool {
     let memory = &mut GuestMemory::Unshared(&mut []);
     for subscription in subscriptions {

@@ -16,12 +16,12 @@ use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 /// An output stream that gives each line, without its end, to a closure, on the thread that runs the guest.
 ///
 /// Bytes that are not UTF-8 are replaced by U+FFFD. A line of more than [`LONGEST`](Self::LONGEST) bytes comes in pieces of about
-/// that length. A last line that the guest has not ended comes when the guest has closed the stream, or is dropped or reset.
+/// that length. A last line without an end comes when the guest has closed the stream, or is dropped or reset.
 ///
-/// A clone writes to the same closure, and continues the same line: use one for standard output and messages together. If
-/// several guests write to clones, an unended line comes when the last of them goes.
+/// A clone writes to the same closure, and continues the same line: use clones for standard output and standard error together. If
+/// several guests write to clones, a line without an end comes when the last of the guests goes.
 ///
-/// While the closure runs, others that write to the same `Lines` wait for it. So the closure must not resume, drop or wait for a
+/// While the closure runs, other threads that write to the same `Lines` block. So the closure must not resume, drop or wait for a
 /// guest that writes there.
 ///
 /// ```
@@ -45,8 +45,8 @@ struct Log {
 }
 
 impl Lines {
-    /// The length in bytes from which on a line comes in pieces. It bounds how much memory of the host's a guest that never ends
-    /// its line can fill.
+    /// The greatest length in bytes at which a line comes in one piece. It bounds how much of the host's memory a guest can fill that
+    /// never ends its line.
     pub const LONGEST: usize = 64 * 1024;
 
     /// A stream that gives its lines to this closure.
@@ -81,14 +81,14 @@ impl Log {
     }
 }
 
-/// The last position up to `at` that is not inside a character.
+/// The last position up to `at` that is not inside a character; `at` if the text is not UTF-8 there.
 fn character_boundary(text: &[u8], at: usize) -> usize {
     let is_inside_a_character = |byte: u8| byte & 0b1100_0000 == 0b1000_0000;
     (at - 3..=at).rev().find(|&at| !is_inside_a_character(text[at])).unwrap_or(at)
 }
 
 /// An open stream of a guest. The last one to be dropped ends the line, so that the next guest that writes to the log starts a new
-/// one, also if the host keeps the [`Lines`] for it.
+/// line, even if the host has kept the [`Lines`].
 struct Stream {
     log: Arc<Mutex<Log>>,
 }

@@ -8,10 +8,10 @@
 //!   ready, the call yields once, so that no guest can keep its worker by sleeping for no time at all.
 //! - All times are read from the guest's own [`Clock`](crate::Clock). With a [`ManualClock`](crate::ManualClock), no real time
 //!   gets into the guest, and a tick wakes a guest that sleeps. The guest's monotonic clock reads [`Clock::now`](crate::Clock::now)
-//!   and [`MONOTONIC_START`], so that it never reads zero, at which some programs refuse to start.
-//! - `proc_exit(0)` is a success, for a call without results; any other code is [`Error::Exit`](crate::Error::Exit).
+//!   plus [`MONOTONIC_START`], so that it never reads zero, at which some programs refuse to start.
+//! - `proc_exit(0)` ends a call without results successfully; any other exit is [`Error::Exit`](crate::Error::Exit).
 //!
-//! To run a program, call its `_start`. Like a process it runs once: after `proc_exit`, also with zero, the instance is
+//! To run a program, call its `_start`. Like a process it runs once: after `proc_exit`, even with zero, the instance is
 //! poisoned, because the guest was stopped in the middle of its code.
 //!
 //! ```
@@ -38,7 +38,7 @@
 //! The host needs no tokio runtime. wasmtime-wasi has a runtime of its own, whose threads start when a guest first uses a real
 //! file; they read and write the file while the call waits. On a thread that is inside a tokio runtime of the host, wasmtime-wasi
 //! uses that runtime; if it is shut down before the file is read, the call fails with [`Error::Panic`](crate::Error::Panic). A
-//! stream of the host that needs the timers or sockets of a runtime has to bring the runtime itself.
+//! stream of the host that needs a runtime's timers or sockets must enter that runtime itself.
 //!
 //! When a guest writes to the process's own standard output, the thread that runs the guest does the writing.
 //!

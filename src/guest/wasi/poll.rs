@@ -44,7 +44,7 @@ pub(crate) async fn poll_oneoff<S>(
     let events = pointer::<Event>(events);
     let occurred = pointer::<u32>(occurred);
     let subscriptions = with_memory(caller, |memory| {
-        // A pointer that the events cannot be written to is an error before the wait, and not after it.
+        // Reading them before the wait finds pointers to which nothing could be written after it.
         let bytes = count.checked_mul(Event::guest_size()).ok_or(Errno::Fault)?;
         memory.as_cow(GuestPtr::new((events.offset(), bytes)))?;
         memory.read(events.cast::<u64>())?;
@@ -98,13 +98,13 @@ impl Polled {
         Ok(Self { deadlines, descriptors })
     }
 
-    /// Waits until a descriptor is ready or a deadline has passed, and gives the events of all of which that is true then.
+    /// Waits until a descriptor is ready or a deadline has passed, and gives the events of all that are ready or have passed then.
     async fn first(
         &self,
         clock: &impl Clock,
         p1: &mut WasiP1Ctx,
     ) -> Result<BTreeMap<Index, Event>, Failure> {
-        // A regular file is always ready, but another thread has to say so: that is waited for, whatever the time.
+        // A regular file is always ready, but another thread has to say so. This waits for that thread, whatever the time.
         let waits_for_descriptors =
             self.deadlines.is_empty() || has_file(&self.descriptors, p1).await;
         let mut descriptors = pin!(poll_descriptors(&self.descriptors, p1));
@@ -119,7 +119,7 @@ impl Polled {
             // A guest that asks for times that have passed again and again must not keep its worker.
             yield_now().await;
             ready = poll_once(descriptors.as_mut()).await;
-            // The time of day may have been set back meanwhile: what had passed before counts.
+            // The time of day may have been set back meanwhile: a deadline that had passed before counts.
             passed.extend(self.passed(clock));
         }
         while ready.is_none() && passed.is_empty() {
@@ -133,7 +133,7 @@ impl Polled {
         Ok(events(ready.transpose()?.unwrap_or_default(), passed))
     }
 
-    /// The subscriptions whose deadline has passed, by one look at the clock, which may go anywhere between two.
+    /// The subscriptions whose deadline has passed, by one reading of the clock, because it may be set between two readings.
     fn passed(&self, clock: &impl Clock) -> Vec<Index> {
         let times = Times::read(clock);
         let have_passed =
@@ -141,7 +141,7 @@ impl Polled {
         have_passed.map(|(index, _)| *index).collect()
     }
 
-    /// Waits for the first deadline, and gives nothing; or for the descriptors, and gives what they do.
+    /// Waits for the first deadline or for the descriptors. `None` if the deadline came first, else the output of the descriptors.
     async fn sleep<F: Future>(
         &self,
         clock: &impl Clock,
