@@ -29,17 +29,17 @@
 //! (the wake releases, the note acquires), and one that it does not cover makes the counts differ for good. The count
 //! would have to wrap around its 58 bits within one step to hide a wake.
 //!
-//! **`PARKED` is the promise to be told.** It is set only when the count is still the one noted, by a thread that is about to
+//! **`PARKED` asks the next wake to deliver the call.** It is set only when the count is still the one noted, by a thread that is about to
 //! stop watching: a worker that drops a waiting job, or an owner that is about to sleep. Of all the wakes that find it
-//! set, the one that clears it delivers, so there is one delivery for each time that it was set.
+//! set, the one that clears it delivers: it enqueues the job, or wakes the owner. So there is one delivery for each time that it was set.
 //!
-//! **`RUNNING` decides who ends a cancelled call.** Cancelling and starting are both read-modify-writes of this word, so
+//! **`RUNNING` decides which thread ends a cancelled call.** Cancelling and starting are both read-modify-writes of this word, so
 //! one is first. If the start is first, the runner finds `CANCELLED` at its next stop and ends the call; if the cancelling is,
 //! the canceller ends the call and the start is refused. The flag means nothing once `CANCELLED` or `DONE` is set outside a turn, and is
-//! never set for a call that its owner resumes: the owner's `&mut` is all the exclusion which that needs.
+//! never set for a call that its owner resumes, because the owner's `&mut` excludes all others.
 //!
 //! **Being in charge is the right to touch the task's slot**, its work and its result. It belongs to one thread at a time: to the one
-//! whose start succeeded, until it stops, parks or finishes; to the canceller that was told to end the call, until it finishes; to the owner,
+//! whose start succeeded, until it stops, parks or finishes; to the canceller whose `cancel` returned `End`, until it finishes; to the owner,
 //! before it lends the call and after the call came back or is done. Each of these transitions releases what was done, and the next
 //! one acquires it, so that the slot needs no lock.
 
@@ -47,11 +47,12 @@ use crate::outcome::JobOutcome;
 use crate::sync::AtomicU64;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
-/// The right to resume is with a runner or a job. Set by `lend`, cleared by `give_back`; stays set once done.
+/// The right to resume is with a runner or a job. Set by `lend` and `lend_done`, cleared by `give_back`. Means
+/// nothing once `DONE`.
 const LENT: u64 = 1;
 /// A runner or a job is inside a turn. Only ever set together with `LENT`.
 const RUNNING: u64 = 1 << 1;
-/// Stopped, and the next wake must lead somewhere. Never set together with `RUNNING`.
+/// The call waits, and nobody watches it: the next wake must wake its owner or enqueue its job. Never set together with `RUNNING`.
 const PARKED: u64 = 1 << 2;
 /// A lent call was cancelled, by its owner or through the handle of its job. Set once, never cleared, and not set after `DONE`.
 const CANCELLED: u64 = 1 << 3;
@@ -69,7 +70,7 @@ const FLAGS: u64 = WAKE - 1;
 pub(crate) struct WakeCount(u64);
 
 impl WakeCount {
-    /// Before the first step. A new task counts one wake, so that it can go on at once.
+    /// The count before the first step. A new task has one wake, so that it can go on at once.
     pub(crate) const NONE: Self = Self(0);
 }
 
@@ -81,9 +82,9 @@ pub(crate) struct State(AtomicU64);
 pub(crate) enum Wake {
     /// The call is not parked: the step that is due anyway will see this wake.
     Noted,
-    /// It was parked by its owner, who must be woken.
+    /// The call was parked by its owner. The caller must wake the owner.
     Owner,
-    /// It was parked by its job. The caller must put that into its pool's queue; nobody else will.
+    /// The call was parked by its job. The caller must put the job into its pool's queue, because nobody else will.
     Enqueue,
 }
 
@@ -99,11 +100,11 @@ pub(crate) enum Start {
 #[must_use]
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Park {
-    /// Nobody runs the call until a wake delivers it.
+    /// The call is parked: nobody runs it until a wake delivers it.
     Parked,
-    /// A wake has come first: there must be another step.
+    /// A wake came before it could be parked: there must be another step.
     Woken,
-    /// The call was cancelled: the caller, who is still in charge, ends it.
+    /// The call was cancelled: the caller, which is still in charge, ends it.
     Cancelled,
 }
 
@@ -112,7 +113,7 @@ pub(crate) enum Park {
 pub(crate) enum Stop {
     /// The work stays in the task, for the thread that starts next.
     Stopped,
-    /// The call was cancelled: the caller, who is still in charge, ends it.
+    /// The call was cancelled: the caller, which is still in charge, ends it.
     Cancelled,
 }
 
@@ -121,19 +122,19 @@ pub(crate) enum Stop {
 pub(crate) enum Finish {
     /// The result is the owner's.
     Delivered,
-    /// The call was cancelled just before, and is not done: the caller, who is still in charge, puts that into the place of the result, and
-    /// [finishes](State::finish_cancelled).
+    /// The call was cancelled just before, and is not done: the caller, which is still in charge, replaces the result by
+    /// [`Error::Cancelled`](crate::error::Error::Cancelled) and calls [`finish_cancelled`](State::finish_cancelled).
     Cancelled,
 }
 
 #[must_use]
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Cancel {
+pub(crate) enum Cancelling {
     /// No turn is in progress and none will start: the caller ends the call.
     End,
     /// A turn is in progress; it ends the call at its next stop.
     EndsAtNextStop,
-    /// The call had ended, or was already cancelled.
+    /// The call had ended, or was already cancelled: there is nothing to do.
     Over,
 }
 
@@ -142,19 +143,19 @@ pub(crate) enum Cancel {
 pub(crate) enum GiveBack {
     /// The owner has the right to resume again, or the call had ended.
     Back,
-    /// The call was cancelled just before: the canceller ends it, and then tells everyone.
+    /// The call was cancelled just before: the canceller ends it, and notifies the owner and the handle.
     Cancelled,
 }
 
-/// Who has a call that was lent.
+/// Where a call is that was lent.
 #[must_use]
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Custody {
-    /// A runner or a job has it, or a canceller that is about to end it.
+    /// A runner or a job has the call, or a canceller that is about to end it.
     Runner,
-    /// It came back unfinished, and is the owner's.
+    /// The call came back unfinished, and is the owner's.
     Returned,
-    /// It is over, and its result is in the task.
+    /// The call is over, and its result is in the task.
     Done,
 }
 
@@ -168,15 +169,15 @@ fn done(outcome: JobOutcome) -> u64 {
 }
 
 impl State {
-    /// A new call is its owner's, and can go on at once.
+    /// The state of a new call: its owner has it, and it can go on at once.
     pub(crate) fn new() -> Self {
         Self(AtomicU64::new(WAKE))
     }
 
-    /// The wakes so far, if any came after those `seen`.
+    /// Returns the count of wakes, if it is not the one `seen`.
     #[inline]
     pub(crate) fn woken_since(&self, seen: WakeCount) -> Option<WakeCount> {
-        // Acquire: the step that follows must find what the wakers did before they woke. Each wake is a
+        // Acquire: the step that follows must see what the wakers did before they woke the call. Each wake is a
         // read-modify-write, so reading the last of them synchronises with all.
         let wakes = WakeCount(self.0.load(Acquire) & !FLAGS);
         (wakes != seen).then_some(wakes)
@@ -207,7 +208,7 @@ impl State {
         self.update(Relaxed, |word| (word | LENT) & !PARKED);
     }
 
-    /// The owner has put the result into the task, of a call that has ended already.
+    /// The owner has put the result of a call that has ended already into the task.
     pub(crate) fn lend_done(&self, outcome: JobOutcome) {
         let done = LENT | done(outcome);
         self.update(Relaxed, |word| (word | done) & !PARKED);
@@ -220,7 +221,7 @@ impl State {
         if before & (CANCELLED | DONE) == 0 { Start::Run } else { Start::Over }
     }
 
-    /// In a turn: was the call cancelled?
+    /// Was the call cancelled? Asked during a turn.
     #[inline]
     pub(crate) fn is_cancelled(&self) -> bool {
         // Relaxed: only a hint; `stop`, `park` and `finish` decide.
@@ -229,12 +230,12 @@ impl State {
 
     /// A turn ends before the call does, with the work in the task.
     pub(crate) fn stop(&self) -> Stop {
-        // Release: the next turn must find what this one did. Acquire: pairs with `cancel`, for the caller may have to end the call.
+        // Release: the next turn must see what this one did. Acquire: pairs with `cancel`, because the caller may have to end the call.
         let before = self.0.fetch_and(!RUNNING, AcqRel);
         if before & CANCELLED == 0 { Stop::Stopped } else { Stop::Cancelled }
     }
 
-    /// The thread that has stepped a call, which now waits, stops watching it, unless it was woken meanwhile.
+    /// Parks a call that waits, unless a wake has come since `seen`. The thread that stepped it stops watching it.
     pub(crate) fn park(&self, seen: WakeCount) -> Park {
         let mut word = self.0.load(Acquire);
         loop {
@@ -244,8 +245,8 @@ impl State {
             if word & !FLAGS != seen.0 {
                 return Park::Woken;
             }
-            // Release: the thread that goes on after the wake must find what was done up to here. Acquire on failure: it was a
-            // wake, on which the next step relies, or a cancelling.
+            // Release: the thread that goes on after the wake must see what was done up to here. Acquire on failure: the word was
+            // changed by a wake, whose writes the next step must see, or by a cancelling.
             match self.0.compare_exchange_weak(word, (word & !RUNNING) | PARKED, Release, Acquire) {
                 Ok(_) => return Park::Parked,
                 Err(now) => word = now,
@@ -253,7 +254,7 @@ impl State {
         }
     }
 
-    /// The result is in the task, by the thread that is in charge.
+    /// Called by the thread that is in charge, once the result is in the task.
     pub(crate) fn finish(&self, outcome: JobOutcome) -> Finish {
         let done = done(outcome);
         let mut word = self.0.load(Relaxed);
@@ -261,7 +262,7 @@ impl State {
             if word & CANCELLED != 0 {
                 return Finish::Cancelled;
             }
-            // Release: a thread that sees `DONE` must find the result and all that the call did.
+            // Release: a thread that sees `DONE` must see the result and all that the call did.
             let finished = (word | done) & !(RUNNING | PARKED);
             match self.0.compare_exchange_weak(word, finished, Release, Relaxed) {
                 Ok(_) => return Finish::Delivered,
@@ -270,14 +271,14 @@ impl State {
         }
     }
 
-    /// The failure of a cancelled call is in the task, by the thread that is in charge.
+    /// Called by the thread that is in charge, once the failure of a cancelled call is in the task.
     pub(crate) fn finish_cancelled(&self) {
         // Release: as in `finish`.
         let done = done(JobOutcome::Cancelled);
         self.update(Release, |word| (word | done) & !(RUNNING | PARKED));
     }
 
-    /// A runner or a job is dropped, with the work in the task.
+    /// A runner or a job is dropped, and leaves the work in the task.
     pub(crate) fn give_back(&self) -> GiveBack {
         // Release: pairs with `custody`. The owner goes on with the work.
         let before = self.0.fetch_and(!LENT, Release);
@@ -285,23 +286,23 @@ impl State {
     }
 
     /// A lent call is cancelled.
-    pub(crate) fn cancel(&self) -> Cancel {
+    pub(crate) fn cancel(&self) -> Cancelling {
         let mut word = self.0.load(Relaxed);
         loop {
             if word & (CANCELLED | DONE) != 0 {
-                return Cancel::Over;
+                return Cancelling::Over;
             }
-            // Acquire: pairs with `stop` and `park`, because the caller may be about to drop the work. Release: pairs with those of
-            // `stop` and `park` that find the flag, so that the end of the call comes after what led to its being cancelled.
+            // Acquire: pairs with `stop` and `park`, because the caller may be about to drop the work. Release: pairs with the
+            // `stop` or `park` that finds the flag, so that what led to the cancelling happens before the end of the call.
             match self.0.compare_exchange_weak(word, word | CANCELLED, AcqRel, Relaxed) {
-                Ok(_) if word & RUNNING != 0 => return Cancel::EndsAtNextStop,
-                Ok(_) => return Cancel::End,
+                Ok(_) if word & RUNNING != 0 => return Cancelling::EndsAtNextStop,
+                Ok(_) => return Cancelling::End,
                 Err(now) => word = now,
             }
         }
     }
 
-    /// Who has the call, which was lent?
+    /// Where is the call, which was lent?
     pub(crate) fn custody(&self) -> Custody {
         // Acquire: pairs with `finish` and `give_back`.
         let word = self.0.load(Acquire);
@@ -315,7 +316,7 @@ impl State {
         }
     }
 
-    /// What became of a lent call that is over.
+    /// The outcome of a lent call that is over; `None` if it is not.
     pub(crate) fn outcome(&self) -> Option<JobOutcome> {
         // Acquire: as in `custody`.
         let word = self.0.load(Acquire);
