@@ -1,4 +1,4 @@
-//! [`Error`]: everything that can go wrong. It is plain data, which every layer makes and gives to the user.
+//! [`Error`]: everything that can go wrong. It is plain data; every layer makes errors.
 
 use parking_lot::Mutex;
 use std::any::Any;
@@ -8,22 +8,24 @@ use std::time::Duration;
 
 /// What went wrong.
 ///
-/// A failure of a call, such as [`Trap`](Self::Trap), [`Host`](Self::Host) or [`Panic`](Self::Panic), is given in the place of its
-/// result. Every other error is given by the function that was misused.
+/// The [`Future`](crate::Future) of a call gives the call's failure, such as [`Trap`](Self::Trap), [`Host`](Self::Host) or
+/// [`Panic`](Self::Panic), in the place of its result. Every other error comes from the function that was misused.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The instance is in use: it has a call, which goes on undisturbed, or a guard has its store, or it is being reset.
+    ///
+    /// A call counts from the moment it is made, resumed or not, until it ends or its [`Future`](crate::Future) is dropped.
     #[error(
         "the instance has a call in progress, or a guard has its store: bring the call to its end, or drop its future or the guard"
     )]
     CallInProgress,
 
     /// A [`FutureRunner`](crate::FutureRunner) or a job has the right to resume the call.
-    #[error("the call is with a runner or a job: wait for it, or drop the runner")]
+    #[error("a runner or a job has the right to resume the call: wait for it, or drop the runner")]
     InJob,
 
-    /// The result of the call was taken already.
+    /// The result, or the failure, of the call was taken already.
     #[error("the result of the call was taken already: a call gives its result once")]
     ResultTaken,
 
@@ -31,15 +33,15 @@ pub enum Error {
     #[error("the call was cancelled")]
     Cancelled,
 
-    /// The call was to run [after](crate::JobPool::submit_after_ok) a job that has failed, so it was not run.
-    #[error("a job that the call depends on has failed, so the call was not run")]
+    /// The call was not run, because a job that it was to run [after](crate::JobPool::submit_after_ok) has failed or was cancelled.
+    #[error("a job that the call depends on has failed or was cancelled, so the call was not run")]
     DependencyFailed,
 
-    /// The host panicked inside the call.
+    /// The host panicked inside the call: a host function, or the work of a [`Future::new`](crate::Future::new).
     #[error("the host panicked inside the call: {0}")]
     Panic(Panic),
 
-    /// The work of a [`Future::new`](crate::Future::new) failed in a way of its own.
+    /// The work of a [`Future::new`](crate::Future::new) failed with an error of its own, made by [`Error::other`].
     #[error(transparent)]
     Other(Box<dyn std::error::Error + Send + Sync>),
 
@@ -48,7 +50,7 @@ pub enum Error {
     #[error(transparent)]
     Trap(Trap),
 
-    /// The call exceeded a limit in time of its [`InstanceOptions`](crate::InstanceOptions).
+    /// The call exceeded a time limit of its [`InstanceOptions`](crate::InstanceOptions).
     #[cfg(feature = "wasm")]
     #[error(transparent)]
     TimedOut(Box<TimedOut>),
@@ -58,10 +60,10 @@ pub enum Error {
     #[error("the guest threw an exception and did not catch it")]
     UncaughtException,
 
-    /// The guest ended itself, by `proc_exit` with this code.
+    /// The guest exited, by `proc_exit` with this code.
     ///
-    /// An exit with the code zero is no failure of a call without results, such as one of a program's `_start`. It is one of a call that
-    /// has results, and of an instance whose start function exits.
+    /// A call without results, such as one of a program's `_start`, succeeds if the code is zero. A call with results, and an instance
+    /// whose start function exits, fail with any code.
     #[cfg(feature = "wasi")]
     #[error("the guest exited with code {0}")]
     Exit(i32),
@@ -70,13 +72,13 @@ pub enum Error {
     #[cfg(feature = "wasi")]
     #[error("directory {path:?}: {source}")]
     Directory {
-        /// Its path on the host.
+        /// The directory's path on the host.
         path: std::path::PathBuf,
         /// The system's error.
         source: wasmtime::Error,
     },
 
-    /// A host function failed with this error.
+    /// A host function returned this error.
     #[cfg(feature = "wasm")]
     #[error("a host function failed: {}", .0.root_cause())]
     Host(#[source] wasmtime::Error),
@@ -86,8 +88,8 @@ pub enum Error {
     #[error("the guest keeps more exceptions than its memory has room for: {}", .0.root_cause())]
     GcHeapOutOfMemory(#[source] wasmtime::Error),
 
-    /// The instance is [poisoned](crate::Instance#poisoning): an earlier call ended before its end, so the guest's memory may be
-    /// half-way through something.
+    /// The instance is [poisoned](crate::Instance#poisoning): an earlier call failed, exited or was dropped half-way, so the guest's
+    /// memory may be half-way through something.
     #[cfg(feature = "wasm")]
     #[error(
         "an earlier call on the instance failed, exited or was dropped, which may have left its memory half-way through something: \
@@ -118,7 +120,7 @@ pub enum Error {
     #[error("export {:?}: it is a global of type {}, and was asked for as {}", .0.export, .0.found, .0.expected)]
     WrongType(Box<Mismatch>),
 
-    /// The memory or the table ends before this.
+    /// The access reaches beyond the end of the memory or the table.
     #[cfg(feature = "wasm")]
     #[error("out of bounds: {count} bytes or elements from {at} on, where there are {size}")]
     OutOfBounds {
@@ -136,9 +138,9 @@ pub enum Error {
         "import {module:?} {name:?}: the linker defines nothing of that name, and the module needs it"
     )]
     MissingImport {
-        /// The first part of the import's name.
+        /// The module that the import names.
         module: Box<str>,
-        /// The second part of the import's name.
+        /// The name within that module.
         name: Box<str>,
     },
 
@@ -149,20 +151,21 @@ pub enum Error {
          engine with a larger pool (`EngineOptions::pooling`)"
     )]
     TooManyInstances {
-        /// What does not fit in: the module, or the export whose call needs a stack.
+        /// What did not fit: the module, or the export whose call needs a stack.
         name: Box<str>,
         /// The number of instances that the pool holds.
         instances: u32,
-        /// wasmtime's error, which names what is used up.
+        /// wasmtime's error, which says what has run out.
         source: wasmtime::Error,
     },
 
-    /// Inputs for [`par_map`](crate::Instances::par_map), and no instances.
+    /// [`par_map`](crate::Instances::par_map) was given inputs, and no instances.
     #[cfg(feature = "wasm")]
     #[error("there are inputs, and no instances to call: make at least one instance")]
     NoInstances,
 
-    /// A [`reset`](crate::Instance::reset) of an instance that was made with one state, so that there is none for a new guest.
+    /// [`reset`](crate::Instance::reset) has no state for a new guest, because the instance was made with one state and not with a
+    /// function that makes states.
     #[cfg(feature = "wasm")]
     #[error(
         "the instance was made with one state, and a new guest needs another: use `Instance::reset_with`, or make the instance by \
@@ -188,37 +191,37 @@ pub enum Error {
         module: Box<str>,
     },
 
-    /// All else that wasmtime refuses: for example a module that is not valid.
+    /// wasmtime refused something else: for example an invalid module.
     #[cfg(feature = "wasm")]
     #[error("{}", .0.root_cause())]
     Wasmtime(#[source] wasmtime::Error),
 }
 
 impl Error {
-    /// An error of the caller's own, for the work of a [`Future::new`](crate::Future::new).
+    /// Makes an error of the caller's own, for the work of a [`Future::new`](crate::Future::new).
     pub fn other(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Other(error.into())
     }
 }
 
-/// An export that is of another type than it was asked for.
+/// An export whose type is not the one that was asked for.
 #[cfg(feature = "wasm")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Mismatch {
     /// The name of the export.
     pub export: String,
-    /// The type that it was asked for as.
+    /// The type that was asked for.
     pub expected: String,
-    /// The type that it has.
+    /// The type of the export.
     pub found: String,
 }
 
 /// A panic of the host inside a call.
 ///
-/// To go on panicking, give its [payload](Self::into_payload) to [`std::panic::resume_unwind`].
+/// To panic with it again, pass its [payload](Self::into_payload) to [`std::panic::resume_unwind`].
 pub struct Panic {
-    /// In a mutex, because errors are expected to be `Sync`, and a payload need not be.
+    /// In a mutex, so that `Error` is `Sync`: a payload need not be.
     payload: Box<Mutex<Box<dyn Any + Send>>>,
 }
 
@@ -227,7 +230,7 @@ impl Panic {
         Self { payload: Box::new(Mutex::new(payload)) }
     }
 
-    /// The message of the panic, if it is text.
+    /// The message of the panic; `None` if the payload is not text.
     #[must_use]
     pub fn message(&self) -> Option<String> {
         let payload = self.payload.lock();
@@ -274,8 +277,7 @@ impl Trap {
         self.code
     }
 
-    /// Where the guest was, with the names of the functions if the module has them. `None` if the engine collects no
-    /// backtraces.
+    /// Where the guest was, with the names of its functions if the module has them. `None` if the engine collects no backtraces.
     #[must_use]
     pub fn backtrace(&self) -> Option<&wasmtime::WasmBacktrace> {
         self.error.downcast_ref()
@@ -311,7 +313,7 @@ impl std::error::Error for Trap {
     }
 }
 
-/// A call that exceeded a limit in time.
+/// A call that exceeded a time limit.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -332,13 +334,13 @@ impl std::error::Error for Trap {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TimedOut {
-    /// What exceeded it, in words: a call of an export, or the making of an instance.
+    /// What exceeded the limit, in words: a call of an export, or the making of an instance.
     pub name: Box<str>,
-    /// The limit.
+    /// The limit that was exceeded.
     pub limit: Timeout,
     /// The time that the limit allows.
     pub after: Duration,
-    /// How long the call has run, in all its steps together. Waiting and standing in a queue do not count.
+    /// How long the call has run, over all its steps. Waiting and standing in a queue do not count.
     pub ran: Duration,
     /// Whether the guest had begun to run. A call that only stood in a queue, or that nobody resumed, had not.
     pub begun: bool,
@@ -351,11 +353,11 @@ impl fmt::Display for TimedOut {
         match limit {
             Timeout::Running => write!(
                 f,
-                "{name}: the guest has run for {ran:.1?}, and may for {after:?} (`InstanceOptions::running_timeout`)"
+                "{name}: the guest has run for {ran:.1?}, more than its limit of {after:?} (`InstanceOptions::running_timeout`)"
             ),
             Timeout::Elapsed if *begun => write!(
                 f,
-                "{name}: it has not ended within {after:?} (`InstanceOptions::elapsed_timeout`), of which it has run for {ran:.1?}"
+                "{name}: it has not ended within {after:?} (`InstanceOptions::elapsed_timeout`), in which it ran for {ran:.1?}"
             ),
             Timeout::Elapsed => write!(
                 f,
@@ -368,14 +370,14 @@ impl fmt::Display for TimedOut {
 #[cfg(feature = "wasm")]
 impl std::error::Error for TimedOut {}
 
-/// A limit in time of a call.
+/// A time limit of a call.
 #[cfg(feature = "wasm")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Timeout {
     /// [`InstanceOptions::running_timeout`](crate::InstanceOptions::running_timeout): how long the call may run.
     Running,
-    /// [`InstanceOptions::elapsed_timeout`](crate::InstanceOptions::elapsed_timeout): how long after it was made the call must have
-    /// ended.
+    /// [`InstanceOptions::elapsed_timeout`](crate::InstanceOptions::elapsed_timeout): the time from making a call until it must
+    /// have ended.
     Elapsed,
 }

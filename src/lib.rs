@@ -5,12 +5,12 @@
 //! half that may travel: any thread pool resumes it until it is done, and the result comes back only through the `Future`,
 //! on the thread that made the call. The guest needs no change and no special compilation.
 //!
-//! The rest of what is needed is [`wasmtime`]'s, its modules, linkers and stores, and the pool's own.
+//! Modules, linkers and stores stay [`wasmtime`]'s, and threads stay your pool's.
 //!
 //! # From a module to a result
 //!
 //! An [`engine`] that can suspend guests is a [`wasmtime::Engine`] like any other; modules and linkers are made with it.
-//! A host function suspends the guest by being an ordinary async function, or comes from [`add_yield`].
+//! An async host function suspends the guest while it waits; [`add_yield`] defines one that only yields.
 //!
 //! ```
 //! use wasm_jobs::{EngineOptions, Instance, add_yield, engine, wasmtime};
@@ -27,7 +27,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! An [`Instance`] has one call at a time. Making one only claims the instance; the guest runs when the call is resumed,
+//! An [`Instance`] has one call at a time. Making a call only claims the instance; the guest runs when the call is resumed,
 //! to its next [`Step`]:
 //!
 //! ```
@@ -46,9 +46,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Or a pool does it. A [`JobPool`] is rayon's global pool ([`RayonGlobal`]), an `Arc<rayon::ThreadPool>`, or any closure
-//! that passes a [`Job`] on. The [`JobHandle`] tells when the job is over; the future, at any stop, gives the result once
-//! there is one.
+//! Or a pool resumes it. A [`JobPool`] is rayon's global pool ([`RayonGlobal`]), an `Arc<rayon::ThreadPool>`, or any closure
+//! that passes a [`Job`] on. The [`JobHandle`] completes when the job is over. Then the future gives the result.
 //!
 //! ```
 //! # use wasm_jobs::{EngineOptions, Instance, JobPool, RayonGlobal, add_yield, engine, wasmtime};
@@ -65,10 +64,10 @@
 //! ```
 //!
 //! A guest that waits costs nothing: its host function awaits an [`Event`], a [`Clock`] or any other std future, and the call
-//! goes on when that wakes it. With the feature `wasi`, programs that sleep and poll wait like that too, unmodified.
+//! goes on when one of these wakes it. With the feature `wasi`, unmodified programs that sleep and poll wait in the same way.
 //!
-//! A guest that computes for too long is stopped at the end of its [`Slice`], and what it may do and have in all is in its
-//! [`InstanceOptions`]. [`run_within`] advances many calls within a budget of time.
+//! A [`Slice`] limits how much a guest computes in one step, and [`InstanceOptions`] limits what it may use in all. By default
+//! nothing is limited. [`run_within`] advances many calls within a budget of time.
 //!
 //! # Wrappers
 //!
@@ -77,37 +76,35 @@
 //!
 //! # Frames and graphs
 //!
-//! [`Coroutines`] are async blocks that a frame loop advances on its own thread, each by one step a frame; they await calls, jobs,
-//! frames and each other. Jobs, of calls and of closures, run [after](JobPool::submit_after) others; and
+//! [`Coroutines`] advances async blocks on a frame loop's own thread, each by one step a frame. They await calls, jobs, frames
+//! and each other. A job, of a call or of a closure, can run [after](JobPool::submit_after) others, and
 //! [`par_map`](Instances::par_map) calls one export with many inputs.
 //!
-//! Between two calls the guest's memory, globals and tables are there to be read and written, through
-//! [`Instance::store`].
+//! Between two calls, [`Instance::store`] reads and writes the guest's memory, globals and tables.
 //!
-//! When a call fails, its failure comes from where its result would have come from, as an [`Error`], and no worker, no pool
-//! and no other call is disturbed.
+//! The failure of a call is an [`Error`], given in the place of its result. It disturbs no worker, no pool and no other call.
 //!
 //! # Seeing what happens
 //!
-//! With the feature `tracing`, a subscriber of the crate [`tracing`](https://docs.rs/tracing) is told what the calls do. All of it
-//! has the target `wasm_jobs`, the number of the `call`, its `name`, which is that of its export or what
-//! [`Future::named`] says, and the number of its `instance`, if it has one.
+//! With the feature `tracing`, calls and closures report to a subscriber of the crate [`tracing`](https://docs.rs/tracing). Each
+//! span and event has the target `wasm_jobs` and three fields: `call`, a number; `name`, from [`Future::named`], or else that of
+//! the export or of the closure's type; and `instance`, a number, if the call has an instance.
 //!
 //! | | level | when |
 //! |---|---|---|
-//! | span `step` | `TRACE` | from entering the call to its next stop; records the time that took, `time_us`, and the `fuel` that its guests have used, if their engine counts it and as far as [it is known](Instance::fuel_remaining) |
-//! | `wake` | `TRACE` | a wake has found the call waiting, and its job goes into the pool's queue, or its owner is woken |
-//! | `steal` | `TRACE` | a job has a turn on another thread than before |
-//! | `submit` | `DEBUG` | a call or a closure is handed over to a pool |
+//! | span `step` | `TRACE` | from entering the call to its next stop. It records how long that took in microseconds, `time_us`, and the `fuel` that its guests have used, if their engine counts it and as far as [it is known](Instance::fuel_remaining) |
+//! | `wake` | `TRACE` | a wake has found the call waiting: its job goes into the pool's queue, or its owner is woken |
+//! | `steal` | `TRACE` | a job's turn begins on another thread than its last one |
+//! | `submit` | `DEBUG` | a call or a closure is submitted to a pool |
 //! | `complete`, `fail`, `cancel` | `DEBUG` | a call or a closure has ended: one of these, once. `fail` has the `error` |
 //!
 //! Without the feature, this costs nothing; with it and without a subscriber, some ten nanoseconds a step.
-//! Calls that were made before there was a subscriber do not know the name of their export.
+//! A call that was made before there was a subscriber reports no name of an export.
 //!
 //! # Two layers
 //!
 //! The call layer knows nothing of wasm: [`Future::new`] takes any std future, and everything about futures, runners, jobs and
-//! pools holds for it. Without the feature `wasm` it is all there is. The guest layer makes such a future of an export.
+//! pools holds for it. The guest layer makes such a future of an export; it is there with the feature `wasm`.
 //! In this crate `Future` is always ours; std's is written `std::future::Future`.
 //!
 //! # Features
@@ -121,17 +118,17 @@
 
 // The private tour, from the top to the bottom. A file imports from its own folder and from those below it.
 //
-// `guest/` makes the work of a call out of an export, having taken the guest out of its lease. `pool/` has other people's threads do that
-// work: a job is one turn of a call or a closure, a handle waits for its end. `frame/` is the owner's own thread: coroutines and budgets.
+// `guest/` takes a guest from its instance and makes a call's work of one of its exports. `pool/` runs that work on other people's threads:
+// a job is one turn of a call or a closure, and a handle waits for its end. `frame/` is for the owner's thread: coroutines and budgets.
 //
-// `call/` is one call. A `future` owns the work, and steps it or lends it to a `runner`; what the two share, and how a step is done,
-// is in `task`; which of them is in charge, in `state`; what a queue holds of it, in `turn`.
+// `call/` is one call. A `future` owns the work, and steps it or lends it to a `runner`. `task` is what the two share, and takes the steps.
+// `state` decides which thread is in charge. `turn` is what a pool's queue holds.
 //
-// `wait/` is everything that waits, and is told: latches, countdowns, events, clocks. `step/` is what a thread knows of the step that it is
-// in, and so how work is stopped that would go on.
+// `wait/` is everything that waits: latches, countdowns, events, clocks. `step/` is what a thread knows of the step that it is in; guests
+// ask it whether they have to stop.
 //
-// Below all that: `error` and `outcome`, plain data; `sync`, the primitives, which are loom's when a model is checked; `trace`, what is told to a
-// subscriber; `unwind`, where panics end.
+// Below all that: `error` and `outcome`, plain data; `sync`, the primitives, which are loom's when a model is checked; `trace`, which reports
+// to a subscriber; `unwind`, where panics end.
 
 mod call;
 mod error;
@@ -180,7 +177,7 @@ pub use wasmtime;
 #[cfg(feature = "wasi")]
 pub use wasmtime_wasi;
 
-/// What `wrapper!` writes leads here.
+/// What the code that `wrapper!` writes uses of this crate.
 #[cfg(feature = "macros")]
 #[doc(hidden)]
 pub mod __wrapper {
@@ -212,7 +209,7 @@ pub mod model {
     use crate::wait::block::Sleeper;
     use std::sync::Arc;
 
-    /// A call whose running steps are interrupted in this way.
+    /// A call whose running steps `interrupter` interrupts.
     pub fn interruptible<T: Send + 'static>(
         work: impl std::future::Future<Output = Result<T, Error>> + Send + 'static,
         interrupter: &'static dyn Interrupter,
@@ -220,7 +217,7 @@ pub mod model {
         Future::from_parts(work, Some(interrupter), Traced::new())
     }
 
-    /// Waits for a job as a worker that serves this queue does.
+    /// Waits for a job in the way of a worker that serves `queue`.
     pub fn wait_and_help<W: Workers>(handle: &JobHandle, queue: &Arc<Queue>, workers: &W) {
         let sleeper = Sleeper::new();
         let mut handle = handle.clone();

@@ -1,27 +1,27 @@
-//! What becomes of a call ([`Outcome`]), and what is told of it to everyone but its owner ([`JobOutcome`]).
+//! [`Outcome`]: the result of a call, which its owner gets. [`JobOutcome`]: the part of it that everyone else sees.
 
 use crate::error::Error;
 
-/// The result of a call, or its failure. Every call moves it about, so the rare error is behind a pointer.
+/// The result of a call, or its failure. Each call moves it several times, so the error, which is large and rare, is boxed.
 pub(crate) type Outcome<T> = Result<T, Box<Error>>;
 
-/// What became of a job that is over, from [`JobHandle::outcome`](crate::JobHandle::outcome).
+/// How a job ended, from [`JobHandle::outcome`](crate::JobHandle::outcome).
 ///
-/// The outcomes are in the order of how bad they are: the handle [of all](crate::JobHandle::all) of some jobs has the worst of theirs.
+/// The outcomes are ordered, the worst last. A handle of [all](crate::JobHandle::all) of some jobs has the worst of their outcomes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum JobOutcome {
-    /// Its call came to a value, or its closure returned.
+    /// Its call gave a value, or its closure returned.
     Succeeded,
-    /// It was cancelled, through a handle or by the owner of its call, who may simply have dropped the
-    /// [`Future`](crate::Future); or its pool dropped it.
+    /// It was cancelled through a handle or by its [`Future`](crate::Future), or that was dropped, or its pool dropped the
+    /// [`Job`](crate::Job).
     Cancelled,
-    /// Its call came to an error, its closure panicked, or it was not run because a job that it depends on had not succeeded.
+    /// Its call gave an error, its closure panicked, or it was not run because a job that it depends on did not succeed.
     Failed,
 }
 
 impl JobOutcome {
-    /// That of a call with this result.
+    /// The outcome of a call with this result.
     pub(crate) fn of<T>(result: &Outcome<T>) -> Self {
         match result {
             Ok(_) => Self::Succeeded,
@@ -30,7 +30,7 @@ impl JobOutcome {
         }
     }
 
-    /// A byte that is not zero.
+    /// The outcome as a byte, which is never zero.
     pub(crate) const fn code(self) -> u8 {
         match self {
             Self::Succeeded => 1,

@@ -1,5 +1,5 @@
-//! The primitives that the layers stand on: the real ones, or loom's, so that the models in `loom-tests/` run the code above as it is.
-//! What no model runs uses the real ones directly: rayon's own pools, the thread of the real clock, the payload of a panic.
+//! The primitives that the layers use: the real ones, or loom's, so that the models in `loom-tests/` run the layers' code unchanged.
+//! Code that no model runs uses the real ones directly: rayon's own pools, the thread of the real clock, the payload of a panic.
 
 #[cfg(not(wasm_jobs_loom))]
 mod real {
@@ -21,7 +21,7 @@ mod real {
     }
     pub(crate) use const_thread_local;
 
-    /// A value that one thread at a time may touch, where something else already sees to that. The lock is never waited for.
+    /// A value that one thread at a time touches, because something else excludes the others. The lock is always free.
     #[derive(Debug)]
     pub(crate) struct Exclusive<T>(Mutex<T>);
 
@@ -73,12 +73,12 @@ mod mocked {
         }
     }
 
-    /// A value that one thread at a time may touch, where something else already sees to that: a model fails if that something does not
-    /// exclude, or does not synchronise. Loom does not see the mutex, and so takes nothing from it; it sees the cell.
+    /// A value that one thread at a time touches, because something else excludes the others. A model fails if that something does not
+    /// exclude, or does not synchronise: loom sees the accesses to the cell, and does not see the mutex, which would order them.
     #[derive(Debug)]
     pub(crate) struct Exclusive<T> {
         value: std::sync::Mutex<T>,
-        /// In a mutex to be `Sync`.
+        /// In a mutex, because the cell is not `Sync`.
         accesses: std::sync::Mutex<loom::cell::UnsafeCell<()>>,
     }
 
@@ -117,7 +117,7 @@ mod mocked {
             }
             match self.value.try_lock() {
                 Ok(value) => value,
-                // What panicked is the model, which has failed already.
+                // A panic in here has failed the model already.
                 Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
                 Err(TryLockError::WouldBlock) => panic!("two threads touch an exclusive value"),
             }
@@ -200,7 +200,7 @@ mod mocked {
         }
     }
 
-    /// A model must take the same path each time, so here the time is always up.
+    /// A model must take the same path each time, so here any time has always passed.
     #[derive(Debug)]
     pub(crate) struct Stopwatch;
 

@@ -1,13 +1,13 @@
-//! What is told about calls with the feature `tracing`: a span for each step, and events. Without the feature, nothing here does
-//! or holds anything, so that its users need not ask.
+//! [`Traced`]: reports a call or a closure to a subscriber of `tracing`, with a span for each step, and events. Without the feature
+//! `tracing`, everything here is empty, so that its users need no `cfg`.
 
 #[cfg(feature = "tracing")]
-mod told;
+mod emit;
 
 use crate::outcome::{JobOutcome, Outcome};
 use std::borrow::Cow;
 
-/// Evaluates to nothing without the feature.
+/// Code that is compiled only with the feature.
 macro_rules! traced {
     ($($code:tt)*) => {
         #[cfg(feature = "tracing")]
@@ -17,11 +17,11 @@ macro_rules! traced {
     };
 }
 
-/// A call or a closure, as it is told about.
+/// The identity under which a call or a closure is reported.
 #[derive(Default)]
 pub(crate) struct Traced {
     #[cfg(feature = "tracing")]
-    call: told::Call,
+    call: emit::Call,
 }
 
 impl Traced {
@@ -31,29 +31,29 @@ impl Traced {
         Self::default()
     }
 
-    /// A call of this export.
+    /// A call of the export `name`.
     #[cfg(feature = "wasm")]
     #[inline]
     #[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
     pub(crate) fn export(name: &str, instance: InstanceId) -> Self {
         Self {
             #[cfg(feature = "tracing")]
-            call: told::Call {
-                own_name: told::listens(::tracing::Level::ERROR).then(|| name.to_owned().into()),
+            call: emit::Call {
+                own_name: emit::is_enabled(::tracing::Level::ERROR).then(|| name.to_owned().into()),
                 instance: Some(instance.0),
-                ..told::Call::default()
+                ..emit::Call::default()
             },
         }
     }
 
-    /// A call of no export, on this instance.
+    /// A call on this instance that is not a call of an export.
     #[cfg(feature = "wasm")]
     #[inline]
     #[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
     pub(crate) fn of_instance(instance: InstanceId) -> Self {
         Self {
             #[cfg(feature = "tracing")]
-            call: told::Call { instance: Some(instance.0), ..told::Call::default() },
+            call: emit::Call { instance: Some(instance.0), ..emit::Call::default() },
         }
     }
 
@@ -62,109 +62,111 @@ impl Traced {
     pub(crate) fn closure<F>(_: &F) -> Self {
         Self {
             #[cfg(feature = "tracing")]
-            call: told::Call {
+            call: emit::Call {
                 own_name: Some(std::any::type_name::<F>().into()),
-                ..told::Call::default()
+                ..emit::Call::default()
             },
         }
     }
 
-    /// Sets the name, unless it has one from its owner.
+    /// Sets the owner's name for it, unless the owner has set one already.
     #[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
     pub(crate) fn set_name(&self, name: impl Into<Cow<'static, str>>) {
         traced!(self.call.owners_name.get_or_init(|| name.into()););
     }
 
-    /// It is handed over to a pool.
+    /// Reports that it is submitted to a pool.
     #[inline]
     pub(crate) fn submitted(&self) {
         traced!(self.call.submitted(););
     }
 
-    /// A wake leads somewhere.
+    /// Reports a wake that enqueues the job, or wakes the owner.
     #[inline]
     pub(crate) fn woken(&self) {
         traced!(self.call.woken(););
     }
 
-    /// A turn of a job begins on this thread.
+    /// Reports a turn on this thread, if the last turn was on another.
     #[inline]
     pub(crate) fn turned(&self) {
         traced!(self.call.turned(););
     }
 
-    /// It is over.
+    /// Reports its end.
     #[inline]
     #[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
     pub(crate) fn ended(&self, ending: Ending) {
-        traced!(if let Some((outcome, error)) = ending.told {
+        traced!(if let Some((outcome, error)) = ending.report {
             self.call.ended(outcome, error.as_deref());
         });
     }
 
-    /// Takes a step. Steps that are not traced are kept free of all that the others need: see `Work::step`.
+    /// Takes a step, in a span if a subscriber wants it. The traced path is out of line, because the other one is inlined: see `Work::step`.
     #[inline(always)]
     pub(crate) fn step<R>(&self, step: impl FnOnce() -> R) -> R {
-        traced!(if told::listens(::tracing::Level::TRACE) {
+        traced!(if emit::is_enabled(::tracing::Level::TRACE) {
             return self.call.step_in_span(step);
         });
         step()
     }
 }
 
-/// How a call has ended, if somebody listens.
+/// How a call or a closure has ended, as it is reported.
 pub(crate) struct Ending {
     #[cfg(feature = "tracing")]
-    told: Option<(JobOutcome, Option<Box<str>>)>,
+    report: Option<(JobOutcome, Option<Box<str>>)>,
 }
 
 impl Ending {
-    /// A call ends with this outcome.
+    /// The end of a call with this result.
     #[inline]
     #[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
     pub(crate) fn of<T>(outcome: &Outcome<T>) -> Self {
         Self {
             #[cfg(feature = "tracing")]
-            told: told::listens(::tracing::Level::DEBUG).then(|| match outcome {
+            report: emit::is_enabled(::tracing::Level::DEBUG).then(|| match outcome {
                 Ok(_) => (JobOutcome::Succeeded, None),
                 Err(error) => match **error {
                     crate::error::Error::Cancelled => (JobOutcome::Cancelled, None),
-                    ref error => (JobOutcome::Failed, Some(told::words(error))),
+                    ref error => (JobOutcome::Failed, Some(emit::message(error))),
                 },
             }),
         }
     }
 
-    /// A job that has no error to show ends with this outcome, for this reason.
+    /// The end of a job that has no [`Error`](crate::error::Error) to report. `reason` is reported if it failed.
     #[inline]
     #[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
     pub(crate) fn because(outcome: JobOutcome, reason: &'static str) -> Self {
         Self {
             #[cfg(feature = "tracing")]
-            told: told::listens(::tracing::Level::DEBUG).then(|| (outcome, Some(reason.into()))),
+            report: emit::is_enabled(::tracing::Level::DEBUG)
+                .then(|| (outcome, Some(reason.into()))),
         }
     }
 
-    /// A call or a closure was cancelled.
+    /// The end of a call that was cancelled.
     #[inline]
     pub(crate) fn cancelled() -> Self {
         Self::because(JobOutcome::Cancelled, "")
     }
 }
 
-/// Is somebody interested in how much fuel a step uses?
+/// Does a subscriber want to know how much fuel a step uses?
 #[cfg(feature = "wasm")]
 #[inline]
 pub(crate) fn counts_fuel() -> bool {
-    traced!(return told::listens(::tracing::Level::TRACE););
+    traced!(return emit::is_enabled(::tracing::Level::TRACE););
     #[allow(unreachable_code, reason = "with the feature")]
     false
 }
 
-/// While a guest runs whose `fuel` this tells, or zero if it has none.
+/// Held while a guest runs. Dropping this adds the fuel that the guest has used to the span of the step.
 #[cfg(feature = "wasm")]
 pub(crate) struct Burning<F: Fn() -> u64>(Option<(F, u64)>);
 
+/// A guest begins to run. `fuel` reads how much fuel it has left; zero if its engine counts none.
 #[cfg(feature = "wasm")]
 #[inline]
 pub(crate) fn burning<F: Fn() -> u64>(fuel: F) -> Burning<F> {
@@ -181,12 +183,12 @@ impl<F: Fn() -> u64> Drop for Burning<F> {
         traced!(if let Some((fuel, before)) = &self.0
             && *before > 0
         {
-            told::add_fuel(before.saturating_sub(fuel()));
+            emit::add_fuel(before.saturating_sub(fuel()));
         });
     }
 }
 
-/// The number of an instance.
+/// The number under which an instance is reported.
 #[cfg(feature = "wasm")]
 #[derive(Clone, Copy)]
 pub(crate) struct InstanceId(#[cfg(feature = "tracing")] u64);
@@ -199,7 +201,7 @@ impl InstanceId {
         Self(
             #[cfg(feature = "tracing")]
             {
-                // Relaxed: it only has to be another one each time.
+                // Relaxed: the numbers only have to differ.
                 LAST.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1
             },
         )

@@ -1,5 +1,4 @@
-//! Panics that must not get past us: those of foreign code (wakers, destructors, subscribers), which are swallowed, and those of a
-//! call, which become its result.
+//! Where panics end. A panic of foreign code (a waker, a destructor, a subscriber) is swallowed; a panic of a call becomes its result.
 
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -7,7 +6,7 @@ use std::thread;
 
 /// Runs code and returns its panic as a value.
 ///
-/// Unwind safety is asserted: what has panicked is dropped by the caller, and not used again.
+/// Unwind safety is asserted: the caller drops what has panicked, and does not use it again.
 #[inline]
 pub(crate) fn catch<R>(code: impl FnOnce() -> R) -> thread::Result<R> {
     catch_unwind(AssertUnwindSafe(code))

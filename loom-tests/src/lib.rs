@@ -1,13 +1,10 @@
-//! What the models share: a pool whose queue they look into, work that notices what is done to it, and wakers that count.
+//! What the models share: a pool with a queue that they can look into, work that counts its steps and drops, and wakers that count.
 //!
-//! What a model observes must not stand in for synchronisation that the library lacks, so everything here that is not a
-//! thread's own is relaxed; and it must be loom's, for loom tries two orders only of what it knows to depend on its order.
-//! The exceptions are called *ghost*: in std's atomics, unseen by loom, for what is looked at when all is over.
+//! The counters of the work are relaxed, so that reading one does not stand in for synchronisation that the library lacks. They are loom's
+//! atomics, because loom tries different orders only of accesses that it sees. Counters called *ghost* are std's atomics, which loom does
+//! not see; a model reads them when everything is over.
 #![cfg(wasm_jobs_loom)]
-#![expect(
-    clippy::missing_panics_doc,
-    reason = "a panic is how a model says that something is wrong"
-)]
+#![expect(clippy::missing_panics_doc, reason = "a model reports a fault by a panic")]
 
 use loom::cell::UnsafeCell;
 use loom::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -35,7 +32,7 @@ struct Queue {
 #[derive(Debug, Default)]
 struct Contents {
     jobs: VecDeque<Job>,
-    /// The library catches what a pool's `spawn` throws, so it must be told by somebody else.
+    /// Set by `enqueue` and asserted by `take`, because the library swallows a panic of `enqueue`.
     had_too_many: bool,
     is_closed: bool,
 }
@@ -48,7 +45,7 @@ impl Contents {
 }
 
 impl Pool {
-    /// A pool for so many calls, each of which may stand in its queue once.
+    /// A pool for this many calls, each of which may stand in its queue once.
     pub fn of_calls(calls: usize) -> Self {
         Self(Arc::new(Queue { contents: Mutex::default(), has_changed: Condvar::new(), calls }))
     }
@@ -58,17 +55,17 @@ impl Pool {
         self.0.contents.lock().unwrap().take()
     }
 
-    /// A worker that takes one job, which is there, and runs it.
+    /// Takes one job and runs it, as a worker does. There must be one.
     pub fn run_one(&self) {
         self.try_take().expect("there is a job in the queue").run();
     }
 
-    /// A worker that takes one job, once there is one, and runs it.
+    /// Takes one job, once there is one, and runs it, as a worker does.
     pub fn run_next(&self) {
         self.0.next().expect("the queue is open").run();
     }
 
-    /// A worker that sleeps while there is nothing in the queue, until the job of this handle is over.
+    /// Runs jobs, as a worker does, until the job of this handle is over. It sleeps while the queue is empty.
     pub fn work_until(&self, mut handle: JobHandle) {
         let waker = Waker::from(self.0.clone());
         if Pin::new(&mut handle).poll(&mut Context::from_waker(&waker)).is_pending() {
@@ -79,7 +76,7 @@ impl Pool {
         assert!(handle.is_complete());
     }
 
-    /// Asserts that everything is over: nothing stands in the queue, and only its owner knows the pool.
+    /// Asserts that everything is over: the queue is empty, and nothing else refers to the pool.
     pub fn assert_is_forgotten(self) {
         assert!(self.try_take().is_none(), "a job was left in the queue");
         assert_eq!(Arc::strong_count(&self.0), 1, "something still leads to the pool");
@@ -109,7 +106,7 @@ impl Queue {
     }
 }
 
-/// The job is over, and with it the workers' day.
+/// The waker of [`Pool::work_until`]: closes the queue, so that its workers return.
 impl Wake for Queue {
     fn wake(self: Arc<Self>) {
         self.contents.lock().unwrap().is_closed = true;
@@ -117,7 +114,7 @@ impl Wake for Queue {
     }
 }
 
-/// What is done to a call's work. Its counts are relaxed, so that they are right only for whom the library has told.
+/// Counts what is done to a call's work. The counts are relaxed, so they are right only on a thread that the library has synchronised.
 #[derive(Clone, Default)]
 pub struct Watch {
     watched: Arc<Watched>,
@@ -129,7 +126,7 @@ struct Watched {
     steps: AtomicUsize,
     drops: AtomicUsize,
     results: AtomicUsize,
-    /// Ghost: visits to the work that are not over, or have failed. The call catches what an assertion in its work throws.
+    /// Ghost: visits to the work that are in progress, or have panicked: the call catches the panic of an assertion in its work.
     visits: std::sync::atomic::AtomicUsize,
 }
 
@@ -140,7 +137,7 @@ pub struct Token(Arc<Watched>);
 /// Work that is watched.
 struct Work<F> {
     poll: F,
-    /// Loom fails a visit that does not come after each one before it.
+    /// Loom fails a model in which two visits are not ordered.
     place: UnsafeCell<()>,
     watched: Arc<Watched>,
 }
@@ -152,12 +149,12 @@ impl fmt::Debug for Watch {
 }
 
 impl Watch {
-    /// Calls whose running steps are interrupted in this way.
+    /// Makes calls whose running steps `interrupter` interrupts.
     pub fn interrupted_by(interrupter: &'static dyn Interrupter) -> Self {
         Self { interrupter: Some(interrupter), ..Self::default() }
     }
 
-    /// A call of which each step is one call of `poll`.
+    /// Makes a call whose every step calls `poll` once.
     pub fn call<F>(&self, poll: F) -> Future<Token>
     where
         F: FnMut(&mut Context<'_>) -> Poll<()> + Unpin + Send + 'static,
@@ -169,7 +166,7 @@ impl Watch {
         }
     }
 
-    /// The same after a first step, in which it does nothing but wait; and its waker.
+    /// Makes such a call, takes a first step in which it only waits, and returns it with its waker.
     pub fn waiting_call<F>(&self, mut poll: F) -> (Future<Token>, Waker)
     where
         F: FnMut(&mut Context<'_>) -> Poll<()> + Unpin + Send + 'static,
@@ -201,15 +198,15 @@ impl Watch {
         self.watched.drops.load(Relaxed) > 0
     }
 
-    /// Asserts that the call is over: its work was dropped once, and so was its result, if there was one.
+    /// Asserts that the call is over: its work was dropped once, and its result too, if there was one.
     pub fn assert_is_over(&self) {
         assert_eq!(
             self.watched.visits.load(SeqCst),
             0,
             "two threads were inside the call, or a step failed"
         );
-        assert_eq!(self.watched.drops.load(Relaxed), 1, "so often was the work dropped");
-        assert_eq!(self.watched.results.load(Relaxed), 0, "so many results are left");
+        assert_eq!(self.watched.drops.load(Relaxed), 1, "the work was not dropped exactly once");
+        assert_eq!(self.watched.results.load(Relaxed), 0, "a result was not dropped");
     }
 }
 
@@ -251,18 +248,18 @@ impl Drop for Token {
     }
 }
 
-/// What one thread waits for and another opens, for models of a step that takes its time.
+/// One thread waits at a gate until another opens it. For models of a step that takes long.
 #[derive(Clone, Debug, Default)]
 pub struct Gate(Arc<(Mutex<bool>, Condvar)>);
 
 impl Gate {
-    /// Lets everyone through from now on.
+    /// Opens the gate for good.
     pub fn open(&self) {
         *self.0.0.lock().unwrap() = true;
         self.0.1.notify_all();
     }
 
-    /// Blocks until it is open.
+    /// Blocks until the gate is open.
     pub fn pass(&self) {
         let mut is_open = self.0.0.lock().unwrap();
         while !*is_open {
@@ -271,12 +268,12 @@ impl Gate {
     }
 }
 
-/// Takes a thing from its home, unless somebody has it.
+/// Takes a thing from its home; `None` if it is not there.
 pub fn try_take<X>(home: &Arc<Lease<X>>) -> Option<Leased<X>> {
     Leased::try_take(home.clone())
 }
 
-/// Ghost: a waker that counts.
+/// Ghost: a waker that counts its wakes.
 #[derive(Clone, Debug, Default)]
 pub struct Told(Arc<Tellings>);
 
@@ -289,7 +286,7 @@ impl Told {
         Waker::from(self.0.clone())
     }
 
-    /// Was it woken?
+    /// Was the waker woken?
     pub fn is_told(&self) -> bool {
         self.0.0.load(SeqCst) > 0
     }

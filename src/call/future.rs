@@ -21,17 +21,21 @@ use std::task::{Context, Poll, Waker};
 
 /// A call that can be suspended and resumed, and that gives its result once.
 ///
-/// It stays with its owner: it is neither `Send` nor `Sync`. What travels is the [`FutureRunner`] that
-/// [`to_job`](Self::to_job) splits off. There are three ways to bring a call to its end, and one may change from each to
-/// the others at any stop:
+/// It stays on its owner's thread: it is neither `Send` nor `Sync`. What travels is the [`FutureRunner`] that
+/// [`to_job`](Self::to_job) splits off. There are three ways to bring a call to its end, and the owner may change from any to
+/// any other whenever the call stops:
 ///
 /// - [`resume`](Self::resume) it by hand, one step at a time, once a frame for instance;
 /// - [submit](crate::JobPool::submit) its [job](Self::to_job) to a pool;
 /// - [`wait`](Self::wait) for it, or `await` it: this is a std future too.
 ///
-/// A failure, be it a trap, an error or a panic, is a result: it is given once, in the place of the value.
+/// A failure (a trap, an error or a panic) is a result: it is given once, in the place of the value.
 ///
-/// Dropping it ends the call. What the call held is dropped on this thread, or, if a step is in progress on another
+/// It cannot be kept where a value must be `Send`. In the handler of a web server, make the call and [wait](Self::wait) for it inside
+/// one closure that may block, such as tokio's `spawn_blocking` takes. In a game engine, keep futures where one thread has them, such
+/// as in Bevy's `NonSend` resources.
+///
+/// Dropping the future cancels the call. What the call held is dropped on this thread, or, if a step is in progress on another
 /// thread, by that thread at the end of the step.
 ///
 /// ```
@@ -52,24 +56,24 @@ use std::task::{Context, Poll, Waker};
 pub struct Future<T: Send + 'static> {
     call: Call<T>,
     task: Arc<Task<T>>,
-    /// Whether the task may have a waker of the owner.
+    /// Whether the task may hold a waker of the owner's.
     has_waker: bool,
     /// Makes it neither `Send` nor `Sync`.
     owner: PhantomData<*const ()>,
 }
 
 enum Call<T> {
-    /// It has not ended, and is ours to step.
+    /// The call has not ended, and its owner steps it.
     Ours(Work<T>),
-    /// It is with a runner, or came back from one; the task knows.
+    /// The call was lent to a runner. The task knows whether it has come back.
     Lent,
-    /// It has ended, and the result was not taken.
+    /// The call has ended, and its result was not taken.
     Ended(Outcome<T>),
     /// The result was taken.
     Disposed,
 }
 
-/// What there is to be done with a call.
+/// What the owner can do with a call: step it, wait, take its result, or nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Status {
     Ready,
@@ -80,17 +84,17 @@ pub(crate) enum Status {
 }
 
 impl<T: Send + 'static> Future<T> {
-    /// A call of any std future, which is first polled by the first step.
+    /// Makes a call of any std future. The first step polls it for the first time.
     ///
-    /// Its waker is the same at every poll. A future that returns pending and has not arranged for a wake is never
-    /// resumed, as with every executor.
+    /// Every poll has the same waker. A future that returns pending without arranging for a wake is never resumed, as with every
+    /// executor.
     #[inline]
     pub fn new(work: impl std::future::Future<Output = Result<T, Error>> + Send + 'static) -> Self {
         Self::from_parts(work, None, Traced::new())
     }
 
-    /// Gives the call a name in [traces](crate#seeing-what-happens); the first one stays. Without one, the call of an export has
-    /// the name of that. Without the feature `tracing`, this does nothing.
+    /// Names the call in [traces](crate#seeing-what-happens). The first name given stays; without one, the call of an export has the
+    /// name of the export. Without the feature `tracing`, this does nothing.
     ///
     /// ```
     /// # use wasm_jobs::Future;
@@ -103,7 +107,7 @@ impl<T: Send + 'static> Future<T> {
         self
     }
 
-    /// The same of work whose steps can be interrupted.
+    /// Makes a call of work whose steps `interrupter` can interrupt.
     #[inline]
     pub(crate) fn from_parts(
         work: impl std::future::Future<Output = Result<T, Error>> + Send + 'static,
@@ -116,14 +120,13 @@ impl<T: Send + 'static> Future<T> {
 
     /// Runs the call to its next stop, on this thread.
     ///
-    /// If it waits and was not woken, this is [`Step::Waiting`] again, without entering it: a call that waits costs a
-    /// few nanoseconds a frame, and nothing in between. If it has ended, this is `Done` again until the
-    /// result is taken.
+    /// If the call waits and was not woken, this returns [`Step::Waiting`] without entering it: a call that waits costs a few
+    /// nanoseconds a frame, and nothing in between. If the call has ended, this returns [`Step::Done`] until the result is taken.
     ///
     /// # Errors
     ///
-    /// Only for misuse: [`Error::InJob`] while a [`FutureRunner`] or a job has the right to resume, and
-    /// [`Error::ResultTaken`] after the result was taken. A failure of the call is its result, and `Done` here.
+    /// [`Error::InJob`] while a [`FutureRunner`] or a job has the right to resume, and [`Error::ResultTaken`] after the result was
+    /// taken. A failure of the call is no error here: it is [`Step::Done`], and [`try_get_result`](Self::try_get_result) gives it.
     #[inline]
     pub fn resume(&mut self) -> Result<Step, Error> {
         let Call::Ours(work) = &mut self.call else {
@@ -140,11 +143,11 @@ impl<T: Send + 'static> Future<T> {
         }
     }
 
-    /// The result, once, as soon as there is one; `None` before.
+    /// Gives the result, once; `None` if there is none yet. This never blocks, and takes no step.
     ///
     /// # Errors
     ///
-    /// The failure of the call, once; and [`Error::ResultTaken`] after either was given.
+    /// The failure of the call, once; [`Error::ResultTaken`] after the value or the failure was given.
     #[inline]
     pub fn try_get_result(&mut self) -> Result<Option<T>, Error> {
         match self.settle() {
@@ -154,16 +157,17 @@ impl<T: Send + 'static> Future<T> {
         }
     }
 
-    /// Brings the call to its end and gives its result. It steps the call on this thread, which sleeps while the call waits;
-    /// or, if a job has the call, only sleeps until the job is over.
+    /// Brings the call to its end and gives its result. This thread steps the call, and sleeps while the call waits. If a job has
+    /// the call, this thread only sleeps until the job is over.
     ///
-    /// A worker of a rayon pool helps with other jobs instead of sleeping, as with [`JobHandle::wait`](crate::JobHandle::wait). Do
-    /// not wait for a job on a worker of another pool that may have no other worker, nor while the runner of the call is
-    /// in this thread's own hands: this would sleep for ever.
+    /// A worker of a rayon pool runs other jobs instead of sleeping, as with [`JobHandle::wait`](crate::JobHandle::wait).
+    ///
+    /// This sleeps for ever if no thread is left to step the call: if this thread holds the call's [`FutureRunner`], or if a pool that
+    /// is not rayon's has the call's job, this thread is one of its workers, and all others are busy for good.
     ///
     /// # Errors
     ///
-    /// The failure of the call, once; and [`Error::ResultTaken`] after the result was given.
+    /// The failure of the call, once; [`Error::ResultTaken`] after the value or the failure was given.
     pub fn wait(&mut self) -> Result<T, Error> {
         let sleeper = Sleeper::new();
         loop {
@@ -178,7 +182,7 @@ impl<T: Send + 'static> Future<T> {
         }
     }
 
-    /// Is there a result, or a failure, to take?
+    /// Is there a result or a failure to take?
     #[must_use]
     pub fn has_result(&self) -> bool {
         match self.call {
@@ -188,16 +192,16 @@ impl<T: Send + 'static> Future<T> {
         }
     }
 
-    /// Was the result, or the failure, taken?
+    /// Was the result or the failure taken?
     #[must_use]
     pub fn is_disposed(&self) -> bool {
         matches!(self.call, Call::Disposed)
     }
 
-    /// Splits off the right to resume, for another thread.
+    /// Splits off the right to resume the call, for another thread.
     ///
-    /// Until the runner is dropped, or its job is over, [`resume`](Self::resume) gives [`Error::InJob`]. A call that has ended
-    /// already has a runner too, with nothing to do.
+    /// Until the runner or its job is dropped, or the call has ended, [`resume`](Self::resume) gives [`Error::InJob`]. The runner of a
+    /// call that has ended already has nothing to do.
     ///
     /// # Errors
     ///
@@ -211,18 +215,18 @@ impl<T: Send + 'static> Future<T> {
         match mem::replace(&mut self.call, Call::Lent) {
             Call::Ours(work) => self.task.lend(work),
             Call::Ended(result) => self.task.lend_ended(result),
-            Call::Lent | Call::Disposed => unreachable!("they have just been returned"),
+            Call::Lent | Call::Disposed => unreachable!("lent and disposed calls returned above"),
         }
         Ok(FutureRunner::new(self.task.clone()))
     }
 
     /// Ends the call: its result is [`Error::Cancelled`], unless it has one already.
     ///
-    /// If a step is in progress on another thread, the call ends when that does; [`wait`](Self::wait) waits for it. A guest
-    /// is made to stop at its next loop or function entry, if its engine has epoch interruption. A host function, or other
-    /// work, is not interrupted, nor is a guest that a host function runs to its end.
+    /// If a step is in progress on another thread, the call ends at the end of that step; [`wait`](Self::wait) waits for it. A guest
+    /// stops at its next loop or function entry, if its engine has epoch interruption. Host functions and other work are not
+    /// interrupted, nor is a guest that a host function runs to its end.
     ///
-    /// What the call held, as the host futures that it awaited, is dropped by the thread that ends it.
+    /// The thread that ends the call drops what the call held, such as the host futures that it awaited.
     pub fn cancel(&mut self) {
         match &self.call {
             Call::Ours(_) => {
@@ -237,12 +241,12 @@ impl<T: Send + 'static> Future<T> {
         }
     }
 
-    /// Identifies the call among all that there are at this time.
+    /// Identifies the call among all calls that exist at this time.
     pub(crate) fn id(&self) -> usize {
         Arc::as_ptr(&self.task).addr()
     }
 
-    /// What there is to be done with it.
+    /// What the owner can do with the call now.
     pub(crate) fn status(&mut self) -> Status {
         self.settle();
         match &self.call {
@@ -254,7 +258,7 @@ impl<T: Send + 'static> Future<T> {
         }
     }
 
-    /// The call is not ours to step, or was not when last seen.
+    /// Resumes a call that was not the owner's to step when this last looked.
     #[cold]
     fn resume_lent(&mut self) -> Result<Step, Error> {
         match self.settle() {
@@ -265,7 +269,7 @@ impl<T: Send + 'static> Future<T> {
         }
     }
 
-    /// Takes back what the runner is done with.
+    /// Takes back the work or the result of a call that was lent, if the runner is done with it.
     #[inline]
     fn settle(&mut self) -> &mut Call<T> {
         if let Call::Lent = self.call {
@@ -297,7 +301,7 @@ impl<T: Send + 'static> Future<T> {
         }
     }
 
-    /// A step towards the end. If it is `Waiting`, `waker` will be woken.
+    /// Takes a step, if the call can go on. If this returns `Waiting`, `waker` will be woken.
     fn advance(&mut self, waker: &Waker) -> Advance<T> {
         if let Call::Lent = self.settle() {
             self.has_waker = true;
@@ -310,7 +314,7 @@ impl<T: Send + 'static> Future<T> {
             Err(misuse) => Advance::Ended(Err(misuse)),
             Ok(Step::Done) => match self.take() {
                 Some(result) => Advance::Ended(result),
-                None => unreachable!("it is done"),
+                None => unreachable!("a call that is done has its result"),
             },
             Ok(Step::Yielded) => Advance::Yielded,
             Ok(Step::Waiting) => match &self.call {
@@ -349,7 +353,7 @@ impl<T: Send + 'static> std::future::Future for Future<T> {
     }
 }
 
-/// Nothing in it is pinned: the work of a call is in a box.
+/// Nothing in a `Future` is pinned: the work of the call is in a box.
 impl<T: Send + 'static> Unpin for Future<T> {}
 
 impl<T: Send + 'static> Drop for Future<T> {
@@ -361,7 +365,7 @@ impl<T: Send + 'static> Drop for Future<T> {
         if let Call::Lent = self.call
             && self.task.custody() == Custody::Done
         {
-            // The call's wakers may keep the task for long; nobody will take the result.
+            // Nobody else will take the result, and the call's wakers may keep the task alive for long.
             drop(self.task.take_result());
         }
         if self.has_waker {

@@ -1,32 +1,31 @@
-//! One holder at a time of a thing that lives somewhere. A guest lives in its `Instance`; a call takes it, and however
-//! the call ends, by a result, a panic or being dropped, the guest goes home.
+//! [`Lease`]: a home for one thing, which one holder at a time takes and brings back. A guest's home is its `Instance`: a call takes the
+//! guest, and the guest returns however the call ends, by a result, a panic or being dropped.
 
 use crate::sync::AtomicCell;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
-/// The home of an `X`. Best with an `X` that is one pointer: it then comes and goes by one atomic instruction.
+/// The home of an `X`. If `X` is one pointer, taking and returning it are one atomic instruction each.
 pub struct Lease<X> {
     home: AtomicCell<Option<X>>,
 }
 
-/// The `X`, away from home. Dropping this brings it back. `H` is what is kept to find the way: the home itself, or
-/// whatever has it.
+/// The `X`, away from home. Dropping this returns it. `H` leads home: it is the home itself, or a value that has it.
 pub struct Leased<X, H: AsRef<Lease<X>> = Lease<X>> {
-    /// There until this is dropped, or is another.
+    /// `None` once this is dropped, or [`via`](Self::via) has moved the thing.
     thing: Option<X>,
     home: Arc<H>,
 }
 
 impl<X> Lease<X> {
-    /// A home by itself, with its `X` in it.
+    /// Makes a home of its own, with its `X` in it.
     #[cfg(wasm_jobs_loom)]
     pub fn new(thing: X) -> Arc<Self> {
         Arc::new(Self::at_home(thing))
     }
 
-    /// A home with its `X` in it, to be a part of something that an [`Arc`] has.
+    /// Makes a home with its `X` in it, as a part of a value that will be in an [`Arc`].
     pub(crate) fn at_home(thing: X) -> Self {
         Self { home: AtomicCell::new(Some(thing)) }
     }
@@ -39,13 +38,13 @@ impl<X> AsRef<Lease<X>> for Lease<X> {
 }
 
 impl<X, H: AsRef<Lease<X>>> Leased<X, H> {
-    /// Takes the thing from its home, which `home` is or has, unless somebody has it.
+    /// Takes the thing from its home, which `home` is or has; `None` if it is not there.
     pub fn try_take(home: Arc<H>) -> Option<Self> {
         let thing = (*home).as_ref().home.take()?;
         Some(Self { thing: Some(thing), home })
     }
 
-    /// The thing, and what has its home.
+    /// The thing, and the way home.
     pub(crate) fn parts(&mut self) -> (&mut X, &H) {
         match &mut self.thing {
             Some(thing) => (thing, &self.home),
@@ -53,7 +52,7 @@ impl<X, H: AsRef<Lease<X>>> Leased<X, H> {
         }
     }
 
-    /// The same lease, that finds the way by something else.
+    /// Replaces the way home: `home` is, or has, the same home.
     #[cfg(feature = "wasm")]
     pub(crate) fn via<I: AsRef<Lease<X>>>(mut self, home: Arc<I>) -> Leased<X, I> {
         Leased { thing: self.thing.take(), home }

@@ -1,4 +1,4 @@
-//! One call, from its arguments to its result: who may resume it, and what its steps come to. Nothing here knows pools or wasm.
+//! One call, from its arguments to its result: its steps, and the right to take them. Nothing here knows pools or wasm.
 
 pub(crate) mod future;
 #[cfg(any(feature = "wasm", wasm_jobs_loom))]

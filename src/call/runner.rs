@@ -1,5 +1,5 @@
 //! [`FutureRunner`]: the half of a call that travels. It comes from [`Future::to_job`](crate::Future::to_job), and goes
-//! to a [`JobPool`](crate::JobPool), or is resumed by hand on whichever thread has it.
+//! to a [`JobPool`](crate::JobPool), or any thread resumes it by hand.
 
 use crate::call::step::Step;
 use crate::call::task::Task;
@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 /// The right to resume a call, on any thread.
 ///
-/// It can neither be cloned nor give the result: that stays with the [`Future`](crate::Future), on its owner's thread.
-/// Dropped before the call has ended, it gives the right back to the future, which then goes on where this stopped.
+/// A runner cannot be cloned, and does not give the result: the [`Future`](crate::Future) does, on its owner's thread. A runner that
+/// is dropped before the call has ended gives the right back to the future, which goes on where the runner stopped.
 ///
 /// ```
 /// use wasm_jobs::{Future, Step, yield_now};
@@ -30,7 +30,7 @@ use std::sync::Arc;
 /// ```
 #[must_use = "dropping it gives the right to resume back to the future"]
 pub struct FutureRunner<T: Send + 'static> {
-    /// There until the runner is made a job.
+    /// `None` once a job was made of the runner.
     task: Option<Arc<Task<T>>>,
 }
 
@@ -41,8 +41,9 @@ impl<T: Send + 'static> FutureRunner<T> {
 
     /// Runs the call to its next stop, on this thread.
     ///
-    /// Whatever a failure is, a trap or a panic among them, it is a result for the [`Future`](crate::Future) to give, and
-    /// `Done` here.
+    /// A call that has failed, trapped, panicked or was cancelled is [`Step::Done`]: the [`Future`](crate::Future) gives its failure.
+    /// After [`Step::Waiting`], nothing tells the caller of a wake: to sleep until one, use [`run`](Self::run) or a
+    /// [pool](crate::JobPool).
     pub fn resume(&mut self) -> Step {
         match &self.task {
             Some(task) => task.step(),
@@ -50,11 +51,11 @@ impl<T: Send + 'static> FutureRunner<T> {
         }
     }
 
-    /// The task, of which the caller makes a job.
+    /// Gives up the runner for its task. The caller makes a job of it.
     pub(crate) fn into_task(mut self) -> Arc<Task<T>> {
         match self.task.take() {
             Some(task) => task,
-            None => unreachable!("only this function takes it"),
+            None => unreachable!("only this function takes the task, and it consumes the runner"),
         }
     }
 }

@@ -29,17 +29,17 @@
 //! (the wake releases, the note acquires), and one that it does not cover makes the counts differ for good. The count
 //! would have to wrap around its 58 bits within one step to hide a wake.
 //!
-//! **`PARKED` is the promise to be told.** It is set only when the count is still the one noted, by a thread that is about to
+//! **`PARKED` asks the next wake to deliver the call.** It is set only when the count is still the one noted, by a thread that is about to
 //! stop watching: a worker that drops a waiting job, or an owner that is about to sleep. Of all the wakes that find it
-//! set, the one that clears it delivers, so there is one delivery for each time that it was set.
+//! set, the one that clears it delivers: it enqueues the job, or wakes the owner. So there is one delivery for each time that it was set.
 //!
-//! **`RUNNING` decides who ends a cancelled call.** Cancelling and starting are both read-modify-writes of this word, so
+//! **`RUNNING` decides which thread ends a cancelled call.** Cancelling and starting are both read-modify-writes of this word, so
 //! one is first. If the start is first, the runner finds `CANCELLED` at its next stop and ends the call; if the cancelling is,
 //! the canceller ends the call and the start is refused. The flag means nothing once `CANCELLED` or `DONE` is set outside a turn, and is
-//! never set for a call that its owner resumes: the owner's `&mut` is all the exclusion which that needs.
+//! never set for a call that its owner resumes, because the owner's `&mut` excludes all others.
 //!
 //! **Being in charge is the right to touch the task's slot**, its work and its result. It belongs to one thread at a time: to the one
-//! whose start succeeded, until it stops, parks or finishes; to the canceller that was told to end the call, until it finishes; to the owner,
+//! whose start succeeded, until it stops, parks or finishes; to the canceller whose `cancel` returned `End`, until it finishes; to the owner,
 //! before it lends the call and after the call came back or is done. From each of these threads to the next, something synchronises, so that
 //! the slot needs no lock: the release of a `stop`, `park`, `give_back` or `finish` and the acquire of a `cancel`, `wake` or `custody`; or the
 //! runner or the job, which is moved from thread to thread.
@@ -48,11 +48,12 @@ use crate::outcome::JobOutcome;
 use crate::sync::AtomicU64;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
-/// The right to resume is with a runner or a job. Set by `lend`, cleared by `give_back`; stays set once done.
+/// The right to resume is with a runner or a job. Set by `lend` and `lend_done`, cleared by `give_back`. Means
+/// nothing once `DONE`.
 const LENT: u64 = 1;
 /// A runner or a job is inside a turn. Only ever set together with `LENT`.
 const RUNNING: u64 = 1 << 1;
-/// Stopped, and the next wake must lead somewhere. Never set together with `RUNNING`.
+/// The call waits, and nobody watches it: the next wake must wake its owner or enqueue its job. Never set together with `RUNNING`.
 const PARKED: u64 = 1 << 2;
 /// A lent call was cancelled, by its owner or through the handle of its job. Set once, never cleared, and not set after `DONE`.
 const CANCELLED: u64 = 1 << 3;
@@ -70,7 +71,7 @@ const FLAGS: u64 = WAKE - 1;
 pub(crate) struct WakeCount(u64);
 
 impl WakeCount {
-    /// Before the first step. A new task counts one wake, so that it can go on at once.
+    /// The count before the first step. A new task has one wake, so that it can go on at once.
     pub(crate) const NONE: Self = Self(0);
 }
 
@@ -82,9 +83,9 @@ pub(crate) struct State(AtomicU64);
 pub(crate) enum Wake {
     /// The call is not parked: the step that is due anyway will see this wake.
     Noted,
-    /// It was parked by its owner, who must be woken.
+    /// The call was parked by its owner. The caller must wake the owner.
     Owner,
-    /// It was parked by its job. The caller must put that into its pool's queue; nobody else will.
+    /// The call was parked by its job. The caller must put the job into its pool's queue, because nobody else will.
     Enqueue,
 }
 
@@ -100,11 +101,11 @@ pub(crate) enum Start {
 #[must_use]
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Park {
-    /// Nobody runs the call until a wake delivers it.
+    /// The call is parked: nobody runs it until a wake delivers it.
     Parked,
-    /// A wake has come first: there must be another step.
+    /// A wake came before it could be parked: there must be another step.
     Woken,
-    /// The call was cancelled: the caller, who is still in charge, ends it.
+    /// The call was cancelled: the caller, which is still in charge, ends it.
     Cancelled,
 }
 
@@ -113,7 +114,7 @@ pub(crate) enum Park {
 pub(crate) enum Stop {
     /// The work stays in the task, for the thread that starts next.
     Stopped,
-    /// The call was cancelled: the caller, who is still in charge, ends it.
+    /// The call was cancelled: the caller, which is still in charge, ends it.
     Cancelled,
 }
 
@@ -122,19 +123,19 @@ pub(crate) enum Stop {
 pub(crate) enum Finish {
     /// The result is the owner's.
     Delivered,
-    /// The call was cancelled just before, and is not done: the caller, who is still in charge, puts that into the place of the result, and
-    /// [finishes](State::finish_cancelled).
+    /// The call was cancelled just before, and is not done: the caller, which is still in charge, replaces the result by
+    /// [`Error::Cancelled`](crate::error::Error::Cancelled) and calls [`finish_cancelled`](State::finish_cancelled).
     Cancelled,
 }
 
 #[must_use]
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Cancel {
+pub(crate) enum Cancelling {
     /// No turn is in progress and none will start: the caller ends the call.
     End,
     /// A turn is in progress; it ends the call at its next stop.
     EndsAtNextStop,
-    /// The call had ended, or was already cancelled.
+    /// The call had ended, or was already cancelled: there is nothing to do.
     Over,
 }
 
@@ -143,19 +144,19 @@ pub(crate) enum Cancel {
 pub(crate) enum GiveBack {
     /// The owner has the right to resume again, or the call had ended.
     Back,
-    /// The call was cancelled just before: the canceller ends it, and then tells everyone.
+    /// The call was cancelled just before: the canceller ends it, and notifies the owner and the handle.
     Cancelled,
 }
 
-/// Who has a call that was lent.
+/// Where a call is that was lent.
 #[must_use]
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Custody {
-    /// A runner or a job has it, or a canceller that is about to end it.
+    /// A runner or a job has the call, or a canceller that is about to end it.
     Runner,
-    /// It came back unfinished, and is the owner's.
+    /// The call came back unfinished, and is the owner's.
     Returned,
-    /// It is over, and its result is in the task.
+    /// The call is over, and its result is in the task.
     Done,
 }
 
@@ -169,15 +170,15 @@ fn done(outcome: JobOutcome) -> u64 {
 }
 
 impl State {
-    /// A new call is its owner's, and can go on at once.
+    /// The state of a new call: its owner has it, and it can go on at once.
     pub(crate) fn new() -> Self {
         Self(AtomicU64::new(WAKE))
     }
 
-    /// The wakes so far, if any came after those `seen`.
+    /// Returns the count of wakes, if it is not the one `seen`.
     #[inline]
     pub(crate) fn woken_since(&self, seen: WakeCount) -> Option<WakeCount> {
-        // Acquire: the step that follows must find what the wakers did before they woke. Each wake is a
+        // Acquire: the step that follows must see what the wakers did before they woke the call. Each wake is a
         // read-modify-write, so reading the last of them synchronises with all.
         let wakes = WakeCount(self.0.load(Acquire) & !FLAGS);
         (wakes != seen).then_some(wakes)
@@ -208,7 +209,7 @@ impl State {
         self.update(Relaxed, |word| (word | LENT) & !PARKED);
     }
 
-    /// The owner has put the result into the task, of a call that has ended already.
+    /// The owner has put the result of a call that has ended already into the task.
     pub(crate) fn lend_done(&self, outcome: JobOutcome) {
         let done = LENT | done(outcome);
         self.update(Relaxed, |word| (word | done) & !PARKED);
@@ -222,7 +223,7 @@ impl State {
         if before & (CANCELLED | DONE) == 0 { Start::Run } else { Start::Over }
     }
 
-    /// In a turn: was the call cancelled?
+    /// Was the call cancelled? Asked during a turn.
     #[inline]
     pub(crate) fn is_cancelled(&self) -> bool {
         // Relaxed: only a hint; `stop`, `park` and `finish` decide.
@@ -237,7 +238,7 @@ impl State {
         if before & CANCELLED == 0 { Stop::Stopped } else { Stop::Cancelled }
     }
 
-    /// The thread that has stepped a call, which now waits, stops watching it, unless it was woken meanwhile.
+    /// Parks a call that waits, unless a wake has come since `seen`. The thread that stepped it stops watching it.
     pub(crate) fn park(&self, seen: WakeCount) -> Park {
         // Acquire, here and below: pairs with the `cancel` that is found here, as in `stop`. After a wake, the next step acquires that itself.
         let mut word = self.0.load(Acquire);
@@ -256,7 +257,7 @@ impl State {
         }
     }
 
-    /// The result is in the task, by the thread that is in charge.
+    /// Called by the thread that is in charge, once the result is in the task.
     pub(crate) fn finish(&self, outcome: JobOutcome) -> Finish {
         let done = done(outcome);
         // Acquire, here and below: pairs with the `cancel` that is found here, as in `stop`.
@@ -274,14 +275,14 @@ impl State {
         }
     }
 
-    /// The failure of a cancelled call is in the task, by the thread that is in charge.
+    /// Called by the thread that is in charge, once the failure of a cancelled call is in the task.
     pub(crate) fn finish_cancelled(&self) {
         // Release: pairs with `custody`, as in `finish`.
         let done = done(JobOutcome::Cancelled);
         self.update(Release, |word| (word | done) & !(RUNNING | PARKED));
     }
 
-    /// A runner or a job is dropped, with the work in the task.
+    /// A runner or a job is dropped, and leaves the work in the task.
     pub(crate) fn give_back(&self) -> GiveBack {
         // Release: pairs with `custody`. The owner goes on after all that the holder of the runner or the job did.
         let before = self.0.fetch_and(!LENT, Release);
@@ -289,23 +290,23 @@ impl State {
     }
 
     /// A lent call is cancelled.
-    pub(crate) fn cancel(&self) -> Cancel {
+    pub(crate) fn cancel(&self) -> Cancelling {
         let mut word = self.0.load(Relaxed);
         loop {
             if word & (CANCELLED | DONE) != 0 {
-                return Cancel::Over;
+                return Cancelling::Over;
             }
             // Acquire: pairs with `stop` and `park`, because the caller may be about to drop the work. Release: pairs with the `stop`, `park`
             // or `finish` that finds the flag, so that the call ends after what led to this.
             match self.0.compare_exchange_weak(word, word | CANCELLED, AcqRel, Relaxed) {
-                Ok(_) if word & RUNNING != 0 => return Cancel::EndsAtNextStop,
-                Ok(_) => return Cancel::End,
+                Ok(_) if word & RUNNING != 0 => return Cancelling::EndsAtNextStop,
+                Ok(_) => return Cancelling::End,
                 Err(now) => word = now,
             }
         }
     }
 
-    /// Who has the call, which was lent?
+    /// Where is the call, which was lent?
     pub(crate) fn custody(&self) -> Custody {
         // Acquire: pairs with `finish`, `finish_cancelled` and `give_back`.
         let word = self.0.load(Acquire);
@@ -319,7 +320,7 @@ impl State {
         }
     }
 
-    /// What became of a lent call that is over. The caller holds the lock under which calls finish.
+    /// The outcome of a lent call that is over; `None` if it is not. The caller holds the lock under which calls finish.
     pub(crate) fn outcome(&self) -> Option<JobOutcome> {
         // Relaxed: because of the lock, or because the owner lent a call that had ended, and made the runner after that.
         let word = self.0.load(Relaxed);

@@ -1,4 +1,4 @@
-//! [`Step`]: where a call stands after it was resumed once.
+//! [`Step`]: where a call stands after it was resumed.
 
 /// Where a call stands after a step.
 #[must_use]
@@ -6,8 +6,8 @@
 pub enum Step {
     /// There is a result, or a failure, for the [`Future`](crate::Future) to give.
     Done,
-    /// It can go on at once.
+    /// The call can go on at once.
     Yielded,
-    /// It will be woken. Until then, resuming it does not enter the guest, and costs next to nothing.
+    /// The call waits for a wake. Until one comes, resuming it does not enter the guest, and costs next to nothing.
     Waiting,
 }

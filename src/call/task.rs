@@ -1,14 +1,14 @@
-//! What a [`Future`](crate::Future) and its runner share. The [`Work`] of a call passes between the two.
+//! [`Task`]: what a [`Future`](crate::Future) and its runner share. The [`Work`] of a call passes between the two.
 //!
-//! The work of a call is owned by the one that may step it: by the `Future` itself until it is lent, then by the task's slot, where each turn
-//! finds it. Only the thread that the [state](crate::call::state) puts in charge touches the slot: a turn that has started, the canceller that
-//! ends the call, the owner once the call is done or back.
+//! The `Future` owns the work until it lends the call. Then the work is in the task's slot, where each turn finds it. Only the thread that
+//! the [state](crate::call::state) puts in charge touches the slot: a turn that has started, the canceller that ends the call, or the owner
+//! once the call is done or back.
 //!
-//! The work always sees one waker, the task itself. Where a wake leads, to nobody yet, to the owner or to a pool's
-//! queue, is decided here, when it comes.
+//! The work always has the same waker, the task. When a wake comes, the task passes it on: to the owner, to the pool's queue, or to nobody,
+//! if a step is due anyway.
 
 use crate::call::state::{
-    Cancel as Cancelling, Custody, Finish, GiveBack, Park, Start, State, Stop, Wake, WakeCount,
+    Cancelling, Custody, Finish, GiveBack, Park, Start, State, Stop, Wake, WakeCount,
 };
 use crate::call::step::Step;
 use crate::call::turn::{Cancel, Job, Quantum, Runnable, Schedule};
@@ -30,9 +30,9 @@ use std::task::Waker;
 pub(crate) struct Task<T> {
     state: State,
     slot: Exclusive<Slot<T>>,
-    /// The owner, if it waits: for a wake while it has the call, for the end while the call is lent.
+    /// The owner's waker, while the owner waits: for a wake of its call, or for a lent call to end or come back.
     owner: Mutex<Option<Waker>>,
-    /// There while the call is a job. Whether it is and whether it ends change together, under this lock.
+    /// `Some` while the call is a job. Under this lock, a call stops being a job at the moment that it ends or goes back to its owner.
     schedule: Mutex<Option<Arc<dyn Schedule>>>,
     interrupter: Option<&'static dyn Interrupter>,
     pub(crate) traced: Traced,
@@ -40,14 +40,14 @@ pub(crate) struct Task<T> {
 
 /// What the task holds of a lent call.
 struct Slot<T> {
-    /// There until the call ends or goes back to its owner.
+    /// `Some` until the call ends or its owner takes it back.
     work: Option<Work<T>>,
-    /// There once the call has ended, until its owner takes it.
+    /// `Some` once the call has ended, until its owner takes it.
     result: Option<Outcome<T>>,
 }
 
 impl<T: Send + 'static> Task<T> {
-    /// A new task, and the work that its owner has.
+    /// Makes a task, and the work, which its owner keeps.
     #[inline]
     pub(crate) fn new<F>(
         work: F,
@@ -71,7 +71,7 @@ impl<T: Send + 'static> Task<T> {
     /// Takes a step of the call's work.
     #[inline]
     pub(crate) fn step_work(self: &Arc<Self>, work: &mut Work<T>) -> Progress<T> {
-        // Borrowed: making it costs nothing, and only a clone of it counts a reference.
+        // A borrowed waker costs nothing: only a clone of it counts a reference.
         let waker = waker_ref(self);
         work.step(&self.state, &self.traced, &waker)
     }
@@ -83,7 +83,7 @@ impl<T: Send + 'static> Task<T> {
         work.is_waiting(&self.state)
     }
 
-    /// The owner will sleep until `waker` is woken. False if it must not: a wake has come.
+    /// The owner is about to sleep until `waker` is woken. False if it must not sleep, because a wake has come.
     pub(crate) fn park_owner(&self, work: &Work<T>, waker: &Waker) -> bool {
         self.register_owner(waker);
         self.state.park(work.seen()) == Park::Parked
@@ -96,7 +96,7 @@ impl<T: Send + 'static> Task<T> {
         self.state.lend();
     }
 
-    /// Puts the result of a call that has ended here. Its runner has nothing to do.
+    /// Puts the result of a call that has ended here. Its runner will have nothing to do.
     pub(crate) fn lend_ended(&self, result: Outcome<T>) {
         let outcome = JobOutcome::of(&result);
         self.slot.access().result = Some(result);
@@ -109,9 +109,9 @@ impl<T: Send + 'static> Task<T> {
         self.state.custody()
     }
 
-    /// The owner will sleep until the call is done or back; then `waker` is woken. The caller looks again after this.
+    /// Wakes `waker` once the call is done or back. The caller checks again after this whether it already is.
     pub(crate) fn register_owner(&self, waker: &Waker) {
-        // Out of the lock before it is dropped: it may be the last reference to anything.
+        // Dropped without the lock, because a waker may be the last reference to anything.
         let other = self.owner.lock().replace(waker.clone());
         drop(other);
     }
@@ -122,22 +122,23 @@ impl<T: Send + 'static> Task<T> {
         drop(waker);
     }
 
-    /// The work of a call that came back.
+    /// Takes the work of a call that came back.
     pub(crate) fn take_back(&self) -> Option<Work<T>> {
         self.slot.access().work.take()
     }
 
-    /// The result of a call that is done.
+    /// Takes the result of a call that is done.
     pub(crate) fn take_result(&self) -> Option<Outcome<T>> {
         self.slot.access().result.take()
     }
 
-    /// Ends a lent call, at once or at the next stop of the step that is in progress, which is made to come soon.
+    /// Cancels a lent call. It ends at once, or at the end of the step in progress, which is interrupted.
     pub(crate) fn cancel_lent(self: &Arc<Self>) {
-        self.see_to(self.state.cancel());
+        self.follow_up(self.state.cancel());
     }
 
-    fn see_to(self: &Arc<Self>, cancelling: Cancelling) {
+    /// Does what is left to do after the state has been cancelled.
+    fn follow_up(self: &Arc<Self>, cancelling: Cancelling) {
         match cancelling {
             Cancelling::End => self.end_cancelled(),
             Cancelling::EndsAtNextStop => {
@@ -151,7 +152,7 @@ impl<T: Send + 'static> Task<T> {
 
     // The runner's side.
 
-    /// One step of a runner in its holder's hands. It never parks: its holder comes back, or drops it.
+    /// Takes one step for a runner that is resumed by hand. It never parks, because the runner's holder resumes it again or drops it.
     pub(crate) fn step(self: &Arc<Self>) -> Step {
         let Start::Run = self.state.try_start() else {
             return Step::Done;
@@ -164,7 +165,7 @@ impl<T: Send + 'static> Task<T> {
             Progress::Yielded => Step::Yielded,
             Progress::Waiting => Step::Waiting,
         };
-        if self.has_stopped() { step } else { Step::Done }
+        if self.stop_or_end() { step } else { Step::Done }
     }
 
     /// Steps a call that has started: once, and again after each yield if it `goes_on`.
@@ -184,8 +185,8 @@ impl<T: Send + 'static> Task<T> {
         (progress, work.seen())
     }
 
-    /// Stops a call that has started. False if it was cancelled, and has ended here.
-    fn has_stopped(&self) -> bool {
+    /// Stops a call that has started. If it was cancelled meanwhile, ends it and returns false.
+    fn stop_or_end(&self) -> bool {
         match self.state.stop() {
             Stop::Stopped => true,
             Stop::Cancelled => {
@@ -199,7 +200,7 @@ impl<T: Send + 'static> Task<T> {
     pub(crate) fn submit(&self, schedule: Arc<dyn Schedule>) {
         let mut place = self.schedule.lock();
         if let Some(outcome) = self.state.outcome() {
-            // It had ended when it was lent, or was cancelled while the runner was in somebody's hands.
+            // The call ended before it was lent, or was cancelled before its runner was submitted.
             drop(place);
             complete(schedule, outcome);
         } else {
@@ -207,11 +208,11 @@ impl<T: Send + 'static> Task<T> {
         }
     }
 
-    /// Gives the call back to its owner, who goes on with it if it waits. The work stays in the slot.
+    /// Gives the call back to its owner, and wakes the owner. The work stays in the slot until the owner takes it back.
     pub(crate) fn return_to_owner(&self) {
         let schedule = {
             let mut schedule = self.schedule.lock();
-            // Under the lock: the handle of a job that is over cancels nothing.
+            // Under the lock, so that the handle of this job, which is over now, cannot cancel the call.
             match self.state.give_back() {
                 GiveBack::Back => schedule.take(),
                 GiveBack::Cancelled => return,
@@ -227,11 +228,11 @@ impl<T: Send + 'static> Task<T> {
         self.end(Err(Box::new(Error::Cancelled)));
     }
 
-    /// Ends a lent call. Only the thread that is in charge of it calls this, once.
+    /// Ends a lent call. Only the thread that is in charge calls this, once.
     fn end(&self, result: Outcome<T>) {
         let outcome = JobOutcome::of(&result);
         let ending = Ending::of(&result);
-        // Before anyone is told: what the call held, an instance for example, is free by then.
+        // The work is dropped before anything is notified, so that what the call held, such as an instance, is free by then.
         let work = {
             let mut slot = self.slot.access();
             slot.result = Some(result);
@@ -273,7 +274,7 @@ impl<T: Send + 'static> Task<T> {
     }
 }
 
-/// Tells everyone that a job is over, and lets go of its pool.
+/// Completes the handle of a job, and drops its way into the pool.
 fn complete(schedule: Arc<dyn Schedule>, outcome: JobOutcome) {
     schedule.latch().complete(outcome);
     ignore_panic(|| drop(schedule));
@@ -283,25 +284,25 @@ impl<T: Send + 'static> Runnable for Task<T> {
     /// Steps while the call yields and its quantum lasts.
     fn turn(self: Arc<Self>) -> Option<Job> {
         let Start::Run = self.state.try_start() else { return None };
-        // Its steps may be on a guest's stack, where nothing else is to run.
+        // Its steps may be on a guest's stack, where no other job is to run.
         let _scope = StackScope::end();
         self.traced.turned();
         let mut quantum = Quantum::default();
         loop {
             let goes_on = || quantum.lasts() && !self.state.is_cancelled();
-            // The slot is left before the transition: from then on, another thread may be in charge.
+            // `take_steps` releases the slot before the transition, because after it another thread may be in charge.
             let (progress, seen) = self.take_steps(goes_on);
             match progress {
                 Progress::Done(outcome) => {
                     self.end(outcome);
                     return None;
                 }
-                Progress::Yielded => return self.has_stopped().then(|| Job::new(self)),
+                Progress::Yielded => return self.stop_or_end().then(|| Job::new(self)),
                 Progress::Waiting => match self.state.park(seen) {
                     Park::Parked => return None,
-                    // A wake that comes here is a yield too, or a call that is woken all the time would keep its worker.
+                    // Such a wake counts as a yield. Otherwise a call that is woken all the time would keep its worker.
                     Park::Woken if quantum.lasts() => {}
-                    Park::Woken => return self.has_stopped().then(|| Job::new(self)),
+                    Park::Woken => return self.stop_or_end().then(|| Job::new(self)),
                     Park::Cancelled => {
                         self.end_cancelled();
                         return None;
@@ -335,7 +336,7 @@ impl<T: Send + 'static> Cancel for Task<T> {
                 _ => return,
             }
         };
-        self.see_to(cancelling);
+        self.follow_up(cancelling);
     }
 }
 
@@ -361,7 +362,7 @@ impl<T: Send + 'static> ArcWake for Task<T> {
             Wake::Enqueue => {
                 task.traced.woken();
                 if let Some(schedule) = task.schedule() {
-                    // If that panics, the job is dropped, and so given back.
+                    // If `enqueue` panics, the job is dropped, and so given back.
                     ignore_panic(|| schedule.enqueue(Job::new(task.clone())));
                 }
             }

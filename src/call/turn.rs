@@ -1,5 +1,5 @@
-//! [`Job`]: the next turn of something that was handed to a pool; what a pool's queue holds. Behind it stands a [`Runnable`]: the
-//! [`Task`](crate::call::task::Task) of a call, or a closure of the pool's. How a call gets its turn after the next one is its [`Schedule`].
+//! [`Job`]: what a pool's queue holds, the next turn of a call or a closure. It runs a [`Runnable`]: the
+//! [`Task`](crate::call::task::Task) of a call, or a closure of the pool's. A call's [`Schedule`] puts its later turns into the queue.
 
 use crate::step::stack::with_room;
 use crate::sync::{Stopwatch, const_thread_local};
@@ -11,77 +11,78 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// One turn of a submitted call: what a pool's queue holds.
+/// One turn of a submitted call or closure: what a pool's queue holds.
 ///
-/// A job that is dropped instead of run is given back: its [`Future`](crate::Future) has the right to resume again, and its
-/// [`JobHandle`](crate::JobHandle) is complete.
-#[must_use = "dropping it takes the call out of the pool"]
+/// A pool [runs](Self::run) each job once. A job that is dropped instead is given back: the [`Future`](crate::Future) of its call has
+/// the right to resume again, or its closure is dropped; and its [`JobHandle`](crate::JobHandle) completes as
+/// [`Cancelled`](crate::JobOutcome::Cancelled).
+#[must_use = "dropping a job takes its call or closure out of the pool"]
 pub struct Job {
-    /// There until the job is run.
+    /// `None` once the job was run.
     runnable: Option<Arc<dyn Runnable>>,
 }
 
-/// What a queue needs of a job, whatever its result.
+/// What a job runs: a call or a closure, of any type.
 pub(crate) trait Runnable: Send + Sync {
-    /// Takes a turn. Returns the job if it has yielded and needs another turn.
+    /// Takes a turn. Returns the job of the next turn, if this one yielded.
     fn turn(self: Arc<Self>) -> Option<Job>;
-    /// The pool drops the job.
+    /// The job was dropped without a turn.
     fn give_back(&self);
-    /// Ends the job without a turn, because a job that it depends on has not succeeded.
+    /// Ends the call or closure without a turn, because a job that it depends on has not succeeded.
     fn refuse(self: Arc<Self>);
-    /// How a job that yields gets its next turn; none if it was cancelled meanwhile, or never yields.
+    /// How the next turn gets into the queue; `None` for a call that is no job any more, and for a closure.
     fn schedule(&self) -> Option<Arc<dyn Schedule>> {
         None
     }
 }
 
-/// The way of a submitted call back into its pool's queue, and to those that wait for the end of it.
+/// How a submitted call gets into its pool's queue, and the latch of its handle.
 pub(crate) trait Schedule: Send + Sync {
-    /// Puts the job at the back of the queue. This is foreign code, and may panic.
+    /// Puts the job at the back of the pool's queue. This is foreign code, and may panic.
     fn enqueue(&self, job: Job);
-    /// Set once the call is no job of this pool any more.
+    /// The latch that is set once the call is no job of this pool any more.
     fn latch(&self) -> &Latch;
 }
 
-/// What a handle needs of a call, to cancel it.
+/// A call that a handle can cancel.
 pub(crate) trait Cancel: Send + Sync {
-    /// Cancels the call, if it still is the job that has this latch.
+    /// Cancels the call, if it still is the job whose handle has this latch.
     fn cancel(self: Arc<Self>, latch: &Latch);
 }
 
 const_thread_local! {
-    /// While this thread puts a job back into its pool's queue: the jobs that the pool would run right there.
+    /// `Some` while this thread puts a job back into a queue: the jobs that the pool runs inside its `enqueue`, to be run after it.
     static RUN_WHILE_ENQUEUEING: RefCell<Option<VecDeque<Job>>> = RefCell::new(None);
 }
 
 impl Job {
-    /// How long a job that yields keeps its worker before it goes to the back of the queue, counted from its first yield:
-    /// 50 µs, and then until the clock is looked at, which is at every eighth yield at the latest. A trip through a pool's
-    /// queue costs a fraction of a microsecond, so that a turn loses less than one percent to it; and each of a hundred jobs
-    /// on a worker still comes around several times a frame, if they yield as often as that.
+    /// How long a job that yields keeps its worker before it goes to the back of the queue: 50 µs from its first yield. The clock is
+    /// read at every eighth yield at the latest, so a turn may last up to eight yields longer. A trip through a pool's queue costs a
+    /// fraction of a microsecond, which is less than one percent of a turn; and each of a hundred such jobs on one worker still gets
+    /// several turns a frame. A job that never yields keeps its worker until it waits or ends.
     pub const QUANTUM: Duration = Duration::from_micros(50);
 
     pub(crate) fn new(runnable: Arc<dyn Runnable>) -> Self {
         Self { runnable: Some(runnable) }
     }
 
-    /// Where the task of this job is, which tells it from all others.
+    /// The address of this job's task, which identifies it.
     #[cfg(any(feature = "rayon", wasm_jobs_loom))]
     pub(crate) fn address(&self) -> Option<usize> {
         self.runnable.as_ref().map(|runnable| Arc::as_ptr(runnable).addr())
     }
 
-    /// Ends the job, because one that it depends on has not succeeded.
+    /// Ends the job without running it, because a job that it depends on has not succeeded.
     pub(crate) fn refuse(mut self) {
         if let Some(runnable) = self.runnable.take() {
             runnable.refuse();
         }
     }
 
-    /// Gives the job one turn on this thread. It returns when the call has ended, waits, or has yielded for a while; a job that has
-    /// yielded goes to the back of its pool's queue.
+    /// Gives the job one turn on this thread: until its call ends, waits, or has yielded for a [quantum](Self::QUANTUM). A job that
+    /// has yielded goes to the back of its pool's queue.
     ///
-    /// It does not panic, whatever the guest and the host functions do.
+    /// This does not panic, whatever the guest, the host functions or the closure do.
     pub fn run(self) {
         let mut next = self.unless_enqueueing();
         let mut jobs = VecDeque::new();
@@ -93,8 +94,8 @@ impl Job {
         }
     }
 
-    /// Gives the job one turn on this thread, for a pool that has its queue at hand: returns the job if it has yielded for a while and has to
-    /// go to the back of the queue.
+    /// Gives the job one turn on this thread, as [`run`](Self::run) does, but returns a job that has yielded, instead of putting it into
+    /// its pool's queue. The caller puts it at the back of the queue.
     ///
     /// ```
     /// # use std::collections::VecDeque;
@@ -105,32 +106,32 @@ impl Job {
     ///     }
     /// }
     /// ```
-    #[must_use = "dropping the job takes the call out of the pool"]
+    #[must_use = "dropping a job takes its call out of the pool"]
     pub fn turn(mut self) -> Option<Self> {
-        // If there is no memory for a stack, this panics, and the job is dropped, and so given back.
+        // `with_room` panics if there is no memory for a stack. Then the job is dropped, and so given back.
         catch(|| with_room(|| self.runnable.take()?.turn())).ok()?
     }
 
-    /// Puts the job into its pool's queue for the first time. A job that was cancelled meanwhile is dropped.
+    /// Puts a job whose prerequisites are complete into its pool's queue. A job that was cancelled meanwhile is dropped.
     pub(crate) fn enqueue_first(self) {
         if let Some(schedule) = self.runnable.as_ref().and_then(|runnable| runnable.schedule()) {
             schedule.enqueue(self);
         }
     }
 
-    /// Puts the job at the back of its pool's queue. A pool without a queue runs it right there, and would go one deeper
-    /// into this thread's stack with every turn; that job, and any other, is given to the caller instead.
+    /// Puts the job at the back of its pool's queue. A pool without a queue runs the job inside its `enqueue`, which would go deeper
+    /// into this thread's stack with every turn. Therefore this returns the jobs that the pool runs there, for the caller to run.
     fn enqueue(self) -> VecDeque<Self> {
         let Some(schedule) = self.runnable.as_ref().and_then(|runnable| runnable.schedule()) else {
             return VecDeque::new();
         };
         RUN_WHILE_ENQUEUEING.with(|jobs| jobs.replace(Some(VecDeque::new())));
-        // If that panics, the job is dropped, and so given back.
+        // If `enqueue` panics, the job is dropped, and so given back.
         ignore_panic(|| schedule.enqueue(self));
         RUN_WHILE_ENQUEUEING.with(RefCell::take).unwrap_or_default()
     }
 
-    /// The job, unless this thread is putting one into a queue further out, and will run this one after that.
+    /// Returns the job; or `None` if a caller further up this thread's stack is putting a job into a queue, and runs this one afterwards.
     fn unless_enqueueing(self) -> Option<Self> {
         RUN_WHILE_ENQUEUEING.with(|jobs| match &mut *jobs.borrow_mut() {
             Some(jobs) => {
@@ -156,8 +157,8 @@ impl fmt::Debug for Job {
     }
 }
 
-/// How much of its turn a job has left. Reading the clock costs as much as a fifth of a yield, so it is read after one
-/// yield, after two, after four, and from then on after every eighth.
+/// How much of its [quantum](Job::QUANTUM) a job has left. Reading the clock costs about a fifth of a yield, so it is read after the
+/// first, second, fourth and eighth yield, and from then on after every eighth.
 #[derive(Default)]
 pub(crate) struct Quantum {
     since_first_yield: Option<Stopwatch>,
@@ -166,7 +167,7 @@ pub(crate) struct Quantum {
 }
 
 impl Quantum {
-    /// After a yield: may the job run on?
+    /// Called after each yield: may the job run on?
     pub(crate) fn lasts(&mut self) -> bool {
         self.yields = self.yields.saturating_add(1);
         if self.yields < self.next_look {

@@ -1,5 +1,5 @@
-//! [`Work`]: what a call has to do, as a future that does not panic. It passes between the [`Future`](crate::Future) and the
-//! [`Task`](crate::call::task::Task), with the right to step it.
+//! [`Work`]: what a call has to do, as a future that does not panic. Owning it is the right to step the call; it passes between the
+//! [`Future`](crate::Future) and the [`Task`](crate::call::task::Task).
 
 use crate::call::state::{State, WakeCount};
 use crate::error::{Error, Panic};
@@ -13,10 +13,11 @@ use std::task::{Context, Poll, Waker};
 /// A call that has not ended, with the exclusive right to step it.
 pub(crate) struct Work<T> {
     future: Pin<Box<dyn std::future::Future<Output = Outcome<T>> + Send>>,
+    /// The wakes that the last step knew of.
     seen: WakeCount,
 }
 
-/// What one step came to.
+/// Where the call stands after a step.
 pub(crate) enum Progress<T> {
     Done(Outcome<T>),
     Yielded,
@@ -24,7 +25,7 @@ pub(crate) enum Progress<T> {
 }
 
 pin_project_lite::pin_project! {
-    /// Work that may panic, as work that gives the panic as its error, and that holds nothing any more once it is ready.
+    /// Polls work that may panic, and gives the panic as its error. Once ready, it has dropped the work.
     struct CatchUnwind<F> {
         #[pin]
         work: Option<F>,
@@ -46,7 +47,7 @@ impl<T, F: std::future::Future<Output = Result<T, Error>>> std::future::Future f
         });
         match polled {
             Ok(Some(polled)) => polled.map_err(Box::new),
-            Ok(None) => unreachable!("it is not polled again when it is ready"),
+            Ok(None) => unreachable!("work that was ready is not polled again"),
             Err(payload) => {
                 drop_payload(in_step(|| work.set(None)));
                 Poll::Ready(Err(Box::new(Error::Panic(Panic::new(payload)))))
@@ -61,15 +62,14 @@ impl<T: Send + 'static> Work<T> {
     where
         F: std::future::Future<Output = Result<T, Error>> + Send + 'static,
     {
-        // Straight into the box: a guest's call is some hundred bytes.
+        // Moved straight into the box, because a guest's call has some hundred bytes.
         let mut future = Box::pin(CatchUnwind { work: None });
         future.as_mut().project().work.set(Some(work));
         Self { future, seen: WakeCount::NONE }
     }
 
-    // A guest's stack is entered and left below this, which the processor's prediction of returns does not survive: each
-    // frame from here to there costs a misprediction, more than what the frame does. Hence the inlining from `resume` to the
-    // guest, with one dynamic call between.
+    // Below this, the thread switches to a guest's stack and back, so the processor mispredicts the return of each frame between here
+    // and there, which costs more than what the frame does. Hence the inlining from `resume` to the guest, with one dynamic call.
     /// Polls the work, unless nothing has woken it since it was last polled.
     #[inline]
     pub(crate) fn step(&mut self, state: &State, traced: &Traced, waker: &Waker) -> Progress<T> {
@@ -96,7 +96,7 @@ impl<T: Send + 'static> Work<T> {
         self.seen
     }
 
-    /// Drops the work, with all that the call holds.
+    /// Drops the work, with everything that the call holds, and swallows a panic.
     pub(crate) fn discard(self) {
         drop_payload(in_step(|| drop(self)));
     }

@@ -1,10 +1,10 @@
-//! [`yield_now`]: how work lets its call yield.
+//! [`yield_now`]: makes the call that awaits it yield.
 
 use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-/// Lets the call that awaits it yield, once: it goes on at its next step.
+/// Makes the call that awaits this yield once. The call goes on at its next step.
 ///
 /// ```
 /// # use wasm_jobs::{Future, Step, yield_now};

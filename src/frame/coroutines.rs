@@ -61,7 +61,7 @@ use std::time::Duration;
 pub struct Coroutines {
     /// The runnables of coroutines that were woken since the last frame began.
     ready: Arc<ReadyQueue>,
-    /// The runnables of this frame, and of earlier ones whose budget did not suffice. Borrowed while a frame is in progress.
+    /// The runnables of this frame, and those that earlier frames did not reach. Borrowed while a frame is in progress.
     due: RefCell<VecDeque<Runnable>>,
     live: Live,
     frames: Rc<FrameCount>,
@@ -117,10 +117,9 @@ impl Coroutines {
         })
     }
 
-    /// Runs a frame within a budget of time. Coroutines that the budget does not suffice for wait for the next frame, which begins
-    /// with them.
+    /// Runs a frame within a budget of time. Coroutines that it does not reach wait for the next frame, which begins with them.
     ///
-    /// Each step may take an equal share of the time that is left, and at least 100 µs. When that is over, a guest yields if its
+    /// Each step may take an equal share of the time that is left, and at least 100 µs. At the end of its share, a guest yields, if its
     /// engine has epoch interruption, which is the default. Other code runs on to its own next await.
     ///
     /// Inside a coroutine of this loop, this does nothing.
@@ -225,7 +224,7 @@ mod tests {
         let ready = coroutines.ready.clone();
         let wakes = thread::spawn(move || {
             drop_has_begun.recv().expect("the other coroutine is dropped first");
-            // The limit makes a failure of a hang.
+            // With the limit, a hang is a failure.
             let limit = Instant::now() + Duration::from_secs(60);
             let mut sleeps = false;
             while !sleeps && Instant::now() < limit {

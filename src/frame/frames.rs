@@ -21,8 +21,8 @@ pub fn next_frame() -> YieldNow {
 
 /// Suspends the coroutine for `count` frames. Zero frames are over at once.
 ///
-/// The frames are those of the [`Coroutines`](crate::Coroutines) whose frame first polls this. If no loop is ticking on the thread,
-/// this yields `count` times instead. The future is not `Send`; a host function awaits the sleep of a
+/// The frames are those of the [`Coroutines`](crate::Coroutines) that first polls this. If no loop is ticking on the thread, this yields
+/// `count` times instead. The future is not `Send`, so a host function cannot await it. A host function awaits the sleep of a
 /// [`ManualClock`](crate::ManualClock) that is ticked once a frame.
 pub fn frames(count: u64) -> Frames {
     Frames { wait: Wait::Unbound(count) }
@@ -56,18 +56,18 @@ impl std::future::Future for Frames {
             Wait::Unbound(count) => match CURRENT.with_borrow(Clone::clone) {
                 Some(frames) => {
                     let (at, waker) = (frames.now.get().saturating_add(*count), waker.clone());
-                    let ticket = frames.waiters.borrow_mut().add(at, waker);
-                    self.wait = Wait::Bound(frames, ticket);
+                    let key = frames.waiters.borrow_mut().add(at, waker);
+                    self.wait = Wait::Bound(frames, key);
                 }
                 None => {
                     *count -= 1;
                     waker.wake_by_ref();
                 }
             },
-            Wait::Bound(frames, ticket) => {
+            Wait::Bound(frames, key) => {
                 // A waiter that is no longer in the list was released: its frame has come.
                 let waker = waker.clone();
-                let replaced = frames.waiters.borrow_mut().replace(*ticket, waker);
+                let replaced = frames.waiters.borrow_mut().replace(*key, waker);
                 if replaced.is_err() {
                     self.wait = Wait::Unbound(0);
                     return Poll::Ready(());
@@ -80,8 +80,8 @@ impl std::future::Future for Frames {
 
 impl Drop for Frames {
     fn drop(&mut self) {
-        if let Wait::Bound(frames, ticket) = &self.wait {
-            let removed = frames.waiters.borrow_mut().remove(*ticket);
+        if let Wait::Bound(frames, key) = &self.wait {
+            let removed = frames.waiters.borrow_mut().remove(*key);
             drop(removed);
         }
     }

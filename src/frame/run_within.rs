@@ -10,7 +10,7 @@ use std::collections::BinaryHeap;
 use std::mem;
 use std::time::Duration;
 
-/// What [`run_within`] has done: how many of its calls ended up in which state, and the time it took.
+/// What [`run_within`] has done: the number of calls in each state at the end, and the time it took.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FrameReport {
@@ -22,7 +22,7 @@ pub struct FrameReport {
     pub yielded: usize,
     /// Calls that can go on and were not stepped, because the budget was used up. The next frame begins with them.
     pub unreached: usize,
-    /// Calls that are with a runner or a job.
+    /// Calls that a runner or a job has.
     pub in_job: usize,
     /// Calls whose result was taken.
     pub disposed: usize,
@@ -73,18 +73,18 @@ fn remember(begun: usize, next: usize) {
 
 /// Advances calls until each is done or waits, or until the budget is used up.
 ///
-/// The next step is always of the call that has had the least time of this budget; of several such calls, the one whose last step
-/// is longest ago. Calls without a step in this frame take turns in the order of the list, and a frame begins where the last one
-/// ended: calls that it did not reach come first in the next frame, if that is given the same calls in the same order. Each thread
-/// remembers this for the last eight lists that it has run.
+/// Each step goes to the call that has had the least time in this frame, and among equals, to the one whose last step is longest ago.
+/// Calls without a step in this frame come in the order of the list. A frame begins where the last one ended: the calls that were not
+/// reached come first in the next frame, if it is given the same calls in the same order. Each thread remembers this for the last eight
+/// lists that it has run.
 ///
-/// A step may take an equal share of the time that is left, and at least 100 µs. Then a guest yields, whatever its slice is, if its
+/// A step may take an equal share of the time that is left, and at least 100 µs. After that, a guest yields, whatever its slice is, if its
 /// engine has epoch interruption, which is the default. So a call that never yields takes nothing from the others, and a frame
 /// exceeds its budget only by the time that it takes to stop a guest: about 0.1 ms in the measure `frame_overshoot` of `benches`.
 /// Work that is not a guest, and host functions, run on to their own next await.
 ///
-/// Calls that are with a job, or whose result was taken, are passed over. If a script yields in order to go on in the next frame,
-/// one [`Future::resume`] a frame serves it better.
+/// Calls that a runner or a job has, and calls whose result was taken, are skipped. A script that yields in order to go on in the next
+/// frame is better served by one [`Future::resume`] a frame: here, a call that yields may get several steps in one frame.
 ///
 /// ```
 /// use std::time::Duration;

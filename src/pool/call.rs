@@ -1,5 +1,5 @@
-//! A call as a job of a pool: [`into_job`] splits a [`FutureRunner`] into its first turn, which goes into the pool's queue, and the handle
-//! that waits for its end.
+//! A call as a job of a pool. [`into_job`] makes two things of a [`FutureRunner`]: the job of its first turn, which goes into the pool's
+//! queue, and the handle that waits for its end.
 
 use crate::call::runner::FutureRunner;
 use crate::call::task::Task;
@@ -13,7 +13,7 @@ use crate::wait::countdown::{Countdown, Dependent};
 use crate::wait::latch::Latch;
 use std::sync::{Arc, Weak};
 
-/// How a call that was submitted gets back into the queue: `enqueue` leads there.
+/// A submitted call's way into the queue, `enqueue`, and its completion.
 struct Submission<Q> {
     enqueue: Q,
     completion: Arc<CallCompletion>,
@@ -29,7 +29,7 @@ impl<Q: Fn(Job) + Send + Sync> Schedule for Submission<Q> {
     }
 }
 
-/// The end of a call as a job. It keeps neither the call nor the pool.
+/// What the handle of a call refers to. It keeps neither the call nor the pool alive.
 struct CallCompletion {
     latch: Latch,
     call: Weak<dyn Cancel>,
@@ -53,7 +53,7 @@ impl Completion for CallCompletion {
     }
 }
 
-/// Makes a call a job of the pool to whose queue `enqueue` leads. The caller puts it there.
+/// Makes a call a job of the pool into which `enqueue` puts its turns. The caller puts the first one there.
 pub(crate) fn into_job<T, Q>(runner: FutureRunner<T>, enqueue: Q) -> (Job, JobHandle)
 where
     T: Send + 'static,
@@ -79,7 +79,7 @@ where
 /// A call that was submitted and waits for other jobs.
 struct DeferredCall {
     prerequisites: Prerequisites,
-    /// There until it is released.
+    /// `None` once the other jobs are complete.
     job: Mutex<Option<Job>>,
     completion: Arc<CallCompletion>,
 }

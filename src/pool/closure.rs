@@ -1,4 +1,4 @@
-//! [`ClosureJob`]: a job that is no call. It has one turn, and nobody to give a result to.
+//! [`ClosureJob`]: a closure as a job. It has one turn, and no result.
 
 use crate::call::turn::{Job, Runnable};
 use crate::outcome::JobOutcome;
@@ -15,7 +15,7 @@ use crate::wait::latch::Latch;
 use std::ptr;
 use std::sync::Arc;
 
-/// A closure, what it waits for, and who waits for it. All that belongs to a job is in one allocation, because there are many.
+/// A closure, its prerequisites, and the latch of its handle. They share one allocation, because a program may have many such jobs.
 struct ClosureJob<F, Q> {
     pending: Mutex<Pending<F, Q>>,
     prerequisites: Prerequisites,
@@ -24,13 +24,13 @@ struct ClosureJob<F, Q> {
 }
 
 struct Pending<F, Q> {
-    /// There until the closure is run or given up.
+    /// `Some` until the closure is run or given up.
     work: Option<F>,
-    /// The way into the pool's queue, there until the job is released or given up: the handle of the job does not keep the pool.
+    /// Puts the job into the pool's queue. `Some` until it has done so, or the job is given up, so that a handle does not keep the pool alive.
     enqueue: Option<Q>,
 }
 
-/// Makes a closure a job, and its handle. The caller puts the job into the queue of a pool.
+/// Makes a job of a closure, and its handle. The caller puts the job into the queue of a pool.
 pub(crate) fn into_job(work: impl FnOnce() + Send + 'static) -> (Job, JobHandle) {
     let job = ClosureJob::<_, fn(Job)>::new(work, Prerequisites::none(), None);
     (Job::new(job.clone()), JobHandle::new(job))
@@ -44,6 +44,7 @@ impl<F: FnOnce() + Send + 'static, Q: Send + 'static> ClosureJob<F, Q> {
         Arc::new(Self { pending, prerequisites, latch: Latch::default(), traced })
     }
 
+    /// Drops the closure, if it has not begun, and completes the job.
     fn give_up(&self, outcome: JobOutcome) {
         let (work, enqueue) = {
             let mut pending = self.pending.lock();

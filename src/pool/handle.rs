@@ -1,5 +1,5 @@
-//! [`JobHandle`]: what the rest of the world sees of a job. It tells that the job is over, and whether it succeeded; its result is for the
-//! [`Future`](crate::Future) alone. Behind the handle stands a [`Completion`], whose latch the job sets, once.
+//! [`JobHandle`]: what everyone but the owner of a call sees of its job: whether it is over, and how it ended. Only the
+//! [`Future`](crate::Future) gives the result. A handle refers to a [`Completion`], whose latch the job sets once.
 
 use crate::outcome::JobOutcome;
 use crate::wait::block::{Sleeper, Wanted, help_or_sleep};
@@ -13,11 +13,11 @@ use std::task::{Context, Poll, Waker};
 
 /// Waits for a job that was [submitted](crate::JobPool::submit) to a pool, from any thread and any number of times.
 ///
-/// Complete means that the job is over: its result, or its failure, is ready for the [`Future`](crate::Future) to take,
-/// its instance is free, and what the guest wrote can be seen. Should the pool drop the job instead of running it, the
-/// handle completes too, and the future has the right to resume again. [`outcome`](Self::outcome) tells these apart.
+/// When the handle is complete, the job is over: the [`Future`](crate::Future) gives its result or failure, its instance is free, and
+/// what the guest wrote can be seen. If the pool drops the job instead of running it, the handle completes too, and the future has the
+/// right to resume again. [`outcome`](Self::outcome) tells these apart.
 ///
-/// It is also a std future that gives `()`.
+/// A handle is also a std future that gives `()`. Dropping a handle does not cancel its job.
 ///
 /// ```
 /// use wasm_jobs::{Future, JobHandle, JobPool, RayonGlobal};
@@ -36,22 +36,22 @@ pub struct JobHandle {
 pub(crate) trait Completion: AsRef<Latch> + Send + Sync {
     fn cancel(&self);
 
-    /// The jobs of a handle of all.
+    /// The jobs that this stands for, if it is a handle of [all](JobHandle::all).
     fn parts(&self) -> &[Weak<dyn Completion>] {
         &[]
     }
 
-    /// Where the task of this job is, if it is one job.
+    /// The address of the job's task; `None` for a handle of several jobs.
     fn task_address(&self) -> Wanted {
         None
     }
 }
 
-/// All of some jobs. These may be all of others, and so on, deeper than a stack is.
+/// Completes after all of its parts. A part may be another `All`, nested so deeply that recursion would overflow the stack.
 struct All {
     latch: Latch,
     countdown: Countdown,
-    /// Weak, because they lead here: this is among what waits for them. A job that is not over is kept by the one that is to end it.
+    /// Weak, because a part's latch keeps this alive, as one of its waiters. A part that is not over is kept alive by what will end it.
     parts: Vec<Weak<dyn Completion>>,
 }
 
@@ -73,7 +73,7 @@ impl Dependent for All {
 
 impl Completion for All {
     fn cancel(&self) {
-        // Each once, by its address; so each is kept until the end.
+        // Each part is cancelled once. `seen` has the addresses of parts, so `kept` keeps these alive.
         let (mut seen, mut kept) = (HashSet::new(), Vec::new());
         let mut left: Vec<_> = self.parts.iter().rev().cloned().collect();
         while let Some(part) = left.pop() {
@@ -98,15 +98,16 @@ impl JobHandle {
         Self { wait: Wait::new(completion) }
     }
 
-    /// Is the job over?
+    /// Is the job over? This never blocks.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.latch().is_set()
     }
 
-    /// What became of the job; `None` if it is not over.
+    /// How the job ended; `None` if it is not over.
     ///
-    /// A call whose [`Future`](crate::Future) was dropped is [`Cancelled`](JobOutcome::Cancelled): nobody could have taken its result.
+    /// The outcome of a call whose [`Future`](crate::Future) was dropped is [`Cancelled`](JobOutcome::Cancelled), because nobody could
+    /// have taken its result.
     ///
     /// ```
     /// use wasm_jobs::{Error, Future, JobOutcome, JobPool, RayonGlobal};
@@ -124,14 +125,14 @@ impl JobHandle {
 
     /// Blocks this thread, without using the CPU, until the job is over.
     ///
-    /// A worker of a rayon pool that has had jobs submitted to it does not block: it runs jobs of its own pool meanwhile, best the one
-    /// that it waits for, so that jobs may wait for each other in a pool of one thread too. Helping can delay the return by one turn. If
-    /// a job that is run while helping waits for the job that is blocked here, both wait for ever, because the outer one is
-    /// further down this stack. Other work of the pool is not run meanwhile. Workers of other pools block: if all do, the pool never
-    /// goes on.
+    /// A worker of a rayon pool that has had jobs submitted to it helps instead of blocking: it runs jobs of its own pool, preferably the
+    /// one that it waits for, so jobs may wait for each other even in a pool of one thread. Helping can delay the return by one turn. The
+    /// worker runs no other work of the pool meanwhile.
     ///
-    /// Where it can, a job that has to wait for another one awaits its handle instead, or runs
-    /// [after](crate::JobPool::submit_after) it.
+    /// Two things make this wait for ever. A job that is run while helping waits for the job that waits here, which is further down the
+    /// same stack; or all workers of a pool that is not rayon's block here, and none is left to run the jobs.
+    ///
+    /// So a job that depends on another one should await its handle instead, or run [after](crate::JobPool::submit_after) it.
     pub fn wait(&self) {
         let sleeper = Sleeper::new();
         let mut handle = self.clone();
@@ -140,14 +141,14 @@ impl JobHandle {
         }
     }
 
-    /// A handle that is complete when all of these are. With none, it is complete at once. Its [outcome](Self::outcome) is the worst of
+    /// Makes a handle that is complete when all of `handles` are; at once, if there are none. Its [outcome](Self::outcome) is the worst of
     /// theirs.
     ///
-    /// Make one and keep it: what it takes to be told of each job is kept until that job is over.
+    /// Make one and keep it, rather than a new one each frame: an unfinished job keeps an entry for each, even once it is dropped.
     #[must_use]
     pub fn all(handles: impl IntoIterator<Item = JobHandle>) -> JobHandle {
         let handles: Vec<_> = handles.into_iter().collect();
-        // Not those that are complete: a handle to which others are added again and again keeps only what is not over.
+        // Without those that are complete, so that a handle to which jobs are added again and again does not grow.
         let unfinished = handles.iter().filter(|handle| !handle.is_complete());
         let parts = unfinished.map(|handle| Arc::downgrade(handle.completion())).collect();
         let countdown = Countdown::new(handles.len());
@@ -158,9 +159,9 @@ impl JobHandle {
 
     /// Ends the job, unless it is over: the result of its call is [`Error::Cancelled`](crate::Error::Cancelled).
     ///
-    /// It does what [`Future::cancel`](crate::Future::cancel) does, on behalf of the owner, and from any thread. A job that is
-    /// in no step ends at once, and what its call held is dropped on this thread; one that is in a step ends on the
-    /// thread of that step. The handle of [all](Self::all) of some jobs cancels each of them.
+    /// This does what [`Future::cancel`](crate::Future::cancel) does, from any thread. A job that is in no step ends at once, and what its
+    /// call held is dropped on this thread. A job that is in a step ends at the end of that step, on the step's thread. A closure that has
+    /// begun runs to its end. The handle of [all](Self::all) of some jobs cancels each of them.
     pub fn cancel(&self) {
         self.completion().cancel();
     }
@@ -177,7 +178,7 @@ impl JobHandle {
         (**self.completion()).as_ref()
     }
 
-    /// Is the job over? Otherwise `waker` will be woken when it is.
+    /// Is the job over? If not, `waker` will be woken when it is.
     pub(crate) fn is_complete_or_wakes(&mut self, waker: &Waker) -> bool {
         self.wait.is_over_or_wakes(waker)
     }

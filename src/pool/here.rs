@@ -1,4 +1,4 @@
-//! [`FutureRunner::run`]: this thread as a pool of one, for one call.
+//! [`FutureRunner::run`]: makes the calling thread a pool of one worker, for one call.
 
 use crate::call::runner::FutureRunner;
 use crate::call::turn::Job;
@@ -8,7 +8,7 @@ use crate::wait::block::Sleeper;
 use std::sync::Arc;
 
 impl<T: Send + 'static> FutureRunner<T> {
-    /// Runs the call to its end, on this thread, which sleeps while the call waits.
+    /// Runs the call to its end, on this thread, which sleeps while the call waits. The [`Future`](crate::Future) gives the result.
     pub fn run(self) {
         // There is one job, so the queue has one place.
         let sleeper = Sleeper::new();

@@ -1,11 +1,10 @@
 //! [`JobPool`]: how jobs get onto other people's threads.
 //!
-//! A pool is anything with a queue and workers. It is handed a [`Job`] when a runner is submitted, again each time that
-//! a waiting call is woken, and again when a yielding call has used up its turn; a worker runs it once for each time. Between
-//! its turns a waiting job is nowhere in the pool.
+//! A pool is anything with a queue and workers. It gets a [`Job`] when a runner is submitted, when a waiting call is woken, and when a
+//! yielding call has used up its turn. A worker runs each job once, for one turn. Between its turns, a waiting call is nowhere in the pool.
 //!
-//! A job is made of a [`call`] or a [`closure`]; its [`handle`] waits for its end; a job may run [`after`] others.
-//! The pools that are known here are [`rayon`]'s, whose queue is served by [`tickets`], and a thread that runs one call [`here`].
+//! A job is one turn of a [`call`] or a [`closure`]. A [`handle`] waits for the end of either, and either may run [`after`] others. Two pools
+//! are implemented here: [`rayon`]'s, whose queue is served by [`tickets`], and a thread that runs one call [`here`].
 
 pub(crate) mod after;
 pub(crate) mod call;
@@ -25,8 +24,8 @@ use crate::pool::handle::JobHandle;
 
 /// A pool of threads that runs jobs.
 ///
-/// It is implemented for rayon's pools, and for every closure that passes a [`Job`] on, so that any other executor is one
-/// line:
+/// Rayon's pools are job pools ([`RayonGlobal`](crate::RayonGlobal) and `Arc<rayon::ThreadPool>`), and so is every closure that passes a
+/// [`Job`] on. So any other executor is one line:
 ///
 /// ```
 /// use wasm_jobs::{Future, Job, JobPool};
@@ -40,7 +39,7 @@ use crate::pool::handle::JobHandle;
 ///
 /// # Other executors
 ///
-/// Threads of one's own take the jobs from a channel:
+/// Your own threads, which take the jobs from a channel:
 ///
 /// ```
 /// # use wasm_jobs::{Job, JobPool};
@@ -50,7 +49,8 @@ use crate::pool::handle::JobHandle;
 /// # pool.submit_fn(|| ()).wait();
 /// ```
 ///
-/// tokio: a task for each turn, which is short, and so no blocking one.
+/// tokio: a task for each turn. A guest that computes for long without a yield keeps a worker of tokio's, unless its instance has a
+/// `Slice`.
 ///
 /// ```
 /// # use wasm_jobs::{Job, JobPool};
@@ -86,29 +86,32 @@ use crate::pool::handle::JobHandle;
 /// # }
 /// ```
 ///
-/// A worker of any of these that [waits](JobHandle::wait) for a job keeps its thread from other jobs: only rayon's workers help
-/// meanwhile. Await the handle there instead, or have something [run after](Self::submit_after) the job.
+/// A worker of any of these that [waits](JobHandle::wait) for a job blocks, and runs no other jobs meanwhile; only rayon's workers do. On
+/// such a worker, await the handle instead, or submit what comes next to [run after](Self::submit_after) the job.
 pub trait JobPool: Clone + Send + Sync + 'static {
     /// Puts a job at the back of the queue, for a worker to [run](Job::run) once.
     ///
-    /// It is called by [`submit`](Self::submit), by workers at the end of a turn, and by whatever wakes a waiting call, on
-    /// any thread and inside other calls' steps too; one of these threads wakes the sleepers of the
-    /// [`RealtimeClock`](crate::RealtimeClock). So it must not block for long, nor until a worker is free. If it panics,
-    /// the job is given back; where a job is submitted, the panic goes on to the caller, and elsewhere no further.
+    /// It must not block for long, and must not wait until a worker is free, because any thread may call it, even inside another call's
+    /// step: one that [submits](Self::submit), a worker at the end of a turn, one that ends a job that others wait for, or one that wakes
+    /// a waiting call, such as the thread that wakes all sleepers of the [`RealtimeClock`](crate::RealtimeClock).
+    ///
+    /// If it panics, the job is given back. `submit`, `submit_all` and `submit_fn` let the panic reach their caller; everywhere else it is
+    /// swallowed.
     fn enqueue(&self, job: Job);
 
-    /// Hands a call over to the pool, which goes on with it until it ends: whenever it is woken, and in turns of about
-    /// [`Job::QUANTUM`] while it yields.
+    /// Submits a call to the pool, which runs it until it ends: each time that it is woken, and in turns of about [`Job::QUANTUM`] while it
+    /// yields.
     ///
-    /// **The call lives as long as its [`Future`](crate::Future).** If that is dropped, by the function that made it for instance, the call
-    /// is cancelled, and the [outcome](JobHandle::outcome) of the handle is [`Cancelled`](crate::JobOutcome::Cancelled).
+    /// **The call lives as long as its [`Future`](crate::Future).** If the future is dropped, for example at the end of the function that
+    /// made it, the call is cancelled, and the [outcome](JobHandle::outcome) of the handle is [`Cancelled`](crate::JobOutcome::Cancelled).
+    /// Dropping the handle cancels nothing.
     fn submit<T: Send + 'static>(&self, runner: FutureRunner<T>) -> JobHandle {
         let (job, handle) = call::into_job(runner, leading_to(self));
         self.enqueue(job);
         handle
     }
 
-    /// Hands several calls over to the pool, with a handle of all of them.
+    /// Submits several calls to the pool. The handle completes when all of them have ended.
     fn submit_all<T: Send + 'static>(
         &self,
         runners: impl IntoIterator<Item = FutureRunner<T>>,
@@ -116,10 +119,10 @@ pub trait JobPool: Clone + Send + Sync + 'static {
         JobHandle::all(runners.into_iter().map(|runner| self.submit(runner)).collect::<Vec<_>>())
     }
 
-    /// Hands a closure over to the pool, for work that is no call, so that native jobs and guests stand in one graph.
+    /// Submits a closure to the pool, so that native work can stand in one graph with calls.
     ///
-    /// If it panics, the job has failed, and that is all. Work with a result or with errors is a
-    /// [`Future::new`](crate::Future::new).
+    /// If the closure panics, the outcome of its job is [`Failed`](crate::JobOutcome::Failed), and the panic goes no further. Dropping the
+    /// handle cancels nothing. For work that has a result, or that awaits, make a [`Future::new`](crate::Future::new).
     ///
     /// ```
     /// use std::sync::mpsc;
@@ -136,11 +139,10 @@ pub trait JobPool: Clone + Send + Sync + 'static {
         handle
     }
 
-    /// Hands a call or a closure over to the pool, which does not begin with it before all these jobs are complete, whatever
-    /// became of them.
+    /// Submits a call or a closure to the pool, to be run once all jobs in `after` are complete, whatever their outcomes.
     ///
-    /// As each of them is there before this one, no cycle can be built. A job that is cancelled while it waits for the others is
-    /// complete at once, and what is to run after it does not wait for those before it.
+    /// No cycle can be built, because each job in `after` exists before this one. A job that is cancelled while it waits is complete at
+    /// once; jobs that run after it then do not wait for the jobs before it.
     ///
     /// ```
     /// use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -157,11 +159,11 @@ pub trait JobPool: Clone + Send + Sync + 'static {
         work.submit_after(after, false, leading_to(self))
     }
 
-    /// Hands a call or a closure over to the pool, to be run after these jobs if all of them [succeed](crate::JobOutcome::Succeeded).
-    /// Otherwise the call is not run, and its owner gets [`Error::DependencyFailed`](crate::Error::DependencyFailed); a closure is
-    /// dropped. Either has failed itself.
+    /// Submits a call or a closure to the pool, to be run once all jobs in `after` have [succeeded](crate::JobOutcome::Succeeded).
     ///
-    /// A trap that was taken [as a value](crate::Instance::try_call) is no failure.
+    /// If one of them fails or is cancelled, this job is not run, and its outcome is [`Failed`](crate::JobOutcome::Failed). The owner of a call
+    /// then gets [`Error::DependencyFailed`](crate::Error::DependencyFailed); a closure is dropped. A call made by
+    /// [`try_call`](crate::Instance::try_call) succeeds even if its guest traps.
     fn submit_after_ok(&self, work: impl IntoJob, after: &[JobHandle]) -> JobHandle {
         work.submit_after(after, true, leading_to(self))
     }
@@ -173,7 +175,7 @@ impl<F: Fn(Job) + Clone + Send + Sync + 'static> JobPool for F {
     }
 }
 
-/// The way into the queue of this pool.
+/// A closure that enqueues into this pool.
 fn leading_to(pool: &impl JobPool) -> impl Fn(Job) + Send + Sync + 'static {
     let pool = pool.clone();
     move |job| pool.enqueue(job)

@@ -1,4 +1,4 @@
-//! [`JobPool`] for rayon's pools: which [`Queue`] is whose, and which worker is whose.
+//! [`JobPool`] for rayon's pools: finds the [`Queue`] of a pool, and the pool of a worker.
 
 use crate::call::turn::Job;
 use crate::pool::JobPool;
@@ -15,24 +15,22 @@ use std::time::Duration;
 
 /// Rayon's global pool, as a [`JobPool`]. `Arc<rayon::ThreadPool>` is one too.
 ///
-/// Other work of the pool gets its share while there are jobs, no matter how many: it waits for two milliseconds at the most, and for the
-/// turns that are in progress then. One thread beside the pool's sees to that; while there are jobs all the time, it has something to do once
-/// in a millisecond.
+/// Other work of the pool gets its share, however many jobs there are: it waits for two milliseconds at most, and for the turns that are in
+/// progress then. One extra thread sees to this; while there are always jobs, it wakes about once in a millisecond.
 ///
-/// wasmtime compiles modules on rayon's global pool. A program that configures that pool, by `rayon::ThreadPoolBuilder::build_global`, does so
-/// before it compiles the first module: afterwards the pool exists, and `build_global` fails.
+/// wasmtime compiles modules on rayon's global pool. To configure that pool, call `rayon::ThreadPoolBuilder::build_global` before you compile
+/// the first module. Afterwards the pool exists, and `build_global` fails.
 ///
 /// # Host functions that use rayon
 ///
-/// While a host function waits for its worker's pool, in `rayon::join` for instance, rayon has the worker run other things.
+/// While a host function waits for its worker's pool, in `rayon::join` for instance, rayon has the worker run other work of the pool.
 ///
-/// - A job that is run meanwhile has a stack of its own, never that of the guest that called the host function. The host
-///   function is held up for as long as a turn of that job lasts.
-/// - The closures of a `join`, and what else rayon runs, do run on the stack of the guest. Leave room for it
+/// - A job that is run meanwhile has a stack of its own, never that of the guest that called the host function. It holds the host
+///   function up for one turn.
+/// - The closures of a `join`, and other work of rayon's, run on the stack of the guest. Leave room for them
 ///   (`EngineOptions::host_stack`): running out of it aborts the process.
-/// - Do not hold a lock while waiting that another job's host functions take: that job may be run in between, by
-///   this very thread.
-/// - Do not wait for a job there, but in an `async` host function, by awaiting its handle.
+/// - While waiting, do not hold a lock that the host functions of other jobs take: this very thread may run such a job.
+/// - Do not block on a job's handle in a host function. Make the host function async, and await the handle.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RayonGlobal;
 
@@ -51,10 +49,11 @@ impl JobPool for Arc<ThreadPool> {
     }
 }
 
-/// How long a worker serves the queue with one ticket, up to the last turn. Getting a new ticket costs some microseconds.
+/// How long a worker serves the queue with one ticket, until its last turn begins. A new ticket costs some microseconds.
 const SERVE_FOR: Duration = Duration::from_millis(1);
 
-/// Rayon's own functions mean the pool of the worker that calls them, whichever that is, and the global one elsewhere.
+/// `rayon::spawn_fifo` and its like spawn on the pool of the worker that calls them, and on the global one if no worker does. So a worker that
+/// may be another pool's has the requeuer call them.
 impl Workers for RayonGlobal {
     fn spawn(&self, ticket: impl FnOnce() + Send + 'static) {
         let ticket = || {
@@ -106,10 +105,10 @@ impl Workers for Arc<ThreadPool> {
 
 static GLOBAL: LazyLock<Arc<Queue>> = LazyLock::new(Arc::default);
 
-/// The queues of the other pools.
+/// The pools other than the global one, and their queues.
 static OTHERS: Mutex<Vec<Private>> = Mutex::new(Vec::new());
 
-/// A pool that is not the global one, and its queue.
+/// A pool other than the global one, and its queue.
 #[derive(Clone)]
 struct Private {
     pool: Weak<ThreadPool>,
@@ -117,13 +116,13 @@ struct Private {
 }
 
 thread_local! {
-    /// The queue that this thread was last asked for. Counting its references once more for each job would be felt by all threads
-    /// that do.
+    /// The queue that this thread used last. With a reference to it counted for each job, all threads that submit would contend for the
+    /// count.
     static LAST: Cell<Option<Private>> = const { Cell::new(None) };
 }
 
 fn with_queue_of(pool: &Arc<ThreadPool>, code: impl FnOnce(&Arc<Queue>)) {
-    // Out of its place meanwhile: a queue that is asked for inside, or while the thread ends, is looked for among all.
+    // `code` runs while the place is empty. A call of this inside it, or while the thread ends, searches all pools.
     let last = LAST.try_with(Cell::take).ok().flatten();
     let found = last
         .filter(|last| last.pool.as_ptr() == Arc::as_ptr(pool))
@@ -132,7 +131,7 @@ fn with_queue_of(pool: &Arc<ThreadPool>, code: impl FnOnce(&Arc<Queue>)) {
     let _ = LAST.try_with(|last| last.set(Some(found)));
 }
 
-/// The pool, as it is known here from now on.
+/// Finds a pool among the known ones, or makes it known.
 fn private(pool: &Arc<ThreadPool>) -> Private {
     let new = {
         let mut others = OTHERS.lock();
@@ -148,12 +147,12 @@ fn private(pool: &Arc<ThreadPool>) -> Private {
     new
 }
 
-/// Which queue a worker serves, and so may help with: that of its own pool, and no other.
+/// The queue that a worker serves, and may help with while it waits: that of its own pool, and no other.
 #[derive(Clone)]
 enum Serves {
-    /// It has not been found out.
+    /// Not found out yet.
     Unknown,
-    /// Not the global one, and none of the others that were known so far.
+    /// The worker's pool is neither the global one nor any that was known so far.
     Stranger,
     Global,
     Private(Private),
@@ -171,7 +170,7 @@ fn note_that_this_serves(queue: Serves) {
     let _ = SERVES.try_with(|serves| serves.replace(queue));
 }
 
-/// Helps, once, or sleeps, if this thread is a worker of rayon's; false if it is not.
+/// If this thread is a worker of rayon's, gives one job of its pool a turn, or sleeps. False if it is not.
 fn help(sleeper: &Sleeper, wanted: Wanted) -> bool {
     if rayon::current_thread_index().is_none() {
         return false;
@@ -183,13 +182,13 @@ fn help(sleeper: &Sleeper, wanted: Wanted) -> bool {
             None => sleeper.sleep(),
         },
         Some(Serves::Stranger) => sleep_as_a_stranger(sleeper),
-        // It has done something else meanwhile, and looks again.
+        // This worker has run other work of its pool. The caller checks again.
         Some(Serves::Unknown) | None => {}
     }
     true
 }
 
-/// `None` if this worker had to do something of its pool's own to find out, and does not know yet.
+/// Finds out which queue this worker serves. `None` if it had to run other work of its pool for that, and does not know yet.
 fn find_out_what_this_serves() -> Option<Serves> {
     let known = serves();
     if let Serves::Global | Serves::Private(_) = known {
@@ -202,7 +201,7 @@ fn find_out_what_this_serves() -> Option<Serves> {
     let found = match (own, known) {
         (Some(own), _) => own,
         (None, Serves::Unknown) if STRANGERS.lock().global_is_marked => {
-            // On a worker of the global pool, its mark is among the work that was spawned on this very thread.
+            // On a worker of the global pool, the closure that marks it is among the work spawned on this very thread.
             match rayon::yield_local() {
                 Some(Yield::Executed) => return None,
                 _ => Serves::Stranger,
@@ -215,20 +214,20 @@ fn find_out_what_this_serves() -> Option<Serves> {
     Some(found)
 }
 
-/// Workers that wait, and serve no queue that is known.
+/// Workers that wait, and whose pool is not known.
 #[derive(Default)]
 struct Strangers {
     sleepers: Waiters<()>,
-    /// Has each worker of the global pool its mark among its work, or has had it?
+    /// Does each worker of the global pool have the closure that marks it among its work, or has it run that?
     global_is_marked: bool,
 }
 
 static STRANGERS: LazyLock<Mutex<Strangers>> = LazyLock::new(Mutex::default);
 
-/// Sleeps until the wait is over, or a queue becomes known, which may be this worker's.
+/// Sleeps until the wait is over, or a pool becomes known, which may be this worker's.
 fn sleep_as_a_stranger(sleeper: &Sleeper) {
     let key = STRANGERS.lock().sleepers.add((), sleeper.waker().clone());
-    // A queue that has become known before this was added has woken others only.
+    // Checked again, because a pool that became known before the sleeper was added has not woken it.
     if let Some(Serves::Stranger) = find_out_what_this_serves() {
         sleeper.sleep();
     }
@@ -241,14 +240,15 @@ fn wake_strangers() {
     wake_all(sleepers);
 }
 
-/// Has each worker of the global pool know that it is one.
+/// Marks each worker of the global pool as one, the first time.
 fn mark_global_workers() {
     static ONCE: Once = Once::new();
     if ONCE.is_completed() {
         return;
     }
     ONCE.call_once(|| {
-        // From outside of all pools, where rayon's functions mean the global one. Without the thread, its workers stay strangers.
+        // On the requeuer, which is no worker, so that rayon's functions use the global pool. Without that thread, global workers stay
+        // strangers.
         if REQUEUER.0.is_none() {
             return;
         }
@@ -260,7 +260,7 @@ fn mark_global_workers() {
     });
 }
 
-/// A thread that is no worker, and so can put a ticket behind everything else that is spawned on a pool.
+/// A thread that is no worker. What it spawns on a pool goes behind everything else there, which a worker cannot do for its own pool.
 struct Requeuer(Option<Sender<Box<dyn FnOnce() + Send>>>);
 
 static REQUEUER: LazyLock<Requeuer> = LazyLock::new(|| {
@@ -271,11 +271,11 @@ static REQUEUER: LazyLock<Requeuer> = LazyLock::new(|| {
 });
 
 impl Requeuer {
-    /// Has a task run on the thread.
+    /// Runs a task on the thread.
     fn send(&self, task: impl FnOnce() + Send + 'static) {
         match &self.0 {
             Some(thread) => thread.send(Box::new(task)).unwrap_or_else(|unsent| unsent.0()),
-            // No more threads are to be had. The pool still runs its jobs, and nothing else while they yield.
+            // The thread could not be started. The pool still runs its jobs, but no other work while they yield.
             None => task(),
         }
     }

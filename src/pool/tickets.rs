@@ -1,15 +1,15 @@
-//! [`Queue`]: the jobs of a pool whose workers have other work too, and the tickets by which workers come to serve them.
+//! [`Queue`]: the jobs of a pool whose workers have other work too, and the tickets that bring workers to it.
 //!
-//! Such a pool runs what is spawned on it in an order of its own, which may be last in, first out. A job that went back to the
-//! pool after each turn could keep its worker for good. Therefore jobs have a queue of their own, and what is spawned on the pool is
-//! *tickets*: a worker that runs a ticket serves the queue for a while, and then has its ticket spawned again, behind everything else.
+//! Such a pool runs what is spawned on it in an order of its own, which may be last in, first out. A job that was spawned again after each
+//! turn could keep its worker for good. Therefore jobs have a queue of their own, and only *tickets* are spawned on the pool: a worker that
+//! runs a ticket serves the queue for a while, and then has its ticket spawned again, behind everything else.
 //!
 //! # The protocol
 //!
-//! A **permit** is the right to a ticket. Each permit is in one place: with the pool as a ticket, on its way there with the requeuer, or
-//! with a worker that serves. There are at most `workers + 1`. All the workers can serve at once with all but one of them; the last one, the
-//! *spare*, is then always with the pool. A worker in a turn may block in a way that only the pool knows of (a host function calls
-//! `rayon::join`, or waits for another pool), and while it does, the pool has it run what is spawned: the spare.
+//! A **permit** is the right to a ticket. Each permit is in one place: in the pool as a ticket, with the requeuer on its way there, or
+//! with a worker that serves. There are at most `workers + 1`. When every worker serves with a permit, the last one, the *spare*, is still
+//! in the pool. A worker in a turn may block in a way that only the pool knows of (a host function calls `rayon::join`, or waits for another
+//! pool). While it does, the pool has it run what is spawned: the spare.
 //!
 //! What must hold: **a job in the queue is found**, even if every worker that is in a turn is blocked until that job is run. Either some permit
 //! will still look at the queue, or a worker that waits for a job and sleeps, a *helper*, is woken for it. Three parties decide on what they
@@ -58,22 +58,22 @@ use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::thread;
 use std::time::Duration;
 
-/// The pool, as its queue needs it.
+/// What a queue needs of its pool.
 pub trait Workers: Clone + Send + Sync + 'static {
-    /// Has a worker run a ticket, after what was spawned before. It is called on any thread.
+    /// Has a worker run a ticket, after what was spawned before. Any thread calls this.
     fn spawn(&self, ticket: impl FnOnce() + Send + 'static);
 
-    /// Does the same for a ticket that a worker of the pool has held, without waiting for it.
+    /// Spawns a ticket that this worker of the pool has held until now, behind everything else. It does not wait for that.
     fn spawn_again(&self, ticket: impl FnOnce() + Send + 'static);
 
     /// How many workers there are.
     fn count(&self) -> usize;
 
-    /// May a worker that has served for so long take another job with the same ticket?
+    /// May a worker that has served for this time take another job with the same ticket?
     fn serves_on(&self, time: Duration) -> bool;
 }
 
-/// The jobs of a pool that can have a turn.
+/// The jobs of a pool that wait for a turn.
 #[derive(Default)]
 pub struct Queue {
     jobs: SegQueue<Job>,
@@ -85,9 +85,9 @@ pub struct Queue {
 
 #[derive(Default)]
 struct Permits {
-    /// How many are out.
+    /// The number of permits that are out.
     out: usize,
-    /// Workers that sleep although they could run a job, because they wait for one.
+    /// Workers that wait for a job, and sleep because the queue is empty. They could run a job that is put there.
     helpers: Waiters<()>,
 }
 
@@ -95,17 +95,17 @@ struct Permits {
 struct Permit<W: Workers> {
     queue: Arc<Queue>,
     workers: W,
-    /// False once it was given up.
+    /// False once the permit was given up.
     is_held: bool,
 }
 
-/// How far a worker that waits for a job looks for it in the queue.
+/// The number of jobs at the front of the queue among which a worker looks for the one that it waits for.
 const SEARCHED: usize = 32;
 
-/// How often a server that finds no job looks again before it gives its permit up, and how many instructions that do nothing it
-/// spends before each of these looks: some microseconds in all. The next job is often about to come, from a thread that submits one
-/// after another, and a new ticket costs that thread more than making a job does. Looking all the time would slow it down as well,
-/// because it writes where the server looks.
+/// How often a server that finds no job looks again before it gives its permit up, and how many spin-loop hints it spends before each
+/// look: some microseconds in all. The next job often comes soon, from a thread that submits one after another, and a new ticket would cost
+/// that thread more than making the job does. Looking without pauses would slow that thread down too, because it writes where the server
+/// looks.
 const LOOKS: u32 = if cfg!(wasm_jobs_loom) { 0 } else { 4 };
 const PAUSES: u32 = 64;
 
@@ -120,19 +120,20 @@ impl Queue {
     pub fn put<W: Workers>(self: &Arc<Self>, job: Job, workers: &W) {
         self.jobs.push(job);
         fence(SeqCst);
-        // Relaxed: see the table above, as for every access to it.
+        // Relaxed, like every access to it, because the fences order them: see the table above.
         if !self.is_served.load(Relaxed) {
-            self.have_it_served(workers);
+            self.send_tickets(workers);
         }
     }
 
-    fn have_it_served<W: Workers>(self: &Arc<Self>, workers: &W) {
+    /// Wakes the helpers, and sends tickets if permits are left.
+    fn send_tickets<W: Workers>(self: &Arc<Self>, workers: &W) {
         let most = workers.count() + 1;
         let mut permits = self.permits.lock();
         let helpers = permits.helpers.release(());
         let before = permits.out;
-        // The first ticket comes with another one. A worker that is woken for the only ticket wakes others before it runs that, which takes as
-        // long again as its own waking; with two tickets, this thread wakes two workers, and neither of them has to.
+        // The first ticket is sent with a second one. A worker that is woken for a single ticket first wakes another worker, which takes
+        // as long again as its own waking. With two tickets, this thread wakes two workers, and neither has to wake another.
         permits.out = if before == 0 { 2 } else { (before + 1).min(most) };
         let sent = permits.out - before;
         self.is_served.store(permits.out == most, Relaxed);
@@ -144,15 +145,15 @@ impl Queue {
         }
     }
 
-    /// Is there no job? A job that is put here after this is served. The caller holds the lock.
-    fn is_empty_from_now_on(&self, _: &Permits) -> bool {
+    /// Makes later `put`s take the lock, and then returns whether the queue is empty. The caller holds the lock.
+    fn unmark_served_and_is_empty(&self, _: &Permits) -> bool {
         self.is_served.store(false, Relaxed);
         fence(SeqCst);
         self.jobs.is_empty()
     }
 
-    /// What a worker does that waits: it gives a job a turn, the one that it waits for if that is here. If there is none, it
-    /// sleeps, until it is woken for what it waits for or for a job.
+    /// Called by a worker that waits. It gives a job a turn: the one that it waits for, if it finds that one, or else the first. If there is
+    /// no job, it sleeps until its wait is over or a job comes.
     pub(crate) fn help<W: Workers>(
         self: &Arc<Self>,
         workers: &W,
@@ -168,7 +169,7 @@ impl Queue {
         let (is_empty, key) = {
             let mut permits = self.permits.lock();
             let key = permits.helpers.add((), sleeper.waker().clone());
-            (self.is_empty_from_now_on(&permits), key)
+            (self.unmark_served_and_is_empty(&permits), key)
         };
         if is_empty {
             sleeper.sleep();
@@ -182,7 +183,7 @@ impl Queue {
         // Under the lock, so that the queue is not taken for empty while a job is out that will be pushed back. (It would be found all the same,
         // because each helper that has a job out takes one after that.)
         let _permits = self.permits.lock();
-        // Not in all of a long queue: a job that is passed over goes to its back.
+        // Only at the front of a long queue, because each job that is passed over goes to the back.
         for _ in 0..self.jobs.len().min(SEARCHED) {
             let job = self.jobs.pop()?;
             if job.address() == wanted {
@@ -195,14 +196,14 @@ impl Queue {
 }
 
 impl<W: Workers> Permit<W> {
-    /// What a worker does with a ticket.
+    /// Serves the queue: what a worker does with a ticket.
     fn serve(mut self) {
         let since = Stopwatch::start();
-        // Inside a step, a host function waits for its pool, and is held up for no longer than one turn.
+        // Inside a step, a host function is waiting for this pool. One turn, so that it is not held up for longer.
         let is_nested = is_in_step();
         while let Some(job) = self.next(if is_nested { 0 } else { LOOKS }) {
             if is_nested || !self.workers.serves_on(since.elapsed()) {
-                // The ticket goes before the last turn rather than after it, to be with the pool when the worker is.
+                // The ticket is sent before the last turn and not after it, so that it is in the pool when this worker returns there.
                 let (queue, workers) = (self.queue.clone(), self.workers.clone());
                 workers.spawn_again(|| self.serve());
                 if let Some(job) = job.turn() {
@@ -216,7 +217,7 @@ impl<W: Workers> Permit<W> {
         }
     }
 
-    /// The next job; with none, the permit was given up.
+    /// Takes the next job. If there is none, gives the permit up and returns `None`.
     fn next(&mut self, mut looks: u32) -> Option<Job> {
         loop {
             match self.queue.jobs.pop() {
@@ -225,16 +226,16 @@ impl<W: Workers> Permit<W> {
                     looks -= 1;
                     (0..PAUSES).for_each(|_| hint::spin_loop());
                 }
-                None if self.is_given_up() => return None,
+                None if self.try_give_up() => return None,
                 None => {}
             }
         }
     }
 
-    /// Gives the permit up, unless a job has come, for which no ticket was sent because there is this permit.
-    fn is_given_up(&mut self) -> bool {
+    /// Gives the permit up and returns true, unless a job has come: its `put` may have sent no ticket, because this permit was out.
+    fn try_give_up(&mut self) -> bool {
         let mut permits = self.queue.permits.lock();
-        if self.queue.is_empty_from_now_on(&permits) {
+        if self.queue.unmark_served_and_is_empty(&permits) {
             permits.out -= 1;
             self.is_held = false;
         }
@@ -242,17 +243,17 @@ impl<W: Workers> Permit<W> {
     }
 }
 
-/// A ticket is not lost by a panic, nor by a pool that drops it.
+/// Gives the permit up if a ticket panics, or if the pool drops it.
 impl<W: Workers> Drop for Permit<W> {
     fn drop(&mut self) {
         if mem::take(&mut self.is_held) {
             let mut permits = self.queue.permits.lock();
             permits.out -= 1;
-            let is_empty = self.queue.is_empty_from_now_on(&permits);
+            let is_empty = self.queue.unmark_served_and_is_empty(&permits);
             drop(permits);
-            // A pool that drops tickets has ended.
+            // Only after a panic: a pool that drops tickets has ended, and serves nothing.
             if !is_empty && thread::panicking() {
-                self.queue.have_it_served(&self.workers);
+                self.queue.send_tickets(&self.workers);
             }
         }
     }

@@ -1,8 +1,8 @@
-//! What a thread knows of the step that it is in, so that work which would go on can be stopped: which lent call is stepped, and so
-//! whether that call was cancelled, and when the step has to be over.
+//! How a running step learns that it has to stop: a thread knows which lent call it steps, and so whether that call was cancelled, and
+//! the step's deadline.
 //!
-//! The call layer cannot stop work that does not come back by itself. Work that can be stopped, as a guest can at its next loop, asks
-//! here whether it has to stop, and comes with an [`Interrupter`] that makes it ask.
+//! The call layer cannot stop work that does not return by itself. Work that can stop early, as a guest can at its next loop, asks here
+//! whether it has to; an [`Interrupter`] makes it ask.
 
 use crate::sync::const_thread_local;
 use crate::unwind::catch;
@@ -12,24 +12,24 @@ use std::thread;
 use std::time::Duration;
 
 const_thread_local! {
-    /// How many steps this thread is inside of. Host functions may step other calls.
+    /// How many steps this thread is inside of. More than one if a host function steps another call.
     static DEPTH: Cell<u32> = Cell::new(0);
 }
 
 const_thread_local! {
-    /// The lent call that is stepped, and at which depth.
+    /// The lent call that this thread steps, and the depth of its steps.
     static CURRENT_CALL: RefCell<Option<(u32, Arc<dyn Interruptible>)>> = RefCell::new(None);
 }
 
 const_thread_local! {
-    /// At which depth steps have a deadline, and which.
+    /// The depth at which steps have a deadline, and the deadline.
     static DEADLINE: Cell<(u32, u64)> = Cell::new((0, NEVER));
 }
 
 /// No deadline. Any other deadline is in nanoseconds of [`alarm::now`](crate::wait::alarm::now).
 pub(crate) const NEVER: u64 = u64::MAX;
 
-/// A time as a deadline.
+/// A time as a deadline, in nanoseconds.
 pub(crate) fn nanoseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(NEVER - 1)
 }
@@ -37,16 +37,16 @@ pub(crate) fn nanoseconds(time: Duration) -> u64 {
 /// A lent call, as an interrupter sees it.
 #[cfg_attr(not(any(feature = "wasm", wasm_jobs_loom)), expect(dead_code, reason = "for guests"))]
 pub trait Interruptible: Send + Sync {
-    /// Was the call cancelled? Then the step in progress has to stop.
+    /// Was the call cancelled? If so, its step in progress has to stop.
     fn is_cancelled(&self) -> bool;
-    /// Is the call over? Then there is nothing to interrupt any more.
+    /// Is the call over? If so, there is nothing left to interrupt.
     fn has_ended(&self) -> bool;
 }
 
-/// Makes running steps ask whether they have to stop.
+/// Makes a running step ask whether it has to stop.
 pub trait Interrupter: Sync {
-    /// The call was cancelled while a step of it is in progress. The interrupter has the step ask [`is_cancelled`], again and again
-    /// until the call [has ended](Interruptible::has_ended).
+    /// Called when a call is cancelled during one of its steps. From then on, the interrupter makes the step ask [`is_cancelled`],
+    /// repeatedly, until the call [has ended](Interruptible::has_ended).
     fn interrupt(&'static self, call: Arc<dyn Interruptible>);
 }
 
@@ -59,7 +59,7 @@ fn depth() -> u32 {
     DEPTH.with(Cell::get)
 }
 
-/// Runs code of a call on this thread, marked as a step.
+/// Runs code of a call as a step of this thread, and catches its panic.
 #[inline]
 pub(crate) fn in_step<R>(code: impl FnOnce() -> R) -> thread::Result<R> {
     DEPTH.with(|depth| depth.set(depth.get() + 1));
@@ -68,7 +68,7 @@ pub(crate) fn in_step<R>(code: impl FnOnce() -> R) -> thread::Result<R> {
     outcome
 }
 
-/// Puts back what was there before, also when the code in between panics.
+/// Restores the outer step's values when it is dropped, so also if the code in between panics.
 struct Restore<F: FnMut()>(F);
 
 impl<F: FnMut()> Drop for Restore<F> {
@@ -77,7 +77,7 @@ impl<F: FnMut()> Drop for Restore<F> {
     }
 }
 
-/// Takes steps of a lent call: inside them, [`is_cancelled`] is about this call.
+/// Takes steps of a lent call. Inside them, [`is_cancelled`] asks about this call.
 pub(crate) fn with_current_call<R>(call: Arc<dyn Interruptible>, steps: impl FnOnce() -> R) -> R {
     let current = (depth() + 1, call);
     let mut outer = CURRENT_CALL.with(|place| place.replace(Some(current)));
@@ -88,7 +88,7 @@ pub(crate) fn with_current_call<R>(call: Arc<dyn Interruptible>, steps: impl FnO
     steps()
 }
 
-/// Was the call cancelled in whose step this thread is?
+/// Was the call cancelled whose step this thread is in? False for a call that is not lent.
 #[cfg(any(feature = "wasm", wasm_jobs_loom))]
 pub fn is_cancelled() -> bool {
     let depth = depth();
@@ -98,7 +98,7 @@ pub fn is_cancelled() -> bool {
     })
 }
 
-/// Takes steps that have to be over at this time, by [`alarm::now`](crate::wait::alarm::now).
+/// Takes steps that have to end by `deadline`, a time of [`alarm::now`](crate::wait::alarm::now).
 pub(crate) fn with_deadline<R>(deadline: Duration, steps: impl FnOnce() -> R) -> R {
     let deadline = (depth() + 1, nanoseconds(deadline));
     let outer = DEADLINE.with(|place| place.replace(deadline));
@@ -106,7 +106,7 @@ pub(crate) fn with_deadline<R>(deadline: Duration, steps: impl FnOnce() -> R) ->
     steps()
 }
 
-/// When the step has to be over in which this thread is.
+/// The deadline of the step that this thread is in; [`NEVER`] if it has none.
 #[cfg(feature = "wasm")]
 #[inline]
 pub(crate) fn step_deadline() -> u64 {

@@ -1,4 +1,4 @@
-//! What a thread knows of the step that it is in.
+//! What a thread knows of the step that it is in: when the step has to stop, and how much stack is left for jobs inside it.
 
 #[cfg_attr(not(wasm_jobs_loom), expect(unreachable_pub, reason = "public for the models alone"))]
 pub(crate) mod interrupt;

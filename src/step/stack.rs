@@ -1,9 +1,9 @@
-//! Enough stack for what runs inside a step. A host function may run jobs, and a job may run others while it waits; each of them
-//! could be on a guest's small stack, or deep down on the thread's own.
+//! [`with_room`]: runs a job with enough stack. A host function may run jobs, and a job may run others while it waits, so a job may
+//! begin on a guest's small stack, or deep down on the thread's own.
 //!
-//! Nothing here asks where a stack ends, because nobody can tell for a fiber, least of all for one of the user's own store. Instead, a
-//! closure, which stays on the stack that it is on, begins a [scope](StackScope) there, and jobs that are run inside may use [`SCOPE`] bytes
-//! from its beginning on. Beyond that, inside the step of a call, or on another stack, a job gets a stack of its own.
+//! Nothing here asks where a stack ends, because that cannot be known of a fiber, least of all of one that belongs to a store of the user's.
+//! Instead, a closure, which never changes stacks, begins a [scope](StackScope), and jobs inside it may use the first [`SCOPE`] bytes of
+//! stack from there. A job inside a step that is in no scope, beyond those bytes, or on another stack, gets a new stack.
 
 use crate::step::interrupt::is_in_step;
 use crate::sync::const_thread_local;
@@ -11,33 +11,33 @@ use std::cell::Cell;
 use std::hint::black_box;
 use std::ptr;
 
-/// How many bytes of a stack nested jobs may take, from where their scope begins.
+/// How many bytes of stack nested jobs may use, from the beginning of their scope.
 const SCOPE: usize = 256 * 1024;
 
-/// The size of a new stack: as large as Rust gives a thread.
+/// The size of a new stack, in bytes: what Rust gives a thread by default.
 #[cfg(feature = "wasm")]
 const STACK: usize = 2 * 1024 * 1024;
 
 const_thread_local! {
-    /// Where the innermost scope of this thread begins; zero outside of any.
+    /// The address at which this thread's innermost scope begins; zero outside of any.
     static START: Cell<usize> = Cell::new(0);
 }
 
-/// The scope that was left for another one, or for none. Dropping this goes back to it.
+/// A scope, or the absence of one. Dropping this restores the scope before it.
 #[must_use]
 pub(crate) struct StackScope {
     outer: usize,
 }
 
 impl StackScope {
-    /// A scope begins here, unless this is inside of one already.
+    /// Begins a scope here, unless this is inside of one already.
     #[inline]
     pub(crate) fn begin() -> Self {
         let (here, start) = (stack_address(), START.with(Cell::get));
         Self::from(if is_within(start, here) { start } else { here })
     }
 
-    /// What follows is in no scope.
+    /// Leaves the scope, if there is one, until this is dropped.
     #[inline]
     pub(crate) fn end() -> Self {
         Self::from(0)
@@ -54,11 +54,11 @@ impl Drop for StackScope {
     }
 }
 
-/// Runs a job with enough of a stack.
+/// Runs a job with enough stack: on this one, or on a new one.
 ///
 /// # Panics
 ///
-/// If there is no memory for a stack.
+/// If there is no memory for a new stack.
 #[inline]
 pub(crate) fn with_room<R>(job: impl FnOnce() -> R) -> R {
     if !is_in_step() || is_within(START.with(Cell::get), stack_address()) {
@@ -68,8 +68,7 @@ pub(crate) fn with_room<R>(job: impl FnOnce() -> R) -> R {
     }
 }
 
-/// Is an address in the scope that begins at `start`? Stacks grow towards lower addresses, and on another stack the difference is out of
-/// range.
+/// Is `here` in the scope that begins at `start`? Stacks grow towards lower addresses. An address on another stack is out of range.
 #[inline]
 fn is_within(start: usize, here: usize) -> bool {
     start.wrapping_sub(here) < SCOPE
@@ -81,7 +80,7 @@ fn on_a_new_stack<R>(job: impl FnOnce() -> R) -> R {
     stacker::grow(STACK, job)
 }
 
-/// Without guests there are no small stacks, and the thread's own has to do. The threads of a model have stacks of loom's.
+/// Without guests there are no small stacks, so the thread's own is enough. In a model, a thread's stack is loom's.
 #[cfg(not(all(feature = "wasm", not(wasm_jobs_loom))))]
 fn on_a_new_stack<R>(job: impl FnOnce() -> R) -> R {
     job()

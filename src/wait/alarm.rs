@@ -1,5 +1,4 @@
-//! [`Alarm`]: a thread that wakes wakers at given times, in real time. The real-time clock has one in `clock`, for sleeps; `guest`
-//! has others for its limits in time.
+//! [`Alarm`]: a thread that wakes wakers at given times, in real time. `clock` has one, for the sleeps of the real-time clock.
 
 use crate::sync::Mutex;
 use crate::wait::waiters::{Key, Waiters, wake_all};
@@ -27,7 +26,7 @@ struct Schedule {
 /// The moment from which [`now`] counts.
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
-/// The time of every alarm, since the first use of one.
+/// The time of every alarm, and of every deadline of a step: since the first use of this.
 pub(crate) fn now() -> Duration {
     START.elapsed()
 }
@@ -47,7 +46,7 @@ impl Alarm {
         if schedule.thread.is_none() {
             schedule.thread = Some(self.start());
         }
-        let ticket = schedule.waiters.add(at, waker);
+        let key = schedule.waiters.add(at, waker);
         if schedule.looks_at.is_none_or(|looks_at| at < looks_at) {
             schedule.looks_at = Some(at);
             let thread = schedule.thread.clone();
@@ -56,16 +55,16 @@ impl Alarm {
                 thread.unpark();
             }
         }
-        ticket
+        key
     }
 
-    pub(crate) fn replace(&self, ticket: Key<Duration>, waker: Waker) -> Result<Waker, Waker> {
-        self.schedule.lock().waiters.replace(ticket, waker)
+    pub(crate) fn replace(&self, key: Key<Duration>, waker: Waker) -> Result<Waker, Waker> {
+        self.schedule.lock().waiters.replace(key, waker)
     }
 
     /// Removes a waker. The thread is not unparked for that: it may look at the schedule once without need.
-    pub(crate) fn forget(&self, ticket: Key<Duration>) -> Option<Waker> {
-        self.schedule.lock().waiters.remove(ticket)
+    pub(crate) fn forget(&self, key: Key<Duration>) -> Option<Waker> {
+        self.schedule.lock().waiters.remove(key)
     }
 
     fn start(&'static self) -> Unparker {

@@ -1,13 +1,13 @@
-//! How a thread blocks: a [`Sleeper`] parks it until a waker is woken, and [`help_or_sleep`] has the worker of a pool do something useful
-//! meanwhile. What "useful" is, the pool says, by [`help_by`].
+//! How a thread blocks: a [`Sleeper`] parks it until a waker is woken, and [`help_or_sleep`] has the worker of a pool run jobs meanwhile.
+//! A pool registers how its workers do that, by [`help_by`].
 
 use crate::sync::{Parker, Unparker};
-use crate::wait::countdown::settle_debts;
+use crate::wait::countdown::notify_ready_dependents;
 use std::sync::{Arc, OnceLock};
 use std::task::{Wake, Waker};
 
-/// A thread that sleeps until its waker is woken. There is one for each wait, not one for each thread: a token that was meant for this wait
-/// can then neither be taken by other code that parks the thread, nor be left behind for such code.
+/// A thread that sleeps until its waker is woken. Each wait has its own, with its own parker: with the thread's, other code that parks the
+/// thread could take a token that is meant for this wait, or find one that this wait left behind.
 #[derive(Debug)]
 pub(crate) struct Sleeper {
     parker: Parker,
@@ -39,16 +39,17 @@ impl Sleeper {
     }
 
     /// Blocks until the waker is woken; returns at once if it was woken since the last sleep. It may also return for no reason, so the
-    /// caller looks again at what it waits for.
+    /// caller checks again.
     pub(crate) fn sleep(&self) {
         self.parker.park();
     }
 }
 
-/// What a thread waits for, by the address of its task.
+/// The job that a thread waits for, by the address of its task; `None` if it waits for no single job.
 pub(crate) type Wanted = Option<usize>;
 
-/// Helps instead of sleeping, once, or sleeps until there is something to help with. False if this thread is no worker that can help.
+/// Gives one job a turn; or, if there is none, sleeps until there is one or the sleeper's waker is woken. Returns false, and does nothing,
+/// if this thread is not a worker of the pool.
 pub(crate) type Help = fn(&Sleeper, Wanted) -> bool;
 
 static HELP: OnceLock<Help> = OnceLock::new();
@@ -59,10 +60,10 @@ pub(crate) fn help_by(help: Help) {
     HELP.get_or_init(|| help);
 }
 
-/// Waits for the sleeper's waker to be woken; the worker of a pool that knows how to help takes a job meanwhile, best the one that is
-/// `wanted`. The caller then looks again at what it waits for.
+/// Waits for the sleeper's waker to be woken. A worker of a pool that has registered gives one job a turn instead, preferably the one that
+/// is `wanted`. The caller then checks again whether its wait is over.
 pub(crate) fn help_or_sleep(sleeper: &Sleeper, wanted: Wanted) {
-    settle_debts();
+    notify_ready_dependents();
     if !HELP.get().is_some_and(|help| help(sleeper, wanted)) {
         sleeper.sleep();
     }

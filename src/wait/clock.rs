@@ -1,5 +1,5 @@
-//! [`Clock`]: tells the time, and gives sleeps to await. [`RealtimeClock`] goes by itself, with an `Alarm` (next file: `alarm`) to
-//! wake its sleepers. [`ManualClock`] goes by its owner's ticks.
+//! [`Clock`]: tells the time, and gives sleeps to await. [`RealtimeClock`] follows the machine's clock, and an `Alarm` (next file: `alarm`)
+//! wakes its sleepers. [`ManualClock`] moves by its owner's ticks.
 
 use crate::sync::Mutex;
 use crate::wait::alarm::{self, Alarm};
@@ -107,7 +107,7 @@ impl ManualClock {
     /// Moves the clock forward, and wakes the sleepers whose deadline has passed: in the order of their deadlines, and sleepers
     /// with equal deadlines in the order in which they began to wait.
     ///
-    /// That is the order within one tick. Ticks on several threads at the same time may wake their sleepers in turns.
+    /// This is the order within one tick. If several threads tick at the same time, the wakes of their ticks may interleave.
     ///
     /// All of them wake at the time that the clock has moved to. One that goes back to sleep, for however short a time, sleeps
     /// until a later tick.
@@ -159,7 +159,7 @@ impl Clock for ManualClock {
     }
 
     fn sleep_until(&self, deadline: Duration) -> Sleep {
-        Box::pin(Sleeping { clock: self.clone(), deadline, ticket: None })
+        Box::pin(Sleeping { clock: self.clone(), deadline, key: None })
     }
 }
 
@@ -201,7 +201,7 @@ impl Clock for RealtimeClock {
     /// The sleep panics when it is first polled if the thread that wakes sleepers cannot be started. In a call, this is the
     /// call's failure.
     fn sleep_until(&self, deadline: Duration) -> Sleep {
-        Box::pin(Sleeping { clock: *self, deadline, ticket: None })
+        Box::pin(Sleeping { clock: *self, deadline, key: None })
     }
 }
 
@@ -210,8 +210,8 @@ static ALARM: LazyLock<Alarm> = LazyLock::new(|| Alarm::new("wasm-jobs alarm"));
 /// A clock that keeps the wakers of its sleepers, by deadline.
 trait Sleepers: Clock + Unpin {
     fn add(&self, deadline: Duration, waker: Waker) -> Key<Duration>;
-    fn replace(&self, ticket: Key<Duration>, waker: Waker) -> Result<Waker, Waker>;
-    fn forget(&self, ticket: Key<Duration>) -> Option<Waker>;
+    fn replace(&self, key: Key<Duration>, waker: Waker) -> Result<Waker, Waker>;
+    fn forget(&self, key: Key<Duration>) -> Option<Waker>;
 }
 
 impl Sleepers for ManualClock {
@@ -219,12 +219,12 @@ impl Sleepers for ManualClock {
         self.shared.sleepers.lock().add(deadline, waker)
     }
 
-    fn replace(&self, ticket: Key<Duration>, waker: Waker) -> Result<Waker, Waker> {
-        self.shared.sleepers.lock().replace(ticket, waker)
+    fn replace(&self, key: Key<Duration>, waker: Waker) -> Result<Waker, Waker> {
+        self.shared.sleepers.lock().replace(key, waker)
     }
 
-    fn forget(&self, ticket: Key<Duration>) -> Option<Waker> {
-        self.shared.sleepers.lock().remove(ticket)
+    fn forget(&self, key: Key<Duration>) -> Option<Waker> {
+        self.shared.sleepers.lock().remove(key)
     }
 }
 
@@ -233,20 +233,20 @@ impl Sleepers for RealtimeClock {
         ALARM.add(deadline, waker)
     }
 
-    fn replace(&self, ticket: Key<Duration>, waker: Waker) -> Result<Waker, Waker> {
-        ALARM.replace(ticket, waker)
+    fn replace(&self, key: Key<Duration>, waker: Waker) -> Result<Waker, Waker> {
+        ALARM.replace(key, waker)
     }
 
-    fn forget(&self, ticket: Key<Duration>) -> Option<Waker> {
-        ALARM.forget(ticket)
+    fn forget(&self, key: Key<Duration>) -> Option<Waker> {
+        ALARM.forget(key)
     }
 }
 
 struct Sleeping<C: Sleepers> {
     clock: C,
     deadline: Duration,
-    /// The place among the clock's sleepers, from the first poll before the deadline on.
-    ticket: Option<Key<Duration>>,
+    /// The key among the clock's sleepers; `None` until the first poll before the deadline.
+    key: Option<Key<Duration>>,
 }
 
 impl<C: Sleepers> Sleeping<C> {
@@ -263,9 +263,9 @@ impl<C: Sleepers> std::future::Future for Sleeping<C> {
             return Poll::Ready(());
         }
         let waker = context.waker().clone();
-        match self.ticket {
-            Some(ticket) => drop(self.clock.replace(ticket, waker)),
-            None => self.ticket = Some(self.clock.add(self.deadline, waker)),
+        match self.key {
+            Some(key) => drop(self.clock.replace(key, waker)),
+            None => self.key = Some(self.clock.add(self.deadline, waker)),
         }
         // A tick moves the clock and then looks for sleepers. So the sleeper enters first and then looks at the clock: one of the two
         // sees the other.
@@ -275,8 +275,8 @@ impl<C: Sleepers> std::future::Future for Sleeping<C> {
 
 impl<C: Sleepers> Drop for Sleeping<C> {
     fn drop(&mut self) {
-        if let Some(ticket) = self.ticket {
-            drop(self.clock.forget(ticket));
+        if let Some(key) = self.key {
+            drop(self.clock.forget(key));
         }
     }
 }

@@ -1,8 +1,9 @@
-//! [`Countdown`]: told by several latches, and ready after the last of them. What has a countdown is a [`Dependent`]: a job that runs after
+//! [`Countdown`]: counts the latches that are not set yet. A [`Dependent`] has one, and is ready when it reaches zero: a job that runs after
 //! others, or the handle of several jobs.
 //!
-//! That a dependent is ready may complete another latch, of which yet another dependent is told, and so on, in chains that are longer than
-//! a stack is deep. So a thread notes what is ready, and sees to one after another: [`settle_debts`].
+//! A dependent that becomes ready may complete another latch, which makes another dependent ready, and so on: by recursion, a long chain
+//! would overflow the stack. So each thread queues the dependents that become ready on it, and notifies one after another:
+//! [`notify_ready_dependents`].
 
 use crate::outcome::JobOutcome;
 use crate::sync::{AtomicU64, const_thread_local};
@@ -13,21 +14,21 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{AcqRel, Relaxed};
 
-/// What waits for several latches.
+/// Something that waits for several latches.
 pub(crate) trait Dependent: Send + Sync + 'static {
     fn countdown(&self) -> &Countdown;
 
-    /// All the latches are set, with this outcome of the worst of them. It is called once, on the thread that set the last one, or on the
-    /// one that [began to wait](wait_for_all) if they were set by then.
+    /// All the latches are set, and `worst` is the worst of their outcomes. It is called once: on the thread that set the last latch, or, if
+    /// all were set by then, on the thread that [began to wait](wait_for_all).
     fn ready(self: Arc<Self>, worst: JobOutcome);
 
-    /// Is there no more use in waiting? Then a latch that has many waiters may forget this one.
+    /// Is there nothing left to do when the latches are set? If so, a latch that has many waiters may forget this one.
     fn is_over(&self) -> bool {
         false
     }
 }
 
-/// How many latches are not set, and the worst outcome of the others.
+/// The number of latches that are not set, and the worst outcome of those that are.
 pub(crate) struct Countdown(AtomicU64);
 
 /// Two bits beside the count, for outcomes other than success.
@@ -36,13 +37,13 @@ const FAILED: u64 = 1 << 63;
 const COUNT: u64 = CANCELLED - 1;
 
 impl Countdown {
-    /// For so many latches.
+    /// A countdown for this many latches.
     pub(crate) fn new(latches: usize) -> Self {
-        // One more, for the thread that asks them all, so that the countdown does not end before that.
+        // One more, for `wait_for_all`, so that the countdown does not end before it has subscribed to all latches.
         Self(AtomicU64::new(latches as u64 + 1))
     }
 
-    /// Counts some latches that are set. If the last one is among them, returns the worst outcome of all.
+    /// Counts down by `latches` that are set. At zero, returns the worst outcome of all.
     fn count(&self, latches: u64, worst: JobOutcome) -> Option<JobOutcome> {
         let bit = match worst {
             JobOutcome::Succeeded => 0,
@@ -50,10 +51,10 @@ impl Countdown {
             JobOutcome::Failed => FAILED,
         };
         if bit != 0 {
-            // Relaxed: it is before the counting, in the same word.
+            // Relaxed: the counting below is a later write of the same word, and releases this.
             self.0.fetch_or(bit, Relaxed);
         }
-        // Release: the thread that counts last must find what was done before each of the others. Acquire: this may be that thread.
+        // Release: the thread that counts last must see what the others did before they counted. Acquire: this may be that thread.
         let before = self.0.fetch_sub(latches, AcqRel);
         match before {
             _ if before & COUNT != latches => None,
@@ -64,7 +65,7 @@ impl Countdown {
     }
 }
 
-/// Has the dependent wait for all these latches. It may be ready at once. There have to be as many as its countdown was made for.
+/// Subscribes the dependent to all these latches, which are as many as its countdown was made for. It may be ready at once.
 pub(crate) fn wait_for_all<'a, D: Dependent>(
     dependent: &Arc<D>,
     latches: impl Iterator<Item = &'a Latch>,
@@ -77,14 +78,14 @@ pub(crate) fn wait_for_all<'a, D: Dependent>(
         }
     }
     if let Some(worst) = dependent.countdown().count(set, worst) {
-        ready(dependent.clone(), worst);
+        notify(dependent.clone(), worst);
     }
 }
 
 impl<D: Dependent> Waiter for D {
     fn notify(self: Arc<Self>, outcome: JobOutcome) {
         if let Some(worst) = self.countdown().count(1, outcome) {
-            ready(self, worst);
+            notify(self, worst);
         }
     }
 
@@ -93,59 +94,62 @@ impl<D: Dependent> Waiter for D {
     }
 }
 
-/// Dependents that are ready, and of which this thread has not told them yet.
+/// The dependents that have become ready on this thread and are not notified yet.
 #[derive(Default)]
-struct Debts {
-    ready: VecDeque<(Arc<dyn Dependent>, JobOutcome)>,
-    is_settling: bool,
+struct Ready {
+    queue: VecDeque<(Arc<dyn Dependent>, JobOutcome)>,
+    /// Does a caller further up this thread's stack empty the queue?
+    is_draining: bool,
 }
 
 const_thread_local! {
-    static DEBTS: RefCell<Debts> = RefCell::new(Debts { ready: VecDeque::new(), is_settling: false });
+    static READY: RefCell<Ready> = RefCell::new(Ready { queue: VecDeque::new(), is_draining: false });
 }
 
-fn ready(dependent: Arc<dyn Dependent>, worst: JobOutcome) {
-    let mut debt = Some((dependent, worst));
-    let noted = DEBTS.try_with(|debts| {
-        let mut debts = debts.borrow_mut();
-        debts.ready.extend(debt.take());
-        debts.is_settling
+/// Queues a dependent that is ready, and empties the queue unless a caller further up this thread's stack does so.
+fn notify(dependent: Arc<dyn Dependent>, worst: JobOutcome) {
+    let mut entry = Some((dependent, worst));
+    let is_draining = READY.try_with(|ready| {
+        let mut ready = ready.borrow_mut();
+        ready.queue.extend(entry.take());
+        ready.is_draining
     });
-    match noted {
+    match is_draining {
         Ok(true) => {}
         Ok(false) => {
-            let _settling = Settling::start();
-            settle_debts();
+            let _draining = Draining::start();
+            notify_ready_dependents();
         }
-        // This thread ends, and notes nothing any more.
-        Err(_) => debt.into_iter().for_each(|(dependent, worst)| dependent.ready(worst)),
+        // This thread is ending, and its queue is gone.
+        Err(_) => entry.into_iter().for_each(|(dependent, worst)| dependent.ready(worst)),
     }
 }
 
-/// Tells all dependents that are ready and that this thread still has to tell.
+/// Notifies the dependents that have become ready on this thread.
 ///
-/// A thread does so before it blocks: a pool without a queue may run a job on it that waits for one of these dependents.
-pub(crate) fn settle_debts() {
+/// A thread does so before it blocks, because what it waits for may be one of these dependents: a pool without a queue runs a job, which may
+/// block, on the thread that made it ready.
+pub(crate) fn notify_ready_dependents() {
     while let Ok(Some((dependent, worst))) =
-        DEBTS.try_with(|debts| debts.borrow_mut().ready.pop_front())
+        READY.try_with(|ready| ready.borrow_mut().queue.pop_front())
     {
-        // It may run a job, if its pool has no queue, and drop what is the user's.
+        // Foreign code: it may call a pool, and drop values of the user's.
         ignore_panic(|| dependent.ready(worst));
     }
 }
 
-/// While a thread settles its debts, what becomes ready is noted.
-struct Settling;
+/// Held while a thread empties its queue. What becomes ready meanwhile is only queued.
+struct Draining;
 
-impl Settling {
+impl Draining {
     fn start() -> Self {
-        let _ = DEBTS.try_with(|debts| debts.borrow_mut().is_settling = true);
+        let _ = READY.try_with(|ready| ready.borrow_mut().is_draining = true);
         Self
     }
 }
 
-impl Drop for Settling {
+impl Drop for Draining {
     fn drop(&mut self) {
-        let _ = DEBTS.try_with(|debts| debts.borrow_mut().is_settling = false);
+        let _ = READY.try_with(|ready| ready.borrow_mut().is_draining = false);
     }
 }

@@ -1,4 +1,4 @@
-//! [`Event`]: what the host lets calls wait for. It is a [`Latch`] that can be reset.
+//! [`Event`]: something in the host that calls wait for. It is a [`Latch`] that can be reset.
 
 use crate::wait::latch::{Latch, Wait};
 use std::fmt;
@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 /// Something that happens in the host, and that any number of calls may wait for.
 ///
-/// It is set or not. While it is set, a wait is over at once; [`set`](Self::set) ends all the waits that have begun. It stays
-/// set until it is [`reset`](Self::reset).
+/// An event is set or not. [`set`](Self::set) ends all the waits that have begun. While the event is set, a wait is over at once. It
+/// stays set until it is [`reset`](Self::reset).
 ///
 /// A clone is the same event.
 ///
@@ -58,19 +58,19 @@ impl Event {
         Self::default()
     }
 
-    /// Sets the event, from any thread, and wakes the calls that wait for it, in the order in which they began to. What they
-    /// see then includes all that was written before this.
+    /// Sets the event, from any thread, and wakes the calls that wait for it, in the order in which they began to wait. They see
+    /// everything that this thread wrote before.
     pub fn set(&self) {
         self.latch.set();
     }
 
-    /// Lets the waits that begin from now on wait for the next [`set`](Self::set). Those that the last one ended stay ended,
-    /// whether or not their calls have been resumed since.
+    /// Makes the event not set: waits that begin from now on last until the next [`set`](Self::set). Waits that the last `set` ended
+    /// stay ended, even if their calls have not been resumed since.
     pub fn reset(&self) {
         self.latch.reset();
     }
 
-    /// Is it set?
+    /// Is the event set?
     #[must_use]
     pub fn is_set(&self) -> bool {
         self.latch.is_set()

@@ -1,5 +1,5 @@
-//! [`Latch`]: set by one, waited for by many. Behind a [`JobHandle`](crate::JobHandle) it is set once, with the outcome of the job; behind
-//! an [`Event`](crate::Event) it can be reset.
+//! [`Latch`]: one thread sets it, and many wait for it. The latch of a [`JobHandle`](crate::JobHandle) is set once, with the outcome of the
+//! job; the latch of an [`Event`](crate::Event) can be reset.
 
 use crate::outcome::JobOutcome;
 use crate::sync::{AtomicU8, Mutex};
@@ -12,18 +12,18 @@ use std::task::{Context, Poll, Waker};
 
 #[derive(Default)]
 pub(crate) struct Latch {
-    /// `UNSET`, or an outcome by its code. It changes under the lock of the line, and can be read without.
+    /// `UNSET`, or an outcome by its code. It is written under the lock of `subscribers`, and read without.
     state: AtomicU8,
-    line: Mutex<Line>,
+    subscribers: Mutex<Subscribers>,
 }
 
-/// No outcome.
+/// Not the code of any outcome.
 const UNSET: u8 = 0;
 
 #[derive(Default)]
-struct Line {
-    subscribers: Waiters<(), Subscriber>,
-    /// How many subscribers there were after the last pruning.
+struct Subscribers {
+    list: Waiters<(), Subscriber>,
+    /// The length of the list after the last pruning.
     after_pruning: usize,
 }
 
@@ -32,9 +32,9 @@ enum Subscriber {
     Waiter(Arc<dyn Waiter>),
 }
 
-/// What a latch notifies, if not a waker.
+/// Something that a latch notifies, and that is not a waker.
 pub(crate) trait Waiter: Send + Sync {
-    /// The latch is set. It is called once, without the latch's lock.
+    /// The latch is set. The latch calls this once, and holds no lock.
     fn notify(self: Arc<Self>, outcome: JobOutcome);
 
     /// Does it still wait? If not, the latch may forget it.
@@ -53,13 +53,13 @@ impl Latch {
         self.complete(JobOutcome::Succeeded);
     }
 
-    /// Ends every wait that has begun, and each that begins before the latch is reset.
+    /// Sets the latch. This ends every wait that has begun, and each that begins before the latch is reset.
     pub(crate) fn complete(&self, outcome: JobOutcome) {
         let released = {
-            let mut line = self.line.lock();
+            let mut subscribers = self.subscribers.lock();
             self.state.store(outcome.code(), Release);
-            line.after_pruning = 0;
-            line.subscribers.release(())
+            subscribers.after_pruning = 0;
+            subscribers.list.release(())
         };
         for subscriber in released {
             ignore_panic(|| match subscriber {
@@ -70,7 +70,7 @@ impl Latch {
     }
 
     pub(crate) fn reset(&self) {
-        let _line = self.line.lock();
+        let _subscribers = self.subscribers.lock();
         self.state.store(UNSET, Release);
     }
 
@@ -78,74 +78,75 @@ impl Latch {
         self.outcome().is_some()
     }
 
-    /// The outcome of a job that is over.
+    /// The outcome that the latch was set with, if it is set.
     pub(crate) fn outcome(&self) -> Option<JobOutcome> {
         JobOutcome::from_code(self.state.load(Acquire))
     }
 
-    /// The outcome, if the latch is set; otherwise the waiter will be notified.
+    /// Returns the outcome, if the latch is set; otherwise adds a waiter, to be notified when it is.
     pub(crate) fn subscribe<W: Waiter + 'static>(&self, waiter: &Arc<W>) -> Option<JobOutcome> {
         self.outcome().or_else(|| {
-            let mut line = self.line.lock();
+            let mut subscribers = self.subscribers.lock();
             let outcome = self.outcome();
             if outcome.is_none() {
-                line.subscribers.add((), Subscriber::Waiter(waiter.clone()));
-                let pruned = line.prune_if_grown();
-                drop(line);
+                subscribers.list.add((), Subscriber::Waiter(waiter.clone()));
+                let pruned = subscribers.prune_if_grown();
+                drop(subscribers);
                 drop(pruned);
             }
             outcome
         })
     }
 
-    /// True if the latch is set, or was set since the key was given; otherwise `waker` will be woken, instead of the one that has this key.
+    /// Returns true if the latch is set, or was set since the wait with this key began. Otherwise `waker` will be woken, in the place of the
+    /// wait's earlier one.
     fn is_set_or_wakes(&self, waker: &Waker, key: &mut Option<Key<()>>) -> bool {
         if self.is_set() {
             return true;
         }
         let subscriber = Subscriber::Waker(waker.clone());
-        let mut line = self.line.lock();
+        let mut subscribers = self.subscribers.lock();
         if self.is_set() {
-            drop(line);
+            drop(subscribers);
             return true;
         }
         let Some(key) = *key else {
-            *key = Some(line.subscribers.add((), subscriber));
+            *key = Some(subscribers.list.add((), subscriber));
             return false;
         };
-        let replaced = line.subscribers.replace(key, subscriber);
-        drop(line);
+        let replaced = subscribers.list.replace(key, subscriber);
+        drop(subscribers);
         replaced.is_err()
     }
 
     fn remove(&self, key: Key<()>) {
-        // Out of the lock before it is dropped: it may be the last reference to anything.
-        let removed = self.line.lock().subscribers.remove(key);
+        // Dropped without the lock, because a waker may be the last reference to anything.
+        let removed = self.subscribers.lock().list.remove(key);
         drop(removed);
     }
 }
 
-impl Line {
-    /// Takes out the waiters that no longer wait, such as jobs that were cancelled, each time that the line has doubled. So it never holds
-    /// more than twice as many as wait, and looking for them costs each one that is added a constant.
+impl Subscribers {
+    /// Takes out the waiters that no longer wait, such as jobs that were cancelled, each time that the list has doubled. This bounds the
+    /// list, and costs each waiter that is added a constant time.
     fn prune_if_grown(&mut self) -> Vec<Subscriber> {
         const LEAST: usize = if cfg!(wasm_jobs_loom) { 2 } else { 16 };
-        if self.subscribers.len() < (2 * self.after_pruning).max(LEAST) {
+        if self.list.len() < (2 * self.after_pruning).max(LEAST) {
             return Vec::new();
         }
-        let pruned = self.subscribers.prune(|subscriber| match subscriber {
+        let pruned = self.list.prune(|subscriber| match subscriber {
             Subscriber::Waker(_) => true,
             Subscriber::Waiter(waiter) => waiter.still_waits(),
         });
-        self.after_pruning = self.subscribers.len();
+        self.after_pruning = self.list.len();
         pruned
     }
 }
 
-/// One wait for a latch, which `L` is or has.
+/// One wait for a latch. `L` is the latch, or has it.
 pub(crate) struct Wait<L: AsRef<Latch> + ?Sized = Latch> {
     on: Arc<L>,
-    /// There once this was polled.
+    /// `None` until the wait is first polled and finds the latch not set.
     key: Option<Key<()>>,
 }
 
@@ -154,12 +155,12 @@ impl<L: AsRef<Latch> + ?Sized> Wait<L> {
         Self { on, key: None }
     }
 
-    /// What is waited for.
+    /// The latch that this waits for, or what has it.
     pub(crate) fn on(&self) -> &Arc<L> {
         &self.on
     }
 
-    /// Is the wait over? Otherwise `waker` will be woken when it is.
+    /// Is the wait over? If not, `waker` will be woken when it is.
     pub(crate) fn is_over_or_wakes(&mut self, waker: &Waker) -> bool {
         (*self.on).as_ref().is_set_or_wakes(waker, &mut self.key)
     }

@@ -1,8 +1,8 @@
-//! [`Waiters`]: who waits for something, and in which order they are told. A [`latch`](crate::wait::latch) has such a list under its lock,
+//! [`Waiters`]: a list of waiters, in the order in which they are to be notified. A [`latch`](crate::wait::latch) has one under its lock,
 //! and so has a [`clock`](crate::wait::clock).
 //!
-//! Wakers are foreign code. Therefore the list hands out everything that leaves it, and its user lets go of the lock before waking or
-//! dropping that: a waker may run the very call that it wakes, and the call may wait again for the same thing.
+//! Wakers are foreign code. Therefore each function returns the waiters that leave the list, and the caller releases its lock before it wakes
+//! or drops them: a waker may run the very call that it wakes, and the call may wait again for the same thing.
 
 use crate::unwind::ignore_panic;
 use smallvec::SmallVec;
@@ -10,16 +10,16 @@ use std::collections::BTreeMap;
 use std::mem;
 use std::task::Waker;
 
-/// Waiters of type `W`, ordered by what they wait for, a `K`, and then by their arrival.
+/// Waiters of type `W`, ordered by the `K` that each waits for, and then by arrival.
 ///
-/// Removing one of n takes O(log n). Up to [`FEW`] of them need no allocation.
+/// Adding or removing one of n takes O(log n). Up to [`FEW`] of them need no allocation.
 #[derive(Debug)]
 pub(crate) struct Waiters<K, W = Waker> {
     arrivals: u64,
     list: List<K, W>,
 }
 
-/// The place of a waiter: what it waits for, and when it arrived.
+/// Identifies a waiter: what it waits for, and its number by arrival.
 pub(crate) type Key<K> = (K, u64);
 
 #[derive(Debug)]
@@ -29,7 +29,7 @@ enum List<K, W> {
     Many(BTreeMap<Key<K>, W>),
 }
 
-/// Most things have one waiter, or two.
+/// Most lists have one waiter, or two.
 const FEW: usize = 2;
 
 impl<K: Ord + Copy, W> Waiters<K, W> {
@@ -53,8 +53,8 @@ impl<K: Ord + Copy, W> Waiters<K, W> {
         key
     }
 
-    /// Puts another waiter in the place of one, which it returns. `Err` gives the new one back if the place is empty: its waiter was
-    /// released.
+    /// Replaces the waiter with this key, and returns the old one. `Err` returns the new one, if the old one is no longer in the list
+    /// because it was released.
     pub(crate) fn replace(&mut self, key: Key<K>, waiter: W) -> Result<W, W> {
         let place = match &mut self.list {
             List::Few(few) => {
@@ -68,7 +68,7 @@ impl<K: Ord + Copy, W> Waiters<K, W> {
         }
     }
 
-    /// Takes a waiter out, if it was not released.
+    /// Takes out the waiter with this key; `None` if it was released.
     pub(crate) fn remove(&mut self, key: Key<K>) -> Option<W> {
         match &mut self.list {
             List::Few(few) => {
@@ -79,7 +79,7 @@ impl<K: Ord + Copy, W> Waiters<K, W> {
         }
     }
 
-    /// Takes out those that wait for this or for less, in their order.
+    /// Takes out the waiters that wait for `up_to` or for less, in their order.
     pub(crate) fn release(&mut self, up_to: K) -> impl Iterator<Item = W> + use<K, W> {
         let (few, many) = match &mut self.list {
             List::Few(few) => {
@@ -98,7 +98,7 @@ impl<K: Ord + Copy, W> Waiters<K, W> {
         few.into_iter().chain(many).map(|(_, waiter)| waiter)
     }
 
-    /// Takes out those that no longer wait, by this account.
+    /// Takes out the waiters for which `still_waits` is false.
     pub(crate) fn prune(&mut self, mut still_waits: impl FnMut(&W) -> bool) -> Vec<W> {
         match &mut self.list {
             List::Few(few) => {
@@ -114,7 +114,7 @@ impl<K: Ord + Copy, W> Waiters<K, W> {
         }
     }
 
-    /// The key of the first one.
+    /// The key of the first waiter.
     pub(crate) fn first(&self) -> Option<Key<K>> {
         match &self.list {
             List::Few(few) => few.first().map(|(key, _)| *key),
@@ -136,7 +136,7 @@ impl<K, W> Default for Waiters<K, W> {
     }
 }
 
-/// Wakes those that were released, in their order. The caller holds no lock.
+/// Wakes the wakers that were released, in their order. The caller holds no lock.
 pub(crate) fn wake_all(released: impl IntoIterator<Item = Waker>) {
     for waker in released {
         ignore_panic(|| waker.wake());

@@ -1,11 +1,11 @@
-//! The layers of the library, as its sources have them. A file imports from its own folder and from the folders below it, by the path where
-//! a thing is defined, and no two files import each other, directly or round about.
+//! Checks the layers of the library in its sources. A file imports from its own folder and from the folders below it, by the path at which
+//! an item is defined. No two files import each other, directly or through others.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-/// From the top to the bottom. What stands in one row does not import each other.
+/// From the top to the bottom. Folders in one row do not import each other.
 const LAYERS: &[&[&str]] = &[
     &["guest"],
     &["pool", "frame"],
@@ -15,7 +15,7 @@ const LAYERS: &[&[&str]] = &[
     &["error", "outcome", "sync", "trace", "unwind"],
 ];
 
-/// The last row, plain data and primitives, is one folder.
+/// The last row is plain data and primitives. It counts as one folder.
 const GROUND: usize = LAYERS.len() - 1;
 
 /// The sources, by their paths below `src`.
@@ -25,7 +25,7 @@ type Sources = BTreeMap<String, String>;
 fn no_file_imports_from_above_through_the_root_or_in_a_circle() {
     let mut sources = Sources::new();
     read(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src")), "", &mut sources);
-    assert!(sources.len() > 40, "these are the sources: {:?}", sources.keys());
+    assert!(sources.len() > 40, "too few sources were found: {:?}", sources.keys());
     let wrong = faults(&sources);
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
 }
@@ -51,7 +51,7 @@ fn read(folder: &Path, below: &str, sources: &mut Sources) {
     }
 }
 
-/// Each arrow that is wrong, with the rule that it breaks.
+/// Each import that is wrong, with the rule that it breaks.
 fn faults(sources: &Sources) -> Vec<String> {
     let mut faults = Vec::new();
     let mut arrows: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
@@ -87,7 +87,7 @@ fn faults(sources: &Sources) -> Vec<String> {
     faults
 }
 
-/// Which layer a file is in, and its folder.
+/// The layer that a file is in, by its row, and its folder.
 fn layer(file: &str) -> Option<(usize, &str)> {
     let top = file.split('/').next()?.trim_end_matches(".rs");
     let layer = LAYERS.iter().position(|row| row.contains(&top))?;
@@ -108,7 +108,7 @@ fn broken_rule(from: &str, to: &str) -> Option<String> {
     }
 }
 
-/// Follows a path as far as there are files: the file, and the item in it that is named next.
+/// Follows a path as far as there are files. Returns the last file, and the segment after it: an item of that file.
 fn resolve<'a, 'b>(path: &'a str, sources: &'b Sources) -> Option<(&'b str, Option<&'a str>)> {
     let mut folder = String::new();
     let mut found = None;
@@ -142,7 +142,7 @@ fn without_comments(text: &str) -> String {
         .collect()
 }
 
-/// Does something outside of all inner modules import from `super`?
+/// Does code outside of all inner modules import from `super`?
 fn imports_from_above_it(code: &str) -> bool {
     let mut depth = 0_usize;
     let mut is_inside = false;
@@ -157,7 +157,7 @@ fn imports_from_above_it(code: &str) -> bool {
     false
 }
 
-/// All paths that begin with `crate::`, without it; those in braces one by one.
+/// All paths that begin with `crate::`, without that. Each path in braces is listed by itself.
 fn crate_paths(code: &str) -> Vec<String> {
     let mut paths = Vec::new();
     for (at, _) in code.match_indices("crate::") {
@@ -168,7 +168,7 @@ fn crate_paths(code: &str) -> Vec<String> {
     paths
 }
 
-/// Reads a path, and what follows it if that is in braces. Gives what comes after it.
+/// Adds the path at the beginning of `code` to `paths`, or each path if it ends in braces. Returns the code after it.
 fn expand<'a>(prefix: &str, code: &'a str, paths: &mut Vec<String>) -> &'a str {
     let code = code.trim_start();
     if let Some(mut rest) = code.strip_prefix('{') {
@@ -194,7 +194,7 @@ fn expand<'a>(prefix: &str, code: &'a str, paths: &mut Vec<String>) -> &'a str {
         return expand(&path, after, paths);
     }
     if segment.is_empty() {
-        // A glob, or what is no path: it is passed over.
+        // A glob, or something that is no path, is skipped.
         return rest.get(1..).unwrap_or_default();
     }
     if let Some(after) = rest.trim_start().strip_prefix("as ") {
@@ -205,11 +205,11 @@ fn expand<'a>(prefix: &str, code: &'a str, paths: &mut Vec<String>) -> &'a str {
     rest
 }
 
-/// The circles among the files, each once.
+/// The circles of imports among the files, each once.
 fn circles(arrows: &BTreeMap<&str, BTreeSet<&str>>) -> Vec<String> {
     let mut circles = BTreeSet::new();
     for start in arrows.keys() {
-        // The shortest way back to where it starts.
+        // The shortest way back to the start.
         let mut ways = vec![vec![*start]];
         let mut seen = BTreeSet::new();
         while !ways.is_empty() && !circles.iter().any(|circle: &Vec<&str>| circle.contains(start)) {

@@ -148,7 +148,7 @@ fn a_timeout_tells_which_call_of_what_limit_and_whether_it_had_begun() -> Result
     let message = Error::TimedOut(why).to_string();
     assert!(message.starts_with(r#"export "forever": the guest has run for "#), "{message}");
     assert!(
-        message.ends_with("ms, and may for 5ms (`InstanceOptions::running_timeout`)"),
+        message.ends_with("ms, more than its limit of 5ms (`InstanceOptions::running_timeout`)"),
         "{message}"
     );
 

@@ -1,4 +1,4 @@
-//! What is told to a subscriber of the crate `tracing`: a span for each step, and events.
+//! [`Call`]: emits the spans and events of one call or closure to the subscriber of the crate `tracing`.
 
 use crate::error::Error;
 use crate::outcome::JobOutcome;
@@ -15,30 +15,30 @@ use tracing::field::Empty;
 use tracing::level_filters::LevelFilter;
 use tracing::span::EnteredSpan;
 
-/// Does anybody listen at this level? One load, of a word that rarely changes.
+/// May a subscriber want this level? This costs one load, of a word that rarely changes.
 #[inline]
-pub(super) fn listens(level: Level) -> bool {
+pub(super) fn is_enabled(level: Level) -> bool {
     level <= LevelFilter::current()
 }
 
-/// The name of a call, and where it was last.
+/// How a call or a closure is identified, and the thread of its last turn.
 #[derive(Default)]
 pub(super) struct Call {
-    /// Zero until it is first asked for.
+    /// Zero until the first span or event asks for it.
     pub(super) number: AtomicU64,
     pub(super) instance: Option<u64>,
-    /// From its owner.
+    /// The name that the owner gave it.
     pub(super) owners_name: OnceLock<Cow<'static, str>>,
-    /// Of the export, or of the closure's type.
+    /// The name of the export, or of the closure's type.
     pub(super) own_name: Option<Cow<'static, str>>,
-    /// On which thread its last turn was, by [`this_thread`], or zero.
+    /// The thread of its last turn, as numbered by [`this_thread`]; zero before the first.
     pub(super) thread: AtomicU64,
 }
 
-/// Tells an event of a call.
-macro_rules! tell {
+/// Emits an event of a call.
+macro_rules! emit {
     ($call:expr, $level:ident, $what:literal $(, $field:ident = $value:expr)?) => {
-        if listens(Level::$level) {
+        if is_enabled(Level::$level) {
             let call: &Call = $call;
             // A subscriber that panics does not harm the call.
             ignore_panic(|| {
@@ -74,28 +74,28 @@ impl Call {
     }
 
     pub(super) fn submitted(&self) {
-        tell!(self, DEBUG, "submit");
+        emit!(self, DEBUG, "submit");
     }
 
     pub(super) fn woken(&self) {
-        tell!(self, TRACE, "wake");
+        emit!(self, TRACE, "wake");
     }
 
     pub(super) fn turned(&self) {
-        if listens(Level::TRACE) {
+        if is_enabled(Level::TRACE) {
             let here = this_thread();
             let before = self.thread.swap(here, Relaxed);
             if before != 0 && before != here {
-                tell!(self, TRACE, "steal");
+                emit!(self, TRACE, "steal");
             }
         }
     }
 
     pub(super) fn ended(&self, outcome: JobOutcome, error: Option<&str>) {
         match outcome {
-            JobOutcome::Succeeded => tell!(self, DEBUG, "complete"),
-            JobOutcome::Failed => tell!(self, DEBUG, "fail", error = error),
-            JobOutcome::Cancelled => tell!(self, DEBUG, "cancel"),
+            JobOutcome::Succeeded => emit!(self, DEBUG, "complete"),
+            JobOutcome::Failed => emit!(self, DEBUG, "fail", error = error),
+            JobOutcome::Cancelled => emit!(self, DEBUG, "cancel"),
         }
     }
 
@@ -125,9 +125,9 @@ impl Call {
     }
 }
 
-/// The words of an error, which may be anybody's.
+/// The message of an error, whose `Display` may be foreign code and panic.
 #[cold]
-pub(super) fn words(error: &Error) -> Box<str> {
+pub(super) fn message(error: &Error) -> Box<str> {
     catch(|| error.to_string()).unwrap_or_default().into()
 }
 
@@ -144,12 +144,12 @@ const_thread_local! {
     static FUEL: Cell<Option<u64>> = Cell::new(None);
 }
 
-/// The span of a step in progress.
+/// The span of a step in progress. Dropping this records the step's fuel and time.
 struct Span {
-    /// There until it ends.
+    /// `None` once it has ended.
     span: Option<EnteredSpan>,
     began: Instant,
-    /// Of the step that this one is inside of.
+    /// The fuel so far of the step that this one is nested in.
     outer_fuel: Option<u64>,
 }
 
@@ -168,7 +168,7 @@ impl Drop for Span {
     }
 }
 
-/// The guests of this step have used so much more fuel.
+/// Adds to the fuel that the guests of the step in progress have used.
 #[cfg(feature = "wasm")]
 pub(super) fn add_fuel(used: u64) {
     FUEL.set(Some(FUEL.get().unwrap_or(0).saturating_add(used)));
