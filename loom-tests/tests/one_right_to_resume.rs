@@ -133,7 +133,7 @@ fn the_owner_resumes_while_a_runner_is_dropped() {
 
 /// The first wake is on its way to the owner when the call becomes a job.
 ///
-/// Mistakes: lending leaves the call parked; a wake delivers to whoever had the call when it came, not when it claims the
+/// Mistakes: lending leaves the call parked; a wake delivers to the holder of the call when it came, not when it claims the
 /// delivery; it does not claim it.
 #[test]
 fn a_late_wake_meets_a_call_that_was_lent() {

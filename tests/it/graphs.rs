@@ -699,7 +699,7 @@ fn a_chain_of_closures(pool: &impl JobPool, begin: impl FnOnce(Event)) -> Result
     Ok(())
 }
 
-/// The same of calls, of which the first fails, so that none of the others is run.
+/// A long chain of calls, of which the first fails, so that none of the others is run.
 fn a_chain_of_failures(pool: &impl JobPool, begin: impl FnOnce(Event)) -> Result<(), Error> {
     let event = Event::default();
     let happens = event.happens();
@@ -720,7 +720,7 @@ fn a_chain_of_failures(pool: &impl JobPool, begin: impl FnOnce(Event)) -> Result
     Ok(())
 }
 
-/// The same of handles, each of all of one.
+/// A long chain of handles, each of all of one job.
 fn a_chain_of_handles(pool: &impl JobPool, begin: impl FnOnce(Event)) -> Result<(), Error> {
     let event = Event::default();
     let (_gate, last) = chain(pool, &event, |before| JobHandle::all([before.clone()]))?;

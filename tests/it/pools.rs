@@ -501,7 +501,7 @@ fn a_pool_that_panics_when_a_job_is_woken_gives_it_back() -> Result<(), Error> {
     };
     let mut future = Future::new(event.awaited());
     let handle = panicking_later.submit(future.to_job()?);
-    // Whoever wakes it has nothing to do with the pool.
+    // The thread that wakes it has nothing to do with the pool.
     event.set();
     assert_eq!(spawns.get(), 2);
     assert!(handle.is_complete());

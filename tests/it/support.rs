@@ -34,7 +34,7 @@ impl Event {
         self.0.lock().unwrap().has_happened
     }
 
-    /// Wakes whoever waits, although it has not happened.
+    /// Wakes those that wait, although it has not happened.
     pub(crate) fn wake_for_nothing(&self) {
         let wakers = self.0.lock().unwrap().wakers.clone();
         wakers.into_iter().for_each(Waker::wake);
@@ -71,7 +71,7 @@ pub(crate) async fn ok<F: std::future::Future>(work: F) -> Result<F::Output, Err
     Ok(work.await)
 }
 
-/// The same work, which tells when it waits for the first time: from then on, a wake finds it.
+/// Work that calls `tell` when it waits for the first time: from then on, a wake finds it.
 pub(crate) fn telling<F: std::future::Future>(
     tell: impl FnOnce(),
     work: F,
@@ -143,7 +143,7 @@ impl Wake for Counter {
     }
 }
 
-/// The same work, with its polls counted.
+/// Work whose polls are counted.
 pub(crate) fn counted<F: std::future::Future>(
     polls: &Counter,
     work: F,

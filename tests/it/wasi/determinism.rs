@@ -1,4 +1,4 @@
-//! The same guests do the same, whoever runs them.
+//! Guests do the same in each run, by hand and on pools of any size.
 
 use super::{Program, args, program};
 use std::iter;
