@@ -21,6 +21,7 @@ use crate::sync::{Exclusive, Mutex};
 use crate::trace::{Ending, Traced};
 use crate::unwind::ignore_panic;
 use crate::wait::latch::Latch;
+use crate::wait::ready::run_foreign;
 use futures_task::{ArcWake, waker_ref};
 use std::fmt;
 use std::ptr;
@@ -259,7 +260,7 @@ impl<T: Send + 'static> Task<T> {
             None => (outcome, ending),
         };
         self.traced.ended(ending);
-        ignore_panic(|| drop(unwanted));
+        run_foreign(|| drop(unwanted));
         self.wake_owner();
         if let Some(schedule) = schedule {
             complete(schedule, outcome);
@@ -269,7 +270,7 @@ impl<T: Send + 'static> Task<T> {
     fn wake_owner(&self) {
         let owner = self.owner.lock().take();
         if let Some(waker) = owner {
-            ignore_panic(|| waker.wake());
+            run_foreign(|| waker.wake());
         }
     }
 }
@@ -277,7 +278,7 @@ impl<T: Send + 'static> Task<T> {
 /// Completes the handle of a job, and drops its way into the pool.
 fn complete(schedule: Arc<dyn Schedule>, outcome: JobOutcome) {
     schedule.latch().complete(outcome);
-    ignore_panic(|| drop(schedule));
+    run_foreign(|| drop(schedule));
 }
 
 impl<T: Send + 'static> Runnable for Task<T> {
@@ -363,7 +364,7 @@ impl<T: Send + 'static> ArcWake for Task<T> {
                 task.traced.woken();
                 if let Some(schedule) = task.schedule() {
                     // If `enqueue` panics, the job is dropped, and so given back.
-                    ignore_panic(|| schedule.enqueue(Job::new(task.clone())));
+                    ignore_panic(move || schedule.enqueue(Job::new(task.clone())));
                 }
             }
         }

@@ -108,6 +108,7 @@ impl Job {
     /// ```
     #[must_use = "dropping a job takes its call out of the pool"]
     pub fn turn(mut self) -> Option<Self> {
+        let _aside = Aside::set();
         // `with_room` panics if there is no memory for a stack. Then the job is dropped, and so given back.
         catch(|| with_room(|| self.runnable.take()?.turn())).ok()?
     }
@@ -125,21 +126,41 @@ impl Job {
         let Some(schedule) = self.runnable.as_ref().and_then(|runnable| runnable.schedule()) else {
             return VecDeque::new();
         };
-        RUN_WHILE_ENQUEUEING.with(|jobs| jobs.replace(Some(VecDeque::new())));
+        let _ = RUN_WHILE_ENQUEUEING.try_with(|jobs| jobs.replace(Some(VecDeque::new())));
         // If `enqueue` panics, the job is dropped, and so given back.
-        ignore_panic(|| schedule.enqueue(self));
-        RUN_WHILE_ENQUEUEING.with(RefCell::take).unwrap_or_default()
+        ignore_panic(move || schedule.enqueue(self));
+        RUN_WHILE_ENQUEUEING.try_with(RefCell::take).ok().flatten().unwrap_or_default()
     }
 
     /// Returns the job; or `None` if a caller further up this thread's stack is putting a job into a queue, and runs this one afterwards.
     fn unless_enqueueing(self) -> Option<Self> {
-        RUN_WHILE_ENQUEUEING.with(|jobs| match &mut *jobs.borrow_mut() {
-            Some(jobs) => {
-                jobs.push_back(self);
-                None
+        let mut job = Some(self);
+        let _ = RUN_WHILE_ENQUEUEING.try_with(|jobs| {
+            if let Some(jobs) = &mut *jobs.borrow_mut() {
+                jobs.extend(job.take());
             }
-            None => Some(self),
-        })
+        });
+        job
+    }
+}
+
+/// The jobs that are run after an `enqueue`, set aside for the time of a turn: a job that the turn runs itself, and waits for, is not one of
+/// them.
+struct Aside(Option<VecDeque<Job>>);
+
+impl Aside {
+    #[inline]
+    fn set() -> Self {
+        Self(RUN_WHILE_ENQUEUEING.try_with(RefCell::take).ok().flatten())
+    }
+}
+
+impl Drop for Aside {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(jobs) = self.0.take() {
+            let _ = RUN_WHILE_ENQUEUEING.try_with(|place| place.replace(Some(jobs)));
+        }
     }
 }
 

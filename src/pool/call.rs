@@ -11,6 +11,7 @@ use crate::sync::Mutex;
 use crate::wait::block::Wanted;
 use crate::wait::countdown::{Countdown, Dependent};
 use crate::wait::latch::Latch;
+use crate::wait::ready::Ready;
 use std::sync::{Arc, Weak};
 
 /// A submitted call's way into the queue, `enqueue`, and its completion.
@@ -84,16 +85,18 @@ struct DeferredCall {
     completion: Arc<CallCompletion>,
 }
 
-impl Dependent for DeferredCall {
-    fn countdown(&self) -> &Countdown {
-        &self.prerequisites.countdown
-    }
-
+impl Ready for DeferredCall {
     fn ready(self: Arc<Self>, worst: JobOutcome) {
         let job = self.job.lock().take();
         if let Some(job) = job {
             if self.prerequisites.allow(worst) { job.enqueue_first() } else { job.refuse() }
         }
+    }
+}
+
+impl Dependent for DeferredCall {
+    fn countdown(&self) -> &Countdown {
+        &self.prerequisites.countdown
     }
 
     fn is_over(&self) -> bool {

@@ -8,10 +8,11 @@ use crate::step::interrupt::in_step;
 use crate::step::stack::StackScope;
 use crate::sync::Mutex;
 use crate::trace::{Ending, Traced};
-use crate::unwind::{drop_payload, ignore_panic};
+use crate::unwind::drop_payload;
 use crate::wait::block::Wanted;
 use crate::wait::countdown::{Countdown, Dependent};
 use crate::wait::latch::Latch;
+use crate::wait::ready::{Ready, run_foreign};
 use std::ptr;
 use std::sync::Arc;
 
@@ -50,9 +51,9 @@ impl<F: FnOnce() + Send + 'static, Q: Send + 'static> ClosureJob<F, Q> {
             let mut pending = self.pending.lock();
             (pending.work.take(), pending.enqueue.take())
         };
-        ignore_panic(|| drop(enqueue));
+        run_foreign(|| drop(enqueue));
         if work.is_some() {
-            ignore_panic(|| drop(work));
+            run_foreign(|| drop(work));
             self.traced.ended(Ending::because(
                 outcome,
                 "a job that the closure depends on has not succeeded",
@@ -88,15 +89,11 @@ impl<F: FnOnce() + Send + 'static, Q: Send + 'static> Runnable for ClosureJob<F,
     }
 }
 
-impl<F, Q> Dependent for ClosureJob<F, Q>
+impl<F, Q> Ready for ClosureJob<F, Q>
 where
     F: FnOnce() + Send + 'static,
     Q: FnOnce(Job) + Send + 'static,
 {
-    fn countdown(&self) -> &Countdown {
-        &self.prerequisites.countdown
-    }
-
     fn ready(self: Arc<Self>, worst: JobOutcome) {
         if !self.prerequisites.allow(worst) {
             return self.refuse();
@@ -105,6 +102,16 @@ where
         if let Some(enqueue) = enqueue {
             enqueue(Job::new(self));
         }
+    }
+}
+
+impl<F, Q> Dependent for ClosureJob<F, Q>
+where
+    F: FnOnce() + Send + 'static,
+    Q: FnOnce(Job) + Send + 'static,
+{
+    fn countdown(&self) -> &Countdown {
+        &self.prerequisites.countdown
     }
 
     fn is_over(&self) -> bool {

@@ -5,6 +5,7 @@ use crate::outcome::JobOutcome;
 use crate::wait::block::{Sleeper, Wanted, help_or_sleep};
 use crate::wait::countdown::{Countdown, Dependent, wait_for_all};
 use crate::wait::latch::{Latch, Wait};
+use crate::wait::ready::Ready;
 use std::collections::HashSet;
 use std::fmt;
 use std::pin::Pin;
@@ -65,7 +66,9 @@ impl Dependent for All {
     fn countdown(&self) -> &Countdown {
         &self.countdown
     }
+}
 
+impl Ready for All {
     fn ready(self: Arc<Self>, worst: JobOutcome) {
         self.latch.complete(worst);
     }
@@ -95,6 +98,8 @@ impl Completion for All {
 
 impl JobHandle {
     pub(crate) fn new(completion: Arc<dyn Completion>) -> Self {
+        #[cfg(feature = "rayon")]
+        crate::pool::rayon_workers::help_while_waiting();
         Self { wait: Wait::new(completion) }
     }
 

@@ -13,6 +13,8 @@ pub(crate) mod handle;
 pub(crate) mod here;
 #[cfg(feature = "rayon")]
 pub(crate) mod rayon;
+#[cfg(feature = "rayon")]
+pub(crate) mod rayon_workers;
 #[cfg(any(feature = "rayon", wasm_jobs_loom))]
 #[cfg_attr(not(wasm_jobs_loom), expect(unreachable_pub, reason = "public for the models alone"))]
 pub(crate) mod tickets;

@@ -55,7 +55,8 @@ pub(crate) fn is_in_step() -> bool {
     depth() > 0
 }
 
-fn depth() -> u32 {
+/// How many steps this thread is inside of.
+pub(crate) fn depth() -> u32 {
     DEPTH.with(Cell::get)
 }
 
@@ -79,12 +80,14 @@ impl<F: FnMut()> Drop for Restore<F> {
 
 /// Takes steps of a lent call. Inside them, [`is_cancelled`] asks about this call.
 pub(crate) fn with_current_call<R>(call: Arc<dyn Interruptible>, steps: impl FnOnce() -> R) -> R {
-    let current = (depth() + 1, call);
-    let mut outer = CURRENT_CALL.with(|place| place.replace(Some(current)));
-    let _restore = Restore(|| {
-        let call = CURRENT_CALL.with(|place| place.replace(outer.take()));
-        drop(call);
-    });
+    let mut current = Some((depth() + 1, call));
+    // While the thread ends, its place may be gone. Then the call is stepped without a mark, and not interrupted.
+    let mut exchange = || {
+        let _ =
+            CURRENT_CALL.try_with(|place| std::mem::swap(&mut *place.borrow_mut(), &mut current));
+    };
+    exchange();
+    let _restore = Restore(exchange);
     steps()
 }
 
@@ -92,10 +95,11 @@ pub(crate) fn with_current_call<R>(call: Arc<dyn Interruptible>, steps: impl FnO
 #[cfg(any(feature = "wasm", wasm_jobs_loom))]
 pub fn is_cancelled() -> bool {
     let depth = depth();
-    CURRENT_CALL.with(|place| match &*place.borrow() {
+    let is_cancelled = CURRENT_CALL.try_with(|place| match &*place.borrow() {
         Some((at, call)) => *at == depth && call.is_cancelled(),
         None => false,
-    })
+    });
+    is_cancelled.unwrap_or(false)
 }
 
 /// Takes steps that have to end by `deadline`, a time of [`alarm::now`](crate::wait::alarm::now).

@@ -11,8 +11,12 @@ use std::cell::Cell;
 use std::hint::black_box;
 use std::ptr;
 
-/// How many bytes of stack nested jobs may use, from the beginning of their scope.
-const SCOPE: usize = 256 * 1024;
+/// Can a job begin on a guest's stack, and have a stack of its own?
+const HAS_GUESTS: bool = cfg!(all(feature = "wasm", not(wasm_jobs_loom)));
+
+/// How many bytes of stack nested jobs may use, from the beginning of their scope. Without guests, half of what Rust gives a thread by
+/// default.
+const SCOPE: usize = if HAS_GUESTS { 256 * 1024 } else { 1024 * 1024 };
 
 /// The size of a new stack, in bytes: what Rust gives a thread by default.
 #[cfg(feature = "wasm")]
@@ -34,13 +38,14 @@ impl StackScope {
     #[inline]
     pub(crate) fn begin() -> Self {
         let (here, start) = (stack_address(), START.with(Cell::get));
-        Self::from(if is_within(start, here) { start } else { here })
+        let is_inside = if HAS_GUESTS { is_within(start, here) } else { start != 0 };
+        Self::from(if is_inside { start } else { here })
     }
 
-    /// Leaves the scope, if there is one, until this is dropped.
+    /// Leaves the scope, if there is one, until this is dropped: what follows may be on a guest's stack.
     #[inline]
     pub(crate) fn end() -> Self {
-        Self::from(0)
+        if HAS_GUESTS { Self::from(0) } else { Self::begin() }
     }
 
     fn from(start: usize) -> Self {
@@ -66,6 +71,14 @@ pub(crate) fn with_room<R>(job: impl FnOnce() -> R) -> R {
     } else {
         on_a_new_stack(job)
     }
+}
+
+/// Is there enough stack for another job? Without guests, where none gets a new stack, a worker that waits helps only while there is.
+#[cfg(feature = "rayon")]
+#[inline]
+pub(crate) fn has_room() -> bool {
+    let start = START.with(Cell::get);
+    HAS_GUESTS || start == 0 || is_within(start, stack_address())
 }
 
 /// Is `here` in the scope that begins at `start`? Stacks grow towards lower addresses. An address on another stack is out of range.

@@ -2,7 +2,7 @@
 //! A pool registers how its workers do that, by [`help_by`].
 
 use crate::sync::{Parker, Unparker};
-use crate::wait::countdown::notify_ready_dependents;
+use crate::wait::ready::notify_all;
 use std::sync::{Arc, OnceLock};
 use std::task::{Wake, Waker};
 
@@ -63,7 +63,7 @@ pub(crate) fn help_by(help: Help) {
 /// Waits for the sleeper's waker to be woken. A worker of a pool that has registered gives one job a turn instead, preferably the one that
 /// is `wanted`. The caller then checks again whether its wait is over.
 pub(crate) fn help_or_sleep(sleeper: &Sleeper, wanted: Wanted) {
-    notify_ready_dependents();
+    notify_all();
     if !HELP.get().is_some_and(|help| help(sleeper, wanted)) {
         sleeper.sleep();
     }
@@ -84,7 +84,10 @@ pub(crate) fn block_on<F: std::future::Future>(future: F) -> F::Output {
     loop {
         match future.as_mut().poll(&mut context) {
             Poll::Ready(output) => return output,
-            Poll::Pending => sleeper.sleep(),
+            Poll::Pending => {
+                notify_all();
+                sleeper.sleep();
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::outcome::JobOutcome;
 use crate::sync::{AtomicU8, Mutex};
-use crate::unwind::ignore_panic;
+use crate::wait::ready::{gather, run_foreign};
 use crate::wait::waiters::{Key, Waiters};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -61,12 +61,15 @@ impl Latch {
             subscribers.after_pruning = 0;
             subscribers.list.release(())
         };
-        for subscriber in released {
-            ignore_panic(|| match subscriber {
-                Subscriber::Waker(waker) => waker.wake(),
-                Subscriber::Waiter(waiter) => waiter.notify(outcome),
-            });
-        }
+        // Gathered, so that a job that is run for one subscriber does not block before the others are known to be ready.
+        gather(|| {
+            for subscriber in released {
+                match subscriber {
+                    Subscriber::Waker(waker) => run_foreign(|| waker.wake()),
+                    Subscriber::Waiter(waiter) => waiter.notify(outcome),
+                }
+            }
+        });
     }
 
     pub(crate) fn reset(&self) {

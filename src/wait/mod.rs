@@ -9,4 +9,5 @@ pub(crate) mod clock;
 pub(crate) mod countdown;
 pub(crate) mod event;
 pub(crate) mod latch;
+pub(crate) mod ready;
 pub(crate) mod waiters;
