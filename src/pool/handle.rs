@@ -132,7 +132,7 @@ impl JobHandle {
     ///
     /// A worker of a rayon pool that has had jobs submitted to it helps instead of blocking: it runs jobs of its own pool, preferably the
     /// one that it waits for, so jobs may wait for each other even in a pool of one thread. Helping can delay the return by one turn. The
-    /// worker runs no other work of the pool meanwhile.
+    /// worker runs no other work of the pool meanwhile. Without the feature `wasm`, it helps only while its stack has room for another job.
     ///
     /// Two things make this wait for ever. A job that is run while helping waits for the job that waits here, which is further down the
     /// same stack; or all workers of a pool that is not rayon's block here, and none is left to run the jobs.

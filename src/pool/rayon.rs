@@ -14,6 +14,10 @@ use std::sync::Arc;
 /// wasmtime compiles modules on rayon's global pool. To configure that pool, call `rayon::ThreadPoolBuilder::build_global` before you compile
 /// the first module. Afterwards the pool exists, and `build_global` fails.
 ///
+/// A job runs on the workers of its own pool. Rayon does not tell whether a worker is the global pool's. So until each worker of the global pool
+/// has been free once since the first job came to it, a worker of another pool of the same size that has spawned work before it waits for a
+/// job is taken for one of them, and may run a job of the global pool.
+///
 /// # Host functions that use rayon
 ///
 /// While a host function waits for its worker's pool, in `rayon::join` for instance, rayon has the worker run other work of the pool.
