@@ -4,6 +4,7 @@
 //! with a bound, the bound makes a failure of a hang. Only the tests of what is itself a time (clocks, slices, time limits, budgets
 //! of frames) let time pass; they assert that at least so much has passed, or try again where a slow machine may be late.
 
+mod blocking;
 mod clocks;
 mod coroutines;
 mod ending;

@@ -1,8 +1,7 @@
 //! Finishing calls on rayon's pools, beside rayon's own work.
 
-use crate::rayon_waits::assert_ends;
 use crate::support::{
-    Counter, Event, Flag, alarm_clock, comes, counted, ok, stack_pointer, yields_until,
+    Counter, Event, Flag, alarm_clock, assert_ends, comes, counted, ok, stack_pointer, yields_until,
 };
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::sync::{Arc, mpsc};
@@ -15,6 +14,7 @@ pub(crate) fn pool(threads: usize) -> Arc<ThreadPool> {
 }
 
 /// As far as a stack goes that two frames of it can be apart, in a test.
+#[cfg(feature = "wasm")]
 pub(crate) const FAR_AWAY: usize = 1 << 20;
 
 #[test]

@@ -1,10 +1,9 @@
 //! Waiting for jobs on rayon's workers: on which threads the jobs run meanwhile, and that the waits end.
 
 use crate::rayon_pools::pool;
-use crate::support::{Event, Flag, comes};
+use crate::support::{Event, Flag, assert_ends, comes};
 use rayon::{ThreadPool, Yield};
-use std::panic::resume_unwind;
-use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
@@ -46,27 +45,6 @@ fn threads_of(pool: &ThreadPool) -> Vec<ThreadId> {
 
 fn threads_of_the_global_pool() -> Vec<ThreadId> {
     rayon::broadcast(|_| thread::current().id())
-}
-
-/// Runs the body on a thread of its own. The time is no part of any test: it makes a failure of a hang. The body gives up its
-/// loops once the flag is set, so that a failure leaves no thread that spins.
-pub(crate) fn assert_ends<T: Send + 'static>(body: impl FnOnce(Flag) -> T + Send + 'static) -> T {
-    let ((sender, outcome), gives_up) = (mpsc::channel(), Flag::default());
-    let running = thread::spawn({
-        let gives_up = gives_up.clone();
-        move || drop(sender.send(body(gives_up)))
-    });
-    match outcome.recv_timeout(Duration::from_secs(60)) {
-        Ok(outcome) => outcome,
-        Err(RecvTimeoutError::Timeout) => {
-            gives_up.set();
-            panic!("it does not end: a job that is waited for is run by nobody");
-        }
-        Err(RecvTimeoutError::Disconnected) => match running.join() {
-            Err(panic) => resume_unwind(panic),
-            Ok(()) => unreachable!("it has sent its outcome or panicked"),
-        },
-    }
 }
 
 /// A private pool, for each way of having had jobs before.

@@ -1,9 +1,10 @@
 //! What the tests have in common: events to wait for, counters, and the ways to bring a call to its end.
 
 use std::collections::VecDeque;
+use std::panic::resume_unwind;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Barrier, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, JoinHandle, Thread};
@@ -188,6 +189,58 @@ pub(crate) fn poll_once<F: std::future::Future + Unpin>(
 /// A message that comes, unless the test is about to hang. The time is no part of any test: it makes a failure of a hang.
 pub(crate) fn comes<T>(messages: &Receiver<T>) -> bool {
     messages.recv_timeout(Duration::from_secs(60)).is_ok()
+}
+
+/// Runs the body on a thread of its own. The time is no part of any test: it makes a failure of a hang. The body gives up its
+/// loops once the flag is set, so that a failure leaves no thread that spins.
+pub(crate) fn assert_ends<T: Send + 'static>(body: impl FnOnce(Flag) -> T + Send + 'static) -> T {
+    let ((sender, outcome), gives_up) = (mpsc::channel(), Flag::default());
+    let running = thread::spawn({
+        let gives_up = gives_up.clone();
+        move || drop(sender.send(body(gives_up)))
+    });
+    match outcome.recv_timeout(Duration::from_secs(60)) {
+        Ok(outcome) => outcome,
+        Err(RecvTimeoutError::Timeout) => {
+            gives_up.set();
+            panic!("it does not end: a job that is waited for is run by nobody");
+        }
+        Err(RecvTimeoutError::Disconnected) => match running.join() {
+            Err(panic) => resume_unwind(panic),
+            Ok(()) => unreachable!("it has sent its outcome or panicked"),
+        },
+    }
+}
+
+/// Set in the process of a test that is alone in it.
+#[cfg(any(feature = "rayon", feature = "wasm"))]
+const ALONE: &str = "WASM_JOBS_TEST_IS_ALONE";
+
+/// Runs the body in a process in which nothing else runs: what it shows is an overflow of the stack, which ends the process, or is so only
+/// until another test has used the library. `module` is the `module_path!` of the test, and `name` is its own.
+#[cfg(any(feature = "rayon", feature = "wasm"))]
+pub(crate) fn in_a_process_of_its_own(
+    module: &str,
+    name: &str,
+    body: impl FnOnce() -> Result<(), Error>,
+) -> Result<(), Error> {
+    use std::process::Command;
+
+    if std::env::var_os(ALONE).is_some() {
+        return body();
+    }
+    let (_, module) = module.split_once("::").expect("this is a module of the binary");
+    let this = std::env::current_exe().expect("the path of this binary");
+    let output = Command::new(this)
+        .args(["--exact", &format!("{module}::{name}"), "--nocapture"])
+        .env(ALONE, "")
+        .output()
+        .expect("this binary can be run");
+    let (out, err) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{}\n{out}\n{err}", output.status);
+    assert!(out.contains("1 passed"), "{out}");
+    Ok(())
 }
 
 /// A pool without threads. Its jobs are run, dropped or counted by hand.

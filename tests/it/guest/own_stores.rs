@@ -1,39 +1,13 @@
 //! Jobs that end inside the host functions of a store that is not this library's, on the fiber that wasmtime gave it.
 
 use crate::rayon_pools::pool;
-use crate::support::{Counter, Event, at_once, poll_once};
-use std::process::Command;
+use crate::support::{Counter, Event, at_once, in_a_process_of_its_own, poll_once};
 use std::slice::from_ref;
 use std::sync::Arc;
 use std::task::Poll;
 use std::thread;
 use wasm_jobs::wasmtime::{Config, Engine, Linker, Module, Store};
 use wasm_jobs::{Error, Future, JobHandle, JobPool, yield_now};
-
-/// Set in the process of a test whose failure is an overflow of the stack, which ends the process.
-const ALONE: &str = "WASM_JOBS_TEST_IS_ALONE";
-
-/// Runs the body in a process in which nothing else runs. `name` is the test's own.
-fn in_a_process_of_its_own(
-    name: &str,
-    body: impl FnOnce() -> Result<(), Error>,
-) -> Result<(), Error> {
-    if std::env::var_os(ALONE).is_some() {
-        return body();
-    }
-    let (_, module) = module_path!().split_once("::").expect("this is a module of the binary");
-    let this = std::env::current_exe().expect("the path of this binary");
-    let output = Command::new(this)
-        .args(["--exact", &format!("{module}::{name}"), "--nocapture"])
-        .env(ALONE, "")
-        .output()
-        .expect("this binary can be run");
-    let (out, err) =
-        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{}\n{out}\n{err}", output.status);
-    assert!(out.contains("1 passed"), "{out}");
-    Ok(())
-}
 
 /// How many jobs end one after another. At a hundred bytes of stack each, they need more than a fiber has.
 const CHAIN: usize = 20_000;
@@ -95,6 +69,7 @@ fn on_another_thread(poll: &mut (dyn FnMut() -> bool + Send)) -> bool {
 #[test]
 fn a_long_chain_of_jobs_is_run_by_a_host_function_of_a_users_own_store() -> Result<(), Error> {
     in_a_process_of_its_own(
+        module_path!(),
         "a_long_chain_of_jobs_is_run_by_a_host_function_of_a_users_own_store",
         || {
             let (event, ran) = (Event::default(), Counter::default());
@@ -112,6 +87,7 @@ fn a_long_chain_of_jobs_is_run_by_a_host_function_of_a_users_own_store() -> Resu
 fn a_long_chain_of_jobs_is_cancelled_by_a_host_function_of_a_users_own_store() -> Result<(), Error>
 {
     in_a_process_of_its_own(
+        module_path!(),
         "a_long_chain_of_jobs_is_cancelled_by_a_host_function_of_a_users_own_store",
         || {
             let mut first = Future::new(Event::default().awaited());
@@ -133,6 +109,7 @@ fn a_long_chain_of_jobs_is_cancelled_by_a_host_function_of_a_users_own_store() -
 #[test]
 fn a_host_function_of_a_users_own_store_waits_on_a_worker_for_a_long_chain() -> Result<(), Error> {
     in_a_process_of_its_own(
+        module_path!(),
         "a_host_function_of_a_users_own_store_waits_on_a_worker_for_a_long_chain",
         || {
             let (here, ran) = (Arc::new(std::sync::OnceLock::new()), Counter::default());
