@@ -70,7 +70,7 @@ impl<T: Send + 'static> Task<T> {
     }
 
     /// Takes a step of the call's work.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn step_work(self: &Arc<Self>, work: &mut Work<T>) -> Progress<T> {
         // A borrowed waker costs nothing: only a clone of it counts a reference.
         let waker = waker_ref(self);

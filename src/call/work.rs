@@ -71,7 +71,7 @@ impl<T: Send + 'static> Work<T> {
     // Below this, the thread switches to a guest's stack and back, so the processor mispredicts the return of each frame between here
     // and there, which costs more than what the frame does. Hence the inlining from `resume` to the guest, with one dynamic call.
     /// Polls the work, unless nothing has woken it since it was last polled.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn step(&mut self, state: &State, traced: &Traced, waker: &Waker) -> Progress<T> {
         let Some(seen) = state.woken_since(self.seen) else {
             return Progress::Waiting;

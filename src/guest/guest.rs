@@ -4,7 +4,6 @@ use crate::error::{Error, Mismatch, Panic};
 use crate::guest::limit::control::Control;
 use crate::guest::limit::limited::Limited;
 use crate::guest::origin::Origin;
-use crate::guest::poison::Poison;
 use crate::guest::stack_pointer::StackPointer;
 use crate::guest::trap::{Attempt, failure};
 use crate::step::interrupt::in_step;
@@ -21,7 +20,6 @@ pub(crate) struct Guest<S: 'static, E = wasmtime::Instance> {
     /// How many times it was reset.
     pub(crate) generation: u64,
     /// Shared with the instance, which reads it while a call has the guest.
-    pub(crate) poison: Arc<Poison>,
     stack_pointer: Option<StackPointer>,
 }
 
@@ -31,14 +29,8 @@ impl<S: Send + 'static, E> Guest<S, E> {
         control: Arc<Control>,
         origin: &Origin<S, E>,
     ) -> Result<Box<Self>, Error> {
-        let mut guest = Box::new(Self {
-            store,
-            control,
-            exports: None,
-            generation: 0,
-            poison: Arc::default(),
-            stack_pointer: None,
-        });
+        let mut guest =
+            Box::new(Self { store, control, exports: None, generation: 0, stack_pointer: None });
         guest.instantiate(origin)?;
         Ok(guest)
     }
@@ -50,7 +42,7 @@ impl<S: Send + 'static, E> Guest<S, E> {
         origin: &Origin<S, E>,
     ) -> Result<(), Error> {
         let store = store();
-        self.poison.set();
+        self.control.poison().set();
         self.generation += 1;
         self.stack_pointer = None;
         // The type of the exports is the user's, and its destructor may panic.
@@ -58,7 +50,7 @@ impl<S: Send + 'static, E> Guest<S, E> {
         ignore_panic(|| drop(exports));
         self.store = store;
         self.instantiate(origin)?;
-        self.poison.clear();
+        self.control.poison().clear();
         Ok(())
     }
 
@@ -101,7 +93,7 @@ impl<S: Send + 'static, E> Guest<S, E> {
 
     #[inline]
     pub(crate) fn refuse_if_poisoned(&self) -> Result<(), Error> {
-        if self.poison.is_set() { Err(Error::Poisoned) } else { Ok(()) }
+        if self.control.poison().is_set() { Err(Error::Poisoned) } else { Ok(()) }
     }
 
     /// Declares the guest fit for calls.
@@ -109,11 +101,11 @@ impl<S: Send + 'static, E> Guest<S, E> {
         if self.exports.is_none() {
             return Err(Error::Poisoned);
         }
-        if self.poison.is_set() {
+        if self.control.poison().is_set() {
             if let Some(stack_pointer) = &self.stack_pointer {
                 stack_pointer.unwind(&mut self.store)?;
             }
-            self.poison.clear();
+            self.control.poison().clear();
         }
         Ok(())
     }

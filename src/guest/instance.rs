@@ -1,5 +1,5 @@
 //! [`Instance`]: a guest in its sandbox. A call takes the guest, with its store, and brings it [home](Home) when it ends. What can
-//! be read meanwhile, `control` and `poison`, is shared with the guest.
+//! be read meanwhile, its `control`, is shared with the guest.
 
 use crate::call::future::Future;
 use crate::error::Error;
@@ -10,7 +10,6 @@ use crate::guest::limit::control::Control;
 use crate::guest::limit::options::{InstanceOptions, unsupported};
 use crate::guest::limit::slice::Slice;
 use crate::guest::origin::{BoxFuture, Origin};
-use crate::guest::poison::Poison;
 use crate::guest::store::guard::StoreGuard;
 use crate::guest::store::memory::MemoryGuard;
 use crate::guest::store::table::TableGuard;
@@ -60,7 +59,6 @@ pub struct Instance<S: 'static, E: 'static = wasmtime::Instance> {
     home: Arc<Home<S, E>>,
     origin: Origin<S, E>,
     control: Arc<Control>,
-    poison: Arc<Poison>,
     /// Makes the state for a new guest. `None` if the instance was made with one state.
     state: Option<Arc<dyn Fn() -> S + Send + Sync>>,
 }
@@ -214,8 +212,7 @@ impl<S: Send + 'static, E: Send + Sync + 'static> Instance<S, E> {
     ) -> Result<Self, Error> {
         let control = Control::new(store.engine(), options);
         let guest = Guest::new(store, control.clone(), &origin)?;
-        let poison = guest.poison.clone();
-        Ok(Self { home: Home::new(guest), origin, control, poison, state })
+        Ok(Self { home: Home::new(guest), origin, control, state })
     }
 
     /// Gives access to the store between calls: to memories, globals and tables, the host's state, and fuel. While the guard exists,
@@ -333,7 +330,7 @@ impl<S: Send + 'static, E: Send + Sync + 'static> Instance<S, E> {
     /// A call in progress does not count. This may be asked at any time, from any thread, and disturbs no call.
     #[must_use]
     pub fn is_poisoned(&self) -> bool {
-        self.poison.is_set()
+        self.control.poison().is_set()
     }
 
     /// Declares the guest fit for calls, although a call ended without returning.
@@ -355,12 +352,11 @@ impl<S: Send + 'static, E: Send + Sync + 'static> Instance<S, E> {
 
     /// A second handle of the same instance, for a job. The instance still has one call at a time.
     pub(crate) fn share(&self) -> Self {
-        let Self { home, origin, control, poison, state } = self;
+        let Self { home, origin, control, state } = self;
         Self {
             home: home.clone(),
             origin: origin.clone(),
             control: control.clone(),
-            poison: poison.clone(),
             state: state.clone(),
         }
     }

@@ -71,7 +71,7 @@ impl<S: 'static, E: 'static> Drop for Running<'_, S, E> {
     #[inline]
     fn drop(&mut self) {
         if !self.has_returned {
-            self.guest.poison.set();
+            self.guest.control.poison().set();
         }
     }
 }

@@ -18,15 +18,14 @@ pub(crate) trait Ready: Send + Sync + 'static {
     fn ready(self: Arc<Self>, worst: JobOutcome);
 }
 
-/// What is ready on this thread and was not notified yet.
-struct Queue {
-    entries: VecDeque<(Arc<dyn Ready>, JobOutcome)>,
-    /// The [`level`] at which a caller further up this thread's stack will empty the queue.
-    gathers_at: Option<u32>,
+const_thread_local! {
+    /// What is ready on this thread and was not notified yet.
+    static QUEUE: RefCell<VecDeque<(Arc<dyn Ready>, JobOutcome)>> = RefCell::new(VecDeque::new());
 }
 
 const_thread_local! {
-    static QUEUE: RefCell<Queue> = RefCell::new(Queue { entries: VecDeque::new(), gathers_at: None });
+    /// One more than the [`level`] at which a caller further up this thread's stack will empty the queue; zero if none will.
+    static GATHERS_AT: Cell<u32> = Cell::new(0);
 }
 
 const_thread_local! {
@@ -50,7 +49,7 @@ pub(crate) fn run_foreign(code: impl FnOnce()) {
 pub(crate) fn notify(ready: Arc<dyn Ready>, worst: JobOutcome) {
     let mut entry = Some((ready, worst));
     gather(|| {
-        let _ = QUEUE.try_with(|queue| queue.borrow_mut().entries.extend(entry.take()));
+        let _ = QUEUE.try_with(|queue| queue.borrow_mut().extend(entry.take()));
     });
     // This thread is ending, and its queue is gone.
     entry.into_iter().for_each(|(ready, worst)| ready.ready(worst));
@@ -58,19 +57,14 @@ pub(crate) fn notify(ready: Arc<dyn Ready>, worst: JobOutcome) {
 
 /// Runs code that does not panic, and then notifies what it has made ready; unless this is inside another `gather` of the same level, which
 /// does so.
+#[inline]
 pub(crate) fn gather(code: impl FnOnce()) {
-    let level = level();
-    let replace = |gathers_at| {
-        QUEUE.try_with(|queue| std::mem::replace(&mut queue.borrow_mut().gathers_at, gathers_at))
-    };
-    match replace(Some(level)) {
-        Ok(outer) if outer == Some(level) => code(),
-        Ok(outer) => {
-            code();
-            notify_all();
-            let _ = replace(outer);
-        }
-        Err(_) => code(),
+    let here = level() + 1;
+    let outer = GATHERS_AT.with(|at| at.replace(here));
+    code();
+    if outer != here {
+        notify_all();
+        GATHERS_AT.with(|at| at.set(outer));
     }
 }
 
@@ -79,9 +73,7 @@ pub(crate) fn gather(code: impl FnOnce()) {
 /// A thread does so before it blocks, because what it waits for may be among that: a pool without a queue runs a job, which may
 /// block, on the thread that made it ready.
 pub(crate) fn notify_all() {
-    while let Ok(Some((ready, worst))) =
-        QUEUE.try_with(|queue| queue.borrow_mut().entries.pop_front())
-    {
+    while let Ok(Some((ready, worst))) = QUEUE.try_with(|queue| queue.borrow_mut().pop_front()) {
         // It may call a pool.
         ignore_panic(|| ready.ready(worst));
     }

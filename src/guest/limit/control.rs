@@ -13,6 +13,7 @@ use crate::guest::limit::options::InstanceOptions;
 use crate::guest::limit::schedule::StepWithEnd;
 use crate::guest::limit::slice::Slice;
 use crate::guest::limit::slice_state::{Apply, SliceState, StepSlice};
+use crate::guest::poison::Poison;
 use crate::step::interrupt::{Interrupter, NEVER, is_cancelled, nanoseconds, step_deadline};
 use crate::trace::InstanceId;
 use crate::wait::alarm;
@@ -40,6 +41,7 @@ pub(crate) struct Control {
     limits_calls: bool,
     /// Whether anything has to be set in each step, whatever the slice.
     limits_steps: bool,
+    poison: Poison,
     number: InstanceId,
 }
 
@@ -73,6 +75,7 @@ impl Control {
             fuel_of_a_call: options.fuel,
             fuel: 0.into(),
             options,
+            poison: Poison::default(),
             number: InstanceId::new(),
         })
     }
@@ -85,6 +88,12 @@ impl Control {
 
     pub(crate) fn interrupter(&self) -> &'static dyn Interrupter {
         self.epoch.ticker()
+    }
+
+    /// Whether the guest may be called.
+    #[inline]
+    pub(crate) fn poison(&self) -> &Poison {
+        &self.poison
     }
 
     /// The number of the instance, in traces.

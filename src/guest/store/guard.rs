@@ -116,7 +116,7 @@ impl<S: Send + 'static, E: Send + Sync + 'static> StoreGuard<'_, S, E> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn poison(&mut self) {
-        self.guest.poison.set();
+        self.guest.control.poison().set();
     }
 
     /// The fuel that is left, in wasmtime's units: about one an instruction.
