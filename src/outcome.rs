@@ -39,6 +39,7 @@ impl JobOutcome {
         }
     }
 
+    #[inline]
     pub(crate) const fn from_code(code: u8) -> Option<Self> {
         match code {
             1 => Some(Self::Succeeded),

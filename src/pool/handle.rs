@@ -191,7 +191,7 @@ impl JobHandle {
 
 impl Clone for JobHandle {
     fn clone(&self) -> Self {
-        Self::new(self.completion().clone())
+        Self { wait: Wait::new(self.completion().clone()) }
     }
 }
 

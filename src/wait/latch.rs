@@ -82,6 +82,7 @@ impl Latch {
     }
 
     /// The outcome that the latch was set with, if it is set.
+    #[inline]
     pub(crate) fn outcome(&self) -> Option<JobOutcome> {
         JobOutcome::from_code(self.state.load(Acquire))
     }

@@ -84,7 +84,9 @@ impl<K: Ord + Copy, W> Waiters<K, W> {
         let (few, many) = match &mut self.list {
             List::Few(few) => {
                 let later = few.partition_point(|((waits_for, _), _)| *waits_for <= up_to);
-                (few.drain(..later).collect::<SmallVec<[_; FEW]>>(), BTreeMap::new())
+                let released =
+                    if later == few.len() { mem::take(few) } else { few.drain(..later).collect() };
+                (released, BTreeMap::new())
             }
             List::Many(many) => {
                 let later = many.split_off(&(up_to, u64::MAX));
