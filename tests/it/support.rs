@@ -213,12 +213,12 @@ pub(crate) fn assert_ends<T: Send + 'static>(body: impl FnOnce(Flag) -> T + Send
 }
 
 /// Set in the process of a test that is alone in it.
-#[cfg(any(feature = "rayon", feature = "wasm"))]
+#[cfg(feature = "rayon")]
 const ALONE: &str = "WASM_JOBS_TEST_IS_ALONE";
 
 /// Runs the body in a process in which nothing else runs: what it shows is an overflow of the stack, which ends the process, or is so only
 /// until another test has used the library. `module` is the `module_path!` of the test, and `name` is its own.
-#[cfg(any(feature = "rayon", feature = "wasm"))]
+#[cfg(feature = "rayon")]
 pub(crate) fn in_a_process_of_its_own(
     module: &str,
     name: &str,
