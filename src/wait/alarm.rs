@@ -83,7 +83,7 @@ impl Alarm {
     fn ring(&self, parker: &Parker) {
         let mut schedule = self.schedule.lock();
         let released = schedule.waiters.release(now());
-        schedule.looks_at = schedule.waiters.first().map(|(at, _)| at);
+        schedule.looks_at = schedule.waiters.first();
         let looks_at = schedule.looks_at;
         drop(schedule);
         wake_all(released);

@@ -129,7 +129,7 @@ impl ManualClock {
     /// A simulation that has nothing to do before it may tick there at once.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Duration> {
-        self.shared.sleepers.lock().first().map(|(deadline, _)| deadline)
+        self.shared.sleepers.lock().first()
     }
 
     /// The number of sleepers.
