@@ -185,6 +185,7 @@ pub mod __wrapper {
     pub use wasm_jobs_macros::wrapper;
 }
 
+/// Writes a type for a guest, with a method for each of its exports.
 #[cfg(feature = "macros")]
 #[doc = include_str!("../docs/wrappers.md")]
 #[macro_export]
@@ -227,9 +228,37 @@ pub mod model {
     }
 }
 
-#[cfg(all(doctest, feature = "macros", feature = "rayon", feature = "wasi"))]
-#[doc = include_str!("../README.md")]
-struct Readme;
+/// The README and the book: each of their blocks is a test. The page on wrappers is tested as the documentation of [`wrapper!`].
+#[cfg(all(
+    doctest,
+    feature = "component-model",
+    feature = "macros",
+    feature = "rayon",
+    feature = "wasi"
+))]
+mod book {
+    macro_rules! pages {
+        ($($name:ident: $path:literal,)*) => {$(
+            #[doc = include_str!(concat!("../", $path))]
+            struct $name;
+        )*};
+    }
+
+    pages! {
+        Readme: "README.md",
+        FirstCall: "docs/first-call.md",
+        Jobs: "docs/jobs.md",
+        Frames: "docs/frames.md",
+        Waiting: "docs/waiting.md",
+        Limits: "docs/limits.md",
+        Graphs: "docs/graphs.md",
+        Wasi: "docs/wasi.md",
+        Components: "docs/components.md",
+        Failures: "docs/failures.md",
+        Tracing: "docs/tracing.md",
+        Replays: "docs/replays.md",
+    }
+}
 
 #[cfg(doctest)]
 #[doc = include_str!("../tests/compile-fail.md")]
