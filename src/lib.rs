@@ -7,6 +7,9 @@
 //!
 //! Modules, linkers and stores stay [`wasmtime`]'s, and threads stay your pool's.
 //!
+//! The book, in the folder `docs` of the repository, has a page for each thing that a host does: frames, limits, graphs, WASI, replays
+//! and others.
+//!
 //! # From a module to a result
 //!
 //! An [`engine`] that can suspend guests is a [`wasmtime::Engine`] like any other; modules and linkers are made with it.
