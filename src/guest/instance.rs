@@ -11,8 +11,6 @@ use crate::guest::limit::options::{InstanceOptions, unsupported};
 use crate::guest::limit::slice::Slice;
 use crate::guest::origin::{BoxFuture, Origin};
 use crate::guest::store::guard::StoreGuard;
-use crate::guest::store::memory::MemoryGuard;
-use crate::guest::store::table::TableGuard;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -99,6 +97,37 @@ impl<S: Send + 'static> Instance<S> {
         Self::make(origin, store, options, Some(state))
     }
 
+    /// Instantiates a module within limits, with this one state, as [`new`](Self::new) does without limits.
+    ///
+    /// [`reset`](Self::reset) then gives [`Error::NoStateFactory`], because a new guest needs another state:
+    /// [`reset_with`](Self::reset_with) takes one.
+    ///
+    /// ```
+    /// # use wasm_jobs::{EngineOptions, Error, Instance, InstanceOptions, engine, wasmtime};
+    /// # let engine = engine(&EngineOptions::default())?;
+    /// # let module = wasmtime::Module::new(&engine, wat::parse_str("(module)")?)?;
+    /// # let pre = wasmtime::Linker::<String>::new(&engine).instantiate_pre(&module)?;
+    /// let name = String::from("Ada"); // moved, and not cloned
+    /// let instance = Instance::with_state(&pre, InstanceOptions::default().memory(1 << 20), name)?;
+    /// assert!(matches!(instance.reset(), Err(Error::NoStateFactory)));
+    /// instance.reset_with(String::from("Grace"))?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`with_options`](Self::with_options).
+    pub fn with_state(
+        pre: &InstancePre<S>,
+        options: InstanceOptions,
+        state: S,
+    ) -> Result<Self, Error> {
+        let origin = Origin::module(pre);
+        options.check(origin.engine())?;
+        let store = Store::new(origin.engine(), state);
+        Self::make(origin, store, options, None)
+    }
+
     /// Instantiates a module in a store that the caller has made and set up, for example with a limiter.
     ///
     /// The store must be new, because the instances of a store are freed together with it. This replaces the store's epoch deadline
@@ -112,25 +141,6 @@ impl<S: Send + 'static> Instance<S> {
         let origin = Origin::module(pre);
         origin.check_engine(&store)?;
         Self::make(origin, store, InstanceOptions::default(), None)
-    }
-
-    /// Gives access to an exported memory between calls.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::CallInProgress`] if a call or a guard has the store; [`Error::Poisoned`] if there is no guest, because a
-    /// [`reset`](Self::reset) failed; and [`Error::ExportNotFound`] or [`Error::ExportKind`] if there is no memory of that name.
-    pub fn memory(&self, export: &str) -> Result<MemoryGuard<'_, S>, Error> {
-        MemoryGuard::new(self.store()?, export)
-    }
-
-    /// Gives access to an exported table between calls.
-    ///
-    /// # Errors
-    ///
-    /// As [`memory`](Self::memory).
-    pub fn table(&self, export: &str) -> Result<TableGuard<'_, S>, Error> {
-        TableGuard::new(self.store()?, export)
     }
 }
 

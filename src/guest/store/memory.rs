@@ -1,10 +1,23 @@
 //! [`MemoryGuard`]: a guest's memory between two calls.
 
 use crate::error::Error;
+use crate::guest::instance::Instance;
 use crate::guest::store::guard::StoreGuard;
 use std::fmt;
 use std::ops::Range;
 use wasmtime::Memory;
+
+impl<S: Send + 'static> Instance<S> {
+    /// Gives access to an exported memory between calls.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::CallInProgress`] if a call or a guard has the store; [`Error::Poisoned`] if there is no guest, because a
+    /// [`reset`](Self::reset) failed; and [`Error::ExportNotFound`] or [`Error::ExportKind`] if there is no memory of that name.
+    pub fn memory(&self, export: &str) -> Result<MemoryGuard<'_, S>, Error> {
+        MemoryGuard::new(self.store()?, export)
+    }
+}
 
 /// An exported memory of an [`Instance`](crate::Instance), from [`Instance::memory`](crate::Instance::memory).
 ///

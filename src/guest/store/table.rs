@@ -1,10 +1,22 @@
 //! [`TableGuard`]: a guest's table between two calls.
 
 use crate::error::Error;
+use crate::guest::instance::Instance;
 use crate::guest::store::guard::StoreGuard;
 use crate::guest::store::owned_ref::OwnedRef;
 use std::fmt;
 use wasmtime::{RootScope, Table};
+
+impl<S: Send + 'static> Instance<S> {
+    /// Gives access to an exported table between calls.
+    ///
+    /// # Errors
+    ///
+    /// As [`memory`](Self::memory).
+    pub fn table(&self, export: &str) -> Result<TableGuard<'_, S>, Error> {
+        TableGuard::new(self.store()?, export)
+    }
+}
 
 /// An exported table of an [`Instance`](crate::Instance), from [`Instance::table`](crate::Instance::table).
 ///

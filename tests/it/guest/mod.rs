@@ -21,6 +21,7 @@ mod poison;
 mod slices;
 #[cfg(feature = "rayon")]
 mod stacks;
+mod states;
 mod stores;
 mod stress;
 #[cfg(feature = "macros")]
