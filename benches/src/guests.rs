@@ -4,7 +4,9 @@ use std::pin::Pin;
 use std::sync::LazyLock;
 use std::task::{Context, Poll};
 use wasm_jobs::EngineOptions;
-use wasm_jobs::wasmtime::{Engine, InstancePre, Linker, Module, Store, TypedFunc};
+use wasm_jobs::wasmtime::{
+    Engine, InstancePre, Linker, Module, Store, TypedFunc, WasmParams, WasmResults,
+};
 
 pub(crate) const GUEST: &str = include_str!("guest.wat");
 
@@ -16,6 +18,17 @@ pub(crate) const BARE_LOOP: &str = r#"
           (br_if $again (i64.lt_u (local.tee $n (i64.add (local.get $n) (i64.const 1))) (local.get $to)))
         end
         local.get $n))
+"#;
+
+/// A guest that calls itself.
+pub(crate) const FIB: &str = r#"
+    (module
+      (func $fib (export "fib") (param $n i32) (result i32)
+        (if (result i32) (i32.lt_u (local.get $n) (i32.const 2))
+          (then (local.get $n))
+          (else (i32.add
+            (call $fib (i32.sub (local.get $n) (i32.const 1)))
+            (call $fib (i32.sub (local.get $n) (i32.const 2))))))))
 "#;
 
 /// A guest that waits for the host, and tells it each time that it goes on.
@@ -38,7 +51,7 @@ pub(crate) static ENGINE: LazyLock<Engine> = LazyLock::new(|| {
 
 fn linked(linker: &Linker<()>, guest: &str) -> InstancePre<()> {
     let wasm = wat::parse_str(guest).expect("the guest is well-formed");
-    let module = Module::new(&ENGINE, wasm).expect("the guest is valid");
+    let module = Module::new(linker.engine(), wasm).expect("the guest is valid");
     linker.instantiate_pre(&module).expect("the guest imports what is linked")
 }
 
@@ -51,6 +64,16 @@ pub(crate) fn ours() -> InstancePre<()> {
 
 /// The guest as a user of wasmtime links it, with a `yield` of the shortest kind.
 pub(crate) fn theirs() -> InstancePre<()> {
+    theirs_on(&ENGINE)
+}
+
+/// An engine like [`ENGINE`], for a side that advances its epoch.
+pub(crate) fn engine_of_their_own(instances: u32) -> Engine {
+    let options = EngineOptions::default().pooling(instances);
+    wasm_jobs::engine(&options).expect("a machine that measures has room for a pool")
+}
+
+pub(crate) fn theirs_on(engine: &Engine) -> InstancePre<()> {
     struct Yield(bool);
 
     impl Future for Yield {
@@ -65,7 +88,7 @@ pub(crate) fn theirs() -> InstancePre<()> {
         }
     }
 
-    let mut linker = Linker::new(&ENGINE);
+    let mut linker = Linker::new(engine);
     linker
         .func_wrap_async("env", "yield", |_, ()| Box::new(Yield(false)))
         .expect("the linker is new");
@@ -73,8 +96,8 @@ pub(crate) fn theirs() -> InstancePre<()> {
 }
 
 /// The guest as a user of wasmtime links it for synchronous calls.
-pub(crate) fn synchronous() -> InstancePre<()> {
-    let mut linker = Linker::new(&ENGINE);
+pub(crate) fn synchronous(engine: &Engine) -> InstancePre<()> {
+    let mut linker = Linker::new(engine);
     linker.func_wrap("env", "yield", || {}).expect("the linker is new");
     linked(&linker, GUEST)
 }
@@ -94,7 +117,7 @@ pub(crate) fn waiting<W: Future<Output = ()> + Send + 'static>(
 
 /// A store with an instance, made by hand. It yields when the epoch changes, as an instance of this library does.
 pub(crate) async fn store(pre: &InstancePre<()>) -> (Store<()>, wasm_jobs::wasmtime::Instance) {
-    let mut store = Store::new(&ENGINE, ());
+    let mut store = Store::new(pre.module().engine(), ());
     store.epoch_deadline_async_yield_and_update(1);
     store.set_epoch_deadline(1);
     let instance = pre.instantiate_async(&mut store).await.expect("the pool has room");
@@ -102,7 +125,10 @@ pub(crate) async fn store(pre: &InstancePre<()>) -> (Store<()>, wasm_jobs::wasmt
 }
 
 /// An export of such an instance.
-pub(crate) async fn export(pre: &InstancePre<()>, name: &str) -> (Store<()>, TypedFunc<i32, ()>) {
+pub(crate) async fn export<P: WasmParams, R: WasmResults>(
+    pre: &InstancePre<()>,
+    name: &str,
+) -> (Store<()>, TypedFunc<P, R>) {
     let (mut store, instance) = store(pre).await;
     let func = instance.get_typed_func(&mut store, name).expect("the guest exports it");
     (store, func)

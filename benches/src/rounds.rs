@@ -1,4 +1,4 @@
-//! Times two sides, round by round; or one, if it has no peer.
+//! Times two sides, round by round; or one, if nothing is beside it.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -6,25 +6,77 @@ use std::time::{Duration, Instant};
 /// What a measure found.
 #[derive(Debug)]
 pub(crate) enum Finding {
-    /// The medians of both sides, and of their ratio.
-    Beside { unit: &'static str, peer: &'static str, ours: f64, theirs: f64, ratio: f64 },
-    /// The median of our side, which has no peer.
-    Alone { unit: &'static str, ours: f64 },
+    /// Both sides, and their ratio.
+    Beside { unit: &'static str, other: Other, ours: Spread, theirs: Spread, ratio: Spread },
+    /// Our side, which nothing is beside.
+    Alone { unit: &'static str, ours: Spread },
     /// It could not be measured here.
     Skipped { why: String },
+}
+
+/// What ours is beside.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Other {
+    /// What a user would write or pick instead.
+    Peer(&'static str),
+    /// This library without the feature that is measured.
+    Baseline(&'static str),
+}
+
+/// The median and the quartiles of the rounds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Spread {
+    median: f64,
+    quartiles: [f64; 2],
+}
+
+impl Spread {
+    fn of(values: impl Iterator<Item = f64>) -> Self {
+        let mut values: Vec<f64> = values.collect();
+        values.sort_by(f64::total_cmp);
+        // The value at a share of the way from the first to the last, between its two neighbours.
+        let at = |share: f64| {
+            let place = share * (values.len() - 1) as f64;
+            let (below, above) = (values[place.floor() as usize], values[place.ceil() as usize]);
+            below + (above - below) * place.fract()
+        };
+        Self { median: at(0.5), quartiles: [at(0.25), at(0.75)] }
+    }
+
+    /// The three fields of one side.
+    fn write(self, f: &mut fmt::Formatter<'_>, side: &str, unit: &str) -> fmt::Result {
+        let [q1, q3] = self.quartiles.map(Number);
+        let median = Number(self.median);
+        write!(f, "{side}_{unit}={median} {side}_q1_{unit}={q1} {side}_q3_{unit}={q3}")
+    }
+}
+
+/// The number of a side. Shares of a whole are small, and get more digits.
+struct Number(f64);
+
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = if self.0 != 0.0 && self.0.abs() < 0.1 { 6 } else { 1 };
+        write!(f, "{:.digits$}", self.0)
+    }
 }
 
 /// The line of the measure, after the name.
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Beside { unit, peer, ours, theirs, ratio } => write!(
-                f,
-                "ours_{unit}={ours:.1} peer={peer} peer_{unit}={theirs:.1} ratio={ratio:.3}"
-            ),
-            // Shares of a whole are small.
-            Self::Alone { unit, ours } if *ours < 0.1 => write!(f, "ours_{unit}={ours:.6}"),
-            Self::Alone { unit, ours } => write!(f, "ours_{unit}={ours:.1}"),
+            Self::Beside { unit, other, ours, theirs, ratio } => {
+                ours.write(f, "ours", unit)?;
+                let (side, name) = match other {
+                    Other::Peer(name) => ("peer", name),
+                    Other::Baseline(name) => ("baseline", name),
+                };
+                write!(f, " {side}={name} ")?;
+                theirs.write(f, side, unit)?;
+                let Spread { median, quartiles: [q1, q3] } = ratio;
+                write!(f, " ratio={median:.3} ratio_q1={q1:.3} ratio_q3={q3:.3}")
+            }
+            Self::Alone { unit, ours } => ours.write(f, "ours", unit),
             Self::Skipped { why } => write!(f, "skipped={why:?}"),
         }
     }
@@ -33,37 +85,48 @@ impl fmt::Display for Finding {
 /// Times both sides in turn, in the other order each round, and gives the nanoseconds for one of the `things` that a side
 /// does in a round. The first round of both does not count.
 pub(crate) fn compare(
-    peer: &'static str,
+    other: Other,
     rounds: usize,
     things: u64,
     mut ours: impl FnMut(),
     mut theirs: impl FnMut(),
 ) -> Finding {
     let per_thing = |time: Duration| time.as_nanos() as f64 / things as f64;
+    in_turn("ns", other, rounds, || per_thing(time(&mut ours)), || per_thing(time(&mut theirs)))
+}
+
+/// Measures both sides in turn, in the other order each round. The first round of both does not count.
+pub(crate) fn in_turn(
+    unit: &'static str,
+    other: Other,
+    rounds: usize,
+    mut ours: impl FnMut() -> f64,
+    mut theirs: impl FnMut() -> f64,
+) -> Finding {
     let mut pairs = Vec::with_capacity(rounds);
     for round in 0..=rounds {
         let pair = if round % 2 == 0 {
-            let first = time(&mut ours);
-            (first, time(&mut theirs))
+            let first = ours();
+            (first, theirs())
         } else {
-            let first = time(&mut theirs);
-            (time(&mut ours), first)
+            let first = theirs();
+            (ours(), first)
         };
         if round > 0 {
-            pairs.push((per_thing(pair.0), per_thing(pair.1)));
+            pairs.push(pair);
         }
     }
-    of_pairs("ns", peer, &pairs)
+    of_pairs(unit, other, &pairs)
 }
 
-/// The finding of pairs of ours and theirs.
-pub(crate) fn of_pairs(unit: &'static str, peer: &'static str, pairs: &[(f64, f64)]) -> Finding {
+/// The finding of pairs of ours and theirs, one of each round.
+pub(crate) fn of_pairs(unit: &'static str, other: Other, pairs: &[(f64, f64)]) -> Finding {
     Finding::Beside {
         unit,
-        peer,
-        ours: median(pairs.iter().map(|pair| pair.0)),
-        theirs: median(pairs.iter().map(|pair| pair.1)),
-        ratio: median(pairs.iter().map(|pair| pair.0 / pair.1)),
+        other,
+        ours: Spread::of(pairs.iter().map(|pair| pair.0)),
+        theirs: Spread::of(pairs.iter().map(|pair| pair.1)),
+        ratio: Spread::of(pairs.iter().map(|pair| pair.0 / pair.1)),
     }
 }
 
@@ -71,19 +134,22 @@ pub(crate) fn of_pairs(unit: &'static str, peer: &'static str, pairs: &[(f64, f6
 /// count.
 pub(crate) fn alone(rounds: usize, things: u64, mut ours: impl FnMut()) -> Finding {
     let times = (0..=rounds).map(|_| time(&mut ours).as_nanos() as f64 / things as f64);
-    Finding::Alone { unit: "ns", ours: median(times.skip(1)) }
+    of_values("ns", times.skip(1))
 }
 
-fn time(side: &mut impl FnMut()) -> Duration {
+/// The finding of one side's values, one of each round.
+pub(crate) fn of_values(unit: &'static str, values: impl Iterator<Item = f64>) -> Finding {
+    Finding::Alone { unit, ours: Spread::of(values) }
+}
+
+pub(crate) fn time(side: &mut impl FnMut()) -> Duration {
     let start = Instant::now();
     side();
     start.elapsed()
 }
 
 pub(crate) fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
+    Spread::of(values).median
 }
 
 /// The time that something takes beyond its budget.
@@ -97,12 +163,6 @@ pub(crate) fn look_at_the_clock(budget: Duration) {
     while start.elapsed() < budget {
         std::hint::spin_loop();
     }
-}
-
-/// The 99th percentiles of times beyond a budget, beside those of spinning on the clock.
-pub(crate) fn beside_the_clock(ours: Vec<Duration>, theirs: Vec<Duration>) -> Finding {
-    let (ours, theirs) = (p99_micros(ours), p99_micros(theirs));
-    Finding::Beside { unit: "us", peer: "clock", ours, theirs, ratio: ours / theirs }
 }
 
 /// The 99th percentile of these times, in microseconds.

@@ -1,79 +1,94 @@
-//! A pool on which ten thousand calls have trapped, beside one that has never seen a failure: how long both take for the same
-//! calls. And for each such failure, by how much the memory of the process has grown.
+//! Calls after ten thousand failures, beside the same calls where there was none: both times on a pool, from instances, through `Func`s that
+//! were looked up before. Each failure is a trap, after which the instance is reset. And for each such failure, by how much the memory of
+//! the process has grown.
 
 use super::parked::resident;
+use super::pool;
 use crate::guests;
-use crate::rounds::{Finding, compare, median};
+use crate::rounds::{Finding, Other, compare, of_values};
 use rayon::ThreadPool;
 use std::sync::Arc;
-use wasm_jobs::{Error, Future, Instance, JobHandle, JobPool};
+use wasm_jobs::{Error, Func, Future, Instance, InstanceOptions, JobHandle, JobPool};
 
 const FAILURES: usize = 10_000;
 const INSTANCES: usize = 50;
-const CALLS: u64 = 2_000;
+const CALLS: usize = 2_000;
 const WORKERS: usize = 2;
+/// How far each call counts.
+const COUNT: i64 = 10_000;
 
 pub(crate) fn speed() -> Finding {
-    let failed = pool();
-    fail(&failed, FAILURES);
-    compare("fresh_pool", 31, CALLS, works(failed), works(pool()))
+    let (failed, fresh) = (Guests::new(), Guests::new());
+    failed.fail(FAILURES);
+    let other = Other::Baseline("fresh_pool");
+    compare(other, 31, CALLS as u64, || failed.work(CALLS), || fresh.work(CALLS))
 }
 
 pub(crate) fn memory() -> Finding {
-    let pool = pool();
+    let guests = Guests::new();
     // The first failures set up things for all of them, which are not counted.
-    fail(&pool, FAILURES);
+    guests.fail(FAILURES);
     let more = (0..5).map(|_| {
         let before = resident();
-        fail(&pool, FAILURES);
+        guests.fail(FAILURES);
         resident().saturating_sub(before) as f64 / FAILURES as f64
     });
-    Finding::Alone { unit: "bytes", ours: median(more) }
+    of_values("bytes", more)
 }
 
-fn pool() -> Arc<ThreadPool> {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(WORKERS).build();
-    Arc::new(pool.expect("threads can be started"))
+struct Guests {
+    pool: Arc<ThreadPool>,
+    guests: Vec<Guest>,
 }
 
-fn instances() -> Vec<Instance<()>> {
-    let pre = guests::ours();
-    (0..INSTANCES).map(|_| Instance::new(&pre, ()).expect("the pool has room")).collect()
+struct Guest {
+    instance: Instance<()>,
+    fails: Func<(), ()>,
+    counts: Func<i64, i64>,
 }
 
-fn fail(pool: &Arc<ThreadPool>, failures: usize) {
-    let instances = instances();
-    for _ in 0..failures / INSTANCES {
-        let calls = instances.iter().map(|guest| guest.call::<(), ()>("fails", ()));
-        for end in ends(pool, calls) {
-            assert!(matches!(end, Err(Error::Trap(_))), "it has no other end");
-        }
-        for guest in &instances {
-            guest.clear_poison().expect("the call has ended");
+impl Guests {
+    fn new() -> Self {
+        let pre = guests::ours();
+        let guest = |_| {
+            let instance = Instance::with_options(&pre, InstanceOptions::default(), || ());
+            let instance = instance.expect("the pool has room");
+            let fails = instance.func("fails").expect("the guest exports it");
+            let counts = instance.func("counts").expect("the guest exports it");
+            Guest { instance, fails, counts }
+        };
+        Self { pool: pool(WORKERS), guests: (0..INSTANCES).map(guest).collect() }
+    }
+
+    fn fail(&self, failures: usize) {
+        for _ in 0..failures / INSTANCES {
+            for end in self.ends(|guest| guest.fails.call(())) {
+                assert!(matches!(end, Err(Error::Trap(_))), "it has no other end");
+            }
+            for guest in &self.guests {
+                guest.instance.reset().expect("the call has ended");
+            }
         }
     }
-}
 
-fn works(pool: Arc<ThreadPool>) -> impl FnMut() {
-    const COUNT: i64 = 10_000;
-    let instances = instances();
-    move || {
-        for _ in 0..CALLS as usize / INSTANCES {
-            let calls = instances.iter().map(|guest| guest.call::<i64, i64>("counts", COUNT));
-            for end in ends(&pool, calls) {
+    fn work(&self, calls: usize) {
+        for _ in 0..calls / INSTANCES {
+            for end in self.ends(|guest| guest.counts.call(COUNT)) {
                 assert_eq!(end.expect("the guest returns"), Some(COUNT));
             }
         }
     }
-}
 
-/// Runs these calls on a pool, and gives their results.
-fn ends<R: Send + 'static>(
-    pool: &Arc<ThreadPool>,
-    calls: impl Iterator<Item = Result<Future<R>, Error>>,
-) -> impl Iterator<Item = Result<Option<R>, Error>> {
-    let mut calls: Vec<_> = calls.map(|call| call.expect("the guest exports it")).collect();
-    let jobs = calls.iter_mut().map(|call| pool.submit(call.to_job().expect("the call is ours")));
-    JobHandle::all(jobs).wait();
-    calls.into_iter().map(|mut call| call.try_get_result())
+    /// Runs a call of each guest on the pool, and gives their results.
+    fn ends<R: Send + 'static>(
+        &self,
+        call: impl Fn(&Guest) -> Result<Future<R>, Error>,
+    ) -> impl Iterator<Item = Result<Option<R>, Error>> {
+        let calls = self.guests.iter().map(|guest| call(guest).expect("the instance is free"));
+        let mut calls: Vec<_> = calls.collect();
+        let jobs =
+            calls.iter_mut().map(|call| self.pool.submit(call.to_job().expect("the call is ours")));
+        JobHandle::all(jobs).wait();
+        calls.into_iter().map(|mut call| call.try_get_result())
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::poll_to_end;
 use crate::guests;
-use crate::rounds::{Finding, compare};
+use crate::rounds::{Finding, Other, compare};
 use wasm_jobs::{Instance, Step};
 
 const CALLS: u32 = 50_000;
@@ -18,9 +18,7 @@ pub(crate) fn measure() -> Finding {
         }
     };
 
-    let (mut store, instance) = poll_to_end(guests::store(&guests::theirs()));
-    let func =
-        instance.get_typed_func::<(), ()>(&mut store, "nothing").expect("the guest exports it");
+    let (mut store, func) = poll_to_end(guests::export::<(), ()>(&guests::theirs(), "nothing"));
     let theirs = || {
         for _ in 0..CALLS {
             store.set_epoch_deadline(1);
@@ -28,5 +26,5 @@ pub(crate) fn measure() -> Finding {
         }
     };
 
-    compare("wasmtime", 31, CALLS.into(), ours, theirs)
+    compare(Other::Peer("wasmtime"), 31, CALLS.into(), ours, theirs)
 }

@@ -1,12 +1,16 @@
 //! Frames of coroutines: a frame in which all of them wait, and the step of a coroutine that awaits the next frame.
 
-use crate::rounds::{Finding, alone, compare};
+use crate::rounds::{Finding, Other, compare};
 use async_task::Runnable;
 use crossbeam::queue::SegQueue;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use std::sync::Arc;
+use std::task::{Context, Waker};
 use wasm_jobs::{Coroutines, Event, next_frame, yield_now};
 
-/// A tick with 10,000 coroutines that wait for an event, in nanoseconds.
+/// A tick with 10,000 coroutines that wait for an event: beside one poll of a `FuturesUnordered` with as many futures that wait for it. Neither
+/// polls what was not woken.
 pub(crate) fn idle() -> Finding {
     const COROUTINES: usize = 10_000;
     const TICKS: u64 = 10_000;
@@ -15,11 +19,25 @@ pub(crate) fn idle() -> Finding {
         coroutines.spawn(event.wait());
     }
     assert_eq!(coroutines.tick().stepped, COROUTINES);
-    alone(31, TICKS, || {
+    let ours = || {
         for _ in 0..TICKS {
             assert_eq!(coroutines.tick().stepped, 0);
         }
-    })
+    };
+
+    let mut futures: FuturesUnordered<_> = (0..COROUTINES).map(|_| event.wait()).collect();
+    let mut poll = || futures.poll_next_unpin(&mut Context::from_waker(Waker::noop()));
+    // It lets its caller go after some of the first polls.
+    for _ in 0..COROUTINES {
+        assert!(poll().is_pending());
+    }
+    let theirs = || {
+        for _ in 0..TICKS {
+            assert!(poll().is_pending());
+        }
+    };
+
+    compare(Other::Peer("futures_unordered"), 31, TICKS, ours, theirs)
 }
 
 /// A step, beside running a bare runnable of `async-task` that comes back to the same queue.
@@ -61,5 +79,5 @@ pub(crate) fn busy() -> Finding {
         }
     };
 
-    compare("async_task", 31, (TICKS * TASKS) as u64, ours, theirs)
+    compare(Other::Peer("async_task"), 31, (TICKS * TASKS) as u64, ours, theirs)
 }

@@ -1,7 +1,8 @@
 //! 10,000 empty closures in a random graph, in which each depends on two before it, on two workers: beside the same graph on
 //! rayon with atomic counters by hand. Both sides build their graph in each round.
 
-use crate::rounds::{Finding, compare};
+use super::pool;
+use crate::rounds::{Finding, Other, compare};
 use rayon::ThreadPool;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -14,13 +15,14 @@ const WORKERS: usize = 2;
 
 pub(crate) fn measure() -> Finding {
     let graph = random_graph();
-    let (ours, theirs) = (pool(), pool());
-    compare("rayon", 31, JOBS as u64, || with_handles(&ours, &graph), || by_hand(&theirs, &graph))
-}
-
-fn pool() -> Arc<ThreadPool> {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(WORKERS).build();
-    Arc::new(pool.expect("threads can be started"))
+    let (ours, theirs) = (pool(WORKERS), pool(WORKERS));
+    compare(
+        Other::Peer("rayon"),
+        31,
+        JOBS as u64,
+        || with_handles(&ours, &graph),
+        || by_hand(&theirs, &graph),
+    )
 }
 
 /// The jobs on which each job depends.

@@ -1,53 +1,84 @@
 //! The measures, a file each.
 
 use crate::rounds::Finding;
+use rayon::ThreadPool;
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+use tokio::runtime::Runtime;
 
 mod after_failures;
 mod call;
 mod cancel;
 mod checks;
 mod coroutines;
+mod countdown;
+mod event;
 mod frame;
 mod graph;
 mod idle;
+mod latency;
 mod par_map;
-pub(crate) mod parked;
+mod parked;
+mod parked_job;
 mod reset;
 mod resume;
 mod sleep;
 mod slice;
+mod start;
 mod startup;
+mod steps;
 mod throughput;
+mod ticker;
 mod waiting_resume;
 mod wake;
-mod wasi_sqlite;
+mod wasi;
 mod wrapper_call;
 
 pub(crate) type Measure = fn() -> Finding;
 
-pub(crate) const ALL: [(&str, Measure); 33] = [
+pub(crate) const ALL: &[(&str, Measure)] = &[
     ("resume", resume::kept),
     ("resume_pinned", resume::pinned),
     ("call", call::measure),
-    ("throughput", throughput::measure),
+    ("start", start::measure),
+    ("throughput", throughput::beside_tokio::<2>),
+    ("throughput_tokio_polls_on", throughput::beside_tokio_that_polls_on),
+    ("throughput_async_task_polls_on", throughput::beside_async_task_that_polls_on),
+    ("many_workers_1", throughput::beside_tokio::<1>),
+    ("many_workers_2", throughput::beside_tokio::<2>),
+    ("many_workers_4", throughput::beside_tokio::<4>),
+    ("many_workers_8", throughput::beside_tokio::<8>),
+    ("latency_tokio", latency::beside_tokio),
+    ("latency_rayon", latency::beside_rayon),
     ("startup", startup::measure),
     ("parked", parked::measure),
+    ("parked_job", parked_job::measure),
     ("idle", idle::measure),
     ("waiting_resume", waiting_resume::measure),
-    ("wake", wake::measure),
+    ("wake_1", wake::measure::<1>),
+    ("wake_2", wake::measure::<2>),
+    ("wake_4", wake::measure::<4>),
+    ("wake_8", wake::measure::<8>),
+    ("event_many", event::measure),
     ("sleep", sleep::measure),
-    ("wasi_sqlite", wasi_sqlite::measure),
+    ("wasi_sqlite", wasi::sqlite),
     ("slice_overshoot", slice::overshoot),
-    ("frame_overshoot", frame::overshoot),
-    ("cancel_latency", cancel::measure),
+    ("slice_overshoot_ticker", slice::overshoot_beside_ticker),
     ("slice_cost", slice::cost),
+    ("slice_cost_ticker", slice::cost_beside_ticker),
+    ("frame_overshoot", frame::overshoot),
+    ("frame_overshoot_ticker", frame::overshoot_beside_ticker),
+    ("cancel_latency", cancel::measure),
     ("reset", reset::measure),
     ("tick_idle", coroutines::idle),
     ("tick_busy", coroutines::busy),
     ("graph", graph::measure),
-    ("par_map", par_map::measure),
+    ("par_map_0us", par_map::without_work),
+    ("par_map_0us_async", par_map::without_work_beside_async),
+    ("par_map_1us", par_map::with_work::<1>),
+    ("par_map_10us", par_map::with_work::<10>),
     ("wrapper_call", wrapper_call::measure),
     ("after_failures", after_failures::speed),
     ("memory_after_failures", after_failures::memory),
@@ -57,11 +88,45 @@ pub(crate) const ALL: [(&str, Measure); 33] = [
     ("epochs_in_a_loop", checks::epochs_in_a_loop),
     ("fuel_in_a_loop", checks::fuel_in_a_loop),
     ("both_in_a_loop", checks::both_in_a_loop),
-    ("time_slice_in_a_step", checks::time_slice_in_a_step),
-    ("fuel_slice_in_a_step", checks::fuel_slice_in_a_step),
-    ("timeout_in_a_step", checks::timeout_in_a_step),
-    ("nesting_in_a_step", checks::nesting_in_a_step),
+    ("epochs_in_fib", checks::epochs_in_fib),
+    ("fuel_in_fib", checks::fuel_in_fib),
+    ("both_in_fib", checks::both_in_fib),
+    ("epochs_in_sqlite", checks::epochs_in_sqlite),
+    ("fuel_in_sqlite", checks::fuel_in_sqlite),
+    ("both_in_sqlite", checks::both_in_sqlite),
+    ("epochs_in_lua", checks::epochs_in_lua),
+    ("fuel_in_lua", checks::fuel_in_lua),
+    ("both_in_lua", checks::both_in_lua),
+    ("time_slice_in_a_step", steps::time_slice),
+    ("fuel_slice_in_a_step", steps::fuel_slice),
+    ("timeout_in_a_step", steps::timeout),
+    ("nesting_in_a_step", steps::nesting),
 ];
+
+/// What a measure of memory runs in a process of its own.
+pub(crate) fn child(what: &str) {
+    match what {
+        "parked_ours" => parked::ours(),
+        "parked_theirs" => parked::theirs(),
+        "parked_job_ours" => parked_job::ours(),
+        "parked_job_theirs" => parked_job::theirs(),
+        _ => unreachable!("no measure starts {what:?}"),
+    }
+}
+
+/// More than enough for workers to look for other work, find none and fall asleep.
+const PAUSE: Duration = Duration::from_micros(500);
+
+fn pool(workers: usize) -> Arc<ThreadPool> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(workers).build();
+    Arc::new(pool.expect("threads can be started"))
+}
+
+fn runtime(workers: usize) -> Runtime {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_time().build();
+    runtime.expect("threads can be started")
+}
 
 /// Polls a future until it is ready, as the shortest of loops does.
 fn poll_to_end<F: Future>(future: F) -> F::Output {

@@ -3,7 +3,7 @@
 
 use super::poll_to_end;
 use crate::guests;
-use crate::rounds::{Finding, of_pairs};
+use crate::rounds::{Finding, Other, of_pairs};
 use std::fs;
 use std::process::Command;
 use std::task::{Context, Waker};
@@ -12,27 +12,20 @@ use wasm_jobs::{Instance, Step};
 const CALLS: usize = 900;
 
 pub(crate) fn measure() -> Finding {
-    let pairs: Vec<_> = (0..5).map(|_| (in_child("ours"), in_child("theirs"))).collect();
-    of_pairs("bytes", "wasmtime", &pairs)
+    let pair = |_| (in_child("parked_ours"), in_child("parked_theirs"));
+    of_pairs("bytes", Other::Peer("wasmtime"), &(0..5).map(pair).collect::<Vec<_>>())
 }
 
-fn in_child(side: &str) -> f64 {
+/// What a process of its own has found, in bytes. See [`child`](super::child).
+pub(super) fn in_child(what: &str) -> f64 {
     let program = std::env::current_exe().expect("this program has a path");
-    let child = Command::new(program).args([side, "--parked-child"]).output();
+    let child = Command::new(program).args([what, "--child"]).output();
     let output = child.expect("this program can be started again").stdout;
     let bytes = String::from_utf8(output).expect("the child prints text");
     bytes.trim().parse().expect("the child prints a number")
 }
 
-/// Suspends the calls and prints what each takes, in bytes.
-pub(crate) fn child(side: &str) {
-    match side {
-        "ours" => ours(),
-        _ => theirs(),
-    }
-}
-
-fn ours() {
+pub(super) fn ours() {
     let pre = guests::ours();
     let suspend = || {
         let instance = Instance::new(&pre, ()).expect("the pool has room");
@@ -43,10 +36,10 @@ fn ours() {
     report(suspend);
 }
 
-fn theirs() {
+pub(super) fn theirs() {
     let pre = guests::theirs();
     let suspend = || {
-        let (mut store, func) = poll_to_end(guests::export(&pre, "yields"));
+        let (mut store, func) = poll_to_end(guests::export::<i32, ()>(&pre, "yields"));
         let mut call = Box::pin(async move { func.call_async(&mut store, 2).await });
         let mut context = Context::from_waker(Waker::noop());
         assert!(call.as_mut().poll(&mut context).is_pending());

@@ -6,14 +6,15 @@
 
 use super::poll_to_end;
 use crate::guests;
-use crate::rounds::{Finding, compare};
+use crate::rounds::{Finding, Other, compare};
 use std::pin::Pin;
 use wasm_jobs::{Instance, Step};
 
 const YIELDS: i32 = 100_000;
 
 pub(crate) fn kept() -> Finding {
-    let mut store_and_func = Some(poll_to_end(guests::export(&guests::theirs(), "yields")));
+    let mut store_and_func =
+        Some(poll_to_end(guests::export::<i32, ()>(&guests::theirs(), "yields")));
     let theirs = || {
         let (mut store, func) = store_and_func.take().expect("each round puts them back");
         let call: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(async move {
@@ -23,16 +24,16 @@ pub(crate) fn kept() -> Finding {
         });
         store_and_func = Some(poll_to_end(call));
     };
-    compare("wasmtime", 31, YIELDS as u64, ours(), theirs)
+    compare(Other::Peer("wasmtime"), 31, YIELDS as u64, ours(), theirs)
 }
 
 pub(crate) fn pinned() -> Finding {
-    let (mut store, func) = poll_to_end(guests::export(&guests::theirs(), "yields"));
+    let (mut store, func) = poll_to_end(guests::export::<i32, ()>(&guests::theirs(), "yields"));
     let theirs = || {
         store.set_epoch_deadline(1);
         poll_to_end(func.call_async(&mut store, YIELDS)).expect("the guest returns");
     };
-    compare("wasmtime_pinned", 31, YIELDS as u64, ours(), theirs)
+    compare(Other::Peer("wasmtime_pinned"), 31, YIELDS as u64, ours(), theirs)
 }
 
 fn ours() -> impl FnMut() {

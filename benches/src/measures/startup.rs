@@ -2,7 +2,7 @@
 
 use super::poll_to_end;
 use crate::guests;
-use crate::rounds::{Finding, compare};
+use crate::rounds::{Finding, Other, compare};
 use wasm_jobs::{Instance, Step};
 
 const STARTS: u32 = 2_000;
@@ -30,5 +30,5 @@ pub(crate) fn measure() -> Finding {
         }
     };
 
-    compare("wasmtime", 31, STARTS.into(), ours, theirs)
+    compare(Other::Peer("wasmtime"), 31, STARTS.into(), ours, theirs)
 }

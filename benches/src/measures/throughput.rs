@@ -1,18 +1,61 @@
-//! 1,000 calls of 200 yields each on two workers: jobs on rayon, beside one task for each call on tokio's multi-thread runtime.
+//! 1,000 calls of 200 yields each, from the first call to the last result: jobs on rayon, beside a task for each call. The time of one
+//! yield.
+//!
+//! There are three peers. A task on tokio's multi-thread runtime gives its worker up at each yield, as tasks do. Two others poll on
+//! for 50 us before they give it up, as our jobs do: a task on tokio, and one of `async-task` on rayon. They poll on whether or not
+//! the guest was woken. That would be wrong for guests that wait, and is the fastest for guests that only yield.
 
-use super::poll_to_end;
+use super::countdown::Countdown;
+use super::{poll_to_end, pool, runtime};
 use crate::guests;
-use crate::rounds::{Finding, compare};
+use crate::rounds::{Finding, Other, compare};
+use async_task::Runnable;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
-use wasm_jobs::{Instance, JobHandle, JobPool};
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+use tokio::task::JoinHandle;
+use wasm_jobs::wasmtime::{Store, TypedFunc};
+use wasm_jobs::{Instance, Job, JobHandle, JobPool};
 
-const CALLS: u32 = 1_000;
-const YIELDS: u32 = 200;
-const WORKERS: usize = 2;
+const CALLS: usize = 1_000;
+const YIELDS: usize = 200;
 
-pub(crate) fn measure() -> Finding {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(WORKERS).build();
-    let pool = Arc::new(pool.expect("threads can be started"));
+/// For `throughput`, and the same for other numbers of workers.
+/// For `throughput`, and the same for other numbers of workers.
+pub(crate) fn beside_tokio<const WORKERS: usize>() -> Finding {
+    let rounds = if WORKERS == 2 { 31 } else { 15 };
+    let runtime = runtime(WORKERS);
+    let theirs = by_hand(|round, kept| joined(runtime.spawn(call(round, kept))));
+    beside("tokio", rounds, WORKERS, theirs)
+}
+
+pub(crate) fn beside_tokio_that_polls_on() -> Finding {
+    let runtime = runtime(2);
+    let theirs = by_hand(|round, kept| joined(runtime.spawn(poll_on(call(round, kept)))));
+    beside("tokio_polls_on", 31, 2, theirs)
+}
+
+pub(crate) fn beside_async_task_that_polls_on() -> Finding {
+    let pool = pool(2);
+    let theirs = by_hand(move |round, kept| {
+        let pool = pool.clone();
+        // At the back of the queue, as ours.
+        let schedule = move |runnable: Runnable| {
+            pool.spawn_fifo(move || {
+                runnable.run();
+            });
+        };
+        let (runnable, task) = async_task::spawn(poll_on(call(round, kept)), schedule);
+        runnable.schedule();
+        task
+    });
+    beside("async_task_polls_on", 31, 2, theirs)
+}
+
+fn beside(peer: &'static str, rounds: usize, workers: usize, theirs: impl FnMut()) -> Finding {
+    let pool = pool(workers);
     let pre = guests::ours();
     let instances: Vec<_> =
         (0..CALLS).map(|_| Instance::new(&pre, ()).expect("the pool has room")).collect();
@@ -33,27 +76,57 @@ pub(crate) fn measure() -> Finding {
             future.try_get_result().expect("the guest returns").expect("it is done");
         }
     };
+    compare(Other::Peer(peer), rounds, (CALLS * YIELDS) as u64, ours, theirs)
+}
 
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).build();
-    let runtime = runtime.expect("threads can be started");
+type StoreAndFunc = (Store<()>, TypedFunc<i32, ()>);
+
+/// A round of calls by hand, each started by `spawn`, which gives a future of its end. The round sleeps until all have ended, and is
+/// woken once, as by our `JobHandle::all`.
+fn by_hand<T: Future<Output = StoreAndFunc>>(
+    spawn: impl Fn(Arc<Countdown>, StoreAndFunc) -> T,
+) -> impl FnMut() {
     let pre = guests::theirs();
-    let mut stores: Vec<_> =
-        (0..CALLS).map(|_| poll_to_end(guests::export(&pre, "yields"))).collect();
-    let theirs = || {
-        let tasks: Vec<_> = stores
-            .drain(..)
-            .map(|(mut store, func)| {
-                runtime.spawn(async move {
-                    store.set_epoch_deadline(1);
-                    func.call_async(&mut store, YIELDS as i32).await.expect("the guest returns");
-                    (store, func)
-                })
-            })
-            .collect();
-        for task in tasks {
-            stores.push(runtime.block_on(task).expect("the task does not panic"));
-        }
-    };
+    let export = |_| poll_to_end(guests::export(&pre, "yields"));
+    let mut kept: Vec<StoreAndFunc> = (0..CALLS).map(export).collect();
+    move || {
+        let round = Countdown::new(CALLS);
+        let calls: Vec<_> = kept.drain(..).map(|kept| spawn(round.clone(), kept)).collect();
+        round.wait();
+        // They have ended, or are about to.
+        kept.extend(calls.into_iter().map(poll_to_end));
+    }
+}
 
-    compare("tokio", 31, u64::from(CALLS * YIELDS), ours, theirs)
+async fn call(round: Arc<Countdown>, (mut store, func): StoreAndFunc) -> StoreAndFunc {
+    store.set_epoch_deadline(1);
+    func.call_async(&mut store, YIELDS as i32).await.expect("the guest returns");
+    round.count();
+    (store, func)
+}
+
+async fn joined(task: JoinHandle<StoreAndFunc>) -> StoreAndFunc {
+    task.await.expect("the task does not panic")
+}
+
+/// Polls a future on for as long as a job of ours goes on, and looks at the clock as rarely.
+async fn poll_on<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    poll_fn(|context| {
+        // One wake is enough, and comes when the worker is given up.
+        let mut quiet = Context::from_waker(Waker::noop());
+        let start = Instant::now();
+        loop {
+            for _ in 0..8 {
+                if let Poll::Ready(output) = future.as_mut().poll(&mut quiet) {
+                    return Poll::Ready(output);
+                }
+            }
+            if start.elapsed() >= Job::QUANTUM {
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+        }
+    })
+    .await
 }

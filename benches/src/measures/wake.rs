@@ -1,30 +1,24 @@
 //! The time from `Event::set` until the guest runs again as a job on rayon, beside `Notify` and a task on tokio's multi-thread
-//! runtime, with two workers each: the median of a round. All threads are asleep before a wake. The two sides take turns
+//! runtime, with as many workers each: the median of a round. All threads are asleep before a wake. The two sides take turns
 //! wake by wake, so that each finds the processor's caches as the other has left them.
 
-use super::poll_to_end;
+use super::{PAUSE, poll_to_end, pool, runtime};
 use crate::guests;
-use crate::rounds::{Finding, median, of_pairs};
+use crate::rounds::{Finding, Other, median, of_pairs};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
-use std::time::{Duration, Instant};
-use tokio::runtime::Builder;
+use std::time::Instant;
 use tokio::sync::Notify;
 use wasm_jobs::{Event, Instance, JobPool};
 
 const ROUNDS: usize = 15;
-const WAKES: usize = 200;
-const WORKERS: usize = 2;
-
-/// More than enough for a guest to go back to wait, and for its worker to look for other work, find none and fall asleep.
-const PAUSE: Duration = Duration::from_micros(500);
+const WAKES: usize = 100;
 
 const ALL_WAKES: i32 = (ROUNDS * WAKES) as i32;
 
-pub(crate) fn measure() -> Finding {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(WORKERS).build();
-    let pool = Arc::new(pool.expect("threads can be started"));
+pub(crate) fn measure<const WORKERS: usize>() -> Finding {
+    let pool = pool(WORKERS);
     let event = Event::new();
     let (awake, ours_awake) = channel();
     let pre = {
@@ -39,8 +33,7 @@ pub(crate) fn measure() -> Finding {
     let mut call = instance.call::<i32, ()>("waits", ALL_WAKES).expect("the guest exports it");
     let job = pool.submit(call.to_job().expect("the call is ours"));
 
-    let runtime = Builder::new_multi_thread().worker_threads(WORKERS).build();
-    let runtime = runtime.expect("threads can be started");
+    let runtime = runtime(WORKERS);
     let notify = Arc::new(Notify::new());
     let (awake, theirs_awake) = channel();
     let pre = {
@@ -48,7 +41,7 @@ pub(crate) fn measure() -> Finding {
         let awake = move || awake.send(Instant::now()).expect("the measure goes on");
         guests::waiting(move || notify.clone().notified_owned(), awake)
     };
-    let (mut store, func) = poll_to_end(guests::export(&pre, "waits"));
+    let (mut store, func) = poll_to_end(guests::export::<i32, ()>(&pre, "waits"));
     let task = runtime.spawn(async move {
         store.set_epoch_deadline(1);
         func.call_async(&mut store, ALL_WAKES).await.expect("the guest returns");
@@ -69,7 +62,7 @@ pub(crate) fn measure() -> Finding {
     job.wait();
     call.try_get_result().expect("the guest returns").expect("it is done");
     runtime.block_on(task).expect("the task does not panic");
-    of_pairs("ns", "tokio", &pairs)
+    of_pairs("ns", Other::Peer("tokio"), &pairs)
 }
 
 /// The time from the wake until the guest is awake, in nanoseconds.

@@ -1,7 +1,7 @@
 //! A call by a method of a generated wrapper, beside the same call by a `Func` of ours.
 
 use crate::guests;
-use crate::rounds::{Finding, compare};
+use crate::rounds::{Finding, Other, compare};
 use wasm_jobs::{Error, Future, Instance, wrapper};
 
 wrapper! {
@@ -15,7 +15,13 @@ pub(crate) fn measure() -> Finding {
     let guest = Guest::from_instance(instance()).expect("it is the same module");
     let instance = instance();
     let counts = instance.func::<(i64,), i64>("counts").expect("the guest exports it");
-    compare("func", 101, CALLS.into(), || calls(|| guest.counts(1)), || calls(|| counts.call((1,))))
+    compare(
+        Other::Baseline("func"),
+        101,
+        CALLS.into(),
+        || calls(|| guest.counts(1)),
+        || calls(|| counts.call((1,))),
+    )
 }
 
 fn calls(call: impl Fn() -> Result<Future<i64>, Error>) {

@@ -1,0 +1,131 @@
+//! Programs that others wrote, for WASI. They are not part of the repository, and where one is missing its measures are skipped.
+
+use super::pool;
+use crate::guests;
+use crate::rounds::{Finding, Other, compare};
+use wasm_jobs::wasi::{self, MemoryOutputPipe, WasiCtx, WasiCtxBuilder};
+use wasm_jobs::wasmtime::{Engine, Linker, Module, Store};
+use wasm_jobs::wasmtime_wasi::{self, I32Exit, p1::WasiP1Ctx};
+use wasm_jobs::{Future, Instance, JobPool};
+
+const ROUNDS: usize = 15;
+
+/// More than a program prints, in bytes.
+const OUTPUT: usize = 64 * 1024;
+
+/// The speed test of SQLite.
+pub(super) const SQLITE: Program = Program {
+    path: concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/guests/sqlite-speedtest1.wasm"),
+    args: &["speedtest1", "--memdb", "--size", "2", "--verify"],
+    prints: "Verification Hash: 244592 28e6676ac610b0067f7b48634a7665a3ccf4f1ef8d7fd374",
+};
+
+/// Lua's interpreter, with a script that makes, sorts and joins strings.
+pub(super) const LUA: Program = Program {
+    path: concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/guests/lua.wasm"),
+    args: &[
+        "lua",
+        "-e",
+        "local t = {} for i = 1, 20000 do t[i] = tostring(i * 7919 % 20011) end \
+         table.sort(t) print(#t, #table.concat(t))",
+    ],
+    prints: "20000\t88902",
+};
+
+pub(super) struct Program {
+    path: &'static str,
+    args: &'static [&'static str],
+    /// A line that it prints when it has done all of its work.
+    prints: &'static str,
+}
+
+/// The speed test of SQLite as a job on rayon, beside wasmtime with wasmtime-wasi: from its instantiation to the end of its
+/// output.
+pub(crate) fn sqlite() -> Finding {
+    let pool = pool(1);
+    let ours = SQLITE.runs(&guests::ENGINE, move |call| {
+        pool.submit(call.to_job().expect("the call is ours")).wait();
+    });
+    match (ours, SQLITE.by_hand()) {
+        (Ok(ours), Ok(theirs)) => compare(Other::Peer("wasmtime_wasi"), ROUNDS, 1, ours, theirs),
+        (Err(why), _) | (_, Err(why)) => Finding::Skipped { why },
+    }
+}
+
+impl Program {
+    /// Runs of the program on the thread that asks for them, or why there are none.
+    pub(super) fn on(&'static self, engine: &Engine) -> Result<impl FnMut() + use<>, String> {
+        self.runs(engine, |_| ())
+    }
+
+    /// `run` is given the call, and may have it run to its end.
+    fn runs<F: Fn(&mut Future<()>)>(
+        &'static self,
+        engine: &Engine,
+        run: F,
+    ) -> Result<impl FnMut() + use<F>, String> {
+        let module = self.module(engine)?;
+        let mut linker = Linker::<WasiCtx>::new(engine);
+        wasi::add_to_linker(&mut linker, |ctx| ctx).expect("the linker is new");
+        let pre = linker.instantiate_pre(&module).expect("the guest imports WASI");
+        Ok(move || {
+            let stdout = MemoryOutputPipe::new(OUTPUT);
+            let ctx = WasiCtxBuilder::new().args(self.args).stdout(stdout.clone()).build();
+            let ctx = ctx.expect("it has no directories");
+            let instance = Instance::new(&pre, ctx).expect("the pool has room");
+            let mut call = instance.call::<(), ()>("_start", ()).expect("the guest exports it");
+            run(&mut call);
+            call.wait().expect("the guest succeeds");
+            self.check(&stdout);
+        })
+    }
+
+    /// The same with wasmtime and wasmtime-wasi.
+    fn by_hand(&'static self) -> Result<impl FnMut(), String> {
+        let module = self.module(&guests::ENGINE)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        let runtime = runtime.expect("it takes no thread");
+        let mut linker = Linker::<WasiP1Ctx>::new(&guests::ENGINE);
+        wasmtime_wasi::p1::add_to_linker_async(&mut linker, |ctx| ctx).expect("the linker is new");
+        let pre = linker.instantiate_pre(&module).expect("the guest imports WASI");
+        Ok(move || {
+            let stdout = MemoryOutputPipe::new(OUTPUT);
+            let mut builder = wasmtime_wasi::WasiCtxBuilder::new();
+            let ctx = builder.args(self.args).stdout(stdout.clone()).build_p1();
+            let mut store = Store::new(&guests::ENGINE, ctx);
+            store.epoch_deadline_async_yield_and_update(1);
+            store.set_epoch_deadline(1);
+            runtime.block_on(async {
+                let instance = pre.instantiate_async(&mut store).await.expect("the pool has room");
+                let start = instance.get_typed_func::<(), ()>(&mut store, "_start");
+                let start = start.expect("the guest exports it");
+                succeeded(start.call_async(&mut store, ()).await);
+            });
+            self.check(&stdout);
+        })
+    }
+
+    fn module(&self, engine: &Engine) -> Result<Module, String> {
+        let wasm = std::fs::read(self.path).map_err(|error| format!("{}: {error}", self.path))?;
+        Ok(Module::new(engine, wasm).expect("the guest is valid"))
+    }
+
+    /// Both sides must have done the same work, and all of it.
+    fn check(&self, stdout: &MemoryOutputPipe) {
+        let stdout = stdout.contents();
+        let stdout = String::from_utf8_lossy(&stdout);
+        let (line, mut lines) = (self.prints, stdout.lines());
+        assert!(
+            lines.any(|printed| printed == line),
+            "the guest did not print {line:?}:\n{stdout}"
+        );
+    }
+}
+
+/// Checks that a program by hand has ended well. It returns, or exits with zero.
+pub(super) fn succeeded(end: wasm_jobs::wasmtime::Result<()>) {
+    if let Err(end) = end {
+        let code = end.downcast_ref::<I32Exit>().map(|exit| exit.0);
+        assert_eq!(code, Some(0), "the guest fails: {end:?}");
+    }
+}
