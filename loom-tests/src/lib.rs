@@ -1,14 +1,15 @@
-//! What the models share: a pool with a queue that they can look into, work that counts its steps and drops, and wakers that count.
+//! What the models share: a pool whose queue they can inspect, work that counts its steps and drops, and wakers that count their wakes.
 //!
-//! The counters of the work are relaxed, so that reading one does not stand in for synchronisation that the library lacks. They are loom's
-//! atomics, because loom tries different orders only of accesses that it sees. Counters called *ghost* are std's atomics, which loom does
-//! not see; a model reads them when everything is over.
+//! The counters of the work are relaxed, so that reading one cannot replace a synchronisation that the library lacks. They are loom's
+//! atomics, because loom reorders only the accesses that it sees. Counters called *ghost* are std's atomics, which loom does not see. A
+//! model reads a ghost counter only after its threads have ended.
 #![cfg(wasm_jobs_loom)]
 #![expect(clippy::missing_panics_doc, reason = "a model reports a fault by a panic")]
 
 use loom::cell::UnsafeCell;
 use loom::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use loom::sync::{Condvar, Mutex};
+use loom::thread::{self, JoinHandle};
 use std::collections::VecDeque;
 use std::fmt;
 use std::pin::Pin;
@@ -18,7 +19,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use wasm_jobs::model::{Interrupter, Lease, Leased, interruptible};
 use wasm_jobs::{Error, Future, Job, JobHandle, JobPool, Step};
 
-/// A pool with a queue. Its workers are the threads of the model.
+/// A pool with a queue. The threads of a model are its workers.
 #[derive(Clone, Debug)]
 pub struct Pool(Arc<Queue>);
 
@@ -45,27 +46,37 @@ impl Contents {
 }
 
 impl Pool {
-    /// A pool for this many calls, each of which may stand in its queue once.
+    /// A pool for `calls` calls. Each call may stand in its queue once.
     pub fn of_calls(calls: usize) -> Self {
         Self(Arc::new(Queue { contents: Mutex::default(), has_changed: Condvar::new(), calls }))
     }
 
-    /// Takes a job out of the queue, if there is one.
+    /// Takes the first job out of the queue, if there is one.
     pub fn try_take(&self) -> Option<Job> {
         self.0.contents.lock().unwrap().take()
     }
 
-    /// Takes one job and runs it, as a worker does. There must be one.
+    /// Takes the first job and runs it, as a worker does.
+    ///
+    /// # Panics
+    ///
+    /// If the queue is empty.
     pub fn run_one(&self) {
-        self.try_take().expect("there is a job in the queue").run();
+        self.try_take().expect("the queue has a job").run();
     }
 
-    /// Takes one job, once there is one, and runs it, as a worker does.
+    /// Waits for a job and runs it, as a worker does.
     pub fn run_next(&self) {
         self.0.next().expect("the queue is open").run();
     }
 
-    /// Runs jobs, as a worker does, until the job of this handle is over. It sleeps while the queue is empty.
+    /// Spawns a worker that runs one job. The job must be in the queue already.
+    pub fn spawn_worker(&self) -> JoinHandle<()> {
+        let pool = self.clone();
+        thread::spawn(move || pool.run_one())
+    }
+
+    /// Runs jobs, as a worker does, until the job of `handle` is over. Sleeps while the queue is empty.
     pub fn work_until(&self, mut handle: JobHandle) {
         let waker = Waker::from(self.0.clone());
         if Pin::new(&mut handle).poll(&mut Context::from_waker(&waker)).is_pending() {
@@ -76,10 +87,10 @@ impl Pool {
         assert!(handle.is_complete());
     }
 
-    /// Asserts that everything is over: the queue is empty, and nothing else refers to the pool.
+    /// Asserts that the queue is empty, and that nothing else refers to the pool.
     pub fn assert_is_forgotten(self) {
         assert!(self.try_take().is_none(), "a job was left in the queue");
-        assert_eq!(Arc::strong_count(&self.0), 1, "something still leads to the pool");
+        assert_eq!(Arc::strong_count(&self.0), 1, "the pool is still referenced");
     }
 }
 
@@ -114,7 +125,8 @@ impl Wake for Queue {
     }
 }
 
-/// Counts what is done to a call's work. The counts are relaxed, so they are right only on a thread that the library has synchronised.
+/// Makes calls, and counts the steps and the drops of their work. The counts are relaxed. A thread reads the right count only after the
+/// library has synchronised it with the call.
 #[derive(Clone, Default)]
 pub struct Watch {
     watched: Arc<Watched>,
@@ -126,18 +138,19 @@ struct Watched {
     steps: AtomicUsize,
     drops: AtomicUsize,
     results: AtomicUsize,
-    /// Ghost: visits to the work that are in progress, or have panicked: the call catches the panic of an assertion in its work.
+    /// Ghost: the visits to the work that are in progress. A visit that panics stays counted, because the call catches the panic of an
+    /// assertion in its work.
     visits: std::sync::atomic::AtomicUsize,
 }
 
-/// The result of watched work.
+/// The result of the work. Its drop is counted.
 #[derive(Debug)]
 pub struct Token(Arc<Watched>);
 
-/// Work that is watched.
+/// Work whose steps and drops a [`Watch`] counts.
 struct Work<F> {
     poll: F,
-    /// Loom fails a model in which two visits are not ordered.
+    /// Loom fails a model in which nothing orders two visits.
     place: UnsafeCell<()>,
     watched: Arc<Watched>,
 }
@@ -149,12 +162,12 @@ impl fmt::Debug for Watch {
 }
 
 impl Watch {
-    /// Makes calls whose running steps `interrupter` interrupts.
+    /// Makes calls whose steps `interrupter` interrupts.
     pub fn interrupted_by(interrupter: &'static dyn Interrupter) -> Self {
         Self { interrupter: Some(interrupter), ..Self::default() }
     }
 
-    /// Makes a call whose every step calls `poll` once.
+    /// Makes a call. Each of its steps calls `poll` once.
     pub fn call<F>(&self, poll: F) -> Future<Token>
     where
         F: FnMut(&mut Context<'_>) -> Poll<()> + Unpin + Send + 'static,
@@ -166,7 +179,7 @@ impl Watch {
         }
     }
 
-    /// Makes such a call, takes a first step in which it only waits, and returns it with its waker.
+    /// Makes a call, takes a first step that only waits, and returns the call with its waker. The later steps call `poll`.
     pub fn waiting_call<F>(&self, mut poll: F) -> (Future<Token>, Waker)
     where
         F: FnMut(&mut Context<'_>) -> Poll<()> + Unpin + Send + 'static,
@@ -185,10 +198,10 @@ impl Watch {
         });
         assert_eq!(call.resume().unwrap(), Step::Waiting);
         let waker = place.lock().unwrap().take();
-        (call, waker.expect("the step left its waker"))
+        (call, waker.expect("the first step stores the waker"))
     }
 
-    /// How often the work was polled.
+    /// The number of times the work was polled.
     pub fn steps(&self) -> usize {
         self.watched.steps.load(Relaxed)
     }
@@ -198,7 +211,7 @@ impl Watch {
         self.watched.drops.load(Relaxed) > 0
     }
 
-    /// Asserts that the call is over: its work was dropped once, and its result too, if there was one.
+    /// Asserts that the call is over: its work was dropped once, and so was its result, if it had one.
     pub fn assert_is_over(&self) {
         assert_eq!(
             self.watched.visits.load(SeqCst),
@@ -248,7 +261,7 @@ impl Drop for Token {
     }
 }
 
-/// One thread waits at a gate until another opens it. For models of a step that takes long.
+/// A gate blocks one thread until another thread opens it. It makes a step of a model long.
 #[derive(Clone, Debug, Default)]
 pub struct Gate(Arc<(Mutex<bool>, Condvar)>);
 
@@ -268,36 +281,39 @@ impl Gate {
     }
 }
 
-/// Takes a thing from its home; `None` if it is not there.
+/// Takes the value out of `home`. `None` if another thread has it.
 pub fn try_take<X>(home: &Arc<Lease<X>>) -> Option<Leased<X>> {
     Leased::try_take(home.clone())
 }
 
-/// Ghost: a waker that counts its wakes.
+/// Makes a waker, and counts its wakes by a ghost counter.
 #[derive(Clone, Debug, Default)]
-pub struct Told(Arc<Tellings>);
+pub struct CountingWaker(Arc<Wakes>);
 
 #[derive(Debug, Default)]
-struct Tellings(std::sync::atomic::AtomicUsize);
+struct Wakes(std::sync::atomic::AtomicUsize);
 
-impl Told {
-    /// The waker.
+impl CountingWaker {
+    /// The waker whose wakes are counted.
     pub fn waker(&self) -> Waker {
         Waker::from(self.0.clone())
     }
 
     /// Was the waker woken?
-    pub fn is_told(&self) -> bool {
+    pub fn is_woken(&self) -> bool {
         self.0.0.load(SeqCst) > 0
     }
 }
 
-/// Polls a future once.
-pub fn poll<F: std::future::Future + Unpin>(future: &mut F, told: &Told) -> Poll<F::Output> {
-    Pin::new(future).poll(&mut Context::from_waker(&told.waker()))
+/// Polls `future` once with the waker of `waker`.
+pub fn poll<F: std::future::Future + Unpin>(
+    future: &mut F,
+    waker: &CountingWaker,
+) -> Poll<F::Output> {
+    Pin::new(future).poll(&mut Context::from_waker(&waker.waker()))
 }
 
-impl Wake for Tellings {
+impl Wake for Wakes {
     fn wake(self: Arc<Self>) {
         self.0.fetch_add(1, SeqCst);
     }

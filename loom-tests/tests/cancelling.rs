@@ -1,5 +1,5 @@
-//! Cancelling: invariants 2, 6 and 7 when a call is cancelled through the handle of its job. And a step is interrupted if its call is
-//! cancelled, by a handle or by the owner. The other models of an owner that cancels are in `nothing_lost.rs`.
+//! Cancelling: invariants 2, 6 and 7 when a call is cancelled through the handle of its job. Cancelling a call interrupts its step, whether a
+//! handle or the owner cancels. The other models of an owner that cancels are in `nothing_lost.rs`.
 #![cfg(wasm_jobs_loom)]
 
 use loom::sync::{Condvar, Mutex};
@@ -15,7 +15,7 @@ use wasm_jobs_loom_tests::{Pool, Watch};
 struct Epoch {
     now: Mutex<usize>,
     has_advanced: Condvar,
-    /// The call for which it was advanced.
+    /// The call whose cancelling advanced the epoch.
     cancelled: Mutex<Option<Arc<dyn Interruptible>>>,
 }
 
@@ -33,8 +33,8 @@ impl Epoch {
         self.has_advanced.notify_all();
     }
 
-    /// Advances again and again until the cancelled call has ended, if there is one.
-    fn advance_on(&self) {
+    /// Advances the epoch repeatedly until the cancelled call, if any, has ended.
+    fn advance_until_ended(&self) {
         if let Some(call) = self.cancelled.lock().unwrap().take() {
             while !call.has_ended() {
                 self.advance();
@@ -43,8 +43,8 @@ impl Epoch {
         }
     }
 
-    /// Blocks until the epoch is not `seen` any more, and returns it.
-    fn pass(&self, seen: usize) -> usize {
+    /// Blocks while the epoch is `seen`, and returns the new epoch.
+    fn wait_beyond(&self, seen: usize) -> usize {
         let mut now = self.now.lock().unwrap();
         while *now == seen {
             now = self.has_advanced.wait(now).unwrap();
@@ -53,52 +53,46 @@ impl Epoch {
     }
 }
 
-/// Advances the epoch, once, when a call is cancelled during a step.
-struct AdvancesTheEpoch;
+/// Advances the epoch once when a call is cancelled during a step.
+struct EpochInterrupter;
 
-impl Interrupter for AdvancesTheEpoch {
+impl Interrupter for EpochInterrupter {
     fn interrupt(&'static self, call: Arc<dyn Interruptible>) {
         *EPOCH.cancelled.lock().unwrap() = Some(call);
         EPOCH.advance();
     }
 }
 
-/// Watched calls whose steps are interrupted by the epoch.
+/// Makes calls whose steps the epoch interrupts.
 fn watch() -> Watch {
-    Watch::interrupted_by(&AdvancesTheEpoch)
+    Watch::interrupted_by(&EpochInterrupter)
 }
 
-/// The code of a step that goes on until it is interrupted and finds that its call was cancelled.
-fn go_on(mut seen: usize) {
+/// The body of a step that runs until it is interrupted and finds that its call was cancelled.
+fn run_until_cancelled(mut seen: usize) {
     loop {
-        seen = EPOCH.pass(seen);
+        seen = EPOCH.wait_beyond(seen);
         if is_cancelled() {
             return;
         }
     }
 }
 
-/// Another thread that cancels.
-fn cancel(handle: &JobHandle) -> thread::JoinHandle<()> {
+/// Spawns a thread that cancels `handle`.
+fn spawn_canceller(handle: &JobHandle) -> thread::JoinHandle<()> {
     let handle = handle.clone();
     thread::spawn(move || handle.cancel())
 }
 
-/// A worker that runs one job, which is in the queue already.
-fn worker(pool: &Pool) -> thread::JoinHandle<()> {
-    let pool = pool.clone();
-    thread::spawn(move || pool.run_one())
-}
-
-/// Mistakes: a turn starts although the call was cancelled; a turn in progress does not end the call; the canceller ends the call during
-/// the turn, or ends it while it holds a lock that ending takes; the handle completes before the call has ended.
+/// Mistakes: a turn starts although the call was cancelled; a turn in progress does not end the call; the canceller ends the call during the
+/// turn, or while it holds a lock that the end takes too; the handle completes before the call has ended.
 #[test]
 fn a_handle_is_cancelled_while_a_worker_takes_its_job() {
     loom::model(|| {
         let (pool, watch) = (Pool::of_calls(1), watch());
         let mut future = watch.call(|_| Poll::Pending);
         let handle = pool.submit(future.to_job().unwrap());
-        let (worker, other) = (worker(&pool), cancel(&handle));
+        let (worker, other) = (pool.spawn_worker(), spawn_canceller(&handle));
 
         handle.wait();
         assert!(watch.is_dropped());
@@ -110,7 +104,7 @@ fn a_handle_is_cancelled_while_a_worker_takes_its_job() {
     });
 }
 
-/// Mistakes: a job that was cancelled is enqueued when it yields, and nobody ends it; the call is ended twice.
+/// Mistakes: a cancelled job is enqueued when it yields, and no thread ends its call; two threads end the call.
 #[test]
 fn a_handle_is_cancelled_while_its_job_yields() {
     loom::model(|| {
@@ -120,7 +114,7 @@ fn a_handle_is_cancelled_while_its_job_yields() {
             Poll::Pending
         });
         let handle = pool.submit(future.to_job().unwrap());
-        let (worker, other) = (worker(&pool), cancel(&handle));
+        let (worker, other) = (pool.spawn_worker(), spawn_canceller(&handle));
 
         assert!(matches!(future.wait(), Err(Error::Cancelled)));
         assert!(watch.is_dropped());
@@ -135,7 +129,7 @@ fn a_handle_is_cancelled_while_its_job_yields() {
     });
 }
 
-/// Mistakes: the wake starts a step of a call that was cancelled; the canceller leaves it to the wake to end the call.
+/// Mistakes: the wake starts a step of a cancelled call; the canceller leaves the call to the wake, and does not end it.
 #[test]
 fn a_handle_is_cancelled_while_its_waiting_job_is_woken() {
     loom::model(|| {
@@ -152,7 +146,7 @@ fn a_handle_is_cancelled_while_its_waiting_job_is_woken() {
                 }
             }
         });
-        let other = cancel(&handle);
+        let other = spawn_canceller(&handle);
 
         handle.wait();
         assert!(watch.is_dropped());
@@ -167,14 +161,14 @@ fn a_handle_is_cancelled_while_its_waiting_job_is_woken() {
     });
 }
 
-/// Mistakes: a call that has ended is ended again, and loses its result; the result of a call that was cancelled first is kept.
+/// Mistakes: a call that has ended is ended again and loses its result; a call that was cancelled first keeps its result.
 #[test]
 fn a_handle_is_cancelled_while_its_job_finishes() {
     loom::model(|| {
         let (pool, watch) = (Pool::of_calls(1), watch());
         let mut future = watch.call(|_| Poll::Ready(()));
         let handle = pool.submit(future.to_job().unwrap());
-        let worker = worker(&pool);
+        let worker = pool.spawn_worker();
         let other = thread::spawn({
             let handle = handle.clone();
             move || {
@@ -207,7 +201,7 @@ fn a_handle_is_cancelled_while_the_owner_cancels() {
         let (pool, watch) = (Pool::of_calls(1), watch());
         let mut future = watch.call(|_| Poll::Pending);
         let handle = pool.submit(future.to_job().unwrap());
-        let other = cancel(&handle);
+        let other = spawn_canceller(&handle);
 
         future.cancel();
         assert!(matches!(future.wait(), Err(Error::Cancelled)));
@@ -220,14 +214,14 @@ fn a_handle_is_cancelled_while_the_owner_cancels() {
     });
 }
 
-/// Mistake: both cancelling threads end the call, and one of them completes the handle while the other still drops the work.
+/// Mistake: both cancellers end the call, and one of them completes the handle while the other still drops the work.
 #[test]
 fn two_threads_cancel_a_handle_while_a_worker_takes_its_job() {
     loom::model(|| {
         let (pool, watch) = (Pool::of_calls(1), watch());
         let mut future = watch.call(|_| Poll::Pending);
         let handle = pool.submit(future.to_job().unwrap());
-        let (worker, other) = (worker(&pool), cancel(&handle));
+        let (worker, other) = (pool.spawn_worker(), spawn_canceller(&handle));
 
         handle.cancel();
         handle.wait();
@@ -247,7 +241,7 @@ fn a_handle_is_cancelled_while_the_future_is_dropped() {
         let (pool, watch) = (Pool::of_calls(1), watch());
         let mut future = watch.call(|_| Poll::Ready(()));
         let handle = pool.submit(future.to_job().unwrap());
-        let (worker, other) = (worker(&pool), cancel(&handle));
+        let (worker, other) = (pool.spawn_worker(), spawn_canceller(&handle));
 
         drop(future);
         handle.wait();
@@ -259,8 +253,8 @@ fn a_handle_is_cancelled_while_the_future_is_dropped() {
     });
 }
 
-/// Mistakes: giving the call back completes the handle although the call was cancelled and has not ended; cancelling ends a call that
-/// its owner has back.
+/// Mistakes: giving the call back completes the handle although the call was cancelled and has not ended; cancelling ends a call that is
+/// back with its owner.
 #[test]
 fn a_handle_is_cancelled_while_the_pool_drops_its_job() {
     loom::model(|| {
@@ -271,7 +265,7 @@ fn a_handle_is_cancelled_while_the_pool_drops_its_job() {
             let pool = pool.clone();
             move || drop(pool.try_take().unwrap())
         });
-        let other = cancel(&handle);
+        let other = spawn_canceller(&handle);
 
         handle.wait();
         assert_eq!(future.resume().unwrap(), Step::Done);
@@ -293,8 +287,8 @@ fn a_handle_is_cancelled_while_the_pool_drops_its_job() {
     });
 }
 
-/// Mistakes: the handle of the first job cancels the second job of the same call; cancelling compares the handles, then cancels when
-/// the call may be another job, or none.
+/// Mistakes: the handle of the first job cancels the second job of the same call; cancelling first compares the handles, and then cancels,
+/// when the call may be another job or no job.
 #[test]
 fn a_handle_is_cancelled_while_its_call_is_submitted_again() {
     loom::model(|| {
@@ -302,13 +296,13 @@ fn a_handle_is_cancelled_while_its_call_is_submitted_again() {
         let mut future = watch.call(|_| Poll::Ready(()));
         let first = pool.submit(future.to_job().unwrap());
         let job = pool.try_take().unwrap();
-        let other = cancel(&first);
+        let other = spawn_canceller(&first);
 
         drop(job);
         if let Ok(runner) = future.to_job() {
             let second = pool.submit(runner);
             let had_ended = second.is_complete();
-            let worker = worker(&pool);
+            let worker = pool.spawn_worker();
             second.wait();
             worker.join().unwrap();
             match future.try_get_result() {
@@ -329,7 +323,7 @@ fn a_handle_is_cancelled_while_its_call_is_submitted_again() {
     });
 }
 
-/// Mistake: the handle of the job cancels the call after its owner has it back.
+/// Mistake: the handle of the job cancels the call after the call is back with its owner.
 #[test]
 fn a_handle_is_cancelled_while_the_owner_has_its_call_back() {
     loom::model(|| {
@@ -345,7 +339,7 @@ fn a_handle_is_cancelled_while_the_owner_has_its_call_back() {
             }
         });
         let handle = pool.submit(future.to_job().unwrap());
-        let other = cancel(&handle);
+        let other = spawn_canceller(&handle);
 
         drop(pool.try_take().unwrap());
         match future.resume() {
@@ -368,9 +362,9 @@ fn a_handle_is_cancelled_while_the_owner_has_its_call_back() {
     });
 }
 
-/// A job cancels itself, as a job does that cancels a whole group when it fails.
+/// A job cancels itself. This happens to a job that cancels its whole group when it fails.
 ///
-/// Mistake: the canceller waits for the end of the step. Here the step is its own.
+/// Mistake: the canceller waits for the end of the step. Here it is inside that step.
 #[test]
 fn a_job_cancels_itself_while_the_owner_cancels() {
     loom::model(|| {
@@ -380,14 +374,14 @@ fn a_job_cancels_itself_while_the_owner_cancels() {
             let own = own.clone();
             move |_| {
                 let own = own.lock().unwrap().take();
-                own.expect("there is one step").cancel();
+                own.expect("the call has one step").cancel();
                 assert!(is_cancelled());
                 Poll::Ready(())
             }
         });
         let handle = pool.submit(future.to_job().unwrap());
         *own.lock().unwrap() = Some(handle.clone());
-        let worker = worker(&pool);
+        let worker = pool.spawn_worker();
 
         future.cancel();
         handle.wait();
@@ -407,7 +401,7 @@ fn the_handle_of_all_is_cancelled_while_a_worker_takes_a_job() {
         let mut futures = watches.each_ref().map(|watch| watch.call(|_| Poll::Pending));
         let handles = futures.each_mut().map(|future| pool.submit(future.to_job().unwrap()));
         let all = JobHandle::all(handles);
-        let (worker, other) = (worker(&pool), cancel(&all));
+        let (worker, other) = (pool.spawn_worker(), spawn_canceller(&all));
 
         all.wait();
         for (future, watch) in futures.iter_mut().zip(&watches) {
@@ -429,11 +423,11 @@ fn a_handle_is_cancelled_while_its_job_goes_on_until_it_is_interrupted() {
     loom::model(|| {
         let (pool, watch) = (Pool::of_calls(1), watch());
         let mut future = watch.call(|_| {
-            go_on(0);
+            run_until_cancelled(0);
             Poll::Ready(())
         });
         let handle = pool.submit(future.to_job().unwrap());
-        let (worker, other) = (worker(&pool), cancel(&handle));
+        let (worker, other) = (pool.spawn_worker(), spawn_canceller(&handle));
 
         assert!(matches!(future.wait(), Err(Error::Cancelled)));
         assert!(watch.is_dropped());
@@ -452,11 +446,11 @@ fn the_future_is_cancelled_while_its_job_goes_on_until_it_is_interrupted() {
     loom::model(|| {
         let (pool, watch) = (Pool::of_calls(1), watch());
         let mut future = watch.call(|_| {
-            go_on(0);
+            run_until_cancelled(0);
             Poll::Ready(())
         });
         let handle = pool.submit(future.to_job().unwrap());
-        let worker = worker(&pool);
+        let worker = pool.spawn_worker();
 
         future.cancel();
         handle.wait();
@@ -475,7 +469,7 @@ fn the_future_is_dropped_while_its_runner_goes_on_until_it_is_interrupted() {
     loom::model(|| {
         let watch = watch();
         let mut future = watch.call(|_| {
-            go_on(0);
+            run_until_cancelled(0);
             Poll::Ready(())
         });
         let mut runner = future.to_job().unwrap();
@@ -487,23 +481,23 @@ fn the_future_is_dropped_while_its_runner_goes_on_until_it_is_interrupted() {
     });
 }
 
-/// A guest takes its deadline from the epoch at the beginning of its step, and so may overlook an advance. The interrupter advances the
-/// epoch until the call has ended.
+/// A guest computes its deadline from the epoch when its step begins, so it may miss an advance. The interrupter advances the epoch until the
+/// call has ended.
 ///
-/// Mistakes: the call says that it has ended as soon as it was cancelled, while its step goes on; it never says so.
+/// Mistakes: `has_ended` is true as soon as the call was cancelled, while its step goes on; `has_ended` is never true.
 #[test]
 fn a_step_overlooks_that_it_is_interrupted() {
     loom::model(|| {
         let (pool, watch) = (Pool::of_calls(1), watch());
         let mut future = watch.call(|_| {
-            go_on(EPOCH.now());
+            run_until_cancelled(EPOCH.now());
             Poll::Ready(())
         });
         let handle = pool.submit(future.to_job().unwrap());
-        let worker = worker(&pool);
+        let worker = pool.spawn_worker();
 
         handle.cancel();
-        EPOCH.advance_on();
+        EPOCH.advance_until_ended();
         assert!(matches!(future.wait(), Err(Error::Cancelled)));
         worker.join().unwrap();
         watch.assert_is_over();
@@ -513,14 +507,14 @@ fn a_step_overlooks_that_it_is_interrupted() {
 
 /// The thread is in steps of two calls, one inside the other. Only the outer call was cancelled.
 ///
-/// Mistakes: the step of an inner call is taken for a step of the job around it; when the inner step is over, the outer step does not
-/// find any more that its call was cancelled.
+/// Mistakes: the step of the inner call counts as a step of the job around it; after the inner step, the outer step no longer finds that its
+/// call was cancelled.
 #[test]
 fn a_handle_is_cancelled_while_its_job_steps_other_calls() {
     loom::model(|| {
         let (pool, watch) = (Pool::of_calls(1), watch());
         let mut future = watch.call(|_| {
-            go_on(0);
+            run_until_cancelled(0);
             let ask = || Future::new(async { Ok(is_cancelled()) });
             let (mut owned, mut lent) = (ask(), ask());
             assert!(!owned.wait().unwrap());
@@ -530,7 +524,7 @@ fn a_handle_is_cancelled_while_its_job_steps_other_calls() {
             Poll::Ready(())
         });
         let handle = pool.submit(future.to_job().unwrap());
-        let worker = worker(&pool);
+        let worker = pool.spawn_worker();
 
         handle.cancel();
         assert!(matches!(future.wait(), Err(Error::Cancelled)));
@@ -542,13 +536,13 @@ fn a_handle_is_cancelled_while_its_job_steps_other_calls() {
 
 /// The thread is in steps of two calls, one inside the other. Only the inner call was cancelled.
 ///
-/// Mistakes: the inner step does not find that its call was cancelled; the outer step takes itself for cancelled.
+/// Mistakes: the inner step does not find that its call was cancelled; the outer step finds that its call was cancelled.
 #[test]
 fn the_future_is_cancelled_while_its_runner_is_in_a_step_of_another_call() {
     loom::model(|| {
         let (pool, inner, outer) = (Pool::of_calls(1), watch(), watch());
         let mut inner_future = inner.call(|_| {
-            go_on(0);
+            run_until_cancelled(0);
             Poll::Ready(())
         });
         let mut runner = inner_future.to_job().unwrap();
@@ -558,7 +552,7 @@ fn the_future_is_cancelled_while_its_runner_is_in_a_step_of_another_call() {
             Poll::Ready(())
         });
         let handle = pool.submit(outer_future.to_job().unwrap());
-        let worker = worker(&pool);
+        let worker = pool.spawn_worker();
 
         inner_future.cancel();
         assert!(matches!(inner_future.wait(), Err(Error::Cancelled)));
@@ -572,13 +566,13 @@ fn the_future_is_cancelled_while_its_runner_is_in_a_step_of_another_call() {
     });
 }
 
-/// Mistake: after the job, the thread takes a step of its own call for a step of that job.
+/// Mistake: after the job, a step of another call on the same thread counts as a step of that job.
 #[test]
 fn a_handle_is_cancelled_before_its_worker_steps_a_call_of_its_own() {
     loom::model(|| {
         let (pool, watch) = (Pool::of_calls(1), watch());
         let mut future = watch.call(|_| {
-            go_on(0);
+            run_until_cancelled(0);
             Poll::Ready(())
         });
         let handle = pool.submit(future.to_job().unwrap());

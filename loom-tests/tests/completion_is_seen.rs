@@ -9,9 +9,9 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::task::{Context, Poll};
 use wasm_jobs::model::{Lease, Leased};
 use wasm_jobs::{Error, Future, JobHandle, JobOutcome, JobPool};
-use wasm_jobs_loom_tests::{Gate, Pool, Token, Told, Watch, poll, try_take};
+use wasm_jobs_loom_tests::{CountingWaker, Gate, Pool, Token, Watch, poll, try_take};
 
-/// An instance, with a guest and a memory. The guest writes to the memory, and the host reads it.
+/// An instance with a guest and a memory. The guest writes to the memory, and the host reads it.
 struct Instance {
     guest: Arc<Lease<()>>,
     memory: Arc<AtomicUsize>,
@@ -95,8 +95,8 @@ fn the_owner_sees_the_end_of_a_call_that_it_cancelled() {
         is_inside.pass();
         future.cancel();
         may_leave.open();
-        // The worker goes first here, because loom does not try that order by itself: it compares the write of a thread with the last
-        // access before it alone, and that access is the thread's own.
+        // Lets the worker go first. Loom does not try that order by itself, because it compares a write only with the last access before
+        // it, and here that access is by the same thread.
         thread::yield_now();
         if future.has_result() {
             instance.assert_is_free();
@@ -124,7 +124,7 @@ fn a_thread_waits_for_the_handle() {
     });
 }
 
-/// Mistakes: the handle completes before the call is done; it completes and wakes only one of the tasks.
+/// Mistakes: the handle completes before the call is done; it wakes only one of the tasks.
 #[test]
 fn two_tasks_await_the_handle() {
     loom::model(|| {
@@ -134,15 +134,15 @@ fn two_tasks_await_the_handle() {
         handles.push(handles[0].clone());
         let worker = thread::spawn(move || pool.run_one());
 
-        let told = [Told::default(), Told::default()];
-        let are_ready = [0, 1].map(|n| poll(&mut handles[n], &told[n]).is_ready());
+        let wakers = [CountingWaker::default(), CountingWaker::default()];
+        let are_ready = [0, 1].map(|n| poll(&mut handles[n], &wakers[n]).is_ready());
         if are_ready.contains(&true) {
             instance.assert_is_over();
         }
         worker.join().unwrap();
         for n in [0, 1] {
-            assert!(are_ready[n] || told[n].is_told(), "a task that awaits was not woken");
-            assert!(poll(&mut handles[n], &told[n]).is_ready());
+            assert!(are_ready[n] || wakers[n].is_woken(), "an awaiting task was not woken");
+            assert!(poll(&mut handles[n], &wakers[n]).is_ready());
         }
         assert_has_result(future);
     });
@@ -156,7 +156,7 @@ fn a_handle_is_dropped_while_another_waits() {
         let mut future = instance.call();
         let mut dropped = pool.submit(future.to_job().unwrap());
         let waits = dropped.clone();
-        let _ = poll(&mut dropped, &Told::default());
+        let _ = poll(&mut dropped, &CountingWaker::default());
         let other = thread::spawn(move || drop(dropped));
         let worker = thread::spawn(move || pool.run_one());
 
@@ -184,8 +184,8 @@ fn the_owner_awaits() {
     });
 }
 
-/// Mistakes: the handle of all completes with the first job, or when the last job was asked; it never completes if a job was over
-/// before it was asked.
+/// Mistakes: the handle of all completes with the first job, or as soon as it has subscribed to the last job; it never completes if a job
+/// was over before the handle subscribed to it.
 #[test]
 fn a_thread_waits_for_all() {
     loom::model(|| {
@@ -225,10 +225,10 @@ fn a_thread_asks_for_the_outcome_while_a_job_ends() {
     });
 }
 
-/// A call that is cancelled while it finishes gets another result in the place of its own.
+/// If a call is cancelled while it finishes, `Error::Cancelled` replaces its result.
 ///
-/// Mistakes: the call is done before the second result is in its place, or without releasing it; the handle has the outcome of the first
-/// result.
+/// Mistakes: the call becomes `DONE` before the second result is in its place, or without releasing it; the handle has the outcome of the
+/// first result.
 #[test]
 fn the_owner_asks_while_a_job_finishes_that_is_cancelled() {
     loom::model(|| {
@@ -241,14 +241,14 @@ fn the_owner_asks_while_a_job_finishes_that_is_cancelled() {
             move || handle.cancel()
         });
 
-        // The other threads go first here, because loom does not try that order by itself.
+        // Lets the other threads go first, because loom does not try that order by itself.
         thread::yield_now();
         let early = handle.outcome();
         let result = if future.has_result() {
             instance.assert_is_free();
             Some(future.try_get_result())
         } else {
-            assert_eq!(early, None, "the job is over, and there is no result");
+            assert_eq!(early, None, "the job is over, and its call has no result");
             None
         };
         worker.join().unwrap();
@@ -265,9 +265,9 @@ fn the_owner_asks_while_a_job_finishes_that_is_cancelled() {
     });
 }
 
-/// The end of a call comes after all that its owner did before it cancelled the call, also if another thread ends the call.
-/// Unless the call may finish before it is cancelled, its work is dropped after that, too.
-fn assert_a_cancelling_is_seen(step: fn(&mut Context<'_>) -> Poll<()>, may_finish: bool) {
+/// Asserts that the end of a cancelled call happens after everything that its owner did before cancelling it, even if another thread ends
+/// the call. Unless the call may finish before it is cancelled, the drop of its work happens after that too.
+fn assert_cancellation_is_seen(step: fn(&mut Context<'_>) -> Poll<()>, may_finish: bool) {
     loom::model(move || {
         let (pool, watch) = (Pool::of_calls(1), Watch::default());
         let reason = Arc::new(AtomicUsize::new(0));
@@ -281,7 +281,7 @@ fn assert_a_cancelling_is_seen(step: fn(&mut Context<'_>) -> Poll<()>, may_finis
         let worker = thread::spawn({
             let (pool, reason) = (pool.clone(), reason.clone());
             move || {
-                let again = pool.try_take().expect("it was submitted").turn();
+                let again = pool.try_take().expect("the job was submitted").turn();
                 if handle.outcome() == Some(JobOutcome::Cancelled) {
                     assert_eq!(reason.load(Relaxed), 1, "the call ended before it was cancelled");
                 }
@@ -301,10 +301,10 @@ fn assert_a_cancelling_is_seen(step: fn(&mut Context<'_>) -> Poll<()>, may_finis
     });
 }
 
-/// What the work of a call holds. When it is dropped, it looks for what its owner did before cancelling the call.
+/// A part of the work of a call. Its destructor reads what the owner wrote before cancelling the call.
 struct Held {
     reason: Arc<AtomicUsize>,
-    /// Ghost: not known to loom.
+    /// Ghost: loom does not see it.
     seen: Arc<std::sync::atomic::AtomicUsize>,
 }
 
@@ -317,7 +317,7 @@ impl Drop for Held {
 /// Mistakes: cancelling does not release; stopping does not acquire.
 #[test]
 fn a_call_is_cancelled_while_it_yields() {
-    assert_a_cancelling_is_seen(
+    assert_cancellation_is_seen(
         |context| {
             context.waker().wake_by_ref();
             Poll::Pending
@@ -329,16 +329,16 @@ fn a_call_is_cancelled_while_it_yields() {
 /// Mistakes: cancelling does not release; parking does not acquire, at the first look or at a later one.
 #[test]
 fn a_call_is_cancelled_while_it_begins_to_wait() {
-    assert_a_cancelling_is_seen(|_| Poll::Pending, false);
+    assert_cancellation_is_seen(|_| Poll::Pending, false);
 }
 
 /// Mistakes: cancelling does not release; finishing does not acquire, at the first look or at a later one.
 #[test]
 fn a_call_is_cancelled_while_it_finishes() {
-    assert_a_cancelling_is_seen(|_| Poll::Ready(()), true);
+    assert_cancellation_is_seen(|_| Poll::Ready(()), true);
 }
 
-/// The handle of a job that its pool drops is complete after all that the call has done.
+/// If a pool drops a job, the handle of the job completes after everything that the call did.
 ///
 /// Mistake: the wake that delivers a job does not acquire.
 #[test]
@@ -355,7 +355,7 @@ fn a_pool_drops_the_job_that_a_wake_delivers() {
         });
         waker.wake_by_ref();
         let handle = pool.submit(future.to_job().unwrap());
-        let job = pool.try_take().expect("it was submitted");
+        let job = pool.try_take().expect("the job was submitted");
         let event = thread::spawn(move || {
             waker.wake();
             if let Some(job) = pool.try_take() {

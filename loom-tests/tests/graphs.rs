@@ -1,5 +1,5 @@
-//! Job graphs: invariants 4, 5, 6 and 7 of a job that runs after others. The last of the others releases it, once, and it sees everything
-//! that they did. A job that runs only after success is not released if one of the others has failed.
+//! Job graphs: invariants 4, 5, 6 and 7 for a job that runs after others. The last of the others to end releases the job once, and the job sees
+//! everything that they did. A job that runs only after success is refused if one of the others has failed.
 #![cfg(wasm_jobs_loom)]
 
 use loom::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -7,15 +7,15 @@ use loom::thread;
 use std::sync::Arc;
 use std::task::Poll;
 use wasm_jobs::{Error, Future, Job, JobHandle, JobOutcome, JobPool};
-use wasm_jobs_loom_tests::{Pool, Token, Told, Watch, poll};
+use wasm_jobs_loom_tests::{CountingWaker, Pool, Token, Watch, poll};
 
-/// The memory of two jobs, each of which writes its own word. Relaxed, so that a thread sees both words only if it was notified after
-/// both jobs.
+/// The memory of two jobs. Each job writes its own word. The words are relaxed, so a thread sees both only if it was notified after both jobs.
 #[derive(Clone, Default)]
 struct Memory(Arc<[AtomicUsize; 2]>);
 
 impl Memory {
-    fn writes(&self, job: usize) -> impl FnOnce() + Send + 'static {
+    /// A closure that writes the word of a job.
+    fn write(&self, job: usize) -> impl FnOnce() + Send + 'static {
         let memory = self.clone();
         move || memory.0[job].store(1, Relaxed)
     }
@@ -26,14 +26,21 @@ impl Memory {
     }
 }
 
-/// A worker that runs one job, which is in the queue already.
-fn worker(pool: &Pool) -> thread::JoinHandle<()> {
-    let pool = pool.clone();
-    thread::spawn(move || pool.run_one())
+/// Submits two jobs, which write to `memory`, to a pool of their own.
+fn submit_two_writers(memory: &Memory) -> (Pool, [JobHandle; 2]) {
+    let pool = Pool::of_calls(2);
+    let handles = [0, 1].map(|job| pool.submit_fn(memory.write(job)));
+    (pool, handles)
 }
 
-/// A call that looks at what the jobs before it wrote.
-fn looks(watch: &Watch, memory: &Memory) -> Future<Token> {
+fn join(workers: [thread::JoinHandle<()>; 2]) {
+    for worker in workers {
+        worker.join().unwrap();
+    }
+}
+
+/// A call that asserts that the jobs before it wrote to `memory`.
+fn read_back(watch: &Watch, memory: &Memory) -> Future<Token> {
     let memory = memory.clone();
     watch.call(move |_| {
         memory.assert_is_written();
@@ -42,7 +49,7 @@ fn looks(watch: &Watch, memory: &Memory) -> Future<Token> {
 }
 
 fn assert_has_result(mut future: Future<Token>, watch: &Watch) {
-    drop(future.try_get_result().unwrap().expect("it has a result"));
+    drop(future.try_get_result().unwrap().expect("the call has a result"));
     drop(future);
     watch.assert_is_over();
     assert_eq!(watch.steps(), 1);
@@ -53,16 +60,16 @@ fn assert_has_result(mut future: Future<Token>, watch: &Watch) {
 fn two_jobs_end_before_a_third_one() {
     loom::model(|| {
         // The third job has a pool of its own, whose queue has one place.
-        let (pool, pool_of_last) = (Pool::of_calls(2), Pool::of_calls(1));
         let (memory, watch) = (Memory::default(), Watch::default());
-        let before = [0, 1].map(|job| pool.submit_fn(memory.writes(job)));
-        let mut last = looks(&watch, &memory);
+        let (pool, before) = submit_two_writers(&memory);
+        let pool_of_last = Pool::of_calls(1);
+        let mut last = read_back(&watch, &memory);
         let handle = pool_of_last.submit_after(last.to_job().unwrap(), &before);
-        assert!(pool_of_last.try_take().is_none(), "no job has released the third one");
-        let workers = [0, 1].map(|_| worker(&pool));
-        for worker in workers {
-            worker.join().unwrap();
-        }
+        assert!(
+            pool_of_last.try_take().is_none(),
+            "the third job was released before the others ran"
+        );
+        join([pool.spawn_worker(), pool.spawn_worker()]);
 
         pool_of_last.run_one();
         assert!(handle.is_complete());
@@ -72,37 +79,35 @@ fn two_jobs_end_before_a_third_one() {
     });
 }
 
-/// Mistakes: the third job is released before both jobs were asked; it is never released if one of them ends before it is asked, or while
-/// it is; it is released twice.
+/// Mistakes: the third job is released before it has subscribed to both jobs; it is never released if one of them ends before or during the
+/// subscription; it is released twice.
 #[test]
 fn two_jobs_end_while_a_third_one_is_submitted_after_them() {
     loom::model(|| {
-        let (pool, pool_of_last) = (Pool::of_calls(2), Pool::of_calls(1));
         let (memory, watch) = (Memory::default(), Watch::default());
-        let before = [0, 1].map(|job| pool.submit_fn(memory.writes(job)));
-        let workers = [0, 1].map(|_| worker(&pool));
-        let mut last = looks(&watch, &memory);
+        let (pool, before) = submit_two_writers(&memory);
+        let pool_of_last = Pool::of_calls(1);
+        let workers = [pool.spawn_worker(), pool.spawn_worker()];
+        let mut last = read_back(&watch, &memory);
         let handle = pool_of_last.submit_after(last.to_job().unwrap(), &before);
 
         pool_of_last.work_until(handle);
         assert_has_result(last, &watch);
-        for worker in workers {
-            worker.join().unwrap();
-        }
+        join(workers);
         pool_of_last.assert_is_forgotten();
     });
 }
 
-/// As for a third job that is a call, but it is a closure.
+/// The model above, with a closure as the third job.
 ///
-/// Mistakes: those of the model above; and the closure keeps its pool for as long as its handle lives.
+/// Mistakes: those of the model above; the closure keeps its pool for as long as its handle lives.
 #[test]
 fn two_jobs_end_while_a_closure_is_submitted_after_them() {
     loom::model(|| {
-        let (pool, pool_of_last) = (Pool::of_calls(2), Pool::of_calls(1));
         let (memory, ran) = (Memory::default(), counter());
-        let before = [0, 1].map(|job| pool.submit_fn(memory.writes(job)));
-        let workers = [0, 1].map(|_| worker(&pool));
+        let (pool, before) = submit_two_writers(&memory);
+        let pool_of_last = Pool::of_calls(1);
+        let workers = [pool.spawn_worker(), pool.spawn_worker()];
         let last = {
             let (memory, ran) = (memory.clone(), ran.clone());
             move || {
@@ -114,27 +119,25 @@ fn two_jobs_end_while_a_closure_is_submitted_after_them() {
 
         pool_of_last.work_until(handle.clone());
         assert_eq!(ran.load(Relaxed), 1);
-        for worker in workers {
-            worker.join().unwrap();
-        }
+        join(workers);
         pool_of_last.assert_is_forgotten();
         assert!(handle.is_complete());
     });
 }
 
-/// One of the jobs is over when it is asked. So the thread that submits may be the one that has to release the third job.
+/// One of the jobs is over when the third one is submitted. So the submitting thread may have to release the third job.
 ///
-/// Mistakes: the job that is over releases it alone; nobody releases it; it is refused although both succeeded.
+/// Mistakes: the job that is over releases the third one alone; no thread releases it; it is refused although both succeeded.
 #[test]
 fn a_job_ends_while_another_one_is_submitted_after_it_and_after_one_that_is_over() {
     loom::model(|| {
         let (pool, pool_of_last) = (Pool::of_calls(1), Pool::of_calls(1));
         let (memory, watch) = (Memory::default(), Watch::default());
-        let over = pool.submit_fn(memory.writes(0));
+        let over = pool.submit_fn(memory.write(0));
         pool.run_one();
-        let before = [pool.submit_fn(memory.writes(1)), over];
-        let worker = worker(&pool);
-        let mut last = looks(&watch, &memory);
+        let before = [pool.submit_fn(memory.write(1)), over];
+        let worker = pool.spawn_worker();
+        let mut last = read_back(&watch, &memory);
         let handle = pool_of_last.submit_after_ok(last.to_job().unwrap(), &before);
 
         pool_of_last.work_until(handle);
@@ -144,19 +147,19 @@ fn a_job_ends_while_another_one_is_submitted_after_it_and_after_one_that_is_over
     });
 }
 
-/// Mistakes: the third job runs although one job failed, which may have ended before the other; its handle does not complete, or completes
-/// before the call has ended.
+/// Mistakes: the third job runs although one job failed, in whichever order the two ended; the handle of the third job does not complete, or
+/// completes before the call has ended.
 #[test]
 fn one_of_two_jobs_fails_before_one_that_comes_after_their_success() {
     loom::model(|| {
         let (pool, pool_of_last) = (Pool::of_calls(2), Pool::of_calls(1));
         let (memory, watches) = (Memory::default(), [Watch::default(), Watch::default()]);
         let mut fails = Future::<()>::new(async { Err(Error::DependencyFailed) });
-        let before = [pool.submit(fails.to_job().unwrap()), pool.submit_fn(memory.writes(0))];
-        let workers = [0, 1].map(|_| worker(&pool));
+        let before = [pool.submit(fails.to_job().unwrap()), pool.submit_fn(memory.write(0))];
+        let workers = [pool.spawn_worker(), pool.spawn_worker()];
         let mut last = watches[0].call(|_| Poll::Ready(()));
         let handle = pool_of_last.submit_after_ok(last.to_job().unwrap(), &before);
-        // A fourth job runs after the third.
+        // A fourth job depends on the success of the third.
         let mut later = watches[1].call(|_| Poll::Ready(()));
         let handle_of_later =
             pool_of_last.submit_after_ok(later.to_job().unwrap(), &[handle.clone()]);
@@ -170,30 +173,31 @@ fn one_of_two_jobs_fails_before_one_that_comes_after_their_success() {
             watch.assert_is_over();
             assert_eq!(watch.steps(), 0, "a refused job ran");
         }
-        for worker in workers {
-            worker.join().unwrap();
-        }
+        join(workers);
         assert!(pool_of_last.try_take().is_none(), "a refused job was released");
     });
 }
 
 /// The handle of a job is cancelled while the job before it ends.
 ///
-/// Mistakes: cancelling waits for the job before; the work is dropped twice, or not at all; the job is in the queue twice.
+/// Mistakes: cancelling waits for the job before; the work is dropped twice, or not at all; the job is enqueued twice.
 #[test]
 fn a_job_is_given_up_while_the_one_before_it_ends() {
     loom::model(|| {
         let (pool, pool_of_last) = (Pool::of_calls(1), Pool::of_calls(1));
         let (memory, watch) = (Memory::default(), Watch::default());
-        let before = pool.submit_fn(memory.writes(0));
+        let before = pool.submit_fn(memory.write(0));
         let mut last = watch.call(|_| Poll::Ready(()));
         let handle = pool_of_last.submit_after_ok(last.to_job().unwrap(), &[before]);
-        let worker = worker(&pool);
+        let worker = pool.spawn_worker();
 
         handle.cancel();
-        assert!(handle.is_complete(), "the job ends at once, because it is in no step");
+        assert!(
+            handle.is_complete(),
+            "cancelling ends the job at once, because no step of it is in progress"
+        );
         worker.join().unwrap();
-        // If the job was released first, it is in the queue, and has nothing to do.
+        // If the job was released first, it is in the queue and has nothing left to do.
         if let Some(job) = pool_of_last.try_take() {
             job.run();
         }
@@ -206,7 +210,7 @@ fn a_job_is_given_up_while_the_one_before_it_ends() {
 
 /// The owner cancels a job while the job before it fails.
 ///
-/// Mistake: the job is refused while its owner is ending it. Then its handle completes before the call has ended.
+/// Mistake: the job is refused while its owner ends the call. Then its handle completes before the call has ended.
 #[test]
 fn a_job_is_given_up_while_the_one_before_it_fails() {
     loom::model(|| {
@@ -220,7 +224,10 @@ fn a_job_is_given_up_while_the_one_before_it_fails() {
             move || {
                 pool.run_one();
                 let is_complete = handle.is_complete();
-                assert!(!is_complete || watch.is_dropped(), "the job is not over");
+                assert!(
+                    !is_complete || watch.is_dropped(),
+                    "the handle completed before the call ended"
+                );
             }
         });
 
@@ -242,13 +249,7 @@ fn a_job_is_given_up_while_the_one_before_it_fails() {
 fn a_closure_is_cancelled_while_a_worker_takes_it() {
     loom::model(|| {
         let (pool, ran, drops) = (Pool::of_calls(1), counter(), counter());
-        let handle = pool.submit_fn({
-            let (ran, on_drop) = (ran.clone(), OnDrop(drops.clone()));
-            move || {
-                ran.fetch_add(1, Relaxed);
-                drop(on_drop);
-            }
-        });
+        let handle = pool.submit_fn(count_run_and_drop(&ran, &drops));
         let worker = thread::spawn({
             let (pool, handle, drops) = (pool.clone(), handle.clone(), drops.clone());
             move || {
@@ -260,7 +261,7 @@ fn a_closure_is_cancelled_while_a_worker_takes_it() {
 
         handle.cancel();
         handle.wait();
-        assert_eq!(drops.load(Relaxed), 1, "so often was the closure dropped");
+        assert_eq!(drops.load(Relaxed), 1, "the closure was not dropped exactly once");
         let ran_by_then = ran.load(Relaxed);
         worker.join().unwrap();
         assert_eq!((ran.load(Relaxed), drops.load(Relaxed)), (ran_by_then, 1));
@@ -272,6 +273,7 @@ fn counter() -> Arc<AtomicUsize> {
     Arc::new(AtomicUsize::new(0))
 }
 
+/// Counts its drop.
 struct OnDrop(Arc<AtomicUsize>);
 
 impl Drop for OnDrop {
@@ -280,26 +282,45 @@ impl Drop for OnDrop {
     }
 }
 
-/// A task awaits the handle of all while two jobs end. When it is woken, it sees what both did.
+/// A closure that counts its run.
+fn count_run(ran: &Arc<AtomicUsize>) -> impl FnOnce() + Send + use<> {
+    let ran = ran.clone();
+    move || {
+        ran.fetch_add(1, Relaxed);
+    }
+}
+
+/// A closure that counts its run and its drop.
+fn count_run_and_drop(
+    ran: &Arc<AtomicUsize>,
+    drops: &Arc<AtomicUsize>,
+) -> impl FnOnce() + Send + use<> {
+    let (count_run, on_drop) = (count_run(ran), OnDrop(drops.clone()));
+    move || {
+        count_run();
+        drop(on_drop);
+    }
+}
+
+/// A task awaits the handle of all while two jobs end. When the task is woken, it sees what both jobs did.
 ///
-/// Mistakes: the task is not woken; the first job wakes it; it does not see what the first job did.
+/// Mistakes: the task is not woken; the first job wakes it; the task does not see what the first job did.
 #[test]
 fn another_thread_awaits_all_while_two_jobs_end() {
     loom::model(|| {
-        let (pool, memory) = (Pool::of_calls(2), Memory::default());
-        let mut all = JobHandle::all([0, 1].map(|job| pool.submit_fn(memory.writes(job))));
-        let workers = [0, 1].map(|_| worker(&pool));
+        let memory = Memory::default();
+        let (pool, handles) = submit_two_writers(&memory);
+        let mut all = JobHandle::all(handles);
+        let workers = [pool.spawn_worker(), pool.spawn_worker()];
 
-        let told = Told::default();
-        let is_ready = poll(&mut all, &told).is_ready();
+        let waker = CountingWaker::default();
+        let is_ready = poll(&mut all, &waker).is_ready();
         if is_ready {
             memory.assert_is_written();
         }
-        for worker in workers {
-            worker.join().unwrap();
-        }
-        assert!(is_ready || told.is_told(), "the task was not woken");
-        assert!(poll(&mut all, &told).is_ready());
+        join(workers);
+        assert!(is_ready || waker.is_woken(), "the task was not woken");
+        assert!(poll(&mut all, &waker).is_ready());
         pool.assert_is_forgotten();
     });
 }
@@ -309,14 +330,8 @@ fn another_thread_awaits_all_while_two_jobs_end() {
 fn a_thread_asks_for_the_outcome_while_a_closure_ends() {
     loom::model(|| {
         let (pool, ran, drops) = (Pool::of_calls(1), counter(), counter());
-        let handle = pool.submit_fn({
-            let (ran, on_drop) = (ran.clone(), OnDrop(drops.clone()));
-            move || {
-                ran.fetch_add(1, Relaxed);
-                drop(on_drop);
-            }
-        });
-        let worker = worker(&pool);
+        let handle = pool.submit_fn(count_run_and_drop(&ran, &drops));
+        let worker = pool.spawn_worker();
 
         if let Some(outcome) = handle.outcome() {
             assert_eq!(outcome, JobOutcome::Succeeded);
@@ -328,53 +343,50 @@ fn a_thread_asks_for_the_outcome_while_a_closure_ends() {
     });
 }
 
-/// Mistakes: the outcome of all is that of the last job; a failure is noted after it was counted; the handle completes with the first job.
+/// Mistakes: the outcome of all is that of the last job; a failing job counts before it stores its failure; the handle completes with the first
+/// job.
 #[test]
 fn a_thread_asks_for_the_outcome_of_all_while_one_fails() {
     loom::model(|| {
         let (pool, memory) = (Pool::of_calls(2), Memory::default());
         let mut fails = Future::<()>::new({
-            let writes = memory.writes(0);
+            let write = memory.write(0);
             let fails = async move {
-                writes();
+                write();
                 Err(Error::DependencyFailed)
             };
             fails
         });
-        let all = JobHandle::all([
-            pool.submit(fails.to_job().unwrap()),
-            pool.submit_fn(memory.writes(1)),
-        ]);
-        let workers = [0, 1].map(|_| worker(&pool));
+        let all =
+            JobHandle::all([pool.submit(fails.to_job().unwrap()), pool.submit_fn(memory.write(1))]);
+        let workers = [pool.spawn_worker(), pool.spawn_worker()];
 
         if let Some(outcome) = all.outcome() {
             assert_eq!(outcome, JobOutcome::Failed);
             memory.assert_is_written();
         }
-        for worker in workers {
-            worker.join().unwrap();
-        }
+        join(workers);
         assert_eq!(all.outcome(), Some(JobOutcome::Failed));
     });
 }
 
-/// A pool without a queue.
-fn runs_at_once(job: Job) {
+/// A pool without a queue: it runs a job inside `enqueue`.
+fn run_at_once(job: Job) {
     job.run();
 }
 
-/// A pool without a queue runs a job on the thread that ends the job before it. Here such a job cancels another job, and waits for the job
-/// that runs after that one.
+/// A pool without a queue runs a job on the thread that ends the job before it. Here such a job cancels another job, and then waits for the
+/// dependent of that one.
 ///
-/// Mistake: a thread blocks before it has told the dependents that are ready.
+/// Mistake: a thread blocks before it has notified the dependents that are ready.
 #[test]
 fn a_job_waits_for_one_that_it_has_made_ready() {
     loom::model(|| {
         let (pool, pool_of_cancelled) = (Pool::of_calls(1), Pool::of_calls(1));
-        let (ran, pool_at_once) = (counter(), runs_at_once as fn(Job));
+        let (ran, pool_at_once) = (counter(), run_at_once as fn(Job));
         let first = pool.submit_fn(|| ());
         let cancelled = pool_of_cancelled.submit_fn(|| ());
-        let later = pool_at_once.submit_after(counts(&ran), std::slice::from_ref(&cancelled));
+        let later = pool_at_once.submit_after(count_run(&ran), std::slice::from_ref(&cancelled));
         let waits = {
             let ran = ran.clone();
             move || {
@@ -383,7 +395,7 @@ fn a_job_waits_for_one_that_it_has_made_ready() {
                 assert_eq!(ran.load(Relaxed), 1);
             }
         };
-        let worker = worker(&pool);
+        let worker = pool.spawn_worker();
 
         let waits = pool_at_once.submit_after(waits, &[first]);
         waits.wait();
@@ -394,18 +406,18 @@ fn a_job_waits_for_one_that_it_has_made_ready() {
     });
 }
 
-/// There are three chains of jobs. Two threads end the first jobs of the chains, one of them those of two chains.
+/// Two threads end the first jobs of three chains of jobs: one thread ends two of them, and the other ends one.
 ///
-/// Mistakes: a dependent that is ready is noted, and nobody tells it; only one of several is told; a thread that has told all goes on
-/// noting, and tells nobody any more.
+/// Mistakes: a ready dependent is queued, and no thread notifies it; a thread notifies only one of several dependents; a thread goes on queueing
+/// dependents after it has notified all, and no longer notifies any.
 #[test]
 fn chains_end_on_the_threads_that_end_their_first_jobs() {
     loom::model(|| {
         let (pool, ran) = (Pool::of_calls(3), counter());
-        let pool_at_once = runs_at_once as fn(Job);
+        let pool_at_once = run_at_once as fn(Job);
         let chain = |length: usize| {
             (0..length).fold(pool.submit_fn(|| ()), |before, _| {
-                pool_at_once.submit_after(counts(&ran), &[before])
+                pool_at_once.submit_after(count_run(&ran), &[before])
             })
         };
         let chains = [chain(2), chain(1), chain(1)];
@@ -427,10 +439,10 @@ fn chains_end_on_the_threads_that_end_their_first_jobs() {
     });
 }
 
-/// Adding a waiter to a latch prunes those that the latch has. A job that was cancelled is pruned and dropped, while other threads cancel
-/// it and end the job before it.
+/// Adding a waiter to a latch prunes the cancelled waiters of the latch. Here a cancelled job is pruned and dropped while other threads cancel it
+/// and end the job before it.
 ///
-/// Mistakes: a job that still waits is pruned; a job that was cancelled runs; it is dropped twice.
+/// Mistakes: a job that still waits is pruned; a cancelled job runs; a cancelled job is dropped twice.
 #[test]
 fn a_cancelled_job_is_pruned_while_the_one_before_it_ends() {
     loom::model(|| {
@@ -440,13 +452,13 @@ fn a_cancelled_job_is_pruned_while_the_one_before_it_ends() {
         let mut future = watch.call(|_| Poll::Ready(()));
         let cancelled =
             pool_of_last.submit_after(future.to_job().unwrap(), std::slice::from_ref(&first));
-        let worker = worker(&pool);
+        let worker = pool.spawn_worker();
         let canceller = thread::spawn({
             let cancelled = cancelled.clone();
             move || cancelled.cancel()
         });
 
-        let last = pool_of_last.submit_after(counts(&ran), &[first]);
+        let last = pool_of_last.submit_after(count_run(&ran), &[first]);
         pool_of_last.work_until(last);
         assert_eq!(ran.load(Relaxed), 1);
         canceller.join().unwrap();
@@ -464,11 +476,4 @@ fn a_cancelled_job_is_pruned_while_the_one_before_it_ends() {
         watch.assert_is_over();
         pool_of_last.assert_is_forgotten();
     });
-}
-
-fn counts(ran: &Arc<AtomicUsize>) -> impl FnOnce() + Send + 'static {
-    let ran = ran.clone();
-    move || {
-        ran.fetch_add(1, Relaxed);
-    }
 }

@@ -9,7 +9,7 @@ use wasm_jobs::JobPool;
 use wasm_jobs::model::Lease;
 use wasm_jobs_loom_tests::{Gate, Pool, Watch, try_take};
 
-/// Mistakes: looking whether the instance is free, and taking it, in two; never bringing it back.
+/// Mistakes: a thread looks whether the instance is free, then takes it, in two accesses; the instance is never brought back.
 #[test]
 fn two_threads_call_one_instance() {
     loom::model(|| {
@@ -17,7 +17,7 @@ fn two_threads_call_one_instance() {
         let call = {
             let instance = instance.clone();
             move || match try_take(&instance) {
-                // In two, which a second holder would come between.
+                // Two accesses, so that a second holder could come between them.
                 Some(guest) => {
                     guest.store(guest.load(Relaxed) + 1, Relaxed);
                     1
@@ -34,10 +34,10 @@ fn two_threads_call_one_instance() {
     });
 }
 
-/// A step waits for what comes after the wake: if the wake started a second step on the waking thread, neither would go
-/// on.
+/// The step waits for a gate that the waking thread opens after its wake. If the wake started a second step on that thread, both steps would
+/// wait for ever.
 ///
-/// Mistake: a wake of a lent call enqueues it, parked or not.
+/// Mistake: a wake enqueues a lent call, whether the call is parked or not.
 #[test]
 fn a_wake_during_a_step_starts_no_second_one() {
     loom::model(|| {
@@ -53,10 +53,7 @@ fn a_wake_during_a_step_starts_no_second_one() {
         });
         waker.wake_by_ref();
         let handle = pool.submit(future.to_job().unwrap());
-        let worker = thread::spawn({
-            let pool = pool.clone();
-            move || pool.run_one()
-        });
+        let worker = pool.spawn_worker();
         is_inside.pass();
         waker.wake();
         if let Some(job) = pool.try_take() {

@@ -1,5 +1,4 @@
-//! Invariant 5, no double run: however many wakes arrive, a job stands in its pool's queue at most once. The pool of the
-//! models asserts that.
+//! Invariant 5, no double run: however many wakes arrive, a job stands in its pool's queue at most once. The `Pool` of the models asserts it.
 #![cfg(wasm_jobs_loom)]
 
 use loom::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -9,7 +8,7 @@ use std::task::Poll;
 use wasm_jobs::JobPool;
 use wasm_jobs_loom_tests::{Pool, Watch};
 
-/// Mistake: every wake that finds the job parked enqueues it, not only the one that takes the flag away.
+/// Mistake: every wake that finds the job parked enqueues it, and not only the wake that clears the flag `PARKED`.
 #[test]
 fn two_threads_wake_a_waiting_job() {
     loom::model(|| {
@@ -33,7 +32,7 @@ fn two_threads_wake_a_waiting_job() {
         event()();
         other.join().unwrap();
 
-        // Before any step: the two led to one job.
+        // The two wakes came before any step, so they enqueued one job.
         pool.run_one();
         assert!(handle.is_complete());
         drop(future.try_get_result().unwrap().unwrap());
@@ -43,7 +42,7 @@ fn two_threads_wake_a_waiting_job() {
     });
 }
 
-/// Mistakes: the wake that takes the flag away leaves it; a wake enqueues a job that runs.
+/// Mistakes: the wake that enqueues the job does not clear the flag `PARKED`; a wake enqueues a job while it runs.
 #[test]
 fn one_thread_wakes_twice_while_a_worker_runs_the_job() {
     loom::model(|| {
@@ -69,7 +68,7 @@ fn one_thread_wakes_twice_while_a_worker_runs_the_job() {
     });
 }
 
-/// Mistake: a job that yields goes to the queue while a wake may put it there too.
+/// Mistake: a job that yields is enqueued, although a wake may enqueue it too.
 #[test]
 fn a_job_is_woken_while_it_yields() {
     loom::model(|| {
@@ -87,7 +86,7 @@ fn a_job_is_woken_while_it_yields() {
         let handle = pool.submit(future.to_job().unwrap());
         let event = thread::spawn(move || waker.wake());
 
-        // Two turns, however often it was woken: a yield ends the first.
+        // The job has two turns, however often it was woken, because its yield ends the first turn.
         pool.run_one();
         pool.run_one();
         assert!(handle.is_complete());

@@ -1,5 +1,5 @@
-//! Invariant 4, no lost wake: a wake at any moment, before, during or after a step, leads to another step. A wake that is
-//! lost shows as a deadlock; so does one whose step does not see what was done before it, for the work then waits on.
+//! Invariant 4, no lost wake: a wake before, during or after a step leads to another step. A lost wake shows as a deadlock. So does a wake whose
+//! step does not see what was written before the wake, because the work then waits on.
 #![cfg(wasm_jobs_loom)]
 
 use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
@@ -9,38 +9,38 @@ use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 use wasm_jobs::{Clock, Event, Future, JobPool, ManualClock, Step};
-use wasm_jobs_loom_tests::{Pool, Token, Told, Watch, poll};
+use wasm_jobs_loom_tests::{CountingWaker, Pool, Token, Watch, poll};
 
-/// A call that waits until so many things have happened, and what tells it of one.
-fn call_that_waits_for(things: usize, watch: &Watch) -> (Future<Token>, Thing) {
+/// A call that waits for `count` occurrences, and the means to make one occur.
+fn call_that_waits_for(count: usize, watch: &Watch) -> (Future<Token>, Occurrence) {
     let happened = Arc::new(AtomicUsize::new(0));
     let (future, waker) = watch.waiting_call({
         let happened = happened.clone();
-        move |_| if happened.load(Relaxed) == things { Poll::Ready(()) } else { Poll::Pending }
+        move |_| if happened.load(Relaxed) == count { Poll::Ready(()) } else { Poll::Pending }
     });
-    (future, Thing { happened, waker })
+    (future, Occurrence { happened, waker })
 }
 
 #[derive(Clone)]
-struct Thing {
+struct Occurrence {
     happened: Arc<AtomicUsize>,
     waker: Waker,
 }
 
-impl Thing {
-    fn happens(self) {
+impl Occurrence {
+    fn occur(self) {
         self.happened.fetch_add(1, Relaxed);
         self.waker.wake();
     }
 }
 
-/// Mistakes: the owner parks whatever the count of wakes; it parks before it has left its waker.
+/// Mistakes: the owner parks without comparing the count of wakes; it parks before it has stored its waker.
 #[test]
 fn the_owner_falls_asleep() {
     loom::model(|| {
         let watch = Watch::default();
-        let (mut future, thing) = call_that_waits_for(1, &watch);
-        let event = thread::spawn(move || thing.happens());
+        let (mut future, occurrence) = call_that_waits_for(1, &watch);
+        let event = thread::spawn(move || occurrence.occur());
 
         drop(future.wait().unwrap());
         event.join().unwrap();
@@ -48,14 +48,14 @@ fn the_owner_falls_asleep() {
     });
 }
 
-/// Mistakes: a job parks whatever the count of wakes; a step notes the count when it ends.
+/// Mistakes: a job parks without comparing the count of wakes; a step reads the count when it ends, and not when it starts.
 #[test]
 fn a_job_parks() {
     loom::model(|| {
         let (pool, watch) = (Pool::of_calls(1), Watch::default());
-        let (mut future, thing) = call_that_waits_for(1, &watch);
+        let (mut future, occurrence) = call_that_waits_for(1, &watch);
         let handle = pool.submit(future.to_job().unwrap());
-        let event = thread::spawn(move || thing.happens());
+        let event = thread::spawn(move || occurrence.occur());
 
         pool.work_until(handle);
         event.join().unwrap();
@@ -65,17 +65,18 @@ fn a_job_parks() {
     });
 }
 
-/// The second wake finds the job queued, or running, and must still hand over what it tells of.
+/// The second wake may find the job queued or running. The next step must still see what happened before that wake.
 ///
-/// Mistakes: a wake is a load if the call is not parked; it does not release; a step does not acquire.
+/// Mistakes: a wake of a call that is not parked is only a load; a wake does not release; a step does not acquire.
 #[test]
 fn a_job_is_queued() {
     loom::model(|| {
         let (pool, watch) = (Pool::of_calls(1), Watch::default());
-        let (mut future, thing) = call_that_waits_for(2, &watch);
+        let (mut future, occurrence) = call_that_waits_for(2, &watch);
         let handle = pool.submit(future.to_job().unwrap());
         pool.run_one();
-        let events = [thing.clone(), thing].map(|thing| thread::spawn(move || thing.happens()));
+        let events = [occurrence.clone(), occurrence]
+            .map(|occurrence| thread::spawn(move || occurrence.occur()));
 
         pool.work_until(handle);
         for event in events {
@@ -87,7 +88,7 @@ fn a_job_is_queued() {
     });
 }
 
-/// Mistake: a turn that ends with a yield forgets the wakes of that step.
+/// Mistake: a turn that ends with a yield forgets the wakes of its step.
 #[test]
 fn a_job_yields() {
     loom::model(|| {
@@ -121,14 +122,14 @@ fn a_job_yields() {
     });
 }
 
-/// Mistake: a call that changes hands starts with the wakes that it has.
+/// Mistake: when a call changes hands, its count of wakes counts as seen.
 #[test]
 fn a_runner_gives_the_call_back() {
     loom::model(|| {
         let watch = Watch::default();
-        let (mut future, thing) = call_that_waits_for(1, &watch);
+        let (mut future, occurrence) = call_that_waits_for(1, &watch);
         let mut runner = future.to_job().unwrap();
-        let event = thread::spawn(move || thing.happens());
+        let event = thread::spawn(move || occurrence.occur());
         let other = thread::spawn(move || assert_ne!(runner.resume(), Step::Yielded));
 
         drop(future.wait().unwrap());
@@ -138,14 +139,14 @@ fn a_runner_gives_the_call_back() {
     });
 }
 
-/// Mistake: the runner's thread sleeps between looking for a job and saying that it wants to be told.
+/// Mistake: the thread of the runner looks for a wake before it registers its waker, and then sleeps.
 #[test]
 fn a_runner_runs_to_the_end() {
     loom::model(|| {
         let watch = Watch::default();
-        let (mut future, thing) = call_that_waits_for(1, &watch);
+        let (mut future, occurrence) = call_that_waits_for(1, &watch);
         let runner = future.to_job().unwrap();
-        let event = thread::spawn(move || thing.happens());
+        let event = thread::spawn(move || occurrence.occur());
 
         runner.run();
         event.join().unwrap();
@@ -154,7 +155,7 @@ fn a_runner_runs_to_the_end() {
     });
 }
 
-/// Mistakes: the owner keeps the first waker that it was given, not the last; it looks before it leaves its waker.
+/// Mistakes: the call keeps the first waker that polled it, and not the last; a poll looks for the end before it stores its waker.
 #[test]
 fn the_owner_awaits_with_another_waker() {
     loom::model(|| {
@@ -163,11 +164,11 @@ fn the_owner_awaits_with_another_waker() {
         let _handle = pool.submit(future.to_job().unwrap());
         let worker = thread::spawn(move || pool.run_one());
 
-        let (first, second) = (Told::default(), Told::default());
+        let (first, second) = (CountingWaker::default(), CountingWaker::default());
         let polled = poll(&mut future, &first).is_ready() || poll(&mut future, &second).is_ready();
         worker.join().unwrap();
         if !polled {
-            assert!(second.is_told(), "the owner was not told");
+            assert!(second.is_woken(), "the last waker was not woken");
             assert!(poll(&mut future, &second).is_ready());
         }
         drop(future);
@@ -184,10 +185,10 @@ fn call_that_awaits(mut wait: Wait, watch: &Watch) -> Future<Token> {
     watch.call(move |context| wait.as_mut().poll(context))
 }
 
-/// The wait begins after the reset: it is over if the event is set after that, and only then.
+/// The wait begins after the reset. It ends if the event is set after that, and only then.
 ///
-/// Mistakes: the event is set, and releases those who wait, in two, and so ends a wait that began after the reset; it looks
-/// whether it is set, and registers who waits, in two; it looks without acquiring.
+/// Mistakes: `set` does not store the flag and release the waiters under one lock, and so may end a wait that began after the reset; a wait does
+/// not read the flag and register under one lock; a wait reads the flag without acquiring.
 #[test]
 fn the_owner_resets_an_event_and_waits_for_it_while_it_is_set() {
     loom::model(|| {
@@ -197,7 +198,10 @@ fn the_owner_resets_an_event_and_waits_for_it_while_it_is_set() {
             let (mut wait, is_written) = (Box::pin(event.wait()), is_written.clone());
             move |context| {
                 let waited = wait.as_mut().poll(context);
-                assert!(waited.is_pending() || is_written.load(Relaxed), "it is over too early");
+                assert!(
+                    waited.is_pending() || is_written.load(Relaxed),
+                    "the wait ended before the event was set"
+                );
                 waited
             }
         });
@@ -220,9 +224,9 @@ fn the_owner_resets_an_event_and_waits_for_it_while_it_is_set() {
     });
 }
 
-/// Whichever comes first, the wait has begun before both.
+/// The wait begins before the set and the reset, in whichever order these come.
 ///
-/// Mistakes: a reset forgets those who wait; a wait that was released, and finds the event reset, goes on waiting.
+/// Mistakes: a reset forgets the waiters; a released wait that finds the event reset goes on waiting.
 #[test]
 fn an_event_is_set_and_reset_while_a_job_waits_for_it() {
     loom::model(|| {
@@ -245,43 +249,43 @@ fn an_event_is_set_and_reset_while_a_job_waits_for_it() {
     });
 }
 
-/// A wait for what is about to happen is polled with one waker, and with another while it happens.
-fn assert_the_last_waker_is_told(mut wait: Wait, happens: impl FnOnce() + 'static) {
-    let (first, last) = (Told::default(), Told::default());
+/// Polls a wait with one waker, and then with another one while `end_wait` runs on another thread. The last waker must be woken.
+fn assert_the_last_waker_is_woken(mut wait: Wait, end_wait: impl FnOnce() + 'static) {
+    let (first, last) = (CountingWaker::default(), CountingWaker::default());
     assert!(poll(&mut wait, &first).is_pending());
-    let other = thread::spawn(happens);
+    let other = thread::spawn(end_wait);
 
     let is_over = poll(&mut wait, &last).is_ready();
     other.join().unwrap();
     if !is_over {
-        assert!(last.is_told(), "the last waker was not told");
+        assert!(last.is_woken(), "the last waker was not woken");
         assert!(poll(&mut wait, &last).is_ready());
     }
 }
 
-/// Mistakes: a wait keeps its first waker; one that was released registers again.
+/// Mistakes: a wait keeps its first waker; a released wait registers again.
 #[test]
 fn a_wait_gets_another_waker_while_its_event_is_set_and_reset() {
     loom::model(|| {
         let event = Event::new();
-        assert_the_last_waker_is_told(Box::pin(event.wait()), move || {
+        assert_the_last_waker_is_woken(Box::pin(event.wait()), move || {
             event.set();
             event.reset();
         });
     });
 }
 
-/// Mistakes: a sleeper keeps its first waker; it does not look at the clock after it has left another.
+/// Mistakes: a sleeper keeps its first waker; it does not read the clock after it has stored another waker.
 #[test]
 fn a_sleeper_gets_another_waker_while_its_clock_ticks() {
     loom::model(|| {
         let clock = ManualClock::new();
-        assert_the_last_waker_is_told(clock.sleep_until(TICK), move || clock.tick(TICK));
+        assert_the_last_waker_is_woken(clock.sleep_until(TICK), move || clock.tick(TICK));
     });
 }
 
-/// Mistakes: a tick wakes one of those whose time has come, or not those whose time it is just now, or before it moves the
-/// clock; a sleeper does not look at the clock after it has registered.
+/// Mistakes: a tick wakes only one of the sleepers whose deadline has come, or leaves out those whose deadline is exactly now, or wakes them before
+/// it moves the clock; a sleeper does not read the clock after it has registered.
 #[test]
 fn a_clock_ticks_while_the_owner_and_a_job_fall_asleep() {
     loom::model(|| {
@@ -305,7 +309,7 @@ fn a_clock_ticks_while_the_owner_and_a_job_fall_asleep() {
     });
 }
 
-/// Mistakes: a tick reads the clock and moves it in two; it forgets those whose time has not come, or releases them too.
+/// Mistakes: a tick reads the clock and moves it in two accesses; it forgets the sleepers whose deadline has not come, or releases them too.
 #[test]
 fn two_threads_tick_while_the_owner_falls_asleep() {
     loom::model(|| {

@@ -6,7 +6,7 @@ use loom::thread;
 use std::task::Poll;
 use std::time::Duration;
 use wasm_jobs::{Clock, Error, Event, JobPool, ManualClock, Step};
-use wasm_jobs_loom_tests::{Gate, Pool, Told, Watch, poll};
+use wasm_jobs_loom_tests::{CountingWaker, Gate, Pool, Watch, poll};
 
 /// Mistakes: a turn starts although the call was cancelled; a turn does not end a call that is cancelled during the turn.
 #[test]
@@ -15,10 +15,7 @@ fn the_future_is_dropped_while_a_worker_takes_its_job() {
         let (pool, watch) = (Pool::of_calls(1), Watch::default());
         let mut future = watch.call(|_| Poll::Pending);
         let handle = pool.submit(future.to_job().unwrap());
-        let worker = thread::spawn({
-            let pool = pool.clone();
-            move || pool.run_one()
-        });
+        let worker = pool.spawn_worker();
 
         drop(future);
         handle.wait();
@@ -37,10 +34,7 @@ fn the_future_is_dropped_while_its_job_finishes() {
         let (mut future, waker) = watch.waiting_call(|_| Poll::Ready(()));
         waker.wake_by_ref();
         let handle = pool.submit(future.to_job().unwrap());
-        let worker = thread::spawn({
-            let pool = pool.clone();
-            move || pool.run_one()
-        });
+        let worker = pool.spawn_worker();
 
         drop(future);
         handle.wait();
@@ -67,10 +61,7 @@ fn the_future_is_cancelled_during_a_step() {
             }
         });
         let handle = pool.submit(future.to_job().unwrap());
-        let worker = thread::spawn({
-            let pool = pool.clone();
-            move || pool.run_one()
-        });
+        let worker = pool.spawn_worker();
 
         is_inside.pass();
         future.cancel();
@@ -123,7 +114,7 @@ fn the_future_is_cancelled_when_another_worker_has_its_job() {
     });
 }
 
-/// Mistakes: a job that was cancelled is enqueued when it yields, and nobody ends it; the call is ended twice.
+/// Mistakes: a cancelled job is enqueued when it yields, and no thread ends its call; two threads end the call.
 #[test]
 fn the_future_is_dropped_while_its_job_yields() {
     loom::model(|| {
@@ -133,10 +124,7 @@ fn the_future_is_dropped_while_its_job_yields() {
             Poll::Pending
         });
         let handle = pool.submit(future.to_job().unwrap());
-        let worker = thread::spawn({
-            let pool = pool.clone();
-            move || pool.run_one()
-        });
+        let worker = pool.spawn_worker();
 
         drop(future);
         handle.wait();
@@ -150,7 +138,7 @@ fn the_future_is_dropped_while_its_job_yields() {
     });
 }
 
-/// Mistakes: the wake starts a step of a call that was cancelled; parking leaves the call `RUNNING`, so that the canceller leaves it alone.
+/// Mistakes: the wake starts a step of a cancelled call; parking leaves the call `RUNNING`, so that the canceller leaves it alone.
 #[test]
 fn the_future_is_dropped_while_its_waiting_job_is_woken() {
     loom::model(|| {
@@ -177,7 +165,7 @@ fn the_future_is_dropped_while_its_waiting_job_is_woken() {
     });
 }
 
-/// Mistake: the wake relies on the call being a job still.
+/// Mistake: the wake assumes that the call is still a job.
 #[test]
 fn the_future_is_dropped_while_its_waiting_job_is_woken_and_run() {
     loom::model(|| {
@@ -242,7 +230,7 @@ fn the_future_is_dropped_while_its_runner_is() {
     });
 }
 
-/// Mistake: submitting does not look whether the call has ended. Then nobody completes the handle.
+/// Mistake: `submit` does not check whether the call has ended. Then no thread completes the handle.
 #[test]
 fn the_future_is_dropped_while_its_runner_is_submitted() {
     loom::model(|| {
@@ -286,7 +274,7 @@ fn the_future_is_dropped_while_a_runner_resumes() {
     });
 }
 
-/// The step ends without a wake, so that only its stop can bring the work to the canceller.
+/// The step ends without a wake, so only its stop can hand the work to the canceller.
 ///
 /// Mistakes: stopping does not release; cancelling does not acquire.
 #[test]
@@ -323,17 +311,14 @@ fn the_future_is_dropped_while_a_runner_runs() {
     });
 }
 
-/// Mistake: the task keeps its way into the pool, and so the pool, after the call has ended.
+/// Mistake: the task keeps its submission, and with it the pool, after the call has ended.
 #[test]
 fn every_handle_is_dropped_while_its_job_finishes() {
     loom::model(|| {
         let (pool, watch) = (Pool::of_calls(1), Watch::default());
         let mut future = watch.call(|_| Poll::Ready(()));
         let handle = pool.submit(future.to_job().unwrap());
-        let worker = thread::spawn({
-            let pool = pool.clone();
-            move || pool.run_one()
-        });
+        let worker = pool.spawn_worker();
 
         drop(handle);
         drop(future.wait().unwrap());
@@ -343,33 +328,33 @@ fn every_handle_is_dropped_while_its_job_finishes() {
     });
 }
 
-/// Mistakes: keys are given out again after a release, so that a wait that is dropped removes another one; it removes all waits.
+/// Mistakes: a release reuses the keys of waiters, so that dropping one wait removes another; dropping one wait removes all waits.
 #[test]
 fn a_wait_is_dropped_while_its_event_is_set_and_another_begins() {
     loom::model(|| {
         let event = Event::new();
         let (mut goes, mut stays) = (Box::pin(event.wait()), Box::pin(event.wait()));
-        assert!(poll(&mut goes, &Told::default()).is_pending());
+        assert!(poll(&mut goes, &CountingWaker::default()).is_pending());
         let other = thread::spawn(move || drop(goes));
 
-        let told = Told::default();
+        let waker = CountingWaker::default();
         event.set();
         event.reset();
-        assert!(poll(&mut stays, &told).is_pending());
+        assert!(poll(&mut stays, &waker).is_pending());
         event.set();
         other.join().unwrap();
-        assert!(told.is_told(), "the other wait was removed");
+        assert!(waker.is_woken(), "the other wait was removed");
     });
 }
 
-/// Mistakes: a sleeper that is dropped stays in the clock, or a tick puts it back; a sleeper that is dropped removes the others.
+/// Mistakes: a dropped sleeper stays in the clock, or a tick puts it back; dropping one sleeper removes the others.
 #[test]
 fn a_sleeper_is_dropped_while_its_clock_ticks() {
     loom::model(|| {
-        let (clock, told) = (ManualClock::new(), Told::default());
+        let (clock, waker) = (ManualClock::new(), CountingWaker::default());
         let [mut stays, mut goes] = [1, 2].map(|n| clock.sleep_until(Duration::from_secs(n)));
-        assert!(poll(&mut stays, &told).is_pending());
-        assert!(poll(&mut goes, &Told::default()).is_pending());
+        assert!(poll(&mut stays, &waker).is_pending());
+        assert!(poll(&mut goes, &CountingWaker::default()).is_pending());
         let ticker = thread::spawn({
             let clock = clock.clone();
             move || clock.tick(Duration::from_secs(1))
@@ -377,8 +362,8 @@ fn a_sleeper_is_dropped_while_its_clock_ticks() {
 
         drop(goes);
         ticker.join().unwrap();
-        assert!(told.is_told(), "the other sleeper was removed");
-        assert!(poll(&mut stays, &told).is_ready());
+        assert!(waker.is_woken(), "the other sleeper was removed");
+        assert!(poll(&mut stays, &waker).is_ready());
         assert_eq!(clock.next_deadline(), None, "the clock still has a sleeper");
     });
 }

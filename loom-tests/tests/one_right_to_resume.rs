@@ -1,5 +1,5 @@
-//! Invariant 3, one right to resume: the future has it until `to_job`; then the runner has it, and the future's `resume`
-//! gives `Error::InJob`. A runner dropped unfinished gives it back.
+//! Invariant 3, one right to resume: the future has the right until `to_job`. Then the runner has it, and the future's `resume` gives
+//! `Error::InJob`. A runner that is dropped unfinished gives the right back.
 #![cfg(wasm_jobs_loom)]
 
 use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
@@ -7,9 +7,9 @@ use loom::thread;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use wasm_jobs::{Error, JobPool, Step};
-use wasm_jobs_loom_tests::{Pool, Told, Watch, poll};
+use wasm_jobs_loom_tests::{CountingWaker, Pool, Watch, poll};
 
-/// Work that yields once, and has to find at its second step what it did in its first.
+/// Work that yields once. Its second step must see what the first step wrote.
 fn two_steps() -> impl FnMut(&mut Context<'_>) -> Poll<()> + Send + Unpin {
     let has_yielded = AtomicBool::new(false);
     move |context| {
@@ -22,7 +22,7 @@ fn two_steps() -> impl FnMut(&mut Context<'_>) -> Poll<()> + Send + Unpin {
     }
 }
 
-/// Mistakes: the owner looks for the call before it says that it waits; giving back does not tell it.
+/// Mistakes: the owner looks whether the call is back before it registers its waker; giving the right back does not wake the owner.
 #[test]
 fn a_runner_is_dropped_while_the_owner_waits() {
     loom::model(|| {
@@ -38,7 +38,7 @@ fn a_runner_is_dropped_while_the_owner_waits() {
     });
 }
 
-/// Mistakes: the same, and giving back does not complete the handle.
+/// Mistakes: those of the model above; giving the right back does not complete the handle.
 #[test]
 fn a_pool_drops_a_job_while_the_owner_waits() {
     loom::model(|| {
@@ -59,7 +59,7 @@ fn a_pool_drops_a_job_while_the_owner_waits() {
     });
 }
 
-/// Mistake: giving back does not tell the owner.
+/// Mistake: giving the right back does not wake the owner.
 #[test]
 fn a_worker_drops_a_job_that_yielded_while_the_owner_waits() {
     loom::model(|| {
@@ -67,7 +67,7 @@ fn a_worker_drops_a_job_that_yielded_while_the_owner_waits() {
         let mut future = watch.call(two_steps());
         let handle = pool.submit(future.to_job().unwrap());
         let job = pool.try_take().unwrap();
-        let worker = thread::spawn(move || drop(job.turn().expect("it yields")));
+        let worker = thread::spawn(move || drop(job.turn().expect("the job yields")));
 
         drop(future.wait().unwrap());
         handle.wait();
@@ -88,7 +88,7 @@ fn the_owner_resumes_while_a_runner_does() {
         let other = thread::spawn(move || assert_eq!(runner.resume(), Step::Yielded));
 
         match future.resume() {
-            // Not before the runner's step: that yields.
+            // The owner came after the runner, because the first step yields.
             Ok(step) => assert_eq!(step, Step::Done),
             Err(Error::InJob) => assert!(matches!(future.try_get_result(), Ok(None) | Ok(Some(_)))),
             Err(other) => panic!("{other}"),
@@ -103,26 +103,29 @@ fn the_owner_resumes_while_a_runner_does() {
     });
 }
 
-/// The owner has its call back after all that the runner's holder did before.
+/// When the owner has its call back, it sees everything that the holder of the runner did before.
 ///
-/// Mistake: giving back does not release.
+/// Mistake: giving the right back does not release.
 #[test]
 fn the_owner_resumes_while_a_runner_is_dropped() {
     loom::model(|| {
         let watch = Watch::default();
         let mut future = watch.call(|_| Poll::Ready(()));
         let runner = future.to_job().unwrap();
-        let has_let_go = Arc::new(AtomicBool::new(false));
+        let has_written = Arc::new(AtomicBool::new(false));
         let other = thread::spawn({
-            let has_let_go = has_let_go.clone();
+            let has_written = has_written.clone();
             move || {
-                has_let_go.store(true, Relaxed);
+                has_written.store(true, Relaxed);
                 drop(runner);
             }
         });
 
         if future.resume().is_ok() {
-            assert!(has_let_go.load(Relaxed), "the call came back before it was given back");
+            assert!(
+                has_written.load(Relaxed),
+                "the owner does not see what the holder of the runner did"
+            );
         }
         other.join().unwrap();
         assert_eq!(future.resume().unwrap(), Step::Done);
@@ -133,8 +136,8 @@ fn the_owner_resumes_while_a_runner_is_dropped() {
 
 /// The first wake is on its way to the owner when the call becomes a job.
 ///
-/// Mistakes: lending leaves the call parked; a wake delivers to the holder of the call when it came, not when it claims the
-/// delivery; it does not claim it.
+/// Mistakes: lending leaves the call parked; a wake delivers to the holder that the call had when the wake came, and not to the holder that it
+/// has when the wake claims the delivery; a wake does not claim the delivery.
 #[test]
 fn a_late_wake_meets_a_call_that_was_lent() {
     loom::model(|| {
@@ -144,7 +147,7 @@ fn a_late_wake_meets_a_call_that_was_lent() {
             let happened = happened.clone();
             move |_| if happened.load(Relaxed) == 2 { Poll::Ready(()) } else { Poll::Pending }
         });
-        assert!(poll(&mut future, &Told::default()).is_pending());
+        assert!(poll(&mut future, &CountingWaker::default()).is_pending());
 
         let event = thread::spawn(move || {
             for _ in 0..2 {
@@ -161,7 +164,7 @@ fn a_late_wake_meets_a_call_that_was_lent() {
     });
 }
 
-/// Mistake: giving back takes the submission out of the task after the right, when it may be another one.
+/// Mistake: giving back takes the submission out of the task after the right is back. By then it may be the submission of another job.
 #[test]
 fn a_call_that_came_back_is_submitted_again() {
     loom::model(|| {
@@ -189,7 +192,7 @@ fn a_call_that_came_back_is_submitted_again() {
     });
 }
 
-/// Mistake: the wake is for a pool that no longer has the call.
+/// Mistake: the wake delivers to a pool that no longer has the call.
 #[test]
 fn a_call_comes_back_while_it_is_woken() {
     loom::model(|| {

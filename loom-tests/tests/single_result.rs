@@ -14,7 +14,7 @@ fn assert_is_taken(future: &mut Future<Token>) {
     assert!(matches!(future.try_get_result(), Err(Error::ResultTaken)));
 }
 
-/// Mistake: the call is finished before its result is in its place.
+/// Mistake: the call becomes `DONE` before its result is in its place.
 #[test]
 fn the_owner_asks_while_a_job_finishes() {
     loom::model(|| {
@@ -23,9 +23,9 @@ fn the_owner_asks_while_a_job_finishes() {
         let _handle = pool.submit(future.to_job().unwrap());
         let worker = thread::spawn(move || pool.run_one());
 
-        let there_is_one = future.has_result();
+        let has_result = future.has_result();
         let early = future.try_get_result().unwrap();
-        assert!(early.is_some() || !there_is_one, "it has a result, and does not give it");
+        assert!(early.is_some() || !has_result, "the call has a result, and does not give it");
         worker.join().unwrap();
         if early.is_none() {
             assert!(future.try_get_result().unwrap().is_some());
@@ -36,7 +36,7 @@ fn the_owner_asks_while_a_job_finishes() {
     });
 }
 
-/// Mistake: the owner is told before the call is finished.
+/// Mistake: the owner is woken before the call is `DONE`.
 #[test]
 fn the_owner_waits_while_a_job_finishes() {
     loom::model(|| {
@@ -53,7 +53,7 @@ fn the_owner_waits_while_a_job_finishes() {
     });
 }
 
-/// Mistake: cancelling does not look whether the call has a result.
+/// Mistake: `cancel` does not check whether the call has a result.
 #[test]
 fn the_owner_gives_up_while_a_job_finishes() {
     loom::model(|| {
@@ -62,11 +62,13 @@ fn the_owner_gives_up_while_a_job_finishes() {
         let _handle = pool.submit(future.to_job().unwrap());
         let worker = thread::spawn(move || pool.run_one());
 
-        let there_is_one = future.has_result();
+        let has_result = future.has_result();
         future.cancel();
         match future.wait() {
             Ok(token) => drop(token),
-            Err(Error::Cancelled) => assert!(!there_is_one, "it had a result"),
+            Err(Error::Cancelled) => {
+                assert!(!has_result, "the call had a result before it was cancelled")
+            }
             Err(other) => panic!("{other}"),
         }
         assert_is_taken(&mut future);

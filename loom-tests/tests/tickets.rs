@@ -1,6 +1,6 @@
-//! The ticket queue of a pool whose workers have other work too: every job that is put there is run, also if no other job is put after it and if
-//! the worker of the job before it is blocked; there is never more than one ticket for each worker, and the spare; and once there are no jobs, all
-//! permits are given up. A job that is forgotten shows as a deadlock: a worker waits for a ticket that nobody sends.
+//! The ticket queue of a pool whose workers have other work too. Every job in the queue is run, even if no other job follows it, and even if the
+//! worker of the job before it is blocked. The tickets are never more than one for each worker and the spare. Once the queue is empty, all permits
+//! are given up. A forgotten job shows as a deadlock: a worker waits for a ticket that no thread sends.
 #![cfg(wasm_jobs_loom)]
 
 use loom::sync::{Condvar, Mutex};
@@ -16,7 +16,7 @@ use wasm_jobs_loom_tests::Watch;
 
 type Ticket = Box<dyn FnOnce() + Send>;
 
-/// The workers of a pool: threads of the model, which run the tickets in the order in which they are spawned.
+/// The workers of a pool. They are threads of the model, and run the tickets in the order of spawning.
 #[derive(Clone)]
 struct Workers(Arc<Shared>);
 
@@ -24,33 +24,36 @@ struct Shared {
     contents: Mutex<Contents>,
     has_changed: Condvar,
     count: usize,
-    serves: Serves,
+    service: Service,
 }
 
-/// What a worker does that has a job, and could take another one with the same ticket.
+/// How long a worker serves the queue with one ticket.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Serves {
-    /// It serves on until the queue is empty.
-    ToTheEnd,
-    /// It has its ticket spawned again, before each turn.
+enum Service {
+    /// Until the queue is empty.
+    UntilEmpty,
+    /// For one turn. The worker has its ticket spawned again before the turn.
     OneTurn,
-    /// It panics while it serves the first jobs, so many times.
+    /// Until the queue is empty. For this many jobs at first, the server panics outside the job.
     Panics(usize),
 }
 
 #[derive(Default)]
 struct Contents {
     tickets: VecDeque<Ticket>,
-    /// How many jobs have been run.
+    /// The number of jobs that have run.
     done: usize,
     panics: usize,
-    /// The library catches what `spawn` throws in some places, so the next worker says it.
+    /// Set by `spawn` and asserted by `take`, because the library catches a panic of `spawn` in some places.
     had_too_many: bool,
 }
 
 impl Contents {
     fn take(&mut self) -> Option<Ticket> {
-        assert!(!self.had_too_many, "there were more tickets than workers, and the spare");
+        assert!(
+            !self.had_too_many,
+            "there were more tickets than one for each worker and the spare"
+        );
         self.tickets.pop_front()
     }
 }
@@ -73,7 +76,7 @@ impl model::Workers for Workers {
     }
 
     fn serves_on(&self, _: Duration) -> bool {
-        if let Serves::Panics(times) = self.0.serves {
+        if let Service::Panics(times) = self.0.service {
             let mut contents = self.0.contents.lock().unwrap();
             if contents.panics < times {
                 contents.panics += 1;
@@ -82,12 +85,12 @@ impl model::Workers for Workers {
                 resume_unwind(Box::new("a turn panics outside the job"));
             }
         }
-        self.0.serves != Serves::OneTurn
+        self.0.service != Service::OneTurn
     }
 }
 
 impl Workers {
-    /// Runs tickets until so many jobs are done, and sleeps while there is none. A worker does so, and a job inside the pool.
+    /// Runs tickets until `done` jobs are done, and sleeps while there is no ticket. Workers call this, and so do jobs that block.
     fn work_until(&self, done: usize) {
         loop {
             let mut contents = self.0.contents.lock().unwrap();
@@ -101,13 +104,13 @@ impl Workers {
                 contents = self.0.has_changed.wait(contents).unwrap();
             };
             drop(contents);
-            // Rayon catches it too.
+            // Rayon catches a panic of a ticket too.
             let _ = catch_unwind(AssertUnwindSafe(ticket));
         }
     }
 
-    /// Runs what tickets there are.
-    fn run_the_rest(&self) {
+    /// Runs tickets until there are none.
+    fn run_tickets(&self) {
         while let Some(ticket) = self.try_take() {
             ticket();
         }
@@ -117,7 +120,7 @@ impl Workers {
         self.0.contents.lock().unwrap().take()
     }
 
-    fn note_one_done(&self) {
+    fn count_done(&self) {
         self.0.contents.lock().unwrap().done += 1;
         self.0.has_changed.notify_all();
     }
@@ -140,47 +143,54 @@ impl JobPool for Pool {
 }
 
 impl Pool {
-    fn of_workers(count: usize, serves: Serves) -> Self {
+    fn of_workers(count: usize, service: Service) -> Self {
         let contents = Mutex::default();
-        let shared = Shared { contents, has_changed: Condvar::new(), count, serves };
+        let shared = Shared { contents, has_changed: Condvar::new(), count, service };
         Self { queue: Arc::default(), workers: Workers(Arc::new(shared)) }
     }
 
-    /// Puts a job into the queue that does nothing.
+    /// Puts a job that does nothing into the queue.
     fn put(&self) {
         let workers = self.workers.clone();
-        self.submit_fn(move || workers.note_one_done());
+        self.submit_fn(move || workers.count_done());
     }
 
-    /// Puts a job into the queue that blocks its worker until so many others are done, and has it run tickets meanwhile.
-    fn put_one_that_waits_for(&self, others: usize) {
+    /// Puts a job into the queue that blocks its worker until `others` jobs are done. Meanwhile, the worker runs tickets.
+    fn put_blocking(&self, others: usize) {
         let workers = self.workers.clone();
         self.submit_fn(move || {
             workers.work_until(others);
-            workers.note_one_done();
+            workers.count_done();
         });
     }
 
-    /// A worker that works until so many jobs are done.
-    fn worker(&self, done: usize) -> thread::JoinHandle<()> {
+    /// A job that is in no queue yet and counts itself as done, and its handle.
+    fn job_that_counts(&self) -> (Job, JobHandle) {
+        let workers = self.workers.clone();
+        job_outside_a_queue(move || workers.count_done())
+    }
+
+    /// Spawns a worker that works until `done` jobs are done.
+    fn spawn_worker(&self, done: usize) -> thread::JoinHandle<()> {
         let workers = self.workers.clone();
         thread::spawn(move || workers.work_until(done))
     }
 
-    /// Another thread that puts a job into the queue.
-    fn putter(&self) -> thread::JoinHandle<()> {
+    /// Spawns a thread that puts a job into the queue.
+    fn spawn_putter(&self) -> thread::JoinHandle<()> {
         let pool = self.clone();
         thread::spawn(move || pool.put())
     }
 
-    fn waits_and_helps(&self, handle: &JobHandle) {
+    /// Waits for a job as a worker does, and helps meanwhile.
+    fn wait_and_help(&self, handle: &JobHandle) {
         wait_and_help(handle, &self.queue, &self.workers);
     }
 
-    /// Asserts that so many jobs have been run, and that no permit is out, by what the next job gets.
-    fn assert_rests(self, jobs: usize) {
-        self.workers.run_the_rest();
-        assert_eq!(self.workers.done(), jobs, "so many jobs have been run");
+    /// Asserts that `jobs` jobs have run and that no permit is out. If none is out, the next job gets two tickets.
+    fn assert_is_idle(self, jobs: usize) {
+        self.workers.run_tickets();
+        assert_eq!(self.workers.done(), jobs, "the number of jobs that have run");
         self.put();
         let tickets = [self.workers.try_take(), self.workers.try_take()];
         assert!(
@@ -188,15 +198,15 @@ impl Pool {
             "a permit is out, although there is no ticket"
         );
         tickets.into_iter().flatten().for_each(|ticket| ticket());
-        self.workers.run_the_rest();
-        assert_eq!(self.workers.done(), jobs + 1, "the next job was run");
-        assert_eq!(Arc::strong_count(&self.queue), 1, "something still leads to the queue");
-        assert_eq!(Arc::strong_count(&self.workers.0), 1, "something still leads to the workers");
+        self.workers.run_tickets();
+        assert_eq!(self.workers.done(), jobs + 1, "the next job did not run");
+        assert_eq!(Arc::strong_count(&self.queue), 1, "the queue is still referenced");
+        assert_eq!(Arc::strong_count(&self.workers.0), 1, "the workers are still referenced");
     }
 }
 
-/// A job, and its handle, that is in no queue yet.
-fn job(work: impl FnOnce() + Send + 'static) -> (Job, JobHandle) {
+/// A job that is in no queue yet, and its handle.
+fn job_outside_a_queue(work: impl FnOnce() + Send + 'static) -> (Job, JobHandle) {
     let place = Arc::new(std::sync::Mutex::new(None));
     let pool = {
         let place = place.clone();
@@ -204,135 +214,129 @@ fn job(work: impl FnOnce() + Send + 'static) -> (Job, JobHandle) {
     };
     let handle = pool.submit_fn(work);
     let job = place.lock().unwrap().take();
-    (job.expect("it was submitted"), handle)
+    (job.expect("the job was submitted"), handle)
 }
 
-fn a_job_is_put_while_the_spare_finds_none(serves: Serves) {
+fn a_job_is_put_while_the_spare_finds_none(service: Service) {
     loom::model(move || {
-        let pool = Pool::of_workers(1, serves);
-        pool.put_one_that_waits_for(1);
-        let worker = pool.worker(2);
+        let pool = Pool::of_workers(1, service);
+        pool.put_blocking(1);
+        let worker = pool.spawn_worker(2);
 
         pool.put();
         worker.join().unwrap();
-        pool.assert_rests(2);
+        pool.assert_is_idle(2);
     });
 }
 
-/// The first job waits for the second one inside the pool, and so the worker runs the spare, which finds no job and is about to give
-/// its permit up.
+/// The first job waits for the second one inside the pool. So the worker runs the spare, which finds no job and is about to give its permit up.
 ///
-/// Mistakes: there is no spare; the last look for a job comes before the permit counts as given up, or is not ordered after that; `put` does not
-/// order its look for a server after the job.
+/// Mistakes: there is no spare; a server looks for a last job before its permit counts as given up, or nothing orders that look after it; nothing
+/// orders the look of `put` for a server after the job.
 #[test]
 fn a_job_is_put_while_the_spare_finds_none_beside_a_server() {
-    a_job_is_put_while_the_spare_finds_none(Serves::ToTheEnd);
+    a_job_is_put_while_the_spare_finds_none(Service::UntilEmpty);
 }
 
-/// Here, the job that waits has no permit.
+/// The model above, but the first job waits in the last turn of its ticket, and so without a permit.
 #[test]
 fn a_job_is_put_while_the_spare_finds_none_beside_a_last_turn() {
-    a_job_is_put_while_the_spare_finds_none(Serves::OneTurn);
+    a_job_is_put_while_the_spare_finds_none(Service::OneTurn);
 }
 
-/// Mistake: the first job takes all the tickets that there may be.
+/// Mistake: the queue counts as served after the first job, before all permits are out.
 #[test]
 fn both_workers_are_blocked_when_a_third_job_is_put() {
     loom::model(|| {
-        let pool = Pool::of_workers(2, Serves::ToTheEnd);
-        pool.put_one_that_waits_for(1);
-        pool.put_one_that_waits_for(1);
-        let workers = [0, 1].map(|_| pool.worker(3));
+        let pool = Pool::of_workers(2, Service::UntilEmpty);
+        pool.put_blocking(1);
+        pool.put_blocking(1);
+        let workers = [0, 1].map(|_| pool.spawn_worker(3));
 
         pool.put();
         for worker in workers {
             worker.join().unwrap();
         }
-        pool.assert_rests(3);
+        pool.assert_is_idle(3);
     });
 }
 
-/// The second job waits for the others. When the third one is put, one permit may be with the second one, and the other about to be given up.
+/// The second job waits for the others. When the third job is put, the second job may have one permit, and the other permit may be about to be
+/// given up.
 ///
-/// Mistake: a server says that the queue is not served before it has the lock under which it gives its permit up.
+/// Mistake: a server stores `is_served = false` before it has the lock under which it gives its permit up.
 #[test]
 fn a_permit_is_given_up_while_a_job_is_put_that_waits_for_the_next() {
     loom::model(|| {
-        let pool = Pool::of_workers(1, Serves::ToTheEnd);
+        let pool = Pool::of_workers(1, Service::UntilEmpty);
         pool.put();
-        let workers = [0, 1].map(|_| pool.worker(3));
+        let workers = [0, 1].map(|_| pool.spawn_worker(3));
 
-        pool.put_one_that_waits_for(2);
+        pool.put_blocking(2);
         pool.put();
         for worker in workers {
             worker.join().unwrap();
         }
-        pool.assert_rests(3);
+        pool.assert_is_idle(3);
     });
 }
 
-/// Mistakes: two threads send the first ticket; neither does.
+/// Mistakes: two threads send the first ticket; neither thread sends it.
 #[test]
 fn two_threads_put_a_job_while_a_worker_serves() {
     loom::model(|| {
-        let pool = Pool::of_workers(1, Serves::ToTheEnd);
-        let (worker, putter) = (pool.worker(2), pool.putter());
+        let pool = Pool::of_workers(1, Service::UntilEmpty);
+        let (worker, putter) = (pool.spawn_worker(2), pool.spawn_putter());
 
         pool.put();
         putter.join().unwrap();
         worker.join().unwrap();
-        pool.assert_rests(2);
+        pool.assert_is_idle(2);
     });
 }
 
-/// There are more jobs than tickets, and each ticket serves one before it is spawned again.
+/// There are more jobs than tickets. A worker serves one job with a ticket, and has the ticket spawned again.
 ///
-/// Mistakes: tickets are sent and not counted; one is sent whatever is out; a ticket is not spawned again.
+/// Mistakes: tickets are sent and not counted; a ticket is sent although all permits are out; a ticket is not spawned again.
 #[test]
 fn two_threads_put_jobs_before_a_worker_comes() {
     loom::model(|| {
-        let pool = Pool::of_workers(1, Serves::OneTurn);
-        let putter = pool.putter();
+        let pool = Pool::of_workers(1, Service::OneTurn);
+        let putter = pool.spawn_putter();
 
         pool.put();
         pool.put();
         putter.join().unwrap();
         pool.workers.work_until(3);
-        pool.assert_rests(3);
+        pool.assert_is_idle(3);
     });
 }
 
-/// Mistakes: a helper registers after its last look for a job, or does not say so; `put` does not wake it.
+/// Mistakes: a helper registers after its last look for a job; it does not store `is_served = false`; `put` does not wake it.
 #[test]
 fn a_job_is_put_while_the_only_worker_falls_asleep() {
     loom::model(|| {
-        let pool = Pool::of_workers(1, Serves::ToTheEnd);
-        // Now every ticket is with the pool, whose only worker this is.
+        let pool = Pool::of_workers(1, Service::UntilEmpty);
+        // Now all tickets are in the pool. This thread is its only worker.
         pool.put();
-        let (job, handle) = job({
-            let workers = pool.workers.clone();
-            move || workers.note_one_done()
-        });
+        let (job, handle) = pool.job_that_counts();
         let putter = thread::spawn({
             let pool = pool.clone();
             move || pool.enqueue(job)
         });
 
-        pool.waits_and_helps(&handle);
+        pool.wait_and_help(&handle);
         putter.join().unwrap();
-        pool.assert_rests(2);
+        pool.assert_is_idle(2);
     });
 }
 
-/// Mistake: the queue counts as served after others could give their permits up, or fall asleep.
+/// Mistake: `put` stores `is_served = true` after it has released the lock. By then, a permit may have been given up, or a helper may sleep.
 #[test]
 fn two_jobs_are_put_while_the_only_worker_falls_asleep() {
     loom::model(|| {
-        let pool = Pool::of_workers(1, Serves::ToTheEnd);
-        let (job, handle) = job({
-            let workers = pool.workers.clone();
-            move || workers.note_one_done()
-        });
+        let pool = Pool::of_workers(1, Service::UntilEmpty);
+        let (job, handle) = pool.job_that_counts();
         let putter = thread::spawn({
             let pool = pool.clone();
             move || {
@@ -341,28 +345,25 @@ fn two_jobs_are_put_while_the_only_worker_falls_asleep() {
             }
         });
 
-        pool.waits_and_helps(&handle);
+        pool.wait_and_help(&handle);
         putter.join().unwrap();
-        pool.assert_rests(2);
+        pool.assert_is_idle(2);
     });
 }
 
-/// Both workers wait, each for a job of its own. One of these jobs is cancelled, and that worker may look for no other job any more when it is
-/// woken for one.
+/// Both workers wait, each for a job of its own. One of these jobs is cancelled. If `put` wakes the worker that waited for it, that worker may
+/// leave without a look at the queue.
 ///
-/// Mistake: `put` wakes one helper.
+/// Mistake: `put` wakes only one helper.
 #[test]
 fn two_workers_fall_asleep_while_the_job_of_one_is_put() {
     loom::model(|| {
-        let pool = Pool::of_workers(2, Serves::ToTheEnd);
-        let (cancelled, handle_of_cancelled) = job(|| ());
-        let (wanted, handle) = job({
-            let workers = pool.workers.clone();
-            move || workers.note_one_done()
-        });
+        let pool = Pool::of_workers(2, Service::UntilEmpty);
+        let (cancelled, handle_of_cancelled) = job_outside_a_queue(|| ());
+        let (wanted, handle) = pool.job_that_counts();
         let helpers = [handle_of_cancelled, handle].map(|handle| {
             let pool = pool.clone();
-            thread::spawn(move || pool.waits_and_helps(&handle))
+            thread::spawn(move || pool.wait_and_help(&handle))
         });
 
         drop(cancelled);
@@ -370,23 +371,24 @@ fn two_workers_fall_asleep_while_the_job_of_one_is_put() {
         for helper in helpers {
             helper.join().unwrap();
         }
-        pool.assert_rests(1);
+        pool.assert_is_idle(1);
     });
 }
 
-/// The job that a helper has given a turn cancels the one that the helper waits for, and yields: the helper does not look for a job again.
+/// A helper gives a job a turn. That job cancels the job that the helper waits for, and yields. Then the helper leaves, and looks for no other
+/// job.
 ///
-/// Mistake: a helper puts a job back without having it served.
+/// Mistake: a helper pushes a yielding job back into the queue, and sends no ticket for it.
 #[test]
 fn a_helper_leaves_after_it_has_given_a_job_a_turn() {
     loom::model(|| {
-        let (pool, watch) = (Pool::of_workers(1, Serves::ToTheEnd), Watch::default());
-        let (_wanted, handle) = job(|| ());
+        let (pool, watch) = (Pool::of_workers(1, Service::UntilEmpty), Watch::default());
+        let (_wanted, handle) = job_outside_a_queue(|| ());
         let (workers, cancelled) = (pool.workers.clone(), handle.clone());
         let mut has_yielded = false;
         let mut future = watch.call(move |context| {
             if std::mem::replace(&mut has_yielded, true) {
-                workers.note_one_done();
+                workers.count_done();
                 return Poll::Ready(());
             }
             cancelled.cancel();
@@ -394,88 +396,85 @@ fn a_helper_leaves_after_it_has_given_a_job_a_turn() {
             Poll::Pending
         });
         let submitted = pool.submit(future.to_job().unwrap());
-        let worker = pool.worker(1);
+        let worker = pool.spawn_worker(1);
 
-        pool.waits_and_helps(&handle);
+        pool.wait_and_help(&handle);
         worker.join().unwrap();
-        pool.workers.run_the_rest();
+        pool.workers.run_tickets();
         drop(future.wait().unwrap());
         drop((submitted, future));
-        pool.assert_rests(1);
+        pool.assert_is_idle(1);
     });
 }
 
-/// Mistake: a job that is passed over by a helper is in no queue when a server looks.
+/// Mistake: when a helper passes over a job, the job is in no queue while a server looks.
 #[test]
 fn a_helper_looks_for_its_job_while_a_worker_serves() {
     loom::model(|| {
-        let pool = Pool::of_workers(1, Serves::ToTheEnd);
+        let pool = Pool::of_workers(1, Service::UntilEmpty);
         pool.put();
-        let (wanted, handle) = job({
-            let workers = pool.workers.clone();
-            move || workers.note_one_done()
-        });
+        let (wanted, handle) = pool.job_that_counts();
         pool.enqueue(wanted);
-        let worker = pool.worker(2);
+        let worker = pool.spawn_worker(2);
 
-        pool.waits_and_helps(&handle);
+        pool.wait_and_help(&handle);
         worker.join().unwrap();
-        pool.assert_rests(2);
+        pool.assert_is_idle(2);
     });
 }
 
 fn a_job_yields_while(
-    serves: Serves,
+    service: Service,
     jobs: usize,
-    something_happens: fn(&Pool) -> Option<thread::JoinHandle<()>>,
+    meanwhile: fn(&Pool) -> Option<thread::JoinHandle<()>>,
 ) {
     loom::model(move || {
-        let (pool, watch) = (Pool::of_workers(1, serves), Watch::default());
+        let (pool, watch) = (Pool::of_workers(1, service), Watch::default());
         let workers = pool.workers.clone();
         let mut has_yielded = false;
         let mut future = watch.call(move |context| {
             if std::mem::replace(&mut has_yielded, true) {
-                workers.note_one_done();
+                workers.count_done();
                 return Poll::Ready(());
             }
             context.waker().wake_by_ref();
             Poll::Pending
         });
         let handle = pool.submit(future.to_job().unwrap());
-        let worker = pool.worker(jobs);
+        let worker = pool.spawn_worker(jobs);
 
-        let other = something_happens(&pool);
+        let other = meanwhile(&pool);
         worker.join().unwrap();
         other.into_iter().for_each(|other| other.join().unwrap());
-        pool.workers.run_the_rest();
+        pool.workers.run_tickets();
         assert!(handle.is_complete());
         drop(future.try_get_result().unwrap().unwrap());
         drop((handle, future));
         watch.assert_is_over();
-        pool.assert_rests(jobs);
+        pool.assert_is_idle(jobs);
     });
 }
 
-/// Mistake: a job that yields is dropped.
+/// Mistake: a server drops a job that yields.
 #[test]
 fn a_job_yields_to_its_server_while_another_is_put() {
-    a_job_yields_while(Serves::ToTheEnd, 2, |pool| {
+    a_job_yields_while(Service::UntilEmpty, 2, |pool| {
         pool.put();
         None
     });
 }
 
-/// Mistake: a job that yields in the last turn goes to the queue, and no ticket is sent for it.
+/// Mistake: a server pushes a job that yields in the last turn back into the queue, and sends no ticket for it.
 #[test]
 fn a_job_yields_in_a_last_turn_while_another_worker_gives_the_permits_up() {
-    a_job_yields_while(Serves::OneTurn, 1, |pool| Some(pool.worker(1)));
+    a_job_yields_while(Service::OneTurn, 1, |pool| Some(pool.spawn_worker(1)));
 }
 
-/// Mistakes: a ticket that is dropped keeps its permit; it gives that up and does not say so.
+/// Mistakes: a dropped ticket keeps its permit; it gives the permit up, and does not store `is_served = false`.
 #[test]
 fn the_pool_drops_its_tickets_while_a_job_is_put() {
     loom::model(|| {
-        let pool = Pool::of_workers(1, Serves::ToTheEnd);
+        let pool = Pool::of_workers(1, Service::UntilEmpty);
         pool.put();
         let dropper = thread::spawn({
             let workers = pool.workers.clone();
@@ -488,25 +487,25 @@ fn the_pool_drops_its_tickets_while_a_job_is_put() {
 
         pool.put();
         dropper.join().unwrap();
-        // A pool that drops tickets does not have to run the jobs, until it is given another one.
+        // A pool that drops tickets runs the jobs only after another job is put.
         pool.put();
-        pool.assert_rests(3);
+        pool.assert_is_idle(3);
     });
 }
 
-/// On one thread: loom's threads are all one thread for std, so that one that unwinds would poison the locks that others hold.
+/// This model has one thread. For std, all threads of loom are one thread, so a thread that unwinds would poison the locks that others hold.
 ///
-/// Mistakes: a server that panics keeps its permit; it gives that up, and the queue is left to nobody.
+/// Mistakes: a server that panics keeps its permit; it gives the permit up, and no other ticket serves the queue.
 #[test]
 fn a_worker_panics_while_it_serves() {
     loom::model(|| {
-        // As many panics as there are tickets for the first jobs.
-        let pool = Pool::of_workers(1, Serves::Panics(2));
+        // One panic for each ticket of the first jobs.
+        let pool = Pool::of_workers(1, Service::Panics(2));
         for _ in 0..3 {
             pool.put();
         }
 
         pool.workers.work_until(3);
-        pool.assert_rests(3);
+        pool.assert_is_idle(3);
     });
 }

@@ -1,4 +1,4 @@
-//! A turn ends: in a model the quantum is always over, so a job has one step a turn, however it is woken.
+//! A turn ends: in a model the quantum is always over, so a job takes one step a turn, whenever it is woken.
 #![cfg(wasm_jobs_loom)]
 
 use loom::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -8,7 +8,7 @@ use std::task::Poll;
 use wasm_jobs::JobPool;
 use wasm_jobs_loom_tests::{Pool, Watch};
 
-/// Mistake: a job that is woken between its poll and its parking has another step, whatever the quantum says.
+/// Mistake: a job that is woken between its poll and its parking takes another step, although the quantum is over.
 #[test]
 fn a_job_that_is_woken_when_it_is_about_to_wait_gives_up_its_turn() {
     loom::model(|| {
@@ -18,7 +18,7 @@ fn a_job_that_is_woken_when_it_is_about_to_wait_gives_up_its_turn() {
             let happened = happened.clone();
             move |_| if happened.load(Relaxed) == 1 { Poll::Ready(()) } else { Poll::Pending }
         });
-        // So that the turn has a step, in which nothing may have happened yet.
+        // With this wake, the turn takes a step even if the event has not happened yet.
         waker.wake_by_ref();
         let handle = pool.submit(future.to_job().unwrap());
         let event = thread::spawn(move || {
@@ -27,8 +27,11 @@ fn a_job_that_is_woken_when_it_is_about_to_wait_gives_up_its_turn() {
         });
 
         let before = watch.steps();
-        let again = pool.try_take().expect("it was submitted").turn();
-        assert!(watch.steps() - before <= 1, "a second step, although the quantum was over");
+        let again = pool.try_take().expect("the job was submitted").turn();
+        assert!(
+            watch.steps() - before <= 1,
+            "the job took a second step, although the quantum was over"
+        );
 
         event.join().unwrap();
         again.into_iter().for_each(|job| pool.enqueue(job));
