@@ -1,7 +1,7 @@
-//! What blocks while it has others to tell: a job that waits, where it was run, for what became ready together with it; a worker that waits for
-//! a job of its own pool; and a thread that is ending. Each body asserts its results, and that it ends.
+//! Threads that block while they still have jobs or wakers to notify: a job waits for another job that became ready on the same thread; a worker
+//! waits for a job of its own pool; a thread ends. Each body asserts its results, and that it ends.
 
-use crate::support::{Counter, Flag, Queue, a_thread_each, assert_ends, at_once, comes};
+use crate::support::{Counter, Flag, Queue, a_thread_each, assert_ends, at_once, receives};
 use std::cell::RefCell;
 use std::future::Future as _;
 use std::panic::resume_unwind;
@@ -14,7 +14,7 @@ use std::thread;
 use wasm_jobs::JobOutcome::{Failed, Succeeded};
 use wasm_jobs::{Error, Event, Future, Job, JobHandle, JobPool, Step, yield_now};
 
-/// A job on a thread of its own that ends when the sender sends or is dropped.
+/// A job on a thread of its own. It ends when the sender sends or is dropped.
 fn gate() -> (Sender<()>, JobHandle) {
     let (opens, opened) = channel::<()>();
     let job = a_thread_each.submit_fn(move || {
@@ -23,33 +23,35 @@ fn gate() -> (Sender<()>, JobHandle) {
     (opens, job)
 }
 
-/// Submits a job to a pool of threads, after nothing, and blocks until it has run. Nothing of the library knows of this wait.
-fn blocks_for_a_job_after_nothing() -> bool {
-    let (tell, told) = channel();
-    let job = a_thread_each.submit_after(move || tell.send(()).expect("it is waited for"), &[]);
-    comes(&told) && {
+/// Submits a job without dependencies to a pool of threads, and blocks on a channel until the job has run. The library does not know of this
+/// wait.
+fn block_for_a_job_after_nothing() -> bool {
+    let (sender, receiver) = channel();
+    let job = a_thread_each
+        .submit_after(move || sender.send(()).expect("the thread that blocks is receiving"), &[]);
+    receives(&receiver) && {
         job.wait();
         job.outcome() == Some(Succeeded)
     }
 }
 
 /// A waker that calls a closure.
-struct Calls<F>(F);
+struct ClosureWaker<F>(F);
 
-impl<F: Fn() + Send + Sync + 'static> Wake for Calls<F> {
+impl<F: Fn() + Send + Sync + 'static> Wake for ClosureWaker<F> {
     fn wake(self: Arc<Self>) {
         (self.0)();
     }
 }
 
-/// Waits for a job as a std future does: polls it once, and has it wake the waker.
-fn wakes(mut job: JobHandle, wake: impl Fn() + Send + Sync + 'static) -> JobHandle {
-    let waker = Waker::from(Arc::new(Calls(wake)));
+/// Polls the handle once as a std future. The end of the job calls `wake`.
+fn call_at_the_end(mut job: JobHandle, wake: impl Fn() + Send + Sync + 'static) -> JobHandle {
+    let waker = Waker::from(Arc::new(ClosureWaker(wake)));
     assert!(Pin::new(&mut job).poll(&mut Context::from_waker(&waker)).is_pending());
     job
 }
 
-// What waits for one job, of which some block.
+// Several dependents of one job, some of which block.
 
 #[test]
 fn a_job_that_is_run_at_once_waits_for_one_that_was_to_come_after_the_same_job_before_it() {
@@ -70,10 +72,12 @@ fn a_job_that_is_run_at_once_waits_for_one_that_was_to_come_after_the_same_job_b
         let (opens, first) = gate();
         let place = Arc::new(OnceLock::<JobHandle>::new());
         let behind = place.clone();
-        let waits = at_once
-            .submit_after(move || behind.get().expect("it was submitted").wait(), from_ref(&first));
+        let waits = at_once.submit_after(
+            move || behind.get().expect("the other job was submitted").wait(),
+            from_ref(&first),
+        );
         let other = a_thread_each.submit_after(|| (), from_ref(&first));
-        place.set(other.clone()).expect("it is empty");
+        place.set(other.clone()).expect("the place is empty");
         drop(opens);
         waits.wait();
         assert_eq!([waits.outcome(), other.outcome()], [Some(Succeeded); 2]);
@@ -85,7 +89,9 @@ fn a_waker_behind_a_job_that_is_run_at_once_and_waits_for_what_the_waker_does() 
     assert_ends(|_| {
         let ((opens, first), (opens_other, other)) = (gate(), gate());
         let waits = at_once.submit_after(move || other.wait(), from_ref(&first));
-        let woken = wakes(first, move || opens_other.send(()).expect("it waits"));
+        let woken = call_at_the_end(first, move || {
+            opens_other.send(()).expect("the other job is receiving")
+        });
         drop(opens);
         waits.wait();
         assert_eq!([waits.outcome(), woken.outcome()], [Some(Succeeded); 2]);
@@ -96,12 +102,12 @@ fn a_waker_behind_a_job_that_is_run_at_once_and_waits_for_what_the_waker_does() 
 fn the_waker_of_all_jobs_blocks_for_a_job_that_it_submits_after_nothing() {
     assert_ends(|_| {
         let (opens, first) = gate();
-        let (tell, told) = channel();
-        let all = wakes(JobHandle::all([first]), move || {
-            tell.send(blocks_for_a_job_after_nothing()).expect("the test listens");
+        let (sender, receiver) = channel();
+        let all = call_at_the_end(JobHandle::all([first]), move || {
+            sender.send(block_for_a_job_after_nothing()).expect("the test is receiving");
         });
         drop(opens);
-        assert_eq!(told.recv(), Ok(true));
+        assert_eq!(receiver.recv(), Ok(true));
         assert_eq!(all.outcome(), Some(Succeeded));
     });
 }
@@ -112,43 +118,43 @@ fn the_destructor_of_a_refused_closure_blocks_for_a_job_that_it_submits_after_no
 
     impl Drop for Blocks {
         fn drop(&mut self) {
-            self.0.send(blocks_for_a_job_after_nothing()).expect("the test listens");
+            self.0.send(block_for_a_job_after_nothing()).expect("the test is receiving");
         }
     }
 
     assert_ends(|_| {
-        let ((opens, opened), (tell, told)) = (channel::<()>(), channel());
+        let ((opens, opened), (sender, receiver)) = (channel::<()>(), channel());
         let fails = a_thread_each.submit_fn(move || {
             let _ = opened.recv();
             resume_unwind(Box::new("this job fails"));
         });
-        let blocks = Blocks(tell);
+        let blocks = Blocks(sender);
         let refused = a_thread_each.submit_after_ok(move || drop(blocks), from_ref(&fails));
         drop(opens);
         refused.wait();
         assert_eq!([fails.outcome(), refused.outcome()], [Some(Failed); 2]);
-        assert_eq!(told.recv(), Ok(true));
+        assert_eq!(receiver.recv(), Ok(true));
     });
 }
 
 #[test]
 fn a_job_that_is_run_at_once_after_another_blocks_for_one_that_it_submits_after_nothing() {
     assert_ends(|_| {
-        let ((opens, first), (tell, told)) = (gate(), channel());
+        let ((opens, first), (sender, receiver)) = (gate(), channel());
         let blocks = at_once.submit_after(
-            move || tell.send(blocks_for_a_job_after_nothing()).expect("the test listens"),
+            move || sender.send(block_for_a_job_after_nothing()).expect("the test is receiving"),
             from_ref(&first),
         );
         drop(opens);
         blocks.wait();
-        assert_eq!(told.recv(), Ok(true));
+        assert_eq!(receiver.recv(), Ok(true));
     });
 }
 
-/// In a job that is run at once after another, waits for one that becomes ready there.
-fn a_job_becomes_ready_where_it_is_waited_for(wait: fn(&mut Future<()>) -> Result<(), Error>) {
+/// A job that runs at once after another one waits for a job that becomes ready on the same thread.
+fn wait_for_a_job_that_became_ready_here(wait: fn(&mut Future<()>) -> Result<(), Error>) {
     assert_ends(move |_| {
-        let ((opens, first), (tell, told)) = (gate(), channel());
+        let ((opens, first), (sender, receiver)) = (gate(), channel());
         let waits = at_once.submit_after(
             move || {
                 let never = Queue::default().submit_fn(|| ());
@@ -158,30 +164,30 @@ fn a_job_becomes_ready_where_it_is_waited_for(wait: fn(&mut Future<()>) -> Resul
                     ready.await;
                     Ok(())
                 });
-                tell.send(wait(&mut call)).expect("the test listens");
+                sender.send(wait(&mut call)).expect("the test is receiving");
             },
             from_ref(&first),
         );
         drop(opens);
         waits.wait();
-        assert!(matches!(told.recv(), Ok(Ok(()))));
+        assert!(matches!(receiver.recv(), Ok(Ok(()))));
     });
 }
 
 #[test]
 fn a_future_waits_for_a_job_that_became_ready_on_its_thread() {
-    a_job_becomes_ready_where_it_is_waited_for(Future::wait);
+    wait_for_a_job_that_became_ready_here(Future::wait);
 }
 
 #[test]
 fn a_runner_is_run_for_a_call_that_waits_for_a_job_that_became_ready_on_its_thread() {
-    a_job_becomes_ready_where_it_is_waited_for(|call| {
+    wait_for_a_job_that_became_ready_here(|call| {
         call.to_job()?.run();
-        call.try_get_result().map(|result| result.expect("it has ended"))
+        call.try_get_result().map(|result| result.expect("the call has ended"))
     });
 }
 
-// A pool that is inside its `enqueue`.
+// Blocking inside the `enqueue` of a pool.
 
 #[test]
 fn a_pool_gives_a_turn_while_it_enqueues_and_a_job_that_is_run_at_once_is_waited_for_in_it()
@@ -195,12 +201,12 @@ fn a_pool_gives_a_turn_while_it_enqueues_and_a_job_that_is_run_at_once_is_waited
             move |job: Job| {
                 enqueued.add();
                 if let Some(job) = job.turn() {
-                    sender.send(job).expect("the worker is there as long as the pool is");
+                    sender.send(job).expect("the worker lives as long as the pool");
                 }
             }
         };
         let mut call = Future::new(async move {
-            // The second time, it is the worker who puts the job back.
+            // The worker calls `enqueue` for the second time.
             while enqueued.get() < 2 {
                 yield_now().await;
             }
@@ -213,14 +219,14 @@ fn a_pool_gives_a_turn_while_it_enqueues_and_a_job_that_is_run_at_once_is_waited
         handle.wait();
         assert_eq!(handle.outcome(), Some(Succeeded));
         assert_eq!(call.wait()?, Some(Succeeded));
-        worker.join().expect("its jobs do not panic");
+        worker.join().expect("the jobs do not panic");
         Ok(())
     })
 }
 
-// A thread that is ending.
+// Work in the destructors of a thread that ends.
 
-/// What is called when the thread ends.
+/// Calls a closure when it is dropped, at the end of its thread.
 struct AtTheEnd(Option<Box<dyn FnOnce()>>);
 
 impl Drop for AtTheEnd {
@@ -235,27 +241,27 @@ thread_local! {
     static AT_THE_END: RefCell<AtTheEnd> = const { RefCell::new(AtTheEnd(None)) };
 }
 
-/// Calls something in the destructor of a thread-local: one that is older than those of the library, or one that is younger.
-fn at_the_end_of_a_thread(is_older: bool, call: impl FnOnce() + Send + 'static) {
+/// Calls `call` in the destructor of a thread-local. `is_older` says whether this thread-local is older than those of the library.
+fn call_at_the_end_of_a_thread(is_older: bool, call: impl FnOnce() + Send + 'static) {
     let thread = thread::spawn(move || {
-        let uses_the_library = || {
+        let use_the_library = || {
             let mut call = Future::new(async { Ok(()) });
-            at_once.submit_after(call.to_job().expect("it is new"), &[]).wait();
-            call.wait().expect("it does not fail");
+            at_once.submit_after(call.to_job().expect("the call is new"), &[]).wait();
+            call.wait().expect("the call does not fail");
         };
         if !is_older {
-            uses_the_library();
+            use_the_library();
         }
         AT_THE_END.with(|place| place.borrow_mut().0 = Some(Box::new(call)));
         if is_older {
-            uses_the_library();
+            use_the_library();
         }
     });
     thread.join().expect("the thread does not panic");
 }
 
-/// A job runs, or takes a turn, at the end of a thread.
-fn a_job_goes_on_at_the_end_of_a_thread(go_on: fn(Job)) -> Result<(), Error> {
+/// Calls `go_on`, which runs a job or gives it a turn, at the end of a thread.
+fn run_a_job_at_the_end_of_a_thread(go_on: fn(Job)) -> Result<(), Error> {
     for is_older in [true, false] {
         assert_ends(move |_| -> Result<(), Error> {
             let (pool, ran) = (Queue::default(), Flag::default());
@@ -263,8 +269,8 @@ fn a_job_goes_on_at_the_end_of_a_thread(go_on: fn(Job)) -> Result<(), Error> {
             let handle = pool.submit(call.to_job()?);
             let sets = ran.clone();
             let after = at_once.submit_after(move || sets.set(), from_ref(&handle));
-            let job = pool.pop().expect("it was submitted");
-            at_the_end_of_a_thread(is_older, move || go_on(job));
+            let job = pool.pop().expect("the job was submitted");
+            call_at_the_end_of_a_thread(is_older, move || go_on(job));
             JobHandle::all([handle.clone(), after.clone()]).wait();
             assert_eq!([handle.outcome(), after.outcome()], [Some(Succeeded); 2]);
             assert!(ran.is_set());
@@ -277,18 +283,18 @@ fn a_job_goes_on_at_the_end_of_a_thread(go_on: fn(Job)) -> Result<(), Error> {
 
 #[test]
 fn a_job_takes_its_turn_in_the_destructor_of_a_thread_local() -> Result<(), Error> {
-    a_job_goes_on_at_the_end_of_a_thread(|job| {
+    run_a_job_at_the_end_of_a_thread(|job| {
         assert!(job.turn().is_none());
     })
 }
 
 #[test]
 fn a_job_is_run_in_the_destructor_of_a_thread_local() -> Result<(), Error> {
-    a_job_goes_on_at_the_end_of_a_thread(Job::run)
+    run_a_job_at_the_end_of_a_thread(Job::run)
 }
 
-/// The pool has no threads: it runs a job at once, or gives it a turn at once.
-fn an_event_is_set_at_the_end_of_a_thread(pool: fn(Job)) -> Result<(), Error> {
+/// Sets an event for a waiting job at the end of a thread. `pool` has no threads, and runs a job, or gives it a turn, at once.
+fn set_an_event_at_the_end_of_a_thread(pool: fn(Job)) -> Result<(), Error> {
     for is_older in [true, false] {
         assert_ends(move |_| -> Result<(), Error> {
             let event = Event::new();
@@ -299,7 +305,7 @@ fn an_event_is_set_at_the_end_of_a_thread(pool: fn(Job)) -> Result<(), Error> {
             });
             let handle = pool.submit(call.to_job()?);
             assert!(!handle.is_complete());
-            at_the_end_of_a_thread(is_older, move || event.set());
+            call_at_the_end_of_a_thread(is_older, move || event.set());
             handle.wait();
             assert_eq!(handle.outcome(), Some(Succeeded));
             assert_eq!(call.try_get_result()?, Some(5));
@@ -312,14 +318,14 @@ fn an_event_is_set_at_the_end_of_a_thread(pool: fn(Job)) -> Result<(), Error> {
 #[test]
 fn an_event_is_set_in_the_destructor_of_a_thread_local_for_a_job_that_is_run_at_once()
 -> Result<(), Error> {
-    an_event_is_set_at_the_end_of_a_thread(at_once)
+    set_an_event_at_the_end_of_a_thread(at_once)
 }
 
 #[test]
 fn an_event_is_set_in_the_destructor_of_a_thread_local_for_a_job_that_takes_a_turn_at_once()
 -> Result<(), Error> {
-    an_event_is_set_at_the_end_of_a_thread(|job| {
-        assert!(job.turn().is_none(), "it does not yield");
+    set_an_event_at_the_end_of_a_thread(|job| {
+        assert!(job.turn().is_none(), "the job does not yield");
     })
 }
 
@@ -329,11 +335,11 @@ fn a_runner_resumes_in_the_destructor_of_a_thread_local() -> Result<(), Error> {
         assert_ends(move |_| -> Result<(), Error> {
             let mut call = Future::new(async { Ok(5) });
             let mut runner = call.to_job()?;
-            let (tell, told) = channel();
-            at_the_end_of_a_thread(is_older, move || {
-                tell.send(runner.resume()).expect("the test listens");
+            let (sender, receiver) = channel();
+            call_at_the_end_of_a_thread(is_older, move || {
+                sender.send(runner.resume()).expect("the test is receiving");
             });
-            assert_eq!(told.recv(), Ok(Step::Done));
+            assert_eq!(receiver.recv(), Ok(Step::Done));
             assert_eq!(call.wait()?, 5);
             Ok(())
         })?;
@@ -343,19 +349,19 @@ fn a_runner_resumes_in_the_destructor_of_a_thread_local() -> Result<(), Error> {
 
 #[cfg(feature = "rayon")]
 mod on_rayon {
-    //! Rayon's workers that wait.
+    //! Workers of rayon that wait.
 
     use super::*;
     use crate::rayon_pools::pool;
     use crate::support::in_a_process_of_its_own;
     use rayon::{ThreadPool, ThreadPoolBuilder};
     use std::sync::Mutex;
-    use wasm_jobs::RayonGlobal;
+    use wasm_jobs::{JobOutcome, RayonGlobal};
 
     #[test]
     fn a_worker_waits_for_the_first_job_of_its_pool_which_is_to_come_after_others()
     -> Result<(), Error> {
-        // It is the first job of the process that goes to a pool of rayon's: later, all workers know how to help.
+        // This must be the first job of the process on a pool of rayon. After the first, all workers know how to help.
         in_a_process_of_its_own(
             module_path!(),
             "a_worker_waits_for_the_first_job_of_its_pool_which_is_to_come_after_others",
@@ -363,37 +369,37 @@ mod on_rayon {
                 assert_ends(|_| {
                     let ((opens, first), pool) = (gate(), pool(1));
                     let job = pool.submit_after(|| (), from_ref(&first));
-                    let (tell, told) = channel();
+                    let (sender, receiver) = channel();
                     ThreadPool::spawn(&pool, move || {
-                        tell.send(None).expect("the test listens");
+                        sender.send(None).expect("the test is receiving");
                         job.wait();
-                        tell.send(job.outcome()).expect("the test listens");
+                        sender.send(job.outcome()).expect("the test is receiving");
                     });
-                    assert_eq!(told.recv(), Ok(None), "it is about to wait");
-                    // Long enough for the worker to sleep, as often as not.
+                    assert_eq!(receiver.recv(), Ok(None), "the worker is about to wait");
+                    // Often, but not always, gives the worker enough time to fall asleep.
                     for _ in 0..1000 {
                         thread::yield_now();
                     }
                     drop(opens);
-                    assert_eq!(told.recv(), Ok(Some(Succeeded)));
+                    assert_eq!(receiver.recv(), Ok(Some(Succeeded)));
                 });
                 Ok(())
             },
         )
     }
 
-    /// What a worker does, in order.
+    /// The actions of a worker, in order.
     #[derive(Clone, Default)]
     struct Log(Arc<Mutex<Vec<&'static str>>>);
 
     impl Log {
-        fn note(&self, what: &'static str) {
+        fn add(&self, what: &'static str) {
             self.0.lock().unwrap().push(what);
         }
 
-        fn notes(&self, what: &'static str) -> impl FnOnce() + Send + use<> {
+        fn adds(&self, what: &'static str) -> impl FnOnce() + Send + use<> {
             let log = self.clone();
-            move || log.note(what)
+            move || log.add(what)
         }
 
         fn get(&self) -> Vec<&'static str> {
@@ -403,42 +409,57 @@ mod on_rayon {
 
     const IN_ORDER: [&str; 4] = ["waits", "has waited", "other work", "other work"];
 
-    /// The worker of the global pool that this is called on spawns closures and waits for a job; all other workers are busy.
+    /// Spawns two closures on the pool of this worker, and then waits for the job that `job` returns. The log shows the order of the wait and
+    /// the closures. Each closure keeps a clone of `sender` until it has run.
+    fn wait_beside_other_work(
+        log: &Log,
+        sender: &Sender<Option<JobOutcome>>,
+        job: impl FnOnce() -> JobHandle,
+    ) -> Option<JobOutcome> {
+        for _ in 0..2 {
+            let (adds, sender) = (log.adds("other work"), sender.clone());
+            rayon::spawn(move || {
+                adds();
+                drop(sender);
+            });
+        }
+        log.add("waits");
+        let job = job();
+        job.wait();
+        log.add("has waited");
+        job.outcome()
+    }
+
+    /// A worker of the global pool waits beside other work while all other workers are busy.
     fn other_work_is_not_run_below_a_global_worker_that_waits(threads: usize) {
-        ThreadPoolBuilder::new().num_threads(threads).build_global().expect("it is the first");
+        ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build_global()
+            .expect("the global pool is not built yet");
         assert_ends(move |_| {
-            let (log, (tell, told)) = (Log::default(), channel());
-            // Until the wait is over.
+            let (log, (sender, receiver)) = (Log::default(), channel());
+            // The other workers are busy until the wait is over.
             let mut busy = Vec::new();
             for _ in 1..threads {
                 let ((ends, ended), (begins, begun)) = (channel::<()>(), channel());
                 rayon::spawn(move || {
-                    begins.send(()).expect("the test listens");
+                    begins.send(()).expect("the test is receiving");
                     let _ = ended.recv();
                 });
-                assert!(comes(&begun));
+                assert!(receives(&begun));
                 busy.push(ends);
             }
             rayon::spawn({
                 let log = log.clone();
                 move || {
-                    for _ in 0..2 {
-                        let (notes, tell) = (log.notes("other work"), tell.clone());
-                        rayon::spawn(move || {
-                            notes();
-                            drop(tell);
-                        });
-                    }
-                    log.note("waits");
-                    // The first one of the global pool: no worker has been told which pool is its own.
-                    let job = RayonGlobal.submit_fn(|| ());
-                    job.wait();
-                    log.note("has waited");
+                    // This is the first job of the global pool, so no worker knows yet which pool is its own.
+                    let first = || RayonGlobal.submit_fn(|| ());
+                    let outcome = wait_beside_other_work(&log, &sender, first);
                     drop(busy);
-                    tell.send(job.outcome()).expect("the test listens");
+                    sender.send(outcome).expect("the test is receiving");
                 }
             });
-            assert_eq!(told.iter().collect::<Vec<_>>(), [Some(Succeeded)]);
+            assert_eq!(receiver.iter().collect::<Vec<_>>(), [Some(Succeeded)]);
             assert_eq!(log.get(), IN_ORDER);
         });
     }
@@ -474,36 +495,29 @@ mod on_rayon {
         RayonGlobal.submit_fn(|| ()).wait();
         for _ in 0..20 {
             assert_ends(|_| {
-                // Nobody can give jobs to this pool, which is in no `Arc`.
+                // This pool is in no `Arc`, so no thread can submit jobs to it.
                 let private = ThreadPoolBuilder::new().num_threads(1).build();
-                let private = private.expect("a pool of rayon's");
-                let (log, (tell, told)) = (Log::default(), channel());
+                let private = private.expect("rayon starts the threads");
+                let (log, (sender, receiver)) = (Log::default(), channel());
                 let ((opens, first), (begins, begun)) = (gate(), channel());
                 let job = RayonGlobal.submit_after(|| (), from_ref(&first));
                 private.spawn({
                     let log = log.clone();
                     move || {
-                        for _ in 0..2 {
-                            let (notes, tell) = (log.notes("other work"), tell.clone());
-                            rayon::spawn(move || {
-                                notes();
-                                drop(tell);
-                            });
-                        }
-                        log.note("waits");
-                        begins.send(()).expect("the test listens");
-                        job.wait();
-                        log.note("has waited");
-                        tell.send(job.outcome()).expect("the test listens");
+                        let outcome = wait_beside_other_work(&log, &sender, || {
+                            begins.send(()).expect("the test is receiving");
+                            job
+                        });
+                        sender.send(outcome).expect("the test is receiving");
                     }
                 });
-                assert!(comes(&begun), "it is about to wait");
-                // Others come and go while it waits.
+                assert!(receives(&begun), "the worker is about to wait");
+                // Other jobs of the global pool run while the worker waits.
                 for _ in 0..20 {
                     RayonGlobal.submit_fn(|| ()).wait();
                 }
                 drop(opens);
-                assert_eq!(told.iter().collect::<Vec<_>>(), [Some(Succeeded)]);
+                assert_eq!(receiver.iter().collect::<Vec<_>>(), [Some(Succeeded)]);
                 assert_eq!(log.get(), IN_ORDER);
             });
         }
@@ -512,7 +526,7 @@ mod on_rayon {
     #[test]
     fn a_runner_is_run_on_the_only_worker_of_the_pool_whose_job_its_call_waits_for() {
         assert_ends(|_| {
-            let (pool, (tell, told)) = (pool(1), channel());
+            let (pool, (sender, receiver)) = (pool(1), channel());
             let inner_pool = pool.clone();
             let outer = pool.submit_fn(move || {
                 let other = inner_pool.submit_fn(|| ());
@@ -520,19 +534,19 @@ mod on_rayon {
                     other.clone().await;
                     Ok(other.outcome())
                 });
-                call.to_job().expect("it is new").run();
-                tell.send(call.try_get_result()).expect("the test listens");
+                call.to_job().expect("the call is new").run();
+                sender.send(call.try_get_result()).expect("the test is receiving");
             });
             outer.wait();
             assert_eq!(outer.outcome(), Some(Succeeded));
-            assert!(matches!(told.recv(), Ok(Ok(Some(Some(Succeeded))))));
+            assert!(matches!(receiver.recv(), Ok(Ok(Some(Some(Succeeded))))));
         });
     }
 
     #[test]
     fn a_worker_that_helps_ends_a_job_and_then_blocks_for_what_was_to_come_after_it() {
         assert_ends(|_| {
-            let (pool, (tell, told)) = (pool(1), channel());
+            let (pool, (sender, receiver)) = (pool(1), channel());
             let (opens, opened) = channel::<()>();
             let first = pool.submit_fn(move || {
                 let _ = opened.recv();
@@ -541,27 +555,27 @@ mod on_rayon {
             let blocks = at_once.submit_after(
                 move || {
                     let helped = inner_pool.submit_fn(|| ());
-                    let (tell_here, told_here) = channel();
+                    let (sender_after, receiver_after) = channel();
                     let after = a_thread_each.submit_after(
-                        move || tell_here.send(()).expect("it is waited for"),
+                        move || sender_after.send(()).expect("the job is receiving"),
                         from_ref(&helped),
                     );
                     helped.wait();
-                    tell.send(comes(&told_here)).expect("the test listens");
+                    sender.send(receives(&receiver_after)).expect("the test is receiving");
                     after.wait();
                 },
                 from_ref(&first),
             );
             drop(opens);
             blocks.wait();
-            assert_eq!(told.recv(), Ok(true));
+            assert_eq!(receiver.recv(), Ok(true));
             assert_eq!(blocks.outcome(), Some(Succeeded));
         });
     }
 
     #[test]
     fn many_jobs_of_a_pool_of_one_thread_wait_for_the_same_job() -> Result<(), Error> {
-        // A failure is an overflow of the stack. With guests, the stack holds hundreds of jobs, and no more are promised.
+        // A failure is a stack overflow. With the feature `wasm`, the library promises room for hundreds of nested jobs, and no more.
         const JOBS: usize = if cfg!(feature = "wasm") { 500 } else { 5000 };
         in_a_process_of_its_own(
             module_path!(),
@@ -581,7 +595,7 @@ mod on_rayon {
                             })
                         })
                         .collect();
-                    // The worker runs them one inside the other, as long as its stack lasts. Where it stops does not matter here.
+                    // The worker nests the jobs until its stack is used up. This test does not depend on the depth.
                     let (mut seen, mut looks) = (0, 0);
                     while begun.get() < JOBS && looks < 10_000 {
                         thread::yield_now();

@@ -1,8 +1,6 @@
 //! Waiting for a time.
 
-use crate::support::{
-    Counter, Queue, Way, at_once, ok, order_of_ends, poll_once, while_they_begin,
-};
+use crate::support::{Counter, Queue, Way, at_once, ok, order_of_ends, poll_once, run_beside};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, SystemTime};
@@ -63,7 +61,7 @@ fn a_tick_wakes_those_whose_time_has_come_in_their_order() -> Result<(), Error> 
     };
     assert_eq!(wakes(&clock, MS - Duration::from_nanos(1))?, [0; 0]);
     assert_eq!(wakes(&clock, Duration::from_nanos(1))?, [4]);
-    // The last one to be submitted came first: of one deadline, it is arrival that counts.
+    // The jobs were submitted in reverse. Sleepers with the same deadline wake in the order in which they began to sleep.
     assert_eq!(wakes(&clock, 8 * MS)?, [3, 1, 5, 0, 2]);
     assert_eq!((clock.sleepers(), clock.next_deadline()), (1, Some(10 * MS)));
     assert_eq!(wakes(&clock, Duration::MAX)?, [6]);
@@ -100,11 +98,11 @@ fn a_sleeper_that_its_wake_runs_sleeps_again() -> Result<(), Error> {
             Ok(())
         }
     });
-    // Such a pool runs the job inside `tick`.
+    // This pool runs the job inside `tick`.
     let job = at_once.submit(future.to_job()?);
     for nap in 1..=3 {
         clock.tick(5 * MS);
-        assert_eq!(naps.load(Relaxed), nap, "it sleeps until the next tick");
+        assert_eq!(naps.load(Relaxed), nap, "the call sleeps until the next tick");
     }
     assert!(job.is_complete());
     Ok(())
@@ -168,7 +166,7 @@ fn a_clock_ticks_while_calls_fall_asleep() -> Result<(), Error> {
     for _ in 0..100 {
         let clock = ManualClock::new();
         let mut futures: Vec<_> = (1..=4).map(|ms| sleeps(&clock, ms * MS)).collect();
-        while_they_begin(&mut futures, || (0..4).for_each(|_| clock.tick(MS)))?;
+        run_beside(&mut futures, || (0..4).for_each(|_| clock.tick(MS)))?;
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Coroutines: async blocks that a frame loop advances.
 
 use crate::support::{
-    Counter, Event, Flag, Queue, block_on, counted, ok, poll_once, telling, workers,
+    Counter, Event, Flag, Queue, block_on, counted, notifying, ok, poll_once, workers,
 };
 use std::cell::{Cell, RefCell};
 use std::future::Future as _;
@@ -20,7 +20,7 @@ use wasm_jobs::{
 const MS: Duration = Duration::from_millis(1);
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// A log of what coroutines have done, in order.
+/// The actions of coroutines, in order.
 #[derive(Clone, Default)]
 struct Log(Rc<RefCell<Vec<String>>>);
 
@@ -53,16 +53,16 @@ fn frames_until_finished<T>(coroutines: &Coroutines, coroutine: &Coroutine<T>) -
 }
 
 fn result<T>(mut coroutine: Coroutine<T>) -> Result<T, Error> {
-    coroutine.try_get_result().map(|result| result.expect("it has finished"))
+    coroutine.try_get_result().map(|result| result.expect("the coroutine has finished"))
 }
 
-/// The number of steps in a frame that has reached every coroutine.
+/// The number of steps in a frame. Asserts that the frame reached every coroutine.
 fn stepped(tick: TickReport) -> usize {
     assert_eq!(tick.unreached, 0);
     tick.stepped
 }
 
-/// Gives the waker of the task that polls it.
+/// A future that returns the waker of the task that polls it.
 fn own_waker() -> impl std::future::Future<Output = Waker> {
     std::future::poll_fn(|context| Poll::Ready(context.waker().clone()))
 }
@@ -94,7 +94,7 @@ fn each_frame_advances_each_coroutine_by_one_step_in_the_order_of_spawning() {
 #[test]
 fn a_coroutine_gives_its_value_once() -> Result<(), Error> {
     let coroutines = Coroutines::new();
-    // Neither what it holds nor what it gives is `Send`.
+    // Neither the captures nor the value of the coroutine are `Send`.
     let shared = Rc::new(Cell::new(0));
     let mut coroutine = coroutines.spawn({
         let shared = shared.clone();
@@ -171,16 +171,16 @@ fn a_coroutine_that_is_woken_often_runs_once_a_frame() {
         let waker = waker.clone();
         counted(&polls, async move {
             let own = own_waker().await;
-            // Wakes inside of its own step count once, too.
+            // Several wakes during its own step also count once.
             (0..10).for_each(|_| own.wake_by_ref());
             waker.replace(Some(own));
             std::future::pending::<()>().await;
         })
     }));
     assert_eq!(stepped(coroutines.tick()), 1);
-    assert_eq!(stepped(coroutines.tick()), 1, "it was woken in its step");
+    assert_eq!(stepped(coroutines.tick()), 1, "the coroutine was woken in its step");
     assert_eq!(stepped(coroutines.tick()), 0);
-    let waker = waker.take().expect("it has had a step");
+    let waker = waker.take().expect("the coroutine has had a step");
     (0..10).for_each(|_| waker.wake_by_ref());
     assert_eq!(stepped(coroutines.tick()), 1);
     assert_eq!(stepped(coroutines.tick()), 0);
@@ -248,13 +248,13 @@ fn frames_that_are_dropped_or_polled_again_do_not_wake_their_old_wakers() {
         assert!(poll_once(&mut kept, &wakes).is_pending());
         drop(dropped);
         assert_eq!(Arc::strong_count(&wakes), 2);
-        // The coroutine's own waker replaces the one that counts.
+        // The waker of the coroutine replaces the counting waker.
         kept.await;
         wakes.get()
     }));
     coroutines.tick();
     coroutines.tick();
-    assert_eq!(result(coroutine).expect("it has not failed"), 0);
+    assert_eq!(result(coroutine).expect("the coroutine has not failed"), 0);
     assert_eq!(steps.get(), 2);
 }
 
@@ -270,7 +270,7 @@ fn frames_outside_of_a_loop_yield_as_many_times() -> Result<(), Error> {
     assert_eq!(polls.take_while(Poll::is_pending).count(), 3);
     assert_eq!(wakes.get(), 3);
     assert!(poll_once(&mut frames(0), &wakes).is_ready());
-    // In a call, it yields.
+    // In a call, `next_frame` yields.
     let mut call = Future::new(ok(next_frame()));
     assert_eq!(call.resume()?, wasm_jobs::Step::Yielded);
     Ok(())
@@ -416,11 +416,11 @@ fn a_coroutine_awaits_another_one() -> Result<(), Error> {
         String::from("a value")
     });
     let waits = coroutines.spawn(async { inner.await.map(|value| value + " that was passed on") });
-    // The inner one finishes in the third frame, and the other one goes on in the fourth.
+    // The inner coroutine finishes in the third frame, and the outer one goes on in the fourth.
     assert_eq!(frames_until_finished(&coroutines, &waits), 4);
     assert_eq!(result(waits)??, "a value that was passed on");
 
-    // It has finished already.
+    // Here the inner coroutine has finished before it is awaited.
     let inner = coroutines.spawn(async { 1 });
     coroutines.tick();
     let waits = coroutines.spawn(inner);
@@ -519,7 +519,7 @@ fn coroutines_that_a_budget_did_not_reach_come_first_in_the_next_frame() {
         assert_eq!((tick.stepped, tick.unreached), (1, 2));
         assert_eq!(log.take(), expected);
     }
-    // A coroutine that is spawned or woken comes after those.
+    // A coroutine that is spawned or woken comes after those that were not reached.
     drop(coroutines.spawn({
         let log = log.clone();
         async move { log.add("new") }
@@ -538,7 +538,7 @@ fn frames_go_on_while_a_budget_is_not_enough() {
         }
     });
     let coroutine = coroutines.spawn(frames(3));
-    // Each tick counts as a frame, whether or not the budget sufficed for a step.
+    // Each tick counts as a frame, even if its budget allowed no step.
     for _ in 0..5 {
         coroutines.tick_within(MS);
     }
@@ -555,13 +555,13 @@ fn the_deadline_of_a_step_does_not_outlive_the_step() {
     let coroutines = Coroutines::new();
     drop(coroutines.spawn(next_frame()));
     assert_eq!(stepped(coroutines.tick_within(HOUR)), 1);
-    // A panic inside of a step leaves nothing behind either.
+    // A panic inside a step leaves no deadline behind either.
     drop(coroutines.spawn(async { panic!("within a budget") }));
     assert_eq!(stepped(coroutines.tick_within(HOUR)), 2);
     assert_eq!(stepped(coroutines.tick()), 0);
 }
 
-// Ticks inside of ticks, and spawning there.
+// Ticks and spawns inside a tick.
 
 #[test]
 fn a_tick_inside_a_coroutine_of_the_same_loop_does_nothing() {
@@ -569,7 +569,7 @@ fn a_tick_inside_a_coroutine_of_the_same_loop_does_nothing() {
     drop(coroutines.spawn({
         let (coroutines, log) = (Rc::downgrade(&coroutines), log.clone());
         async move {
-            let coroutines = coroutines.upgrade().expect("it ticks");
+            let coroutines = coroutines.upgrade().expect("the loop is ticking");
             log.add("outer");
             assert_eq!(coroutines.tick(), TickReport::default());
             assert_eq!(coroutines.tick_within(HOUR), TickReport::default());
@@ -584,7 +584,7 @@ fn a_tick_inside_a_coroutine_of_the_same_loop_does_nothing() {
     coroutines.tick();
     assert_eq!(log.take(), "outer inner");
     coroutines.tick();
-    assert_eq!(log.take(), "outer", "and it counts no frame");
+    assert_eq!(log.take(), "outer", "the inner tick counts as no frame");
 }
 
 #[test]
@@ -597,7 +597,7 @@ fn a_tick_of_another_loop_inside_a_coroutine_is_a_frame_of_that() -> Result<(), 
             "nested"
         });
         assert_eq!(frames_until_finished(&inner, &nested), 3);
-        // Here, frames are those of the outer loop again.
+        // After the inner tick, frames are frames of the outer loop again.
         frames(1).await;
         result(nested)
     });
@@ -626,7 +626,7 @@ fn a_coroutine_spawns_others_into_its_own_loop() -> Result<(), Error> {
     let coroutines = Rc::new(Coroutines::new());
     let coroutine = coroutines.spawn(tree(Rc::downgrade(&coroutines), 5));
     for spawned in [1, 2, 4, 8, 16] {
-        assert_eq!(stepped(coroutines.tick()), spawned, "what is spawned runs in the next frame");
+        assert_eq!(stepped(coroutines.tick()), spawned, "spawned coroutines run in the next frame");
     }
     frames_until_finished(&coroutines, &coroutine);
     assert_eq!(result(coroutine)?, 32);
@@ -673,7 +673,7 @@ fn a_coroutine_whose_handle_is_dropped_goes_on() {
     }));
     ticks(&coroutines, 4);
     assert!(done.is_set() && coroutines.is_empty());
-    assert_eq!(dropped.get(), 1, "nobody takes its value");
+    assert_eq!(dropped.get(), 1, "a value whose handle is dropped is dropped too");
 }
 
 #[test]
@@ -740,7 +740,7 @@ fn a_coroutine_cancels_itself() -> Result<(), Error> {
         let coroutine = coroutines.spawn({
             let own = own.clone();
             async move {
-                own.borrow().as_ref().expect("it was put there").cancel();
+                own.borrow().as_ref().expect("the test has stored the coroutine").cancel();
                 if !ends_by_itself {
                     next_frame().await;
                 }
@@ -750,7 +750,7 @@ fn a_coroutine_cancels_itself() -> Result<(), Error> {
         own.replace(Some(coroutine));
         coroutines.tick();
         coroutines.tick();
-        let result = result(own.take().expect("it is there"));
+        let result = result(own.take().expect("the coroutine is stored"));
         assert!(if ends_by_itself {
             matches!(result, Ok("its value"))
         } else {
@@ -767,7 +767,7 @@ fn a_coroutine_that_awaits_a_cancelled_one_goes_on() -> Result<(), Error> {
     let inner = Rc::new(coroutines.spawn(std::future::pending::<()>()));
     let waits = coroutines.spawn({
         let inner = inner.clone();
-        // Only one can take the value, but anyone can see the end.
+        // Only one holder can take the value, but all holders can see the end.
         async move {
             while !inner.is_finished() {
                 next_frame().await;
@@ -779,7 +779,7 @@ fn a_coroutine_that_awaits_a_cancelled_one_goes_on() -> Result<(), Error> {
     inner.cancel();
     drop(inner);
     frames_until_finished(&coroutines, &waits);
-    let inner = result(waits)?.expect("nobody else has it");
+    let inner = result(waits)?.expect("no other holder is left");
     let waits = coroutines.spawn(inner);
     coroutines.tick();
     assert!(matches!(result(waits)?, Err(Error::Cancelled)));
@@ -903,14 +903,14 @@ struct PanicsWhenDropped(Counter);
 impl Drop for PanicsWhenDropped {
     fn drop(&mut self) {
         self.0.add();
-        panic_any(PanicsToo);
+        panic_any(PanickingPayload);
     }
 }
 
-/// The payload of a panic, whose own destructor panics.
-struct PanicsToo;
+/// The payload of a panic. Its destructor panics.
+struct PanickingPayload;
 
-impl Drop for PanicsToo {
+impl Drop for PanickingPayload {
     fn drop(&mut self) {
         panic!("the destructor of a payload");
     }
@@ -957,7 +957,7 @@ fn a_value_that_is_not_taken_and_whose_destructor_panics_ends_nothing_else() {
     let (coroutines, dropped) = (Coroutines::new(), Counter::default());
     let value = PanicsWhenDropped(dropped.clone());
     drop(coroutines.spawn(async { value }));
-    drop(coroutines.spawn(async { panic_any(PanicsToo) }));
+    drop(coroutines.spawn(async { panic_any(PanickingPayload) }));
     assert_eq!(stepped(coroutines.tick()), 2);
     assert_eq!((dropped.get(), coroutines.len()), (1, 0));
 }
@@ -968,7 +968,7 @@ fn a_waker_that_panics_does_not_keep_others_from_being_woken() {
 
     impl std::task::Wake for Panics {
         fn wake(self: Arc<Self>) {
-            panic_any(PanicsToo);
+            panic_any(PanickingPayload);
         }
     }
 
@@ -1014,7 +1014,7 @@ fn coroutines_are_woken_by_other_threads_at_any_moment() {
                 coroutines.spawn(async move {
                     for _ in 0..20 {
                         let event = Event::default();
-                        sender.send(event.clone()).expect("the setters are there");
+                        sender.send(event.clone()).expect("the setters are receiving");
                         event.happens().await;
                     }
                 })
@@ -1062,9 +1062,9 @@ fn a_loop_is_dropped_while_other_threads_wake_its_coroutines() {
                 coroutines.tick();
             }
             drop(coroutines);
-            assert_eq!(dropped.get(), 4, "they are dropped, and here");
+            assert_eq!(dropped.get(), 4, "the coroutines were not dropped on this thread");
         });
-        // After it, too.
+        // Wakes after the drop of the loop have no effect either.
         wakers.take().into_iter().for_each(Waker::wake);
         assert_eq!(dropped.get(), 4);
     }
@@ -1090,7 +1090,9 @@ fn wakers_of_finished_coroutines_wake_nothing() {
     let wakers = wakers.take();
     wakers.iter().for_each(Waker::wake_by_ref);
     assert_eq!(coroutines.tick(), TickReport::default());
-    thread::spawn(move || wakers.into_iter().for_each(Waker::wake)).join().expect("no panic");
+    thread::spawn(move || wakers.into_iter().for_each(Waker::wake))
+        .join()
+        .expect("no waker panics");
     assert_eq!(coroutines.tick(), TickReport::default());
 }
 
@@ -1150,14 +1152,14 @@ fn a_job_handle_may_be_awaited_twice() -> Result<(), Error> {
 #[test]
 fn a_call_that_a_coroutine_has_begun_to_await_may_still_be_made_a_job() -> Result<(), Error> {
     let (coroutines, pool, event) = (Coroutines::new(), Queue::default(), Event::default());
-    let told = Flag::default();
+    let waits = Flag::default();
     let coroutine = coroutines.spawn({
-        let (pool, happens, told) = (pool.clone(), event.happens(), told.clone());
+        let (pool, happens, waits) = (pool.clone(), event.happens(), waits.clone());
         async move {
-            let mut call = Future::new(ok(telling(move || told.set(), happens)));
+            let mut call = Future::new(ok(notifying(move || waits.set(), happens)));
             let wakes = Arc::new(Counter::default());
             assert!(poll_once(&mut call, &wakes).is_pending());
-            // While it is a job, it cannot be made another; and awaiting it waits for the job.
+            // While the call is a job, it cannot become another job, and awaiting it waits for the job.
             let handle = pool.submit(call.to_job()?);
             assert!(matches!(call.to_job(), Err(Error::InJob)));
             call.await?;
@@ -1165,7 +1167,7 @@ fn a_call_that_a_coroutine_has_begun_to_await_may_still_be_made_a_job() -> Resul
         }
     });
     coroutines.tick();
-    assert!(told.is_set());
+    assert!(waits.is_set());
     pool.run();
     ticks(&coroutines, 3);
     assert!(!coroutine.is_finished());

@@ -1,7 +1,7 @@
-//! Ending a call before its end: cancelling it, and dropping its future, its runner or its job.
+//! Ending a call early: cancelling it, and dropping its future, its runner or its job.
 
 use crate::support::{
-    Counter, Event, OnDrop, Queue, Way, a_thread_each, comes, poll_once, workers,
+    Counter, Event, OnDrop, Queue, Way, a_thread_each, poll_once, receives, workers,
 };
 use std::cell::Cell;
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -10,13 +10,13 @@ use std::task::{Poll, Waker};
 use std::thread;
 use wasm_jobs::{Error, Future, JobPool, Step, yield_now};
 
-/// A call that can be stopped anywhere: it yields, waits for the event, yields again and gives a guard. It holds another.
+/// A call with several stops: it yields, waits for the event, and yields again. Its work holds a guard, and its result is another guard.
 struct Call {
     future: Future<OnDrop>,
     event: Event,
-    /// Of the work.
+    /// Counts the drops of the work.
     works: Counter,
-    /// Of the result.
+    /// Counts the drops of the result.
     results: Counter,
 }
 
@@ -34,7 +34,7 @@ fn call() -> Call {
 }
 
 impl Call {
-    /// Cancels it, with nobody inside it: it has ended at once.
+    /// Cancels the call while no step is in progress. The call must end at once.
     fn ends_when_cancelled(mut self) -> Result<(), Error> {
         self.future.cancel();
         assert_eq!((self.works.get(), self.results.get()), (1, 1), "what the call held is dropped");
@@ -50,7 +50,7 @@ impl Call {
         Ok(())
     }
 
-    /// Drops it, with nobody inside it: it has ended at once.
+    /// Drops the future while no step is in progress. The call must end at once.
     fn ends_when_dropped(self) {
         drop(self.future);
         assert_eq!((self.works.get(), self.results.get()), (1, 1), "what the call held is dropped");
@@ -59,21 +59,21 @@ impl Call {
     }
 }
 
-/// A call whose one step takes until it is let go on.
-struct InAStep {
+/// A call with a step that lasts until the test lets it go on.
+struct LongStep {
     future: Future<OnDrop>,
     works: Counter,
     results: Counter,
-    /// The step tells that it is inside.
+    /// The step sends a message here when it begins.
     is_inside: Receiver<()>,
-    /// Lets it go on. Dropping this does so, too.
+    /// Lets the step go on. Dropping this lets it go on too.
     go_on: Sender<()>,
-    /// The step tells whether it was let go on.
+    /// The step sends here whether a message let it go on.
     went_on: Receiver<bool>,
 }
 
-/// `then_yields`: whether the step ends with the call or before.
-fn in_a_step(then_yields: bool) -> InAStep {
+/// If `then_yields`, the step ends with a yield, and otherwise with the call.
+fn long_step(then_yields: bool) -> LongStep {
     let (works, results) = (Counter::default(), Counter::default());
     let (work, result) = (works.on_drop(), results.on_drop());
     let (inside, is_inside) = mpsc::channel();
@@ -81,14 +81,14 @@ fn in_a_step(then_yields: bool) -> InAStep {
     let (went, went_on) = mpsc::channel();
     let future = Future::new(async move {
         let _work = work;
-        inside.send(()).expect("the test listens");
-        went.send(comes(&goes_on)).expect("the test listens");
+        inside.send(()).expect("the test is receiving");
+        went.send(receives(&goes_on)).expect("the test is receiving");
         if then_yields {
             yield_now().await;
         }
         Ok(result)
     });
-    InAStep { future, works, results, is_inside, go_on, went_on }
+    LongStep { future, works, results, is_inside, go_on, went_on }
 }
 
 #[test]
@@ -184,7 +184,7 @@ fn cancelling_a_job_that_waits() -> Result<(), Error> {
     queue.run();
     call.ends_when_cancelled()?;
     assert!(handle.is_complete());
-    assert_eq!(queue.len(), 0, "the wake that came afterwards has led nowhere");
+    assert_eq!(queue.len(), 0, "a wake after the end enqueued the job");
     Ok(())
 }
 
@@ -214,20 +214,20 @@ fn cancelling_a_call_that_came_back() -> Result<(), Error> {
 #[test]
 fn cancelling_during_a_step_ends_the_call_at_the_end_of_the_step() -> Result<(), Error> {
     for then_yields in [true, false] {
-        let InAStep { mut future, works, results, is_inside, go_on, went_on } =
-            in_a_step(then_yields);
+        let LongStep { mut future, works, results, is_inside, go_on, went_on } =
+            long_step(then_yields);
         let handle = workers(1).submit(future.to_job()?);
-        assert!(comes(&is_inside));
+        assert!(receives(&is_inside));
         future.cancel();
         assert!(!handle.is_complete() && !future.has_result());
         assert!(matches!(future.resume(), Err(Error::InJob)));
-        assert_eq!(works.get(), 0, "a step is inside it");
+        assert_eq!(works.get(), 0, "a step is in progress");
 
-        go_on.send(()).expect("the step listens");
+        go_on.send(()).expect("the step is receiving");
         assert!(matches!(future.wait(), Err(Error::Cancelled)));
-        assert!(went_on.recv().expect("the step tells"));
+        assert!(went_on.recv().expect("the step sends a message"));
         handle.wait();
-        assert_eq!((works.get(), results.get()), (1, 1), "a result that came after all is dropped");
+        assert_eq!((works.get(), results.get()), (1, 1), "the late result is dropped");
     }
     Ok(())
 }
@@ -235,16 +235,16 @@ fn cancelling_during_a_step_ends_the_call_at_the_end_of_the_step() -> Result<(),
 #[test]
 fn cancelling_during_a_step_of_a_runner_in_somebodys_hands() -> Result<(), Error> {
     for then_yields in [true, false] {
-        let InAStep { mut future, works, results, is_inside, go_on, went_on } =
-            in_a_step(then_yields);
+        let LongStep { mut future, works, results, is_inside, go_on, went_on } =
+            long_step(then_yields);
         let mut runner = future.to_job()?;
         let stepping = thread::spawn(move || runner.resume());
-        assert!(comes(&is_inside));
+        assert!(receives(&is_inside));
         future.cancel();
-        assert_eq!(works.get(), 0, "a step is inside it");
-        go_on.send(()).expect("the step listens");
+        assert_eq!(works.get(), 0, "a step is in progress");
+        go_on.send(()).expect("the step is receiving");
         assert_eq!(stepping.join().expect("the step does not panic"), Step::Done);
-        assert!(went_on.recv().expect("the step tells"));
+        assert!(went_on.recv().expect("the step sends a message"));
         assert_eq!((works.get(), results.get()), (1, 1));
         assert!(matches!(future.try_get_result(), Err(Error::Cancelled)));
     }
@@ -253,9 +253,9 @@ fn cancelling_during_a_step_of_a_runner_in_somebodys_hands() -> Result<(), Error
 
 #[test]
 fn nothing_that_the_owner_does_during_a_step_waits_for_the_step() -> Result<(), Error> {
-    let InAStep { mut future, is_inside, go_on, went_on, .. } = in_a_step(false);
+    let LongStep { mut future, is_inside, go_on, went_on, .. } = long_step(false);
     workers(1).submit(future.to_job()?);
-    assert!(comes(&is_inside));
+    assert!(receives(&is_inside));
     assert!(!future.has_result() && !future.is_disposed());
     assert!(future.try_get_result()?.is_none());
     assert!(matches!(future.resume(), Err(Error::InJob)));
@@ -263,7 +263,10 @@ fn nothing_that_the_owner_does_during_a_step_waits_for_the_step() -> Result<(), 
     assert!(format!("{future:?}").contains("Future"));
     future.cancel();
     let _ = go_on.send(());
-    assert!(went_on.recv().expect("the step tells"), "the owner was kept until the step gave up");
+    assert!(
+        went_on.recv().expect("the step sends a message"),
+        "the owner was blocked until the step gave up"
+    );
     assert!(matches!(future.wait(), Err(Error::Cancelled)));
     Ok(())
 }
@@ -295,7 +298,11 @@ fn dropping_a_call_that_has_ended() -> Result<(), Error> {
     let mut call = call();
     call.event.set();
     while call.future.resume()? != Step::Done {}
-    assert_eq!((call.works.get(), call.results.get()), (1, 0), "the work goes when it has ended");
+    assert_eq!(
+        (call.works.get(), call.results.get()),
+        (1, 0),
+        "the work is dropped when the call ends"
+    );
     call.ends_when_dropped();
     Ok(())
 }
@@ -334,7 +341,7 @@ fn dropping_a_call_after_its_runner() -> Result<(), Error> {
     let mut runner = call.future.to_job()?;
     assert_eq!(runner.resume(), Step::Yielded);
     drop(runner);
-    assert_eq!(call.works.get(), 0, "the call came back, it did not end");
+    assert_eq!(call.works.get(), 0, "the call came back and did not end");
     call.ends_when_dropped();
     Ok(())
 }
@@ -387,15 +394,15 @@ fn dropping_a_call_whose_job_has_ended() -> Result<(), Error> {
 #[test]
 fn dropping_a_call_during_a_step_does_not_wait_for_the_step() -> Result<(), Error> {
     for then_yields in [true, false] {
-        let InAStep { mut future, works, results, is_inside, go_on, went_on } =
-            in_a_step(then_yields);
+        let LongStep { mut future, works, results, is_inside, go_on, went_on } =
+            long_step(then_yields);
         let handle = workers(1).submit(future.to_job()?);
-        assert!(comes(&is_inside));
+        assert!(receives(&is_inside));
         drop(future);
         let _ = go_on.send(());
         assert!(
-            went_on.recv().expect("the step tells"),
-            "the drop has blocked this thread until the step gave up waiting for it"
+            went_on.recv().expect("the step sends a message"),
+            "the drop blocked this thread until the step gave up"
         );
         handle.wait();
         assert_eq!((works.get(), results.get()), (1, 1));
@@ -406,16 +413,16 @@ fn dropping_a_call_during_a_step_does_not_wait_for_the_step() -> Result<(), Erro
 #[test]
 fn dropping_a_call_during_a_step_of_a_runner_in_somebodys_hands() -> Result<(), Error> {
     for then_yields in [true, false] {
-        let InAStep { mut future, works, results, is_inside, go_on, went_on } =
-            in_a_step(then_yields);
+        let LongStep { mut future, works, results, is_inside, go_on, went_on } =
+            long_step(then_yields);
         let mut runner = future.to_job()?;
         let stepping = thread::spawn(move || runner.resume());
-        assert!(comes(&is_inside));
+        assert!(receives(&is_inside));
         drop(future);
         let _ = go_on.send(());
         assert!(
-            went_on.recv().expect("the step tells"),
-            "the drop has blocked this thread until the step gave up waiting for it"
+            went_on.recv().expect("the step sends a message"),
+            "the drop blocked this thread until the step gave up"
         );
         assert_eq!(stepping.join().expect("the step does not panic"), Step::Done);
         assert_eq!((works.get(), results.get()), (1, 1));
@@ -448,22 +455,23 @@ fn dropping_everything_in_any_order_drops_the_work_once() -> Result<(), Error> {
     Ok(())
 }
 
-/// Its destructor panics.
-struct Bomb(Counter);
+/// Its destructor counts and panics.
+struct PanicsWhenDropped(Counter);
 
-impl Drop for Bomb {
+impl Drop for PanicsWhenDropped {
     fn drop(&mut self) {
         self.0.add();
         panic!("a destructor that panics");
     }
 }
 
-fn with_a_bomb(drops: &Counter) -> Future<&'static str> {
-    let bomb = Bomb(drops.clone());
-    // Not an `async` block, whose locals are dropped by its last step: what panics is the destructor of the work itself.
+/// A call with work whose destructor panics.
+fn with_a_panicking_destructor(drops: &Counter) -> Future<&'static str> {
+    let panics = PanicsWhenDropped(drops.clone());
+    // This is no `async` block, because the last step of a block drops its locals. Here the destructor of the work itself panics.
     let mut first = true;
     Future::new(std::future::poll_fn(move |context| {
-        let _bomb = &bomb;
+        let _panics = &panics;
         if std::mem::take(&mut first) {
             context.waker().wake_by_ref();
             return std::task::Poll::Pending;
@@ -476,7 +484,7 @@ fn with_a_bomb(drops: &Counter) -> Future<&'static str> {
 fn a_work_whose_destructor_panics_has_given_its_result() {
     for &way in Way::ALL {
         let drops = Counter::default();
-        let mut future = with_a_bomb(&drops);
+        let mut future = with_a_panicking_destructor(&drops);
         let result = way.finish(&mut future);
         assert_eq!(drops.get(), 1, "{way:?}");
         match result {
@@ -493,14 +501,14 @@ fn a_work_whose_destructor_panics_has_given_its_result() {
 #[test]
 fn a_work_whose_destructor_panics_can_be_cancelled() -> Result<(), Error> {
     let drops = Counter::default();
-    let mut future = with_a_bomb(&drops);
+    let mut future = with_a_panicking_destructor(&drops);
     assert_eq!(future.resume()?, Step::Yielded);
     future.cancel();
     assert_eq!(drops.get(), 1);
     assert!(matches!(future.try_get_result(), Err(Error::Cancelled)));
 
     let drops = Counter::default();
-    let mut future = with_a_bomb(&drops);
+    let mut future = with_a_panicking_destructor(&drops);
     let runner = future.to_job()?;
     future.cancel();
     assert_eq!(drops.get(), 1);
@@ -512,15 +520,15 @@ fn a_work_whose_destructor_panics_can_be_cancelled() -> Result<(), Error> {
 #[test]
 fn a_work_whose_destructor_panics_can_be_dropped() -> Result<(), Error> {
     let drops = Counter::default();
-    drop(with_a_bomb(&drops));
+    drop(with_a_panicking_destructor(&drops));
     assert_eq!(drops.get(), 1);
 
-    let mut future = with_a_bomb(&drops);
+    let mut future = with_a_panicking_destructor(&drops);
     assert_eq!(future.resume()?, Step::Yielded);
     drop(future);
     assert_eq!(drops.get(), 2);
 
-    let (queue, mut future) = (Queue::default(), with_a_bomb(&drops));
+    let (queue, mut future) = (Queue::default(), with_a_panicking_destructor(&drops));
     let handle = queue.submit(future.to_job()?);
     drop(future);
     assert_eq!(drops.get(), 3);
@@ -532,7 +540,7 @@ fn a_work_whose_destructor_panics_can_be_dropped() -> Result<(), Error> {
 fn a_work_whose_destructor_panics_takes_down_no_worker() -> Result<(), Error> {
     let (pool, drops) = (workers(1), Counter::default());
     for _ in 0..3 {
-        let mut future = with_a_bomb(&drops);
+        let mut future = with_a_panicking_destructor(&drops);
         pool.submit(future.to_job()?).wait();
         assert!(future.has_result());
     }
@@ -570,7 +578,7 @@ fn a_call_may_drop_its_own_future() -> Result<(), Error> {
     let mut future = Future::new(async move {
         let guard = guard;
         FUTURE.take();
-        assert_eq!(guard.count(), 0, "a step is inside it");
+        assert_eq!(guard.count(), 0, "a step is in progress");
         yield_now().await;
         Ok(())
     });
@@ -582,7 +590,7 @@ fn a_call_may_drop_its_own_future() -> Result<(), Error> {
     Ok(())
 }
 
-/// A call that waits for ever, and its own waker, which keeps what it would wake.
+/// A call that waits for ever, and its own waker.
 fn keeps_its_waker() -> (Future<()>, Arc<Mutex<Option<Waker>>>) {
     let kept = Arc::new(Mutex::new(None));
     let keeps = kept.clone();
@@ -595,7 +603,7 @@ fn keeps_its_waker() -> (Future<()>, Arc<Mutex<Option<Waker>>>) {
 
 #[test]
 fn a_future_that_is_dropped_keeps_no_waker_of_who_awaited_it() -> Result<(), Error> {
-    // Its own, lent to a runner, and as a job that waits.
+    // The call is with its owner, lent to a runner, or a waiting job.
     for lent in [None, Some(false), Some(true)] {
         let ((mut future, kept), executors) = (keeps_its_waker(), Arc::new(Counter::default()));
         let (mut runner, mut handle) = (None, None);
@@ -616,7 +624,11 @@ fn a_future_that_is_dropped_keeps_no_waker_of_who_awaited_it() -> Result<(), Err
         assert_eq!(Arc::strong_count(&executors), 2, "the call has the executor's waker");
 
         drop(future);
-        assert_eq!(Arc::strong_count(&executors), 1, "lent: {lent:?}; nobody awaits it any more");
+        assert_eq!(
+            Arc::strong_count(&executors),
+            1,
+            "lent: {lent:?}; the call still has the executor's waker"
+        );
         own.wake();
         assert_eq!(Arc::strong_count(&executors), 1);
         assert!(handle.is_none_or(|handle| handle.is_complete()));
@@ -626,19 +638,19 @@ fn a_future_that_is_dropped_keeps_no_waker_of_who_awaited_it() -> Result<(), Err
 
 #[test]
 fn a_future_that_is_dropped_during_a_step_keeps_no_waker_of_who_awaited_it() -> Result<(), Error> {
-    let InAStep { mut future, is_inside, go_on, went_on, .. } = in_a_step(false);
+    let LongStep { mut future, is_inside, go_on, went_on, .. } = long_step(false);
     let handle = workers(1).submit(future.to_job()?);
-    assert!(comes(&is_inside));
+    assert!(receives(&is_inside));
     let executors = Arc::new(Counter::default());
     assert!(poll_once(&mut future, &executors).is_pending());
     assert_eq!(Arc::strong_count(&executors), 2);
     drop(future);
     let left = Arc::strong_count(&executors);
-    go_on.send(()).expect("the step listens");
-    assert!(went_on.recv().expect("the step tells"));
+    go_on.send(()).expect("the step is receiving");
+    assert!(went_on.recv().expect("the step sends a message"));
     handle.wait();
-    assert_eq!(left, 1, "nobody awaits it any more, although the step goes on");
-    assert_eq!(executors.get(), 0, "nobody is to be woken");
+    assert_eq!(left, 1, "the call still has the executor's waker during its step");
+    assert_eq!(executors.get(), 0, "a waker was woken after the future was dropped");
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! Waiting for events of the host.
 
 use crate::support::{
-    Counter, Queue, Way, at_once, comes, ok, order_of_ends, poll_once, telling, while_they_begin,
+    Counter, Queue, Way, at_once, notifying, ok, order_of_ends, poll_once, receives, run_beside,
 };
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -66,12 +66,12 @@ fn an_event_ends_every_call_that_waits_for_it_in_every_way() -> Result<(), Error
         let setter = thread::spawn({
             let event = event.clone();
             move || {
-                assert!(comes(&waits));
+                assert!(receives(&waits));
                 event.set();
             }
         });
         let wait = event.wait();
-        let work = telling(move || waiting.send(()).unwrap(), wait);
+        let work = notifying(move || waiting.send(()).unwrap(), wait);
         way.finish(&mut Future::new(ok(work)))?;
         setter.join().unwrap();
     }
@@ -87,7 +87,7 @@ fn calls_wake_in_the_order_in_which_they_began_to_wait() -> Result<(), Error> {
         drop(pool.submit(futures[at].to_job()?));
     }
     pool.run();
-    // It leaves, and begins again.
+    // Call 9 stops waiting, and a new call waits in its place.
     futures[9] = waits_for(&event);
     drop(pool.submit(futures[9].to_job()?));
     pool.run();
@@ -112,7 +112,7 @@ fn a_call_that_is_run_by_its_wake_waits_for_the_same_event_again() -> Result<(),
             Ok(())
         }
     });
-    // Such a pool runs the job inside `set`.
+    // This pool runs the job inside `set`.
     let job = at_once.submit(future.to_job()?);
     for round in 1..=3 {
         event.set();
@@ -128,15 +128,15 @@ fn a_waker_that_panics_keeps_nobody_from_being_woken() {
 
     impl std::task::Wake for Panics {
         fn wake(self: Arc<Self>) {
-            std::panic::panic_any(PanicsToo);
+            std::panic::panic_any(PanickingPayload);
         }
     }
 
-    struct PanicsToo;
+    struct PanickingPayload;
 
-    impl Drop for PanicsToo {
+    impl Drop for PanickingPayload {
         fn drop(&mut self) {
-            panic!("and so does what it panics with");
+            panic!("the destructor of the payload panics");
         }
     }
 
@@ -172,7 +172,7 @@ fn nine_hundred_jobs_wait_and_two_workers_run_them_all() -> Result<(), Error> {
     let mut futures: Vec<_> = (0..900)
         .map(|_| {
             let (wait, arrived) = (event.wait(), arrived.clone());
-            let work = telling(move || arrived.add(), wait);
+            let work = notifying(move || arrived.add(), wait);
             Future::new(ok(work))
         })
         .collect();
@@ -194,32 +194,32 @@ fn an_event_is_set_while_calls_begin_to_wait() -> Result<(), Error> {
     for _ in 0..200 {
         let event = Event::new();
         let mut futures: Vec<_> = (0..4).map(|_| waits_for(&event)).collect();
-        while_they_begin(&mut futures, || event.set())?;
+        run_beside(&mut futures, || event.set())?;
     }
     Ok(())
 }
 
-/// Which of the wakers were woken, in their order.
+/// The numbers of the wakers that were woken, in order.
 #[derive(Clone, Default)]
-struct Woken(Arc<Mutex<Vec<usize>>>);
+struct WakeLog(Arc<Mutex<Vec<usize>>>);
 
-/// A waker that notes its number.
-struct Notes(usize, Woken);
+/// A waker that adds its number to the log.
+struct NumberedWaker(usize, WakeLog);
 
-impl Wake for Notes {
+impl Wake for NumberedWaker {
     fn wake(self: Arc<Self>) {
         self.1.0.lock().unwrap().push(self.0);
     }
 }
 
-impl Woken {
-    fn notes(&self, number: usize) -> Waker {
-        Waker::from(Arc::new(Notes(number, self.clone())))
+impl WakeLog {
+    fn waker(&self, number: usize) -> Waker {
+        Waker::from(Arc::new(NumberedWaker(number, self.clone())))
     }
 
-    /// Polls a wait with the waker of this number.
-    fn begins(&self, wait: &mut (impl std::future::Future<Output = ()> + Unpin), number: usize) {
-        let waker = self.notes(number);
+    /// Polls a wait with the waker of this number. The wait must be pending.
+    fn poll(&self, wait: &mut (impl std::future::Future<Output = ()> + Unpin), number: usize) {
+        let waker = self.waker(number);
         let polled = std::pin::Pin::new(wait).poll(&mut Context::from_waker(&waker));
         assert!(polled.is_pending());
     }
@@ -231,24 +231,24 @@ impl Woken {
 
 #[test]
 fn waits_dropped_from_the_middle_leave_the_others_in_the_order_of_their_arrival() {
-    // From the front, from the back, and here and there.
+    // The dropped waits are at the front, at the back, or in between.
     let dropped: [fn(usize) -> bool; 5] =
         [|n| n < 40, |n| n >= 60, |n| n % 3 == 1, |n| n != 50, |n| (20..80).contains(&n)];
     for is_dropped in dropped {
-        let (event, woken) = (Event::new(), Woken::default());
+        let (event, woken) = (Event::new(), WakeLog::default());
         let mut waits: Vec<_> = (0..100).map(|_| Some(Box::pin(event.wait()))).collect();
         for (n, wait) in waits.iter_mut().enumerate() {
-            woken.begins(wait.as_mut().expect("it is new"), n);
+            woken.poll(wait.as_mut().expect("the wait is new"), n);
         }
         for (n, wait) in waits.iter_mut().enumerate() {
             if is_dropped(n) {
                 *wait = None;
             }
         }
-        // Those that come now stand behind the others, not where one has left.
+        // New waits come behind the others, and do not take the places of dropped waits.
         let mut late: Vec<_> = (0..5).map(|_| Box::pin(event.wait())).collect();
         for (n, wait) in (100..).zip(&mut late) {
-            woken.begins(wait, n);
+            woken.poll(wait, n);
         }
         event.set();
         let expected: Vec<_> = (0..105).filter(|&n| n >= 100 || !is_dropped(n)).collect();
@@ -258,28 +258,28 @@ fn waits_dropped_from_the_middle_leave_the_others_in_the_order_of_their_arrival(
 
 #[test]
 fn a_wait_that_is_polled_with_another_waker_keeps_its_place() {
-    let (event, woken) = (Event::new(), Woken::default());
+    let (event, woken) = (Event::new(), WakeLog::default());
     let mut waits: Vec<_> = (0..5).map(|_| Box::pin(event.wait())).collect();
     for (n, wait) in waits.iter_mut().enumerate() {
-        woken.begins(wait, n);
+        woken.poll(wait, n);
     }
-    woken.begins(&mut waits[3], 30);
-    woken.begins(&mut waits[0], 10);
-    woken.begins(&mut waits[3], 33);
+    woken.poll(&mut waits[3], 30);
+    woken.poll(&mut waits[0], 10);
+    woken.poll(&mut waits[3], 33);
     drop(waits.remove(1));
-    woken.begins(&mut waits[1], 20);
+    woken.poll(&mut waits[1], 20);
     event.set();
     assert_eq!(woken.take(), [10, 20, 33, 4]);
     event.reset();
-    woken.begins(&mut Box::pin(event.wait()), 5);
+    woken.poll(&mut Box::pin(event.wait()), 5);
     event.set();
     assert!(woken.take().is_empty(), "each was woken once, and the last was dropped");
 }
 
 #[test]
 fn a_million_waits_are_dropped_in_the_order_in_which_they_began() {
-    // No time is asserted. Where a removal moves what stands behind it, this moves 16 TB under the latch's lock: 80,000 waits took
-    // 0.9 s, and a million takes more than two minutes.
+    // This test asserts no time. If each removal moved the waiters behind it, this would move 16 TB under the lock of the latch: 80,000 waits
+    // took 0.9 s that way, and a million would take more than two minutes.
     const WAITS: usize = 1_000_000;
     let (event, wakes) = (Event::new(), Arc::new(Counter::default()));
     let waker = Waker::from(wakes.clone());
@@ -290,7 +290,7 @@ fn a_million_waits_are_dropped_in_the_order_in_which_they_began() {
     }
     let last = waits.pop();
     waits.into_iter().for_each(drop);
-    assert_eq!(Arc::strong_count(&wakes), 3, "of all the waits, the last is left");
+    assert_eq!(Arc::strong_count(&wakes), 3, "only the last wait is left");
     event.set();
     assert_eq!(wakes.get(), 1);
     drop(last);

@@ -1,4 +1,4 @@
-//! Finishing calls on the executors of other crates, each through the closure that the documentation of `JobPool` gives.
+//! Finishing calls on the executors of other crates. Each executor is used through the closure from the documentation of `JobPool`.
 
 use crate::support::{Counter, Event, Flag, block_on, ok};
 use async_executor::Executor;
@@ -7,11 +7,11 @@ use std::sync::{Arc, mpsc};
 use std::thread::{self, ThreadId};
 use wasm_jobs::{Error, Future, Job, JobHandle, JobPool, yield_now};
 
-/// What a call comes to, and where its steps were.
+/// The result of a call: its number and the threads of its steps.
 type Outcome = Result<(usize, Vec<ThreadId>), Error>;
 
-/// A hundred calls, which yield, wait, fail, panic and wait for each other, in a graph with closures; and guests.
-fn everything_works_on(pool: &impl JobPool) -> Result<(), Error> {
+/// Runs a hundred calls that yield, wait, fail, panic and await each other, a graph of closures after them, and calls of guests.
+fn assert_everything_works_on(pool: &impl JobPool) -> Result<(), Error> {
     let (event, closures) = (wasm_jobs::Event::new(), Counter::default());
     let mut calls = Vec::new();
     let mut handles: Vec<JobHandle> = Vec::new();
@@ -41,7 +41,7 @@ fn everything_works_on(pool: &impl JobPool) -> Result<(), Error> {
         handles.push(pool.submit(call.to_job()?));
         calls.push(call);
     }
-    // After both that succeed and that fail; and after the first only if it succeeds.
+    // Each closure runs after successes and failures. `after_ok` runs only after the success of all closures.
     let after: Vec<_> = (0..10)
         .map(|n| {
             let closures = closures.clone();
@@ -102,7 +102,7 @@ fn everything_works_on(pool: &impl JobPool) -> Result<(), Error> {
 
 fn tokio(workers: usize) -> tokio::runtime::Runtime {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
-    builder.worker_threads(workers).build().expect("a runtime")
+    builder.worker_threads(workers).build().expect("tokio builds the runtime")
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn tasks_of_tokio() -> Result<(), Error> {
         let runtime = tokio(workers);
         let handle = runtime.handle().clone();
         let pool = move |job: Job| drop(handle.spawn(async { job.run() }));
-        everything_works_on(&pool)?;
+        assert_everything_works_on(&pool)?;
     }
     Ok(())
 }
@@ -136,12 +136,12 @@ fn a_runtime_of_tokio_that_is_shut_down_gives_its_calls_back() -> Result<(), Err
     let event = Event::default();
     let mut call = Future::new(event.awaited());
     let waits = pool.submit(call.to_job()?);
-    // The worker comes to it, and then it waits nowhere.
+    // After this job, the worker has given `waits` its turn, and the job is in no queue.
     pool.submit_fn(|| ()).wait();
     drop(runtime);
     assert!(!waits.is_complete());
     event.set();
-    assert!(waits.is_complete(), "there is nobody to run it any more");
+    assert!(waits.is_complete(), "the runtime is gone, so the job is given back");
     call.wait()?;
 
     let mut late = Future::new(async { Ok(1) });
@@ -154,7 +154,7 @@ fn a_runtime_of_tokio_that_is_shut_down_gives_its_calls_back() -> Result<(), Err
 fn the_compute_pool_of_bevy() -> Result<(), Error> {
     ComputeTaskPool::get_or_init(|| TaskPoolBuilder::new().num_threads(2).build());
     let pool = |job: Job| ComputeTaskPool::get().spawn(async { job.run() }).detach();
-    everything_works_on(&pool)
+    assert_everything_works_on(&pool)
 }
 
 #[test]
@@ -193,7 +193,7 @@ fn an_async_executor_run_by_threads() -> Result<(), Error> {
             })
             .collect();
         let pool = move |job: Job| executor.spawn(async { job.run() }).detach();
-        everything_works_on(&pool)?;
+        assert_everything_works_on(&pool)?;
         stop.set();
         for thread in threads {
             thread.join().expect("jobs do not panic");
@@ -206,11 +206,11 @@ fn an_async_executor_run_by_threads() -> Result<(), Error> {
 fn plain_threads() -> Result<(), Error> {
     let (sender, jobs) = mpsc::channel::<Job>();
     let worker = thread::spawn(move || jobs.into_iter().for_each(Job::run));
-    let pool = move |job: Job| sender.send(job).expect("the worker is there");
-    everything_works_on(&pool)?;
+    let pool = move |job: Job| sender.send(job).expect("the worker is receiving");
+    assert_everything_works_on(&pool)?;
     drop(pool);
     worker.join().expect("jobs do not panic");
 
     let a_thread_each = |job: Job| drop(thread::spawn(|| job.run()));
-    everything_works_on(&a_thread_each)
+    assert_everything_works_on(&a_thread_each)
 }

@@ -1,7 +1,7 @@
-//! Jobs that wait for jobs.
+//! Jobs that run after other jobs.
 
 use crate::support::{
-    Counter, Event, Flag, Queue, a_thread_each, alarm_clock, at_once, block_on, ok, telling,
+    Counter, Event, Flag, Queue, a_thread_each, alarm_clock, at_once, block_on, notifying, ok,
     workers,
 };
 use std::slice::from_ref;
@@ -9,12 +9,12 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use wasm_jobs::{Coroutines, Error, Future, Job, JobHandle, JobPool, Step, yield_now};
 
-/// What jobs have done, in its order.
+/// The actions of jobs, in order.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<String>>>);
 
 impl Log {
-    /// A closure that adds this.
+    /// A closure that adds `entry` to the log.
     fn adds(&self, entry: impl ToString) -> impl FnOnce() + Send + 'static {
         let (log, entry) = (self.clone(), entry.to_string());
         move || log.0.lock().unwrap().push(entry)
@@ -25,7 +25,7 @@ impl Log {
     }
 }
 
-/// A job that is over when the event is set, and its call.
+/// Submits a call that ends when the event is set.
 fn gate(pool: &impl JobPool, event: &Event) -> Result<(Future<()>, JobHandle), Error> {
     let mut future = Future::new(event.awaited());
     let handle = pool.submit(future.to_job()?);
@@ -36,7 +36,7 @@ fn fails() -> Future<()> {
     Future::new(async { Err(Error::other("it fails")) })
 }
 
-// Closures, and several jobs at once.
+// Closures, and handles of several jobs.
 
 #[test]
 fn a_closure_is_a_job_with_a_handle() {
@@ -66,7 +66,7 @@ fn what_a_closure_wrote_is_seen_by_whoever_waits_for_it() {
             block_on(handle)
         }
         assert_eq!(place.load(std::sync::atomic::Ordering::Relaxed), n);
-        assert_eq!(Arc::strong_count(&place), 1, "what it held was dropped");
+        assert_eq!(Arc::strong_count(&place), 1, "the captures of the closure are dropped");
     }
 }
 
@@ -76,7 +76,7 @@ fn a_closure_that_panics_takes_down_no_worker() {
 
     impl Drop for PanicsWhenDropped {
         fn drop(&mut self) {
-            panic!("what a closure panicked with");
+            panic!("the payload of a panic");
         }
     }
 
@@ -253,8 +253,8 @@ fn a_job_after_failed_ones_is_run_all_the_same() -> Result<(), Error> {
     Ok(())
 }
 
-/// The outcome of a call that was to run after this job had succeeded.
-fn after_ok(pool: &Queue, job: &JobHandle) -> Result<Option<&'static str>, Error> {
+/// Submits a call that depends on the success of `job`, runs the pool, and returns the outcome of the call.
+fn run_after_ok(pool: &Queue, job: &JobHandle) -> Result<Option<&'static str>, Error> {
     let ran = Flag::default();
     let mut call = Future::new({
         let ran = ran.clone();
@@ -264,7 +264,7 @@ fn after_ok(pool: &Queue, job: &JobHandle) -> Result<Option<&'static str>, Error
         }
     });
     let handle = pool.submit_after_ok(call.to_job()?, &[at_once.submit_fn(|| ()), job.clone()]);
-    // And what comes after that, and after that.
+    // These depend on the success of the call, directly and indirectly.
     let mut last = Future::new(async { Ok(()) });
     let closure = pool.submit_after_ok(|| (), from_ref(&handle));
     let of_last = pool.submit_after_ok(last.to_job()?, &[JobHandle::all([closure])]);
@@ -284,12 +284,12 @@ fn after_ok(pool: &Queue, job: &JobHandle) -> Result<Option<&'static str>, Error
 #[test]
 fn a_job_after_successful_ones_is_not_run_when_one_has_failed() -> Result<(), Error> {
     let pool = Queue::default();
-    assert_eq!(after_ok(&pool, &pool.submit_fn(|| ()))?, Some("it was run"));
+    assert_eq!(run_after_ok(&pool, &pool.submit_fn(|| ()))?, Some("it was run"));
     let mut succeeds = Future::new(ok(yield_now()));
-    assert_eq!(after_ok(&pool, &pool.submit(succeeds.to_job()?))?, Some("it was run"));
+    assert_eq!(run_after_ok(&pool, &pool.submit(succeeds.to_job()?))?, Some("it was run"));
 
     let assert_refused = |job: &JobHandle, why: &str| {
-        let outcome = after_ok(&pool, job);
+        let outcome = run_after_ok(&pool, job);
         assert!(matches!(outcome, Err(Error::DependencyFailed)), "{why}: {outcome:?}");
     };
     let mut error = fails();
@@ -313,13 +313,13 @@ fn a_job_after_successful_ones_is_not_run_when_one_has_failed() -> Result<(), Er
     assert_refused(&refusing.submit(refused.to_job()?), "dropped by its pool");
     assert_refused(&refusing.submit_fn(|| ()), "a closure that its pool dropped");
     assert_refused(&JobHandle::all([at_once.submit_fn(|| panic!("one of all"))]), "one of all");
-    // It has ended before it was submitted.
+    // These calls end before they are submitted.
     let mut ended = fails();
     assert_eq!(ended.resume()?, Step::Done);
     assert_refused(&pool.submit(ended.to_job()?), "it had failed before");
     let mut ended = Future::new(async { Ok(()) });
     assert_eq!(ended.resume()?, Step::Done);
-    assert_eq!(after_ok(&pool, &pool.submit(ended.to_job()?))?, Some("it was run"));
+    assert_eq!(run_after_ok(&pool, &pool.submit(ended.to_job()?))?, Some("it was run"));
     Ok(())
 }
 
@@ -378,36 +378,36 @@ fn a_pool_that_panics_when_a_job_is_released_gives_it_back() -> Result<(), Error
     Ok(())
 }
 
-// Giving up.
+// Cancelling.
 
-/// A pool run by hand that tells how many handles there are of it.
+/// A pool run by hand that counts its clones.
 #[derive(Clone)]
-struct Counted {
+struct CountedPool {
     queue: Queue,
     clones: Arc<()>,
 }
 
-impl JobPool for Counted {
+impl JobPool for CountedPool {
     fn enqueue(&self, job: Job) {
         self.queue.enqueue(job);
     }
 }
 
-impl Counted {
+impl CountedPool {
     fn new() -> Self {
         Self { queue: Queue::default(), clones: Arc::new(()) }
     }
 
-    /// How many others keep the pool.
-    fn kept_by(&self) -> usize {
+    /// The number of other clones of the pool.
+    fn other_clones(&self) -> usize {
         Arc::strong_count(&self.clones) - 1
     }
 }
 
-/// Cancels what has been submitted after some jobs, in each way there is: a closure by its handle; a call by its handle, by its owner,
-/// and by dropping it. `keeps_handles`: whether the handle is still there when this returns.
-fn cancelled_in_each_way(
-    pool: &Counted,
+/// Submits jobs after `before`, and cancels each in another way: a closure by its handle; a call by its handle, by its owner, and by dropping
+/// its future. Returns the handles.
+fn cancel_in_each_way(
+    pool: &CountedPool,
     before: &[JobHandle],
     if_ok: bool,
 ) -> Result<Vec<JobHandle>, Error> {
@@ -420,7 +420,7 @@ fn cancelled_in_each_way(
             (_, false) => pool.submit_after(call.to_job()?, before),
             (_, true) => pool.submit_after_ok(call.to_job()?, before),
         };
-        assert!(pool.kept_by() > 0, "it is to go there");
+        assert!(pool.other_clones() > 0, "the job keeps the pool that it will be put into");
         match way {
             0 | 1 => handle.cancel(),
             2 => call.cancel(),
@@ -436,27 +436,27 @@ fn cancelled_in_each_way(
 fn what_is_cancelled_before_its_turn_keeps_nothing_although_those_before_it_go_on()
 -> Result<(), Error> {
     for (if_ok, keeps_handles) in [(false, false), (true, false), (false, true), (true, true)] {
-        let (elsewhere, pool, event) = (Queue::default(), Counted::new(), Event::default());
+        let (elsewhere, pool, event) = (Queue::default(), CountedPool::new(), Event::default());
         let (mut first, first_job) = gate(&elsewhere, &event)?;
         let over = at_once.submit_fn(|| ());
         let all = JobHandle::all([first_job.clone(), over.clone()]);
         for before in [vec![first_job.clone()], vec![over, first_job.clone(), first_job], vec![all]]
         {
-            let mut handles = cancelled_in_each_way(&pool, &before, if_ok)?;
+            let mut handles = cancel_in_each_way(&pool, &before, if_ok)?;
             if !keeps_handles {
                 handles.clear();
             }
             assert_eq!(
-                pool.kept_by(),
+                pool.other_clones(),
                 0,
-                "{} before it, if ok: {if_ok}, its handle is kept: {keeps_handles}",
+                "{} jobs before it, if ok: {if_ok}, keeps handles: {keeps_handles}",
                 before.len()
             );
         }
         elsewhere.run();
         event.set();
         elsewhere.run();
-        assert_eq!(pool.queue.len(), 0, "what was cancelled is not run");
+        assert_eq!(pool.queue.len(), 0, "a cancelled job was enqueued");
         first.wait()?;
     }
     Ok(())
@@ -509,7 +509,7 @@ fn a_job_that_waits_for_others_is_cancelled_at_once_and_never_run() -> Result<()
         from_ref(&before),
     ));
     let after_them = pool.submit_after(|| (), &handles);
-    // By its handle, by its owner, by dropping it.
+    // The jobs are cancelled by a handle, by the owner, by dropping the future, and by the handle of a closure.
     handles[0].cancel();
     calls[1].cancel();
     drop(calls.pop());
@@ -554,7 +554,7 @@ fn a_job_waits_although_its_handle_and_the_handles_of_the_others_are_dropped() -
 
 #[test]
 fn a_graph_is_dropped_in_any_order() -> Result<(), Error> {
-    // The futures of a gate, of a call after it and of one after that; their handles; the pool.
+    // Seven things are dropped in every order: the futures and the handles of a chain of three calls, and the pool.
     for order in 0..5040_usize {
         let (queue, event, dropped) = (Queue::default(), Event::default(), Counter::default());
         let mut things: Vec<Box<dyn std::any::Any>> = Vec::new();
@@ -600,7 +600,7 @@ fn a_graph_is_dropped_in_any_order() -> Result<(), Error> {
 fn the_handle_of_a_job_that_ran_after_others_keeps_no_pool() -> Result<(), Error> {
     let (sender, jobs) = mpsc::channel::<Job>();
     let worker = thread::spawn(move || jobs.into_iter().for_each(Job::run));
-    let pool = move |job: Job| sender.send(job).expect("the worker is there");
+    let pool = move |job: Job| sender.send(job).expect("the worker is receiving");
     let first = pool.submit_fn(|| ());
     let mut call = Future::new(async { Ok(()) });
     let handles = [
@@ -610,7 +610,7 @@ fn the_handle_of_a_job_that_ran_after_others_keeps_no_pool() -> Result<(), Error
     ];
     JobHandle::all(handles.clone()).wait();
     drop(pool);
-    worker.join().expect("it ends when nobody can send it anything");
+    worker.join().expect("the worker ends when all senders are dropped");
     assert!(handles.iter().all(JobHandle::is_complete));
     Ok(())
 }
@@ -666,7 +666,7 @@ fn a_coroutine_goes_on_after_a_graph() -> Result<(), Error> {
 
 const LONG: usize = 10_000;
 
-/// Jobs each after the one before it, of which the first is over when `event` is set.
+/// A long chain of jobs, each after the one before it. The first job ends when `event` is set.
 fn chain(
     pool: &impl JobPool,
     event: &Event,
@@ -679,8 +679,8 @@ fn chain(
     Ok((gate, handle))
 }
 
-/// A long chain on this pool, which begins when `begin` sets the event.
-fn a_chain_of_closures(pool: &impl JobPool, begin: impl FnOnce(Event)) -> Result<(), Error> {
+/// Runs a long chain of closures on `pool`. The chain begins when `begin` sets the event.
+fn run_a_chain_of_closures(pool: &impl JobPool, begin: impl FnOnce(Event)) -> Result<(), Error> {
     let (event, done) = (Event::default(), Counter::default());
     let mut at = 0;
     let (_gate, last) = chain(pool, &event, |before| {
@@ -688,7 +688,7 @@ fn a_chain_of_closures(pool: &impl JobPool, begin: impl FnOnce(Event)) -> Result
         at += 1;
         let after = at;
         let job = move || {
-            assert_eq!(done.get() + 1, after, "each after the one before it");
+            assert_eq!(done.get() + 1, after, "a closure ran out of order");
             done.add();
         };
         pool.submit_after_ok(job, from_ref(before))
@@ -699,8 +699,8 @@ fn a_chain_of_closures(pool: &impl JobPool, begin: impl FnOnce(Event)) -> Result
     Ok(())
 }
 
-/// A long chain of calls, of which the first fails, so that none of the others is run.
-fn a_chain_of_failures(pool: &impl JobPool, begin: impl FnOnce(Event)) -> Result<(), Error> {
+/// Runs a long chain of calls. The first call fails, so none of the others runs.
+fn run_a_chain_of_failures(pool: &impl JobPool, begin: impl FnOnce(Event)) -> Result<(), Error> {
     let event = Event::default();
     let happens = event.happens();
     let mut gate = Future::<()>::new(async {
@@ -720,8 +720,11 @@ fn a_chain_of_failures(pool: &impl JobPool, begin: impl FnOnce(Event)) -> Result
     Ok(())
 }
 
-/// A long chain of handles, each of all of one job.
-fn a_chain_of_handles(pool: &impl JobPool, begin: impl FnOnce(Event)) -> Result<(), Error> {
+/// Waits for the last of a long chain of handles. Each is a handle of all, with one job.
+fn wait_for_a_chain_of_handles(
+    pool: &impl JobPool,
+    begin: impl FnOnce(Event),
+) -> Result<(), Error> {
     let event = Event::default();
     let (_gate, last) = chain(pool, &event, |before| JobHandle::all([before.clone()]))?;
     begin(event);
@@ -729,38 +732,38 @@ fn a_chain_of_handles(pool: &impl JobPool, begin: impl FnOnce(Event)) -> Result<
     Ok(())
 }
 
-/// Sets the event inside a step of some call.
-fn in_a_step(event: Event) {
+/// Sets the event inside a step of another call.
+fn set_in_a_step(event: Event) {
     let mut sets = Future::new(async move {
         event.set();
         Ok(())
     });
-    sets.wait().expect("setting does not fail");
+    sets.wait().expect("setting an event does not fail");
 }
 
 #[test]
 fn a_long_chain_on_a_pool_that_runs_jobs_at_once() -> Result<(), Error> {
-    a_chain_of_closures(&at_once, |event| event.set())?;
-    a_chain_of_closures(&at_once, in_a_step)
+    run_a_chain_of_closures(&at_once, |event| event.set())?;
+    run_a_chain_of_closures(&at_once, set_in_a_step)
 }
 
 #[test]
 fn a_long_chain_on_threads() -> Result<(), Error> {
-    a_chain_of_closures(&workers(2), |event| event.set())
+    run_a_chain_of_closures(&workers(2), |event| event.set())
 }
 
 #[test]
 fn a_long_chain_of_jobs_that_are_not_run() -> Result<(), Error> {
-    a_chain_of_failures(&at_once, |event| event.set())?;
-    a_chain_of_failures(&at_once, in_a_step)?;
-    a_chain_of_failures(&workers(2), |event| event.set())
+    run_a_chain_of_failures(&at_once, |event| event.set())?;
+    run_a_chain_of_failures(&at_once, set_in_a_step)?;
+    run_a_chain_of_failures(&workers(2), |event| event.set())
 }
 
 #[test]
 fn a_long_chain_of_handles_of_all() -> Result<(), Error> {
-    a_chain_of_handles(&at_once, |event| event.set())?;
-    a_chain_of_handles(&at_once, in_a_step)?;
-    a_chain_of_handles(&workers(2), |event| event.set())
+    wait_for_a_chain_of_handles(&at_once, |event| event.set())?;
+    wait_for_a_chain_of_handles(&at_once, set_in_a_step)?;
+    wait_for_a_chain_of_handles(&workers(2), |event| event.set())
 }
 
 #[test]
@@ -830,7 +833,7 @@ fn a_long_chain_whose_first_job_is_given_up() -> Result<(), Error> {
 
 // Random graphs.
 
-/// The generator of Knuth's MMIX: enough to be different each time, and the same everywhere.
+/// The random numbers of Knuth's MMIX, which are the same on every machine.
 struct Random(u64);
 
 impl Random {
@@ -841,20 +844,20 @@ impl Random {
     }
 }
 
-/// What a job of a random graph is.
+/// The kinds of jobs in a random graph.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Kind {
     Closure,
     Call,
-    /// It yields, and waits for another thread.
+    /// A call that yields, and waits for another thread.
     Slow,
     Fails,
     Panics,
 }
 
-/// Builds a random graph on this pool, has it run, and checks that each job began after the last of those before it was over,
-/// and that those failed that had to.
-fn random_graph(pool: &impl JobPool, run: impl FnOnce(), seed: u64) -> Result<(), Error> {
+/// Submits a random graph to `pool`, runs it, and asserts that each job began after all jobs before it were over, and that exactly the expected
+/// jobs failed.
+fn run_random_graph(pool: &impl JobPool, run: impl FnOnce(), seed: u64) -> Result<(), Error> {
     const JOBS: usize = 200;
     let mut random = Random(seed);
     let (alarm, clock) = alarm_clock();
@@ -867,7 +870,7 @@ fn random_graph(pool: &impl JobPool, run: impl FnOnce(), seed: u64) -> Result<()
             0..6 => Kind::Closure,
             6..12 => Kind::Call,
             12..18 => Kind::Slow,
-            // Without failures in every other graph.
+            // Every other graph has no failures.
             _ if seed.is_multiple_of(2) => Kind::Call,
             18 => Kind::Fails,
             _ => Kind::Panics,
@@ -890,7 +893,7 @@ fn random_graph(pool: &impl JobPool, run: impl FnOnce(), seed: u64) -> Result<()
             let over = over.clone();
             move || over[job].set()
         };
-        // What is not run is over when it is dropped.
+        // A job that does not run is over when it is dropped.
         struct End<F: FnMut()>(F);
         impl<F: FnMut()> Drop for End<F> {
             fn drop(&mut self) {
@@ -937,7 +940,7 @@ fn random_graph(pool: &impl JobPool, run: impl FnOnce(), seed: u64) -> Result<()
     }
     run();
     JobHandle::all(handles).wait();
-    assert!(!wrong.is_set(), "a job of graph {seed} began too early, or was not to begin");
+    assert!(!wrong.is_set(), "a job of graph {seed} began too early, or although it was refused");
     assert!(over.iter().all(Flag::is_set), "a job of graph {seed} was not run");
     for (job, kind, refused, mut call) in calls {
         let as_expected = match call.try_get_result() {
@@ -956,7 +959,7 @@ fn random_graph(pool: &impl JobPool, run: impl FnOnce(), seed: u64) -> Result<()
 
 #[test]
 fn random_graphs_on_a_pool_that_runs_jobs_at_once() -> Result<(), Error> {
-    (0..20).try_for_each(|seed| random_graph(&at_once, || (), seed))
+    (0..20).try_for_each(|seed| run_random_graph(&at_once, || (), seed))
 }
 
 #[test]
@@ -965,7 +968,7 @@ fn random_graphs_on_a_pool_run_by_hand() -> Result<(), Error> {
         let (queue, built) = (Queue::default(), Flag::default());
         let runs = thread::spawn({
             let (queue, built) = (queue.clone(), built.clone());
-            // While the graph is built, too, as long as somebody else has the queue: what is woken may come late.
+            // Runs the queue while the graph is built, and until it has run: jobs that are woken may come late.
             move || {
                 while !built.is_set() {
                     queue.run();
@@ -973,7 +976,7 @@ fn random_graphs_on_a_pool_run_by_hand() -> Result<(), Error> {
                 }
             }
         });
-        random_graph(&queue, || (), seed)?;
+        run_random_graph(&queue, || (), seed)?;
         built.set();
         runs.join().expect("jobs do not panic");
     }
@@ -982,13 +985,13 @@ fn random_graphs_on_a_pool_run_by_hand() -> Result<(), Error> {
 
 #[test]
 fn random_graphs_with_a_thread_for_each_turn() -> Result<(), Error> {
-    (0..4).try_for_each(|seed| random_graph(&a_thread_each, || (), seed))
+    (0..4).try_for_each(|seed| run_random_graph(&a_thread_each, || (), seed))
 }
 
 #[test]
 fn random_graphs_on_two_workers() -> Result<(), Error> {
     let pool = workers(2);
-    (0..20).try_for_each(|seed| random_graph(&pool, || (), seed))
+    (0..20).try_for_each(|seed| run_random_graph(&pool, || (), seed))
 }
 
 #[test]
@@ -1043,7 +1046,7 @@ fn jobs_are_given_up_while_those_before_them_end() -> Result<(), Error> {
     for round in 0..300 {
         let dropped = Counter::default();
         let (begun, has_begun) = mpsc::channel();
-        let before = pool.submit_fn(move || begun.send(()).expect("the test listens"));
+        let before = pool.submit_fn(move || begun.send(()).expect("the test is receiving"));
         let mut call = Future::new({
             let on_drop = dropped.on_drop();
             async move {
@@ -1059,7 +1062,7 @@ fn jobs_are_given_up_while_those_before_them_end() -> Result<(), Error> {
             },
             from_ref(&handle),
         );
-        has_begun.recv().expect("the closure is run");
+        has_begun.recv().expect("the closure runs");
         match round % 3 {
             0 => handle.cancel(),
             1 => call.cancel(),
@@ -1076,19 +1079,21 @@ fn jobs_are_given_up_while_those_before_them_end() -> Result<(), Error> {
 
 #[test]
 fn a_job_is_submitted_after_one_that_is_about_to_be_woken() -> Result<(), Error> {
-    // The wake that ends the wait comes as early as it can: when the other side has just looked. What comes after the job is
-    // submitted before that, at the same time, and after it.
+    // The event is set as early as possible: just after the first job has polled it. The dependents are submitted before that, at the same
+    // time, or after it.
     let pool = workers(1);
     for round in 0..300 {
         let (log, event) = (Log::default(), Event::default());
         let (waiting, waits) = mpsc::channel();
         let (happens, adds) = (event.happens(), log.adds("first"));
-        let mut first =
-            Future::new(telling(move || waiting.send(()).expect("the test listens"), async {
+        let mut first = Future::new(notifying(
+            move || waiting.send(()).expect("the test is receiving"),
+            async {
                 happens.await;
                 adds();
                 Ok(())
-            }));
+            },
+        ));
         let handle = pool.submit(first.to_job()?);
         let submit_after = || {
             [log.adds("second"), log.adds("second")]
@@ -1097,30 +1102,30 @@ fn a_job_is_submitted_after_one_that_is_about_to_be_woken() -> Result<(), Error>
         let after = match round % 3 {
             0 => {
                 let after = submit_after();
-                waits.recv().expect("it waits");
+                waits.recv().expect("the job waits");
                 event.set();
                 after
             }
             1 => thread::scope(|scope| {
-                waits.recv().expect("it waits");
+                waits.recv().expect("the job waits");
                 scope.spawn(|| event.set());
                 submit_after()
             }),
             _ => {
-                waits.recv().expect("it waits");
+                waits.recv().expect("the job waits");
                 event.set();
                 submit_after()
             }
         };
         JobHandle::all(after).wait();
-        assert!(handle.is_complete(), "what comes after it is over");
+        assert!(handle.is_complete(), "its dependents are over, and it is not");
         assert_eq!(first.try_get_result()?, Some(()));
         assert_eq!(log.take(), "first second second", "each ran once, after the first");
     }
     Ok(())
 }
 
-/// On rayon, where a worker that waits helps.
+/// Graphs on rayon, where a waiting worker helps with other jobs.
 #[cfg(feature = "rayon")]
 mod on_rayon {
     use super::*;
@@ -1133,17 +1138,17 @@ mod on_rayon {
     fn random_graphs() -> Result<(), Error> {
         for threads in [1, 2, 4] {
             let pool = pool(threads);
-            (0..10).try_for_each(|seed| random_graph(&pool, || (), seed))?;
+            (0..10).try_for_each(|seed| run_random_graph(&pool, || (), seed))?;
         }
-        random_graph(&RayonGlobal, || (), 1)
+        run_random_graph(&RayonGlobal, || (), 1)
     }
 
     #[test]
     fn a_long_chain() -> Result<(), Error> {
         for threads in [1, 2] {
-            a_chain_of_closures(&pool(threads), |event| event.set())?;
-            a_chain_of_failures(&pool(threads), |event| event.set())?;
-            a_chain_of_handles(&pool(threads), |event| event.set())?;
+            run_a_chain_of_closures(&pool(threads), |event| event.set())?;
+            run_a_chain_of_failures(&pool(threads), |event| event.set())?;
+            wait_for_a_chain_of_handles(&pool(threads), |event| event.set())?;
         }
         Ok(())
     }
@@ -1161,16 +1166,16 @@ mod on_rayon {
         Ok(())
     }
 
-    /// Runs this on a worker of pools of one and of two threads: in a closure that is a job, in the work of a call, and in what
-    /// somebody spawned there.
-    fn on_a_worker(
+    /// Runs `work` on a worker of pools with one and with two threads: in a job of a closure, in a step of a call, and in a closure that rayon
+    /// spawns.
+    fn run_on_a_worker(
         work: impl Fn(&Arc<ThreadPool>) -> Result<(), Error> + Clone + Send + Sync + 'static,
     ) -> Result<(), Error> {
         for threads in [1, 2] {
             let on = pool(threads);
             let working = |(sender, receiver): (mpsc::Sender<_>, mpsc::Receiver<_>)| {
                 let (pool, work) = (on.clone(), work.clone());
-                let works = move || sender.send(work(&pool)).expect("the test listens");
+                let works = move || sender.send(work(&pool)).expect("the test is receiving");
                 (works, receiver)
             };
             let (closure, outcome) = working(mpsc::channel());
@@ -1190,14 +1195,14 @@ mod on_rayon {
 
             let (spawned, outcome) = working(mpsc::channel());
             ThreadPool::spawn(&on, spawned);
-            outcome.recv().expect("what waits does not panic")?;
+            outcome.recv().expect("a spawned closure that waits does not panic")?;
         }
         Ok(())
     }
 
     #[test]
     fn a_worker_waits_for_a_job_of_its_pool() -> Result<(), Error> {
-        on_a_worker(|pool| {
+        run_on_a_worker(|pool| {
             let log = Log::default();
             pool.submit_fn(log.adds("closure")).wait();
             let mut call = Future::new(ok(yield_now()));
@@ -1210,7 +1215,7 @@ mod on_rayon {
 
     #[test]
     fn a_worker_waits_for_a_job_that_waits_for_others() -> Result<(), Error> {
-        on_a_worker(|pool| {
+        run_on_a_worker(|pool| {
             let log = Log::default();
             let (alarm, clock) = alarm_clock();
             let mut first = Future::new(async move {
@@ -1237,7 +1242,7 @@ mod on_rayon {
 
     #[test]
     fn a_worker_waits_for_all_of_many_jobs() -> Result<(), Error> {
-        on_a_worker(|pool| {
+        run_on_a_worker(|pool| {
             let done = Counter::default();
             let jobs = (0..100).map(|_| {
                 let done = done.clone();
@@ -1251,7 +1256,7 @@ mod on_rayon {
 
     #[test]
     fn a_worker_waits_for_a_call_that_it_has_submitted() -> Result<(), Error> {
-        on_a_worker(|pool| {
+        run_on_a_worker(|pool| {
             let (alarm, clock) = alarm_clock();
             let mut call = Future::new(async move {
                 yield_now().await;
@@ -1268,7 +1273,7 @@ mod on_rayon {
 
     #[test]
     fn a_worker_waits_for_a_job_of_another_pool() -> Result<(), Error> {
-        on_a_worker(|own| {
+        run_on_a_worker(|own| {
             let (log, other) = (Log::default(), pool(1));
             let first = other.submit_fn(log.adds("elsewhere"));
             own.submit_after_ok(log.adds("here"), &[first]).wait();
@@ -1279,7 +1284,7 @@ mod on_rayon {
 
     #[test]
     fn a_worker_waits_for_what_another_thread_submits() -> Result<(), Error> {
-        on_a_worker(|pool| {
+        run_on_a_worker(|pool| {
             let (event, log) = (Event::default(), Log::default());
             let (_gate, handle) = gate(pool, &event)?;
             let submits = thread::spawn({
@@ -1309,13 +1314,13 @@ mod on_rayon {
                         nest(&inner, depth - 1, &reached);
                         Ok(())
                     });
-                    drop(pool.submit(call.to_job().expect("it is new")));
-                    call.wait().expect("it does not fail");
+                    drop(pool.submit(call.to_job().expect("the call is new")));
+                    call.wait().expect("the call does not fail");
                 }
             }
         }
 
-        on_a_worker(|pool| {
+        run_on_a_worker(|pool| {
             let reached = Counter::default();
             nest(pool, 100, &reached);
             assert_eq!(reached.get(), 101);
@@ -1336,7 +1341,7 @@ mod on_rayon {
                 let pool = pool.clone();
                 move || {
                     should_stop.set();
-                    // Which job it waits for, it does not know, and so helps with what comes.
+                    // A handle of all does not tell the worker which job it waits for. So the worker helps with any job.
                     JobHandle::all([pool.submit_fn(|| ())]).wait();
                     may_stop.set();
                 }
@@ -1359,13 +1364,13 @@ mod on_rayon {
             let all = (0..2 * threads).map(|_| {
                 let (last, waiting) = (last.clone(), waiting.clone());
                 pool.submit_fn(move || {
-                    waiting.send(()).expect("the test listens");
+                    waiting.send(()).expect("the test is receiving");
                     last.wait();
                 })
             });
             let all = JobHandle::all(all.collect::<Vec<_>>());
             for _ in 0..threads {
-                waits.recv().expect("they are run");
+                waits.recv().expect("the jobs run");
             }
             assert!(!all.is_complete());
             event.set();

@@ -157,7 +157,7 @@ fn all_is_complete_with_the_last_job() -> Result<(), Error> {
     let events: Vec<_> = (0..20).map(|_| Event::default()).collect();
     let jobs: Vec<_> = events.iter().map(submitted).collect::<Result<_, _>>()?;
     let all = JobHandle::all(jobs.iter().map(|(_, handle)| handle.clone()));
-    let (last, others) = events.split_last().expect("there are some");
+    let (last, others) = events.split_last().expect("there are several events");
     for (event, (_, handle)) in others.iter().zip(&jobs) {
         event.set();
         handle.wait();
@@ -206,7 +206,7 @@ fn all_may_be_of_the_same_job_twice_and_of_others_of_its_kind() -> Result<(), Er
 fn a_handle_may_be_made_of_the_last_one_again_and_again() -> Result<(), Error> {
     const TIMES: usize = 20_000;
 
-    // Of jobs that are over: nothing is kept.
+    // The jobs are over, so the handles keep nothing.
     let mut all = JobHandle::all([]);
     for _ in 0..TIMES {
         let mut call = Future::new(async { Ok(()) });
@@ -214,7 +214,7 @@ fn a_handle_may_be_made_of_the_last_one_again_and_again() -> Result<(), Error> {
         assert!(all.is_complete());
     }
 
-    // Of jobs that are not, each of which is cancelled by it, or ends with the first.
+    // The jobs are not over. The last handle cancels them all, or the event ends them all.
     for is_cancelled in [true, false] {
         let event = Event::default();
         let first = || Future::new(event.awaited());
@@ -293,10 +293,10 @@ fn what_a_handle_says_is_true_of_the_future() -> Result<(), Error> {
     Ok(())
 }
 
-/// It panics when it is woken.
-struct Panics;
+/// A waker that panics.
+struct PanickingWaker;
 
-impl Wake for Panics {
+impl Wake for PanickingWaker {
     fn wake(self: Arc<Self>) {
         panic!("a waker that panics");
     }
@@ -307,7 +307,7 @@ fn a_waker_that_panics_keeps_nobody_else_from_being_told() -> Result<(), Error> 
     let (event, queue) = (Event::default(), Queue::default());
     let mut future = Future::new(event.awaited());
     let handle = queue.submit(future.to_job()?);
-    let panics = Waker::from(Arc::new(Panics));
+    let panics = Waker::from(Arc::new(PanickingWaker));
     let mut first = handle.clone();
     assert!(Pin::new(&mut first).poll(&mut Context::from_waker(&panics)).is_pending());
     assert!(Pin::new(&mut future).poll(&mut Context::from_waker(&panics)).is_pending());

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-/// From the top to the bottom. Folders in one row do not import each other.
+/// The layers, from top to bottom. Folders in one row do not import each other.
 const LAYERS: &[&[&str]] = &[
     &["guest"],
     &["pool", "frame"],
@@ -40,18 +40,18 @@ fn no_file_is_longer_than_a_reader_can_hold() {
 }
 
 fn read(folder: &Path, below: &str, sources: &mut Sources) {
-    for entry in fs::read_dir(folder).expect("the folder is there") {
-        let entry = entry.expect("it can be read");
-        let name = format!("{below}{}", entry.file_name().to_str().expect("it is text"));
+    for entry in fs::read_dir(folder).expect("the folder exists") {
+        let entry = entry.expect("the folder can be read");
+        let name = format!("{below}{}", entry.file_name().to_str().expect("the file name is text"));
         if entry.path().is_dir() {
             read(&entry.path(), &format!("{name}/"), sources);
         } else if name.ends_with(".rs") {
-            sources.insert(name, fs::read_to_string(entry.path()).expect("it can be read"));
+            sources.insert(name, fs::read_to_string(entry.path()).expect("the file can be read"));
         }
     }
 }
 
-/// Each import that is wrong, with the rule that it breaks.
+/// The imports that break a rule, each with the rule.
 fn faults(sources: &Sources) -> Vec<String> {
     let mut faults = Vec::new();
     let mut arrows: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
@@ -87,7 +87,7 @@ fn faults(sources: &Sources) -> Vec<String> {
     faults
 }
 
-/// The layer that a file is in, by its row, and its folder.
+/// The row and the folder of a file.
 fn layer(file: &str) -> Option<(usize, &str)> {
     let top = file.split('/').next()?.trim_end_matches(".rs");
     let layer = LAYERS.iter().position(|row| row.contains(&top))?;
@@ -108,7 +108,7 @@ fn broken_rule(from: &str, to: &str) -> Option<String> {
     }
 }
 
-/// Follows a path as far as there are files. Returns the last file, and the segment after it: an item of that file.
+/// Follows a path as far as files exist. Returns the last file and the segment after it, which names an item of that file.
 fn resolve<'a, 'b>(path: &'a str, sources: &'b Sources) -> Option<(&'b str, Option<&'a str>)> {
     let mut folder = String::new();
     let mut found = None;
@@ -142,7 +142,7 @@ fn without_comments(text: &str) -> String {
         .collect()
 }
 
-/// Does code outside of all inner modules import from `super`?
+/// Does code outside all inner modules import from `super`?
 fn imports_from_above_it(code: &str) -> bool {
     let mut depth = 0_usize;
     let mut is_inside = false;
@@ -157,7 +157,7 @@ fn imports_from_above_it(code: &str) -> bool {
     false
 }
 
-/// All paths that begin with `crate::`, without that. Each path in braces is listed by itself.
+/// All paths that begin with `crate::`, without that prefix. Each path in braces is listed separately.
 fn crate_paths(code: &str) -> Vec<String> {
     let mut paths = Vec::new();
     for (at, _) in code.match_indices("crate::") {
@@ -194,7 +194,7 @@ fn expand<'a>(prefix: &str, code: &'a str, paths: &mut Vec<String>) -> &'a str {
         return expand(&path, after, paths);
     }
     if segment.is_empty() {
-        // A glob, or something that is no path, is skipped.
+        // Skips a glob, or anything else that is not a path.
         return rest.get(1..).unwrap_or_default();
     }
     if let Some(after) = rest.trim_start().strip_prefix("as ") {
@@ -205,7 +205,7 @@ fn expand<'a>(prefix: &str, code: &'a str, paths: &mut Vec<String>) -> &'a str {
     rest
 }
 
-/// The circles of imports among the files, each once.
+/// The import cycles among the files, each once.
 fn circles(arrows: &BTreeMap<&str, BTreeSet<&str>>) -> Vec<String> {
     let mut circles = BTreeSet::new();
     for start in arrows.keys() {

@@ -1,4 +1,4 @@
-//! Lending a call to a runner, and having it back: the right to resume is in one place at a time.
+//! Lending a call to a runner and getting it back. At any time, one side has the right to resume.
 
 use crate::support::{Counter, Event, Queue, a_thread_each, counted, workers};
 use std::sync::{Arc, Mutex};
@@ -78,7 +78,7 @@ fn a_runner_dropped_unfinished_gives_the_right_back() -> Result<(), Error> {
     assert_eq!(future.resume()?, Step::Yielded);
     let mut runner = future.to_job()?;
     assert_eq!(runner.resume(), Step::Yielded);
-    thread::spawn(move || drop(runner)).join().expect("dropping it does not panic");
+    thread::spawn(move || drop(runner)).join().expect("dropping the runner does not panic");
     assert!(!future.has_result());
     assert_eq!(future.try_get_result()?, None);
     assert_eq!(future.resume()?, Step::Done);
@@ -106,7 +106,7 @@ fn a_call_that_waits_goes_on_waiting_when_it_is_lent_and_when_it_is_back() -> Re
     assert_eq!(runner.resume(), Step::Waiting);
     drop(runner);
     assert_eq!(future.resume()?, Step::Waiting);
-    assert_eq!(polls.get(), 1, "nobody has woken it");
+    assert_eq!(polls.get(), 1, "the call was polled without a wake");
     event.set();
     let mut runner = future.to_job()?;
     assert_eq!(runner.resume(), Step::Done);
@@ -121,7 +121,7 @@ fn a_waker_from_the_owners_step_leads_to_the_pool_later() -> Result<(), Error> {
     let mut future = Future::new({
         let (kept, event) = (kept.clone(), event.clone());
         let mut first = true;
-        // It keeps the waker of its first step, and no other.
+        // This keeps only the waker of the first step.
         std::future::poll_fn(move |context| {
             if std::mem::take(&mut first) {
                 *kept.lock().unwrap() = Some(context.waker().clone());
@@ -152,7 +152,7 @@ fn a_waker_from_a_job_leads_to_the_owner_later() -> Result<(), Error> {
     queue.run();
     event.wake_for_nothing();
     drop(queue.pop());
-    assert!(handle.is_complete(), "its job is over, though the call is not");
+    assert!(handle.is_complete(), "the job is over, although the call is not");
 
     thread::scope(|scope| {
         scope.spawn(|| event.set());
@@ -177,7 +177,7 @@ fn a_call_may_change_pools_at_every_stop() -> Result<(), Error> {
     let first = queue.submit(future.to_job()?);
     queue.run();
     event.set();
-    assert!(queue.pop().is_some(), "dropped, which takes the call out of that pool");
+    assert!(queue.pop().is_some(), "dropping the job takes the call out of its pool");
     assert!(first.is_complete());
 
     let second = workers(1).submit(future.to_job()?);

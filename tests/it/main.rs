@@ -1,8 +1,8 @@
-//! What a user sees of this library, with a module for each thing that a user does. Each test is named after its situation.
+//! Tests of what a user sees of this library. Each thing that a user does has a module. Each test is named after its situation.
 //!
-//! No test sleeps in the hope that something has happened by then: it waits for the event, or looks again and again. Where a test waits
-//! with a bound, the bound makes a failure of a hang. Only the tests of what is itself a time (clocks, slices, time limits, budgets
-//! of frames) let time pass; they assert that at least so much has passed, or try again where a slow machine may be late.
+//! No test relies on a sleep for the progress of another thread: it waits for the event, or polls for it. A timeout of a wait only turns a hang
+//! into a failure. Real time passes in tests of durations (clocks, slices, time limits, frame budgets) and in WASI programs that sleep. These
+//! tests allow for a slow machine: they assert a lower bound on the time, try again after a timeout, or leave a wide margin.
 
 mod blocking;
 mod clocks;

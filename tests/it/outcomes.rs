@@ -1,7 +1,7 @@
-//! What a handle tells of a job that is over: whether it succeeded, failed, or was cancelled.
+//! Outcomes: a handle tells whether its job succeeded, failed or was cancelled.
 
 use crate::support::{
-    Counter, Event, Flag, Queue, at_once, comes, poll_once, workers, yields_until,
+    Counter, Event, Flag, Queue, at_once, poll_once, receives, workers, yields_until,
 };
 use std::slice::from_ref;
 use std::sync::{Arc, mpsc};
@@ -25,7 +25,7 @@ fn drops_its_jobs(job: Job) {
     drop(job);
 }
 
-/// Handles of jobs that are over, of calls and of closures, with the outcome of each.
+/// Handles of calls and closures that are over, with the outcome of each.
 fn one_of_each() -> Result<Vec<(JobHandle, JobOutcome)>, Error> {
     let cancelled = Queue::default().submit_fn(|| ());
     cancelled.cancel();
@@ -63,7 +63,7 @@ fn there_is_no_outcome_before_the_job_is_over() -> Result<(), Error> {
     for handle in [&handle, &after, &all] {
         assert_eq!((handle.outcome(), handle.is_complete()), (Some(Succeeded), true));
     }
-    // It stays, whatever becomes of the result.
+    // The outcome does not change when the result is taken or the future is dropped.
     call.wait()?;
     drop(call);
     handle.cancel();
@@ -82,11 +82,11 @@ fn a_job_that_comes_to_a_value_has_succeeded() -> Result<(), Error> {
     handle.wait();
     assert_eq!(handle.outcome(), Some(Succeeded));
 
-    // It had ended before it was submitted.
+    // This call ends before it is submitted.
     let mut ended = succeeds();
     assert_eq!(ended.resume()?, Step::Done);
     assert_eq!(pool.submit(ended.to_job()?).outcome(), Some(Succeeded));
-    // An error that is the value of the call is none of the job's.
+    // If the value of a call is an `Err`, the job has still succeeded.
     let mut with_an_error = Future::new(async { Ok(Err::<(), _>("a value")) });
     let handle = pool.submit(with_an_error.to_job()?);
     handle.wait();
@@ -154,7 +154,7 @@ fn a_job_that_its_owner_or_a_handle_cancels_is_cancelled() -> Result<(), Error> 
     queue.run();
     assert_eq!(closure.outcome(), Some(Cancelled));
 
-    // It was cancelled before it was a job.
+    // These calls are cancelled before they are submitted.
     let mut call = never_ends();
     call.cancel();
     assert_eq!(queue.submit(call.to_job()?).outcome(), Some(Cancelled));
@@ -174,15 +174,15 @@ fn a_job_that_is_cancelled_during_its_last_step_is_cancelled_when_that_ends() ->
     for comes_to_an_error in [false, true] {
         let ((inside, is_inside), (go_on, goes_on)) = (mpsc::channel(), mpsc::channel::<()>());
         let mut call = Future::new(async move {
-            inside.send(()).expect("the test listens");
+            inside.send(()).expect("the test is receiving");
             let _ = goes_on.recv();
             if comes_to_an_error { Err(Error::other("too late")) } else { Ok(()) }
         });
         let handle = workers(1).submit(call.to_job()?);
-        assert!(comes(&is_inside));
+        assert!(receives(&is_inside));
         call.cancel();
-        assert_eq!(handle.outcome(), None, "a step is inside it");
-        go_on.send(()).expect("the step listens");
+        assert_eq!(handle.outcome(), None, "a step is in progress");
+        go_on.send(()).expect("the step is receiving");
         handle.wait();
         assert_eq!(handle.outcome(), Some(Cancelled));
         assert!(matches!(call.wait(), Err(Error::Cancelled)));
@@ -195,14 +195,14 @@ fn a_closure_that_cannot_be_cancelled_any_more_tells_what_came_of_it() {
     for panics in [false, true] {
         let ((inside, is_inside), (go_on, goes_on)) = (mpsc::channel(), mpsc::channel::<()>());
         let handle = workers(1).submit_fn(move || {
-            inside.send(()).expect("the test listens");
+            inside.send(()).expect("the test is receiving");
             let _ = goes_on.recv();
-            assert!(!panics, "as it is to");
+            assert!(!panics, "this closure must panic");
         });
-        assert!(comes(&is_inside));
+        assert!(receives(&is_inside));
         handle.cancel();
         assert_eq!(handle.outcome(), None);
-        go_on.send(()).expect("the closure listens");
+        go_on.send(()).expect("the closure is receiving");
         handle.wait();
         assert_eq!(handle.outcome(), Some(if panics { Failed } else { Succeeded }));
     }
@@ -215,22 +215,22 @@ fn a_job_that_its_pool_drops_is_cancelled_and_its_call_goes_on() -> Result<(), E
     assert_eq!(dropped.outcome(), Some(Cancelled));
     assert_eq!(drops_its_jobs.submit_fn(|| ()).outcome(), Some(Cancelled));
 
-    // Each job tells of itself, and not of the call: this is another one.
+    // An outcome belongs to a job and not to its call. This is another job of the same call.
     let again = at_once.submit(call.to_job()?);
     assert_eq!((dropped.outcome(), again.outcome()), (Some(Cancelled), Some(Succeeded)));
     assert_eq!(call.try_get_result()?, Some(()));
 
-    // Between two turns.
+    // The pool drops a job between two turns.
     let (queue, may_stop) = (Queue::default(), Flag::default());
     let mut yields = yields_until(&may_stop, &Flag::default());
     let handle = queue.submit(yields.to_job()?);
-    drop(queue.pop().and_then(Job::turn).expect("it has only yielded"));
+    drop(queue.pop().and_then(Job::turn).expect("the job has only yielded"));
     assert_eq!(handle.outcome(), Some(Cancelled));
     may_stop.set();
     assert!(yields.wait()?);
     assert_eq!(handle.outcome(), Some(Cancelled));
 
-    // When it is woken.
+    // The pool drops a job that was woken.
     let event = Event::default();
     let mut waits = Future::new(event.awaited());
     let handle = {
@@ -254,7 +254,7 @@ fn a_job_that_is_refused_because_another_has_not_succeeded_has_failed() -> Resul
         let of_call = pool.submit_after_ok(call.to_job()?, from_ref(&before));
         let of_closure = pool.submit_after_ok(|| (), from_ref(&before));
         let in_any_case = pool.submit_after(|| (), from_ref(&before));
-        // What comes after what was refused is refused, too.
+        // A dependent of a refused job is refused too.
         let last = pool.submit_after_ok(|| (), from_ref(&of_closure));
         pool.run();
         let expected = if outcome == Succeeded { Succeeded } else { Failed };
@@ -312,10 +312,10 @@ fn all_of_some_jobs_have_failed_if_one_has_and_else_are_cancelled_if_one_is() ->
             let expected_of_both = expected(&[*of_one, *of_two]);
             assert_eq!(JobHandle::all(both.clone()).outcome(), Some(expected_of_both));
 
-            // With one that is not over when the handle is made, as the last or the first to end.
+            // Adds a third job that is not over when the handle is made.
             for (third, of_third) in [(Succeeded, false), (Failed, true)] {
                 let queue = Queue::default();
-                let last = queue.submit_fn(move || assert!(!of_third, "as it is to"));
+                let last = queue.submit_fn(move || assert!(!of_third, "this closure must panic"));
                 let [one, two] = both.clone();
                 let all = JobHandle::all([last, one, JobHandle::all([two])]);
                 assert_eq!(all.outcome(), None);

@@ -1,4 +1,4 @@
-//! Finishing calls on a pool of one's own: a closure, a channel, a queue by hand.
+//! Finishing calls on pools that a user writes: a closure, a channel, a queue run by hand.
 
 use crate::support::{
     Counter, Event, Flag, Queue, a_thread_each, alarm_clock, at_once, counted, stack_pointer,
@@ -30,7 +30,7 @@ fn a_thread_for_each_job() -> Result<(), Error> {
 fn a_worker_behind_a_channel() -> Result<(), Error> {
     let (sender, jobs) = mpsc::channel::<Job>();
     let worker = thread::spawn(move || jobs.into_iter().for_each(Job::run));
-    let pool = move |job: Job| sender.send(job).expect("the worker is there");
+    let pool = move |job: Job| sender.send(job).expect("the worker is receiving");
 
     let mut futures: Vec<_> = (0..100)
         .map(|n| {
@@ -48,7 +48,7 @@ fn a_worker_behind_a_channel() -> Result<(), Error> {
         assert_eq!(future.try_get_result()?, Some(n));
     }
     drop(pool);
-    assert!(worker.join().is_ok(), "nothing keeps a pool that has no more jobs");
+    assert!(worker.join().is_ok(), "something keeps a pool without jobs");
     Ok(())
 }
 
@@ -78,7 +78,7 @@ fn a_job_on_a_pool_that_runs_it_at_once_goes_on_where_it_is_woken() -> Result<()
         let mut threads = vec![thread::current().id()];
         for _ in 0..3 {
             let event = Event::default();
-            at_an_event.send(event.clone()).expect("the test listens");
+            at_an_event.send(event.clone()).expect("the test is receiving");
             event.happens().await;
             yield_now().await;
             threads.push(thread::current().id());
@@ -91,7 +91,7 @@ fn a_job_on_a_pool_that_runs_it_at_once_goes_on_where_it_is_woken() -> Result<()
             event.set();
             thread::current().id()
         });
-        waking.join().expect("the job that it runs does not panic")
+        waking.join().expect("the job does not panic")
     });
     let threads: Vec<_> = std::iter::once(thread::current().id()).chain(woken_by).collect();
     assert!(handle.is_complete());
@@ -99,7 +99,7 @@ fn a_job_on_a_pool_that_runs_it_at_once_goes_on_where_it_is_woken() -> Result<()
     Ok(())
 }
 
-// Without guests there are no small stacks, and jobs that nest share one.
+// Stacks are small only with guests. Only then do nested jobs get stacks of their own.
 #[cfg(feature = "wasm")]
 #[test]
 fn a_job_woken_at_once_inside_a_step_of_another_is_not_on_its_stack() -> Result<(), Error> {
@@ -122,12 +122,12 @@ fn a_job_woken_at_once_inside_a_step_of_another_is_not_on_its_stack() -> Result<
     Ok(())
 }
 
-// Without guests there are no small stacks, and jobs that nest share one.
+// Stacks are small only with guests. Only then do nested jobs get stacks of their own.
 #[cfg(feature = "wasm")]
 #[test]
 fn jobs_submitted_at_once_inside_each_other_have_stacks_of_their_own() -> Result<(), Error> {
     let (mut futures, mut runner) = (Vec::new(), None::<wasm_jobs::FutureRunner<usize>>);
-    // From the innermost out: each submits the one made before it.
+    // From the innermost call outwards: each call submits the one made before it.
     for _ in 0..5 {
         let inner = runner.take();
         let mut future = Future::new(async {
@@ -138,7 +138,7 @@ fn jobs_submitted_at_once_inside_each_other_have_stacks_of_their_own() -> Result
         runner = Some(future.to_job()?);
         futures.push(future);
     }
-    at_once.submit(runner.expect("there is an outermost"));
+    at_once.submit(runner.expect("the outermost call was made"));
     let places = futures.iter_mut().map(Future::wait).collect::<Result<Vec<_>, _>>()?;
     for (n, &at) in places.iter().enumerate() {
         assert!(places[..n].iter().all(|other| at.abs_diff(*other) > 1 << 20), "{places:#x?}");
@@ -221,7 +221,7 @@ fn a_pool_that_drops_a_job_when_it_is_woken_gives_it_back() -> Result<(), Error>
 #[test]
 fn an_owner_waiting_for_a_job_that_its_pool_drops_goes_on_itself() -> Result<(), Error> {
     let (sender, jobs) = mpsc::channel::<Job>();
-    let pool = move |job: Job| sender.send(job).expect("the other thread is there");
+    let pool = move |job: Job| sender.send(job).expect("the other thread is receiving");
     let mut future = Future::new(async { Ok(thread::current().id()) });
     pool.submit(future.to_job()?);
     let dropping = thread::spawn(move || drop(jobs.recv()));
@@ -236,11 +236,11 @@ fn a_job_has_a_turn_that_ends_when_the_call_waits_or_is_over() -> Result<(), Err
     let mut future = Future::new(counted(&polls, event.awaited()));
     let handle = queue.submit(future.to_job()?);
 
-    assert!(queue.pop().expect("it was submitted").turn().is_none());
+    assert!(queue.pop().expect("the job was submitted").turn().is_none());
     assert_eq!((queue.len(), polls.get()), (0, 1), "a waiting job is nowhere in its pool");
     event.set();
     assert_eq!((queue.len(), polls.get()), (1, 1), "a woken job stands in the queue");
-    assert!(queue.pop().expect("it was woken").turn().is_none());
+    assert!(queue.pop().expect("the job was woken").turn().is_none());
     assert_eq!((queue.len(), polls.get()), (0, 2));
     assert!(handle.is_complete());
     assert_eq!(future.try_get_result()?, Some(()));
@@ -252,11 +252,11 @@ fn a_job_that_yields_for_ever_gives_its_turn_up_and_comes_back() -> Result<(), E
     let (may_stop, queue) = (Flag::default(), Queue::default());
     let mut future = yields_until(&may_stop, &Flag::default());
     let handle = queue.submit(future.to_job()?);
-    let mut job = queue.pop().expect("it was submitted");
+    let mut job = queue.pop().expect("the job was submitted");
     for _ in 0..10 {
-        job = job.turn().expect("it has only yielded");
+        job = job.turn().expect("the job has only yielded");
         assert!(!handle.is_complete());
-        assert_eq!(queue.len(), 0, "who has the job puts it into the queue, or does not");
+        assert_eq!(queue.len(), 0, "only the holder of the job puts it into the queue");
     }
     may_stop.set();
     assert!(job.turn().is_none());
@@ -270,9 +270,9 @@ fn a_job_dropped_between_two_turns_is_given_back() -> Result<(), Error> {
     let (may_stop, queue) = (Flag::default(), Queue::default());
     let mut future = yields_until(&may_stop, &Flag::default());
     let handle = queue.submit(future.to_job()?);
-    let job = queue.pop().and_then(Job::turn).expect("it has only yielded");
+    let job = queue.pop().and_then(Job::turn).expect("the job has only yielded");
     assert!(matches!(future.resume(), Err(Error::InJob)));
-    thread::spawn(move || drop(job)).join().expect("dropping it does not panic");
+    thread::spawn(move || drop(job)).join().expect("dropping the job does not panic");
     assert!(handle.is_complete());
     assert_eq!(future.resume()?, Step::Yielded);
     may_stop.set();
@@ -285,7 +285,7 @@ fn a_job_cancelled_between_two_turns_has_no_other() -> Result<(), Error> {
     let queue = Queue::default();
     let mut future = yields_until(&Flag::default(), &Flag::default());
     let handle = queue.submit(future.to_job()?);
-    let job = queue.pop().and_then(Job::turn).expect("it has only yielded");
+    let job = queue.pop().and_then(Job::turn).expect("the job has only yielded");
     future.cancel();
     assert!(handle.is_complete());
     assert!(job.turn().is_none());
@@ -310,7 +310,7 @@ fn jobs_that_yield_take_turns() -> Result<(), Error> {
     for _ in 0..5 {
         for which in 0..3 {
             let before = polls.each_ref().map(Counter::get);
-            let job = queue.pop().and_then(Job::turn).expect("it has only yielded");
+            let job = queue.pop().and_then(Job::turn).expect("the job has only yielded");
             queue.enqueue(job);
             let after = polls.each_ref().map(Counter::get);
             let had_a_turn: Vec<_> = (0..3).filter(|&n| after[n] > before[n]).collect();
@@ -369,7 +369,7 @@ fn a_burst_of_wakes_puts_a_job_into_the_queue_once() -> Result<(), Error> {
     let mut future = Future::new(counted(&polls, event.awaited()));
     queue.submit(future.to_job()?);
     event.wake_for_nothing();
-    assert_eq!(queue.len(), 1, "it stood there already");
+    assert_eq!(queue.len(), 1, "the job stood in the queue already");
     queue.run();
     for round in 1..10 {
         assert_eq!((queue.len(), polls.get()), (0, round));
@@ -476,7 +476,7 @@ fn a_job_that_waits_and_yields_by_turns_comes_to_its_end_on_every_pool() -> Resu
             Ok(())
         });
         way.finish(&mut future)?;
-        clock.join().expect("it ends with the call's sender");
+        clock.join().expect("the thread ends with the call's sender");
     }
     Ok(())
 }
@@ -487,7 +487,7 @@ fn a_pool_that_panics_when_it_is_given_a_job_gives_it_back() -> Result<(), Error
     let mut future = Future::new(async { Ok("done by its owner") });
     let runner = future.to_job()?;
     let submitting = catch_unwind(AssertUnwindSafe(|| panicking.submit(runner)));
-    assert!(submitting.is_err(), "it is the submitter's to know");
+    assert!(submitting.is_err(), "the panic reaches the submitter");
     assert_eq!(future.wait()?, "done by its owner");
     Ok(())
 }
@@ -505,7 +505,7 @@ fn a_pool_that_panics_when_a_job_is_woken_gives_it_back() -> Result<(), Error> {
     };
     let mut future = Future::new(event.awaited());
     let handle = panicking_later.submit(future.to_job()?);
-    // The thread that wakes it has nothing to do with the pool.
+    // The panic does not reach the thread that wakes the job.
     event.set();
     assert_eq!(spawns.get(), 2);
     assert!(handle.is_complete());

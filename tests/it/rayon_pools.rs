@@ -1,19 +1,22 @@
-//! Finishing calls on rayon's pools, beside rayon's own work.
+//! Finishing calls on rayon's pools, beside other work of rayon.
 
 use crate::support::{
-    Counter, Event, Flag, alarm_clock, assert_ends, comes, counted, ok, stack_pointer, yields_until,
+    Counter, Event, Flag, alarm_clock, assert_ends, counted, ok, receives, stack_pointer,
+    yields_until,
 };
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::sync::{Arc, mpsc};
 use std::thread::{self, ThreadId};
 use wasm_jobs::{Error, Future, FutureRunner, Job, JobHandle, JobPool, RayonGlobal, yield_now};
 
-/// A pool of its own, so that nothing but the test is on it.
+/// A pool that no other test uses.
 pub(crate) fn pool(threads: usize) -> Arc<ThreadPool> {
-    Arc::new(ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool of rayon's"))
+    Arc::new(
+        ThreadPoolBuilder::new().num_threads(threads).build().expect("rayon starts the threads"),
+    )
 }
 
-/// As far as a stack goes that two frames of it can be apart, in a test.
+/// No two frames on one stack are further apart than this in a test.
 #[cfg(feature = "wasm")]
 pub(crate) const FAR_AWAY: usize = 1 << 20;
 
@@ -61,7 +64,7 @@ fn calls_are_finished_on_a_pool_of_ones_own() -> Result<(), Error> {
             assert_eq!(future.try_get_result()?, Some(n));
         }
         drop((alarm, futures));
-        clock.join().expect("it ends with its last sender");
+        clock.join().expect("the thread ends with its last sender");
     }
     Ok(())
 }
@@ -97,17 +100,20 @@ fn a_job_that_yields_does_not_keep_the_only_worker_from_later_jobs() -> Result<(
         jobs.wait();
         later.wait()?;
         for future in &mut futures {
-            assert!(future.wait()?, "one of {yielding} has yielded in vain");
+            assert!(
+                future.wait()?,
+                "one of {yielding} jobs gave up before the later job had a turn"
+            );
         }
     }
     Ok(())
 }
 
-/// Jobs that yield on the only worker of a pool, and have had turns, until they may stop.
+/// Jobs that yield on the only worker of a pool until `may_stop` is set. Each has had turns.
 struct Yielding {
     pool: Arc<ThreadPool>,
     may_stop: Flag,
-    /// From now on, they lose patience.
+    /// After this is set, the jobs give up after a limited number of yields.
     should_stop: Flag,
     futures: Vec<Future<bool>>,
 }
@@ -158,9 +164,9 @@ fn jobs_that_yield_do_not_keep_the_only_worker_from_what_others_install() -> Res
         let (installed, is_installed) = mpsc::channel();
         let installing = thread::spawn(move || {
             let (one, two) = pool.install(|| rayon::join(|| 1, || 2));
-            installed.send(one + two).expect("the test listens");
+            installed.send(one + two).expect("the test is receiving");
         });
-        let is_done = comes(&is_installed);
+        let is_done = receives(&is_installed);
         may_stop.set();
         for mut future in futures {
             assert!(future.wait()?);
@@ -186,7 +192,7 @@ fn jobs_that_wait_occupy_no_worker() -> Result<(), Error> {
         .collect();
     let jobs = waiting.iter_mut().map(|future| Ok(pool.submit(future.to_job()?)));
     let all = JobHandle::all(jobs.collect::<Result<Vec<_>, Error>>()?);
-    assert_eq!(pool.install(|| 6 * 7), 42, "rayon's own work has the worker");
+    assert_eq!(pool.install(|| 6 * 7), 42, "the worker is free for other work of rayon");
     let mut setting = Future::new(async move {
         event.set();
         Ok(())
@@ -197,7 +203,7 @@ fn jobs_that_wait_occupy_no_worker() -> Result<(), Error> {
     for (n, future) in waiting.iter_mut().enumerate() {
         assert_eq!(future.try_get_result()?, Some(n));
     }
-    assert!(polls.get() <= 200, "no more than a step to the event and one from there");
+    assert!(polls.get() <= 200, "a call took more than one step before the event and one after it");
     Ok(())
 }
 
@@ -230,7 +236,7 @@ fn jobs_that_fail_take_down_no_worker() -> Result<(), Error> {
     Ok(())
 }
 
-/// A pool of rayon's in a type of the user's own, whose destructor panics on a worker: where the last job of it is over.
+/// A user's type around a pool of rayon. Its destructor panics if a worker runs it, which happens when the last job is over.
 #[derive(Clone)]
 struct PanicsWhenDropped(Arc<ThreadPool>);
 
@@ -252,23 +258,23 @@ fn a_pool_whose_destructor_panics_goes_on_serving() {
     let escaped = assert_ends(|_| {
         let escaped = Counter::default();
         let escapes = escaped.clone();
-        // Without this, a panic that leaves a job ends the process.
+        // Without this handler, a panic that escapes from a job ends the process.
         let builder = ThreadPoolBuilder::new().num_threads(1).panic_handler(move |_| escapes.add());
-        let inner = Arc::new(builder.build().expect("a pool of rayon's"));
+        let inner = Arc::new(builder.build().expect("rayon starts the threads"));
         for _ in 0..5 {
             let mut call = Future::new(ok(yield_now()));
-            let runner = call.to_job().expect("it is new");
+            let runner = call.to_job().expect("the call is new");
             PanicsWhenDropped(inner.clone()).submit(runner).wait();
             assert!(matches!(call.try_get_result(), Ok(Some(()))));
             inner.submit_fn(|| ()).wait();
         }
         escaped.get()
     });
-    assert_eq!(escaped, 0, "a job does not panic, whatever becomes of what it held");
+    assert_eq!(escaped, 0, "a panic of a destructor escaped from the job");
 }
 
-/// Steps a call on the only worker of a pool, as its owner; the step submits the runner to the pool and lets rayon run it.
-fn runs_meanwhile<T: Send + 'static>(
+/// The owner steps a call on the only worker of a pool. The step submits `runner` to that pool, and lets rayon run it.
+fn run_inside_a_step<T: Send + 'static>(
     runner: FutureRunner<T>,
 ) -> Result<(bool, ThreadId, usize), Error> {
     let pool = pool(1);
@@ -283,12 +289,12 @@ fn runs_meanwhile<T: Send + 'static>(
     })
 }
 
-// Without guests there are no small stacks, and jobs that nest share one.
+// Stacks are small only with guests. Only then do nested jobs get stacks of their own.
 #[cfg(feature = "wasm")]
 #[test]
 fn a_job_run_while_a_step_lets_rayon_work_is_not_on_its_stack() -> Result<(), Error> {
     let mut inner = Future::new(async { Ok((thread::current().id(), stack_pointer())) });
-    let (ran_meanwhile, thread, at) = runs_meanwhile(inner.to_job()?)?;
+    let (ran_meanwhile, thread, at) = run_inside_a_step(inner.to_job()?)?;
     let (thread_of_inner, at_inner) = inner.wait()?;
     assert!(ran_meanwhile);
     assert_eq!(thread_of_inner, thread);
@@ -299,13 +305,13 @@ fn a_job_run_while_a_step_lets_rayon_work_is_not_on_its_stack() -> Result<(), Er
 #[test]
 fn a_job_that_panics_while_a_step_lets_rayon_work_is_its_own_failure() -> Result<(), Error> {
     let mut inner = Future::<()>::new(async { panic!("inside another") });
-    let (ran_meanwhile, ..) = runs_meanwhile(inner.to_job()?)?;
+    let (ran_meanwhile, ..) = run_inside_a_step(inner.to_job()?)?;
     assert!(ran_meanwhile);
     assert!(matches!(inner.wait(), Err(Error::Panic(_))));
     Ok(())
 }
 
-// Without guests there are no small stacks, and jobs that nest share one.
+// Stacks are small only with guests. Only then do nested jobs get stacks of their own.
 #[cfg(feature = "wasm")]
 #[test]
 fn a_job_run_while_another_one_joins_is_not_on_its_stack() -> Result<(), Error> {
@@ -313,7 +319,7 @@ fn a_job_run_while_another_one_joins_is_not_on_its_stack() -> Result<(), Error> 
     let (ends, has_ended) = mpsc::channel();
     let mut inner = Future::new(async move {
         yield_now().await;
-        ends.send(()).expect("the other worker listens");
+        ends.send(()).expect("the other worker is receiving");
         Ok((thread::current().id(), stack_pointer()))
     });
     let runner = inner.to_job()?;
@@ -323,14 +329,14 @@ fn a_job_run_while_another_one_joins_is_not_on_its_stack() -> Result<(), Error> 
             let (stolen, is_stolen) = mpsc::channel();
             rayon::join(
                 move || {
-                    // The other worker has taken the other closure, and both are busy, so this one will run the job.
-                    is_stolen.recv().expect("the other worker is there");
+                    // The other worker has taken the other closure. Both workers are busy, so this one will run the job.
+                    is_stolen.recv().expect("the other worker sends a message");
                     pool.submit(runner);
                 },
                 move || {
-                    stolen.send(()).expect("this worker listens");
-                    // Not by the handle of the job: it would run that itself.
-                    has_ended.recv().expect("the job is run");
+                    stolen.send(()).expect("this worker is receiving");
+                    // This does not wait for the handle of the job, because then this worker would run the job itself.
+                    has_ended.recv().expect("the job runs");
                 },
             );
             Ok((thread::current().id(), stack_pointer()))
@@ -361,7 +367,7 @@ fn a_step_that_lets_rayon_work_is_held_up_for_a_turn_at_most() -> Result<(), Err
     });
     pool.submit(outer.to_job()?);
     outer.wait()?;
-    assert!(yielding.wait()?, "the step has not gone on before the other job had given up");
+    assert!(yielding.wait()?, "the other job gave up before the step went on");
     Ok(())
 }
 
@@ -374,7 +380,7 @@ fn a_step_of_an_owner_on_a_worker_is_held_up_for_a_turn_at_most() -> Result<(), 
         has_begun.set();
         let mut yielding = yields_until(&may_stop, &has_begun);
         let handle = submitting.submit(yielding.to_job()?);
-        // No job: the owner's own call, on the owner's thread, which is a worker.
+        // This call is no job. Its owner steps it, on a thread that is a worker.
         let mut outer = Future::new(async move {
             rayon::yield_now();
             may_stop.set();
@@ -386,7 +392,7 @@ fn a_step_of_an_owner_on_a_worker_is_held_up_for_a_turn_at_most() -> Result<(), 
         }
         yielding.wait()
     });
-    assert!(went_on?, "the step has not gone on before the other job had given up");
+    assert!(went_on?, "the other job gave up before the step went on");
     Ok(())
 }
 
@@ -426,7 +432,7 @@ fn a_call_submitted_to_the_global_pool_from_a_worker_of_another_runs_on_the_glob
         });
         let runner = future.to_job()?;
         let handle = other.install(|| RayonGlobal.submit(runner));
-        // It is woken there, too.
+        // The wake comes from a worker of the other pool too.
         other.install(|| event.set());
         handle.wait();
         let threads = future.try_get_result()?.expect("the job is over");
@@ -445,8 +451,8 @@ fn a_call_submitted_to_another_pool_from_a_worker_of_the_global_one_runs_on_the_
         Ok(thread::current().id())
     });
     let (runner, (sender, submitted)) = (future.to_job()?, mpsc::channel());
-    rayon::spawn(move || sender.send(other.submit(runner)).expect("the test listens"));
-    submitted.recv().expect("it is submitted").wait();
+    rayon::spawn(move || sender.send(other.submit(runner)).expect("the test is receiving"));
+    submitted.recv().expect("the job is submitted").wait();
     assert_eq!(future.try_get_result()?, Some(worker));
     Ok(())
 }

@@ -1,7 +1,7 @@
-//! Waiting for jobs on rayon's workers: on which threads the jobs run meanwhile, and that the waits end.
+//! Waiting for jobs on rayon's workers: the threads on which jobs run during the wait, and the end of the wait.
 
 use crate::rayon_pools::pool;
-use crate::support::{Event, Flag, assert_ends, comes};
+use crate::support::{Event, Flag, assert_ends, receives};
 use rayon::{ThreadPool, Yield};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
@@ -14,7 +14,7 @@ use wasm_jobs::{Error, Future, JobHandle, JobPool, RayonGlobal, yield_now};
 struct Ran(Arc<Mutex<Vec<ThreadId>>>);
 
 impl Ran {
-    /// A closure that notes its thread.
+    /// A closure that adds its thread.
     fn notes(&self) -> impl FnOnce() + Send + 'static {
         let ran = self.clone();
         move || ran.0.lock().unwrap().push(thread::current().id())
@@ -30,12 +30,12 @@ impl Ran {
         })
     }
 
-    /// All that were noted are among these.
+    /// Asserts that at least `least` jobs have run, and all of them on `threads`.
     fn assert_among(&self, threads: &[ThreadId], least: usize) {
         let ran = self.0.lock().unwrap();
         assert!(ran.len() >= least, "{} of {least} jobs have run", ran.len());
         let elsewhere = ran.iter().filter(|thread| !threads.contains(thread)).count();
-        assert_eq!(elsewhere, 0, "so many of {} ran on the threads of another pool", ran.len());
+        assert_eq!(elsewhere, 0, "jobs of {} that ran on the threads of another pool", ran.len());
     }
 }
 
@@ -47,7 +47,7 @@ fn threads_of_the_global_pool() -> Vec<ThreadId> {
     rayon::broadcast(|_| thread::current().id())
 }
 
-/// A private pool, for each way of having had jobs before.
+/// Private pools with one and two threads, each with and without earlier jobs.
 fn private_pools() -> impl Iterator<Item = Arc<ThreadPool>> {
     [(1, false), (1, true), (2, false), (2, true)].into_iter().map(|(threads, has_had_jobs)| {
         let pool = pool(threads);
@@ -58,7 +58,7 @@ fn private_pools() -> impl Iterator<Item = Arc<ThreadPool>> {
     })
 }
 
-// On which threads jobs run.
+// The threads on which jobs run.
 
 #[test]
 fn a_global_job_that_a_worker_of_another_pool_waits_for_is_not_run_by_that_worker() {
@@ -80,7 +80,7 @@ fn a_global_call_that_a_worker_of_another_pool_waits_for_is_not_run_by_that_work
     for private in private_pools() {
         let ran = Ran::default();
         for by_handle in [true, false].repeat(100) {
-            // The owner is the worker of the private pool.
+            // The owner of the second call below is the worker of the private pool.
             let mut call = ran.call();
             let runner = call.to_job()?;
             let handle = private.install(|| {
@@ -132,17 +132,17 @@ fn later_global_jobs_are_not_run_by_a_worker_of_another_pool_that_waits_for_an_e
         let handle = RayonGlobal.submit(earlier.to_job()?);
         let (tell, told) = mpsc::channel();
         ThreadPool::spawn(&private, move || {
-            tell.send(()).expect("the test listens");
+            tell.send(()).expect("the test is receiving");
             handle.wait();
-            tell.send(()).expect("the test listens");
+            tell.send(()).expect("the test is receiving");
         });
-        assert!(comes(&told), "its worker is about to wait");
+        assert!(receives(&told), "the worker is about to wait");
         for _ in 0..200 {
             let jobs: Vec<_> = (0..4).map(|_| RayonGlobal.submit_fn(ran.notes())).collect();
             JobHandle::all(jobs).wait();
         }
         event.set();
-        assert!(comes(&told), "the wait ends with the earlier job");
+        assert!(receives(&told), "the wait ends with the earlier job");
         ran.assert_among(&global, 800);
         earlier.wait()?;
     }
@@ -163,7 +163,7 @@ fn a_job_of_another_pool_that_a_global_worker_waits_for_is_run_there() -> Result
                     pool.submit(runner);
                     call.wait()
                 });
-                tell.send(outcome).expect("the test listens");
+                tell.send(outcome).expect("the test is receiving");
             });
             told.recv_timeout(Duration::from_secs(60)).expect("the wait ends")?;
         }
@@ -188,13 +188,13 @@ fn jobs_of_two_private_pools_whose_workers_wait_for_each_others_stay_on_their_ow
     }
 }
 
-// Jobs that let rayon work until another job is over.
+// Jobs that let rayon run other work until another job is over.
 
-/// In a job of this pool, waits for another one of it.
+/// How a job waits for another job of its pool.
 type WaitFor = fn(&JobHandle, &Elsewhere);
 
 struct Elsewhere {
-    /// As many threads as there are waits.
+    /// Has as many threads as there are waits.
     pool: ThreadPool,
     gives_up: Flag,
 }
@@ -202,16 +202,17 @@ struct Elsewhere {
 impl Elsewhere {
     fn new(threads: usize, gives_up: Flag) -> Arc<Self> {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-        Arc::new(Self { pool: pool.expect("a pool of rayon's"), gives_up })
+        Arc::new(Self { pool: pool.expect("rayon starts the threads"), gives_up })
     }
 }
 
-/// The worker goes to another pool, one of whose threads waits, and runs what is spawned on its own meanwhile.
-fn in_another_pool(job: &JobHandle, elsewhere: &Elsewhere) {
+/// Has a thread of another pool wait for the job. Meanwhile, the worker runs closures that are spawned on its own pool.
+fn wait_in_another_pool(job: &JobHandle, elsewhere: &Elsewhere) {
     elsewhere.pool.install(|| job.wait());
 }
 
-fn yielding_to_rayon(job: &JobHandle, elsewhere: &Elsewhere) {
+/// Yields to rayon until the job is over.
+fn yield_to_rayon(job: &JobHandle, elsewhere: &Elsewhere) {
     while !job.is_complete() && !elsewhere.gives_up.is_set() {
         if rayon::yield_now() != Some(Yield::Executed) {
             thread::yield_now();
@@ -219,20 +220,20 @@ fn yielding_to_rayon(job: &JobHandle, elsewhere: &Elsewhere) {
     }
 }
 
-const WAYS: [WaitFor; 2] = [in_another_pool, yielding_to_rayon];
+const WAYS: [WaitFor; 2] = [wait_in_another_pool, yield_to_rayon];
 
 #[test]
 fn a_job_waits_in_another_pool_for_one_of_its_own_pool() {
-    ends_in_jobs_and_calls(in_another_pool);
+    assert_ends_in_jobs_and_calls(wait_in_another_pool);
 }
 
 #[test]
 fn a_job_yields_to_rayon_until_another_job_of_its_pool_is_complete() {
-    ends_in_jobs_and_calls(yielding_to_rayon);
+    assert_ends_in_jobs_and_calls(yield_to_rayon);
 }
 
-/// As many jobs as the pool has workers, or more, wait for others of it: closures, and calls in their steps.
-fn ends_in_jobs_and_calls(wait_for: WaitFor) {
+/// At least as many jobs as the pool has workers wait for other jobs of the pool. The jobs are closures, and calls that wait inside a step.
+fn assert_ends_in_jobs_and_calls(wait_for: WaitFor) {
     for (threads, jobs) in [(1, 1), (2, 2), (1, 3), (2, 5)] {
         let outcomes = assert_ends(move |gives_up| {
             let (pool, elsewhere) = (pool(threads), Elsewhere::new(2 * jobs, gives_up));
@@ -257,7 +258,7 @@ fn ends_in_jobs_and_calls(wait_for: WaitFor) {
                 })
                 .collect();
             for call in &mut calls {
-                pool.submit(call.to_job().expect("it is new"));
+                pool.submit(call.to_job().expect("the call is new"));
             }
             JobHandle::all(closures).wait();
             calls.iter_mut().map(Future::wait).collect::<Vec<_>>()
@@ -281,14 +282,14 @@ fn a_job_waits_inside_rayon_for_a_call_that_yields_and_is_woken() {
                     waits.await;
                     Ok(())
                 });
-                let handle = inner_pool.submit(call.to_job().expect("it is new"));
+                let handle = inner_pool.submit(call.to_job().expect("the call is new"));
                 let sets = inner_pool.submit_fn(move || event.set());
                 wait_for(&sets, &elsewhere);
                 wait_for(&handle, &elsewhere);
                 assert!(matches!(call.try_get_result(), Ok(Some(()))));
             });
             outer.wait();
-            // Whether it panicked.
+            // This closure runs only if `outer` did not panic.
             let succeeded = Flag::default();
             let sets = succeeded.clone();
             pool.submit_after_ok(move || sets.set(), &[outer]).wait();
@@ -314,7 +315,7 @@ fn a_tree_of_jobs_that_wait_inside_rayon() {
             let (pool, elsewhere) = (pool.clone(), elsewhere.clone());
             move || {
                 let leaves = leaves(&pool, &elsewhere, wait_for, depth - 1);
-                sender.send(leaves).expect("who has submitted it listens");
+                sender.send(leaves).expect("the submitter is receiving");
             }
         });
         let right = leaves(pool, elsewhere, wait_for, depth - 1);
@@ -326,14 +327,14 @@ fn a_tree_of_jobs_that_wait_inside_rayon() {
     for (threads, wait_for) in [(1, WAYS[0]), (2, WAYS[0]), (1, WAYS[1]), (2, WAYS[1])] {
         for _ in 0..3 {
             let leaves = assert_ends(move |gives_up| {
-                // A thread there for each wait, since it blocks.
+                // The other pool has a thread for each wait, because each wait blocks one.
                 let (pool, elsewhere) = (pool(threads), Elsewhere::new(1 << DEPTH, gives_up));
                 let (sender, count) = mpsc::channel();
                 let root = pool.submit_fn({
                     let pool = pool.clone();
                     move || {
                         let leaves = leaves(&pool, &elsewhere, wait_for, DEPTH);
-                        sender.send(leaves).expect("the test listens");
+                        sender.send(leaves).expect("the test is receiving");
                     }
                 });
                 root.wait();
@@ -354,18 +355,22 @@ fn a_pool_whose_jobs_have_waited_inside_rayon_goes_on_serving() {
                 let waits = pool.submit_fn(move || {
                     wait_for(&inner_pool.submit_fn(|| ()), &elsewhere);
                 });
-                // From outside, while it waits or before or after.
+                // This job is submitted from outside, before, during or after the wait.
                 let beside = pool.submit_fn(|| ());
                 JobHandle::all([waits, beside]).wait();
             }
             let (sender, served) = mpsc::channel();
             for n in 0..100 {
                 let sender = sender.clone();
-                pool.submit_fn(move || sender.send(n).expect("the test listens"));
+                pool.submit_fn(move || sender.send(n).expect("the test is receiving"));
             }
             drop(sender);
             served.into_iter().collect::<Vec<_>>()
         });
-        assert_eq!(served, (0..100).collect::<Vec<_>>(), "in their order, each once");
+        assert_eq!(
+            served,
+            (0..100).collect::<Vec<_>>(),
+            "the jobs did not run once each, in order"
+        );
     }
 }

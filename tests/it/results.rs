@@ -11,7 +11,7 @@ struct NoBread {
     wanted: u32,
 }
 
-/// Every way to ask for a result that was given already.
+/// Asserts that every way to ask for the result fails, because the result was given already.
 fn assert_taken<T: Send + 'static>(future: &mut Future<T>) {
     assert!(matches!(future.try_get_result(), Err(Error::ResultTaken)));
     assert!(matches!(future.resume(), Err(Error::ResultTaken)));
@@ -82,7 +82,9 @@ fn a_failure_is_a_result_and_given_once() {
         match way.finish(&mut future) {
             Err(Error::Other(error)) => {
                 assert_eq!(error.to_string(), "no bread left, 2 wanted");
-                let error = error.downcast::<NoBread>().expect("it is the work's own error");
+                let error = error
+                    .downcast::<NoBread>()
+                    .expect("the error is the one that the work returned");
                 assert_eq!(*error, NoBread { wanted: 2 });
             }
             other => panic!("{way:?}: {other:?}"),
@@ -117,7 +119,7 @@ fn a_panic_is_the_owners_whichever_way_the_call_came_to_it() {
 fn a_panic_tells_its_message() {
     let loaves = 3;
     let mut formatted = Future::<()>::new(async move { panic!("{loaves} loaves missing") });
-    let error = formatted.wait().expect_err("it panics");
+    let error = formatted.wait().expect_err("the call panics");
     assert_eq!(error.to_string(), "the host panicked inside the call: 3 loaves missing");
     assert_eq!(panic_of::<()>(Err(error)).message().as_deref(), Some("3 loaves missing"));
 
@@ -131,7 +133,8 @@ fn a_panic_with_something_else_than_text_keeps_it() {
     let panic = panic_of(panicking(|| panic_any(NoBread { wanted: 7 })).wait());
     assert_eq!(panic.message(), None);
     assert!(!panic.to_string().is_empty());
-    let payload = panic.into_payload().downcast::<NoBread>().expect("it is what was thrown");
+    let payload =
+        panic.into_payload().downcast::<NoBread>().expect("the payload is the one of the panic");
     assert_eq!(*payload, NoBread { wanted: 7 });
 }
 
@@ -139,7 +142,7 @@ fn a_panic_with_something_else_than_text_keeps_it() {
 fn the_owner_may_go_on_panicking() {
     let panic = panic_of(panicking(|| panic!("passed on")).wait());
     let again = catch_unwind(AssertUnwindSafe(|| resume_unwind(panic.into_payload())));
-    let payload = again.expect_err("it panics again");
+    let payload = again.expect_err("the owner panics with the payload");
     assert_eq!(payload.downcast_ref::<&str>(), Some(&"passed on"));
 }
 
@@ -197,7 +200,7 @@ fn a_result_that_nobody_takes_is_dropped_once() -> Result<(), Error> {
     let mut runner = stepped_by_a_runner.to_job()?;
     while runner.resume() != Step::Done {}
     drop(stepped_by_a_runner);
-    assert_eq!(drops.get(), 3, "the runner that is left does not keep the result");
+    assert_eq!(drops.get(), 3, "the remaining runner keeps the result");
     drop(runner);
     assert_eq!(drops.get(), 3);
     Ok(())

@@ -1,6 +1,6 @@
 //! Finishing a call by its runner, without a pool.
 
-use crate::support::{Counter, Event, counted, telling};
+use crate::support::{Counter, Event, counted, notifying};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Poll, Waker};
@@ -29,7 +29,7 @@ fn a_runner_is_resumed_by_hand_on_another_thread() -> Result<(), Error> {
         assert_eq!(runner.resume(), Step::Done);
         thread::current().id()
     });
-    let elsewhere = elsewhere.join().expect("the steps are as many");
+    let elsewhere = elsewhere.join().expect("the call takes four steps");
     assert!(future.has_result());
     assert_eq!(future.try_get_result()?, Some("there and back"));
     assert_eq!(*ran_on.lock().unwrap(), [elsewhere; 3]);
@@ -48,7 +48,7 @@ fn a_runner_travels_from_thread_to_thread() -> Result<(), Error> {
     });
     fn pass_on(mut runner: FutureRunner<Vec<thread::ThreadId>>) {
         if runner.resume() != Step::Done {
-            thread::spawn(|| pass_on(runner)).join().expect("none of them panics");
+            thread::spawn(|| pass_on(runner)).join().expect("no thread panics");
         }
     }
     pass_on(future.to_job()?);
@@ -81,7 +81,7 @@ fn running_sleeps_while_the_call_waits() -> Result<(), Error> {
         for _ in 0..3 {
             let event = Event::default();
             let happens = event.happens();
-            telling(|| at_an_event.send(event).expect("the test listens"), happens).await;
+            notifying(|| at_an_event.send(event).expect("the test is receiving"), happens).await;
         }
         Ok("woken three times")
     }));
@@ -93,7 +93,7 @@ fn running_sleeps_while_the_call_waits() -> Result<(), Error> {
     }
     running.join().expect("running does not panic");
     assert_eq!(future.try_get_result()?, Some("woken three times"));
-    assert_eq!(polls.get(), 4, "one step to each event, and one from the last");
+    assert_eq!(polls.get(), 4, "one step before each event, and one after the last");
     Ok(())
 }
 
@@ -130,12 +130,12 @@ fn running_returns_when_the_owner_cancels() -> Result<(), Error> {
     let (waiting, is_waiting) = mpsc::channel();
     let never = Event::default().happens();
     let mut future = Future::new(async move {
-        telling(|| waiting.send(()).expect("the test listens"), never).await;
+        notifying(|| waiting.send(()).expect("the test is receiving"), never).await;
         Ok(())
     });
     let runner = future.to_job()?;
     let running = thread::spawn(move || runner.run());
-    is_waiting.recv().expect("the call is stepped");
+    is_waiting.recv().expect("the call takes a step");
     future.cancel();
     running.join().expect("running does not panic");
     assert!(matches!(future.try_get_result(), Err(Error::Cancelled)));
@@ -147,12 +147,12 @@ fn running_returns_when_the_future_is_dropped() -> Result<(), Error> {
     let (waiting, is_waiting) = mpsc::channel();
     let never = Event::default().happens();
     let mut future = Future::new(async move {
-        telling(|| waiting.send(()).expect("the test listens"), never).await;
+        notifying(|| waiting.send(()).expect("the test is receiving"), never).await;
         Ok(())
     });
     let runner = future.to_job()?;
     let running = thread::spawn(move || runner.run());
-    is_waiting.recv().expect("the call is stepped");
+    is_waiting.recv().expect("the call takes a step");
     drop(future);
     assert!(running.join().is_ok());
     Ok(())
@@ -181,11 +181,11 @@ fn the_owner_sees_what_the_runner_did() -> Result<(), Error> {
     });
     let mut runner = future.to_job()?;
     let stepping = thread::spawn(move || runner.resume());
-    // Not by `join`, which would be an order of its own.
+    // This does not `join` the thread, because a join would synchronise too.
     while !future.has_result() {
         thread::yield_now();
     }
-    let bytes = future.try_get_result()?.expect("it has a result");
+    let bytes = future.try_get_result()?.expect("the call has a result");
     assert!(bytes.iter().enumerate().all(|(n, &byte)| byte == n as u8));
     assert_eq!(stepping.join().expect("the step does not panic"), Step::Done);
     Ok(())
@@ -207,8 +207,7 @@ fn running_misses_no_wake_at_whatever_moment_it_comes() -> Result<(), Error> {
     });
     let runner = future.to_job()?;
     let running = thread::spawn(move || runner.run());
-    // It wakes the call once for each step, a little later each time: before the step ends, while the runner goes to
-    // sleep, and when it sleeps.
+    // Wakes the call once for each step, at varying delays: before the step ends, while the runner falls asleep, and while it sleeps.
     let mut seen = 0;
     while !running.is_finished() {
         let now = step.load(SeqCst);
@@ -225,7 +224,7 @@ fn running_misses_no_wake_at_whatever_moment_it_comes() -> Result<(), Error> {
         }
     }
     running.join().expect("running does not panic");
-    assert_eq!(step.load(SeqCst), STEPS, "it has returned before the call had ended");
+    assert_eq!(step.load(SeqCst), STEPS, "`run` returned before the call ended");
     assert_eq!(future.try_get_result()?, Some(()));
     Ok(())
 }

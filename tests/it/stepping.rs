@@ -49,7 +49,7 @@ fn a_waiting_call_is_not_polled_until_it_is_woken() -> Result<(), Error> {
     assert_eq!(polls.get(), 1);
 
     event.set();
-    assert_eq!(polls.get(), 1, "a wake does not run the call, it only lets it run");
+    assert_eq!(polls.get(), 1, "a wake does not run the call");
     assert_eq!(future.resume()?, Step::Done);
     assert_eq!(polls.get(), 2);
     Ok(())
@@ -100,8 +100,8 @@ fn a_wake_from_another_thread_during_the_step_is_not_lost() -> Result<(), Error>
         if steps > 10 {
             return Poll::Ready(Ok(steps));
         }
-        wakers.send(context.waker().clone()).expect("the other thread is there");
-        is_woken.recv().expect("the other thread is there");
+        wakers.send(context.waker().clone()).expect("the other thread is receiving");
+        is_woken.recv().expect("the other thread wakes the call");
         Poll::Pending
     }));
     for _ in 0..10 {
@@ -110,7 +110,7 @@ fn a_wake_from_another_thread_during_the_step_is_not_lost() -> Result<(), Error>
     assert_eq!(future.resume()?, Step::Done);
     assert_eq!(future.try_get_result()?, Some(11));
     drop(future);
-    waking.join().expect("it ends with the call's sender");
+    waking.join().expect("the thread ends with the call's sender");
     Ok(())
 }
 
@@ -189,7 +189,7 @@ fn a_call_may_step_another_call() -> Result<(), Error> {
     let mut outer = Future::new(async {
         let mut sum = 0;
         for n in 1..=3 {
-            // Within one step of the outer call: a future does not travel.
+            // The inner call ends within one step of the outer call, because a future cannot move to another thread.
             sum += Future::new(async move {
                 yield_now().await;
                 Ok(n)

@@ -1,5 +1,4 @@
-//! Thousands of calls on real threads, woken, cancelled and dropped from other ones. What comes when is left to the
-//! machine; what comes out is not.
+//! Thousands of calls on real threads. Other threads wake, cancel and drop them. The schedule differs between runs, and the results do not.
 
 use crate::support::{
     Alarm, Counter, Flag, OnDrop, a_thread_each, alarm_clock, block_on, counted, workers,
@@ -10,7 +9,7 @@ use std::task::{Poll, Waker};
 use std::thread;
 use wasm_jobs::{Error, Future, FutureRunner, Job, JobHandle, JobPool, Step, yield_now};
 
-/// Knuth's MMIX generator: the same numbers in each run.
+/// The random numbers of Knuth's MMIX, which are the same in each run.
 #[derive(Clone)]
 pub(crate) struct Random(u64);
 
@@ -26,7 +25,7 @@ impl Random {
     }
 }
 
-/// A call that yields and waits for the other thread in an order of its own, and then gives or does not give its number.
+/// A call that yields and waits for the other thread in a random order, and then returns its number, fails or panics.
 fn call(number: u64, random: &mut Random, alarm: &Alarm, guard: OnDrop) -> Future<u64> {
     let (alarm, mut random) = (alarm.clone(), Random(random.below(u64::MAX)));
     Future::new(async move {
@@ -49,7 +48,7 @@ fn call(number: u64, random: &mut Random, alarm: &Alarm, guard: OnDrop) -> Futur
     })
 }
 
-/// Whether what has come out is the call's own.
+/// Asserts that the result belongs to the call.
 fn check(number: u64, result: Result<u64, Error>, may_be_cancelled: bool) {
     match result {
         Ok(found) => assert_eq!(found, number),
@@ -62,8 +61,8 @@ fn check(number: u64, result: Result<u64, Error>, may_be_cancelled: bool) {
     }
 }
 
-/// Does something else with each call. Gives the handles of the jobs that may still be there.
-fn treat(
+/// Makes calls, and finishes, cancels or drops each in a random way. Returns the handles of the jobs that may not be over.
+fn exercise(
     calls: u64,
     seed: u64,
     pool: &impl JobPool,
@@ -73,7 +72,7 @@ fn treat(
     let (mut random, mut handles) = (Random::new(seed), Vec::new());
     let (stepper, runners) = mpsc::channel::<FutureRunner<u64>>();
     let stepping = thread::spawn(move || {
-        // Takes a step or two, and lets go.
+        // Takes at most two steps of each runner, and drops it.
         for (n, mut runner) in runners.into_iter().enumerate() {
             for _ in 0..n % 3 {
                 let _ = runner.resume();
@@ -86,21 +85,21 @@ fn treat(
             0 => check(number, future.wait(), false),
             1 => check(number, block_on(future), false),
             2 => {
-                pool.submit(future.to_job().expect("it is ours")).wait();
-                // Unless the pool has dropped it.
+                pool.submit(future.to_job().expect("the owner has the call")).wait();
+                // If the pool has dropped the job, the owner finishes the call.
                 let result = future.try_get_result().transpose().unwrap_or_else(|| future.wait());
                 check(number, result, false);
             }
             3 => {
-                pool.submit(future.to_job().expect("it is ours"));
+                pool.submit(future.to_job().expect("the owner has the call"));
                 check(number, future.wait(), false);
             }
             4 => {
-                pool.submit(future.to_job().expect("it is ours"));
+                pool.submit(future.to_job().expect("the owner has the call"));
                 check(number, block_on(future), false);
             }
             5 => {
-                handles.push(pool.submit(future.to_job().expect("it is ours")));
+                handles.push(pool.submit(future.to_job().expect("the owner has the call")));
                 if random.below(2) == 0 {
                     thread::yield_now();
                 }
@@ -108,7 +107,7 @@ fn treat(
                 check(number, future.wait(), true);
             }
             6 => {
-                handles.push(pool.submit(future.to_job().expect("it is ours")));
+                handles.push(pool.submit(future.to_job().expect("the owner has the call")));
                 if random.below(2) == 0 {
                     thread::yield_now();
                 }
@@ -116,13 +115,15 @@ fn treat(
             }
             7 => {
                 for _ in 0..random.below(4) {
-                    let _ = future.resume().expect("it is ours");
+                    let _ = future.resume().expect("the owner has the call");
                 }
                 drop(future);
             }
             8 => {
-                let _ = future.resume().expect("it is ours");
-                stepper.send(future.to_job().expect("it is ours")).expect("the stepper is there");
+                let _ = future.resume().expect("the owner has the call");
+                stepper
+                    .send(future.to_job().expect("the owner has the call"))
+                    .expect("the stepper is receiving");
                 if random.below(3) == 0 {
                     future.cancel();
                     check(number, future.wait(), true);
@@ -131,17 +132,19 @@ fn treat(
                 }
             }
             _ => {
-                stepper.send(future.to_job().expect("it is ours")).expect("the stepper is there");
+                stepper
+                    .send(future.to_job().expect("the owner has the call"))
+                    .expect("the stepper is receiving");
                 drop(future);
             }
         }
     }
     drop(stepper);
-    stepping.join().expect("steps do not panic");
+    stepping.join().expect("the steps do not panic");
     handles
 }
 
-fn treat_on(pool: impl JobPool) {
+fn exercise_on(pool: impl JobPool) {
     const OWNERS: u64 = 4;
     const CALLS: u64 = 1_500;
     let (alarm, clock) = alarm_clock();
@@ -149,23 +152,23 @@ fn treat_on(pool: impl JobPool) {
     thread::scope(|scope| {
         for seed in 0..OWNERS {
             let (pool, alarm, drops) = (&pool, &alarm, &drops);
-            scope.spawn(move || JobHandle::all(treat(CALLS, seed, pool, alarm, drops)).wait());
+            scope.spawn(move || JobHandle::all(exercise(CALLS, seed, pool, alarm, drops)).wait());
         }
     });
-    assert_eq!(drops.get() as u64, OWNERS * CALLS, "each work is dropped, and once");
+    assert_eq!(drops.get() as u64, OWNERS * CALLS, "each work is dropped exactly once");
     drop(alarm);
     assert!(clock.join().is_ok());
 }
 
 #[test]
 fn calls_cancelled_and_dropped_at_any_moment_on_a_channel() {
-    treat_on(workers(2));
+    exercise_on(workers(2));
 }
 
 #[test]
 fn calls_cancelled_and_dropped_at_any_moment_on_a_pool_that_drops_jobs_too() {
     let (pool, count) = (workers(2), Arc::new(AtomicUsize::new(0)));
-    treat_on(move |job: Job| {
+    exercise_on(move |job: Job| {
         if count.fetch_add(1, SeqCst) % 5 != 4 {
             pool.enqueue(job);
         }
@@ -176,7 +179,7 @@ fn calls_cancelled_and_dropped_at_any_moment_on_a_pool_that_drops_jobs_too() {
 #[test]
 fn calls_cancelled_and_dropped_at_any_moment_on_rayon() {
     for threads in [1, 2, 4] {
-        treat_on(crate::rayon_pools::pool(threads));
+        exercise_on(crate::rayon_pools::pool(threads));
     }
 }
 
@@ -189,7 +192,7 @@ fn a_storm_of_wakes_neither_loses_one_nor_enters_the_call_twice() -> Result<(), 
     let mut future = Future::new(counted(&polls, {
         let (woken, kept) = (woken.clone(), kept.clone());
         std::future::poll_fn(move |context| {
-            assert_eq!(inside.fetch_add(1, SeqCst), 0, "two threads are inside");
+            assert_eq!(inside.fetch_add(1, SeqCst), 0, "two threads are inside the call");
             kept.lock().unwrap().get_or_insert_with(|| context.waker().clone());
             let woken = woken.load(SeqCst);
             inside.fetch_sub(1, SeqCst);
@@ -201,7 +204,7 @@ fn a_storm_of_wakes_neither_loses_one_nor_enters_the_call_twice() -> Result<(), 
     thread::scope(|scope| {
         for _ in 0..THREADS {
             scope.spawn(|| {
-                let waker = kept.lock().unwrap().clone().expect("the call was stepped");
+                let waker = kept.lock().unwrap().clone().expect("the call took a step");
                 for _ in 0..WAKES {
                     woken.fetch_add(1, SeqCst);
                     waker.wake_by_ref();
@@ -220,7 +223,7 @@ fn wakes_while_the_call_goes_from_hand_to_hand_are_not_lost() -> Result<(), Erro
     let (alarm, clock) = alarm_clock();
     let (refusals, pool) = (Arc::new(AtomicUsize::new(0)), workers(2));
     let pool = move |job: Job| {
-        // Drops the job, at its first turn or when it is woken.
+        // Drops every third job: when it is submitted, or when it is woken.
         if refusals.fetch_add(1, SeqCst) % 3 != 2 {
             pool.enqueue(job);
         }
@@ -250,7 +253,7 @@ fn wakes_while_the_call_goes_from_hand_to_hand_are_not_lost() -> Result<(), Erro
         assert_eq!(future.try_get_result()?, Some(n));
     }
     drop((alarm, pool));
-    clock.join().expect("it ends with its last sender");
+    clock.join().expect("the thread ends with its last sender");
     Ok(())
 }
 
@@ -261,7 +264,7 @@ fn a_call_that_is_inside_one_thread_at_a_time_needs_no_lock() -> Result<(), Erro
         .map(|seed| {
             let alarm = alarm.clone();
             Future::new(async move {
-                // What it has is plain memory, and goes from thread to thread.
+                // The call uses plain memory, which moves from thread to thread.
                 let (mut random, mut numbers) = (Random::new(seed), Vec::new());
                 while numbers.len() < 100 {
                     numbers.push(random.below(1_000));
@@ -289,7 +292,7 @@ fn a_call_that_is_inside_one_thread_at_a_time_needs_no_lock() -> Result<(), Erro
         assert_eq!(future.try_get_result()?, Some(expected));
     }
     drop(alarm);
-    clock.join().expect("it ends with its last sender");
+    clock.join().expect("the thread ends with its last sender");
     Ok(())
 }
 
@@ -305,8 +308,8 @@ fn owners_and_their_flags_on_many_threads() {
                         yield_now().await;
                         Ok((owner, n))
                     });
-                    pool.submit(future.to_job().expect("it is ours"));
-                    assert_eq!(future.wait().expect("it does not fail"), (owner, n));
+                    pool.submit(future.to_job().expect("the owner has the call"));
+                    assert_eq!(future.wait().expect("the call does not fail"), (owner, n));
                 }
                 done.set();
             });

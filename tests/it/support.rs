@@ -1,4 +1,4 @@
-//! What the tests have in common: events to wait for, counters, and the ways to bring a call to its end.
+//! What the tests share: events, counters, pools, and all ways to finish a call.
 
 use std::collections::VecDeque;
 use std::panic::resume_unwind;
@@ -11,7 +11,7 @@ use std::thread::{self, JoinHandle, Thread};
 use std::time::Duration;
 use wasm_jobs::{Error, Future, FutureRunner, Job, JobPool, Step};
 
-/// Something that happens once. Works await it, and anyone may set it.
+/// An event that happens once. The work of a call awaits it, and any thread may set it.
 #[derive(Clone, Default)]
 pub(crate) struct Event(Arc<Mutex<Waiting>>);
 
@@ -35,13 +35,13 @@ impl Event {
         self.0.lock().unwrap().has_happened
     }
 
-    /// Wakes those that wait, although it has not happened.
+    /// Wakes the waiters although the event has not happened.
     pub(crate) fn wake_for_nothing(&self) {
         let wakers = self.0.lock().unwrap().wakers.clone();
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    /// The work of a call that waits for it, and that is all.
+    /// The work of a call that only waits for the event.
     pub(crate) fn awaited(
         &self,
     ) -> impl std::future::Future<Output = Result<(), Error>> + Send + use<> {
@@ -67,23 +67,23 @@ impl Event {
     }
 }
 
-/// Work that cannot fail, as the work of a call.
+/// Makes the work of a call from a future that cannot fail.
 pub(crate) async fn ok<F: std::future::Future>(work: F) -> Result<F::Output, Error> {
     Ok(work.await)
 }
 
-/// Work that calls `tell` when it waits for the first time: from then on, a wake finds it.
-pub(crate) fn telling<F: std::future::Future>(
-    tell: impl FnOnce(),
+/// Work that calls `notify` when it waits for the first time. From then on, a wake finds the work waiting.
+pub(crate) fn notifying<F: std::future::Future>(
+    notify: impl FnOnce(),
     work: F,
 ) -> impl std::future::Future<Output = F::Output> {
-    let (mut tell, mut work) = (Some(tell), Box::pin(work));
+    let (mut notify, mut work) = (Some(notify), Box::pin(work));
     std::future::poll_fn(move |context| {
         let polled = work.as_mut().poll(context);
         if polled.is_pending()
-            && let Some(tell) = tell.take()
+            && let Some(notify) = notify.take()
         {
-            tell();
+            notify();
         }
         polled
     })
@@ -114,18 +114,18 @@ impl Counter {
         self.0.load(SeqCst)
     }
 
-    /// A thing that is counted when it is dropped.
+    /// Returns a guard that counts its drop here.
     pub(crate) fn on_drop(&self) -> OnDrop {
         OnDrop(self.clone())
     }
 }
 
-/// Not `Clone`: each is dropped once, or the compiler is at fault.
+/// A guard that counts its drop. It is not `Clone`, so no drop is counted twice.
 #[derive(Debug)]
 pub(crate) struct OnDrop(Counter);
 
 impl OnDrop {
-    /// Of all that are counted with this.
+    /// The number of guards of the same counter that were dropped.
     pub(crate) fn count(&self) -> usize {
         self.0.get()
     }
@@ -137,14 +137,14 @@ impl Drop for OnDrop {
     }
 }
 
-/// A waker that counts how often it is woken.
+/// As a waker, a counter counts its wakes.
 impl Wake for Counter {
     fn wake(self: Arc<Self>) {
         self.add();
     }
 }
 
-/// Work whose polls are counted.
+/// Work that counts its polls.
 pub(crate) fn counted<F: std::future::Future>(
     polls: &Counter,
     work: F,
@@ -157,7 +157,7 @@ pub(crate) fn counted<F: std::future::Future>(
     })
 }
 
-/// Brings a std future to its end on this thread, as the executors of other crates do.
+/// Runs a std future to completion on this thread, as the executors of other crates do.
 pub(crate) fn block_on<F: std::future::Future>(future: F) -> F::Output {
     struct Unpark(Thread);
 
@@ -177,7 +177,7 @@ pub(crate) fn block_on<F: std::future::Future>(future: F) -> F::Output {
     }
 }
 
-/// Polls a std future once, with a waker that counts.
+/// Polls a std future once, with a waker that counts its wakes.
 pub(crate) fn poll_once<F: std::future::Future + Unpin>(
     future: &mut F,
     wakes: &Arc<Counter>,
@@ -186,13 +186,13 @@ pub(crate) fn poll_once<F: std::future::Future + Unpin>(
     std::pin::Pin::new(future).poll(&mut Context::from_waker(&waker))
 }
 
-/// A message that comes, unless the test is about to hang. The time is no part of any test: it makes a failure of a hang.
-pub(crate) fn comes<T>(messages: &Receiver<T>) -> bool {
+/// Waits for a message, and returns whether one arrived. The timeout only turns a hang into a failure.
+pub(crate) fn receives<T>(messages: &Receiver<T>) -> bool {
     messages.recv_timeout(Duration::from_secs(60)).is_ok()
 }
 
-/// Runs the body on a thread of its own. The time is no part of any test: it makes a failure of a hang. The body gives up its
-/// loops once the flag is set, so that a failure leaves no thread that spins.
+/// Runs `body` on a thread of its own, and fails if it does not end. The timeout only turns a hang into a failure. Then the flag is set, and
+/// `body` must leave its loops, so that no thread spins on.
 pub(crate) fn assert_ends<T: Send + 'static>(body: impl FnOnce(Flag) -> T + Send + 'static) -> T {
     let ((sender, outcome), gives_up) = (mpsc::channel(), Flag::default());
     let running = thread::spawn({
@@ -203,21 +203,21 @@ pub(crate) fn assert_ends<T: Send + 'static>(body: impl FnOnce(Flag) -> T + Send
         Ok(outcome) => outcome,
         Err(RecvTimeoutError::Timeout) => {
             gives_up.set();
-            panic!("it does not end: a job that is waited for is run by nobody");
+            panic!("the body does not end: no thread runs a job that it waits for");
         }
         Err(RecvTimeoutError::Disconnected) => match running.join() {
             Err(panic) => resume_unwind(panic),
-            Ok(()) => unreachable!("it has sent its outcome or panicked"),
+            Ok(()) => unreachable!("the body has sent its outcome or panicked"),
         },
     }
 }
 
-/// Set in the process of a test that is alone in it.
+/// This variable is set in a process that runs only one test.
 #[cfg(feature = "rayon")]
 const ALONE: &str = "WASM_JOBS_TEST_IS_ALONE";
 
-/// Runs the body in a process in which nothing else runs: what it shows is an overflow of the stack, which ends the process, or is so only
-/// until another test has used the library. `module` is the `module_path!` of the test, and `name` is its own.
+/// Runs `body` in a process that runs nothing else. A test needs this if its failure is a stack overflow, which ends the process, or if its
+/// situation exists only before another test has used the library. `module` is the `module_path!` of the test, and `name` its name.
 #[cfg(feature = "rayon")]
 pub(crate) fn in_a_process_of_its_own(
     module: &str,
@@ -229,13 +229,13 @@ pub(crate) fn in_a_process_of_its_own(
     if std::env::var_os(ALONE).is_some() {
         return body();
     }
-    let (_, module) = module.split_once("::").expect("this is a module of the binary");
-    let this = std::env::current_exe().expect("the path of this binary");
+    let (_, module) = module.split_once("::").expect("the path begins with the crate");
+    let this = std::env::current_exe().expect("this process knows its binary");
     let output = Command::new(this)
         .args(["--exact", &format!("{module}::{name}"), "--nocapture"])
         .env(ALONE, "")
         .output()
-        .expect("this binary can be run");
+        .expect("this binary can run");
     let (out, err) =
         (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{}\n{out}\n{err}", output.status);
@@ -243,7 +243,7 @@ pub(crate) fn in_a_process_of_its_own(
     Ok(())
 }
 
-/// A pool without threads. Its jobs are run, dropped or counted by hand.
+/// A pool without threads. A test runs, drops or counts its jobs by hand.
 #[derive(Clone, Default)]
 pub(crate) struct Queue(Arc<Mutex<VecDeque<Job>>>);
 
@@ -262,7 +262,7 @@ impl Queue {
         self.0.lock().unwrap().pop_front()
     }
 
-    /// Gives each job one turn after the other, until none is left.
+    /// Gives the jobs turns in the order of the queue until the queue is empty.
     pub(crate) fn run(&self) {
         while let Some(job) = self.pop() {
             if let Some(job) = job.turn() {
@@ -272,23 +272,20 @@ impl Queue {
     }
 }
 
-/// Gives each job one turn, and tells which of the calls ended in which order. Each turn ends one.
+/// Runs the jobs of `pool`, and returns the order in which the calls ended. Each job must end one call.
 pub(crate) fn order_of_ends(pool: &Queue, calls: &mut [Future<()>]) -> Result<Vec<usize>, Error> {
     let mut order = Vec::new();
     while let Some(job) = pool.pop() {
         job.run();
-        let ended = calls.iter().position(Future::has_result).expect("the job has ended");
+        let ended = calls.iter().position(Future::has_result).expect("the job has ended a call");
         assert_eq!(calls[ended].try_get_result()?, Some(()));
         order.push(ended);
     }
     Ok(order)
 }
 
-/// Runs calls to their ends, on a thread each, and begins something at the same moment.
-pub(crate) fn while_they_begin(
-    calls: &mut [Future<()>],
-    something: impl FnOnce(),
-) -> Result<(), Error> {
+/// Runs each call to its end on a thread of its own, and calls `something` when they all begin.
+pub(crate) fn run_beside(calls: &mut [Future<()>], something: impl FnOnce()) -> Result<(), Error> {
     let runners: Result<Vec<_>, Error> = calls.iter_mut().map(Future::to_job).collect();
     let begin = Arc::new(Barrier::new(calls.len() + 1));
     let run = |runner: FutureRunner<()>| {
@@ -307,14 +304,14 @@ pub(crate) fn while_they_begin(
     Ok(())
 }
 
-/// A pool around a channel, with this many workers. They end when no one has the pool any more.
+/// A pool with a channel and `count` workers. The workers end when the pool is dropped.
 pub(crate) fn workers(count: usize) -> impl JobPool {
     let (sender, jobs) = crossbeam::channel::unbounded::<Job>();
     for _ in 0..count {
         let jobs = jobs.clone();
         thread::spawn(move || jobs.into_iter().for_each(Job::run));
     }
-    move |job: Job| sender.send(job).expect("the workers are there as long as the pool is")
+    move |job: Job| sender.send(job).expect("the workers live as long as the pool")
 }
 
 pub(crate) fn a_thread_each(job: Job) {
@@ -325,7 +322,7 @@ pub(crate) fn at_once(job: Job) {
     job.run();
 }
 
-/// A thread on which things happen that works wait for. It ends when nobody can ask for anything any more.
+/// Spawns a thread that sets the events of an [`Alarm`]. The thread ends when all clones of the alarm are dropped.
 pub(crate) fn alarm_clock() -> (Alarm, JoinHandle<()>) {
     let (sender, events) = mpsc::channel::<Event>();
     (Alarm(sender), thread::spawn(move || events.into_iter().for_each(|event| event.set())))
@@ -335,15 +332,15 @@ pub(crate) fn alarm_clock() -> (Alarm, JoinHandle<()>) {
 pub(crate) struct Alarm(Sender<Event>);
 
 impl Alarm {
-    /// Waits until the other thread gets to it.
+    /// Waits until the other thread has set an event.
     pub(crate) async fn rings(&self) {
         let event = Event::default();
-        self.0.send(event.clone()).expect("the thread is there as long as its senders are");
+        self.0.send(event.clone()).expect("the thread lives as long as its senders");
         event.happens().await;
     }
 }
 
-/// A way to bring a call to its end.
+/// A way to run a call to its end.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Way {
     Resume,
@@ -400,13 +397,13 @@ impl Way {
             #[cfg(feature = "rayon")]
             Self::Rayon => wasm_jobs::RayonGlobal.submit(future.to_job()?).wait(),
         }
-        assert!(future.has_result(), "{self:?} brings the call to its end");
-        Ok(future.try_get_result()?.expect("it has a result"))
+        assert!(future.has_result(), "{self:?} did not run the call to its end");
+        Ok(future.try_get_result()?.expect("the call has a result"))
     }
 }
 
-/// A call that yields until it `may_stop`. It gives true then; or false, if it has yielded a great many times since it
-/// `should_stop`, as nothing else on its worker has a turn.
+/// A call that yields until `may_stop` is set, and then returns true. After `should_stop` it yields only a limited number of times, and then
+/// returns false: nothing else on its worker has had a turn.
 pub(crate) fn yields_until(may_stop: &Flag, should_stop: &Flag) -> Future<bool> {
     let (may_stop, should_stop) = (may_stop.clone(), should_stop.clone());
     Future::new(async move {
@@ -421,9 +418,9 @@ pub(crate) fn yields_until(may_stop: &Flag, should_stop: &Flag) -> Future<bool> 
     })
 }
 
-/// What has a limit in time may exceed it on a slow machine, whatever it does: then, once more.
+/// Repeats `attempt` while it times out. On a slow machine, any attempt may exceed its time limit.
 #[cfg(feature = "wasm")]
-pub(crate) fn in_time<T>(mut attempt: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
+pub(crate) fn retry_timeouts<T>(mut attempt: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
     loop {
         match attempt() {
             Err(Error::TimedOut(_)) => {}
@@ -432,7 +429,7 @@ pub(crate) fn in_time<T>(mut attempt: impl FnMut() -> Result<T, Error>) -> Resul
     }
 }
 
-/// Where on a stack its caller is, about.
+/// The approximate stack pointer of the caller.
 #[inline(never)]
 pub(crate) fn stack_pointer() -> usize {
     let local = 0_u8;

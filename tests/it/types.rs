@@ -1,4 +1,4 @@
-//! What may travel and what may not, settled when this is compiled.
+//! Types that must or must not be `Send`, `Sync` or `Clone`. The compiler checks these assertions.
 
 use static_assertions::{assert_impl_all, assert_not_impl_any};
 use std::cell::Cell;
@@ -8,7 +8,7 @@ use wasm_jobs::{
     Panic, Step, TickReport, YieldNow,
 };
 
-/// A result that may be sent, and not shared.
+/// A result that is `Send` and not `Sync`.
 type NotSync = Cell<u8>;
 
 assert_impl_all!(Future<u8>: std::future::Future<Output = Result<u8, Error>>, Unpin);
@@ -72,11 +72,11 @@ mod guest {
     assert_impl_all!(EngineOptions: Send, Sync, Clone, Default);
 }
 
-/// With the trait of pools in scope, the methods of other people's executors are theirs. A method of the trait with the name of one of
-/// these would be found first where a pool is behind an `Arc`, and none of this would compile.
+/// With `JobPool` in scope, the methods of other executors still resolve to the executors. If the trait had a method of the same name, a call
+/// through an `Arc` would resolve to the trait, and these tests would not compile.
 mod methods_of_executors {
     use std::sync::Arc;
-    #[expect(unused_imports, reason = "the trait must not be meant by any of the calls below")]
+    #[expect(unused_imports, reason = "no call below may resolve to the trait")]
     use wasm_jobs::JobPool;
 
     #[cfg(feature = "rayon")]
@@ -86,12 +86,12 @@ mod methods_of_executors {
         let (sender, numbers) = std::sync::mpsc::channel();
         let sends = |number: u32| {
             let sender = sender.clone();
-            move || sender.send(number).expect("the test listens")
+            move || sender.send(number).expect("the test is receiving")
         };
         pool.spawn(sends(1));
         pool.spawn_fifo(sends(2));
         let send = sender.clone();
-        pool.spawn_broadcast(move |_| send.send(3).expect("the test listens"));
+        pool.spawn_broadcast(move |_| send.send(3).expect("the test is receiving"));
         assert_eq!(pool.install(|| 4), 4);
         assert_eq!(pool.join(|| 5, || 6), (5, 6));
         assert_eq!(pool.scope(|_| 7), 7);
@@ -110,14 +110,14 @@ mod methods_of_executors {
     #[test]
     fn of_tokio() {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build();
-        let runtime = Arc::new(runtime.expect("a runtime"));
+        let runtime = Arc::new(runtime.expect("tokio builds the runtime"));
         let handle = runtime.handle().clone();
         let (spawned, blocking) = (handle.spawn(async { 1 }), handle.spawn_blocking(|| 2));
-        assert_eq!(handle.block_on(spawned).expect("it does not panic"), 1);
-        assert_eq!(handle.block_on(blocking).expect("it does not panic"), 2);
+        assert_eq!(handle.block_on(spawned).expect("the task does not panic"), 1);
+        assert_eq!(handle.block_on(blocking).expect("the task does not panic"), 2);
         let spawned = (runtime.spawn(async { 3 }), runtime.spawn_blocking(|| 4));
-        assert_eq!(runtime.block_on(spawned.0).expect("it does not panic"), 3);
-        assert_eq!(runtime.block_on(spawned.1).expect("it does not panic"), 4);
+        assert_eq!(runtime.block_on(spawned.0).expect("the task does not panic"), 3);
+        assert_eq!(runtime.block_on(spawned.1).expect("the task does not panic"), 4);
         let _entered = (handle.enter(), handle.runtime_flavor());
     }
 

@@ -1,39 +1,39 @@
-//! Waiting for a call, or awaiting it, by its future.
+//! Waiting for a call or awaiting it, through its future.
 
-use crate::support::{Counter, Event, block_on, counted, poll_once, telling, workers};
+use crate::support::{Counter, Event, block_on, counted, notifying, poll_once, workers};
 use std::sync::{Arc, Mutex, mpsc};
 use std::task::Poll;
 use std::thread::{self, ThreadId};
 use wasm_jobs::{Error, Future, JobPool, Step, yield_now};
 
-/// A work that waits for the event, and says so when it does.
+/// Work that waits for the event, and sends a message when it begins to wait.
 fn waits_for(
     event: &Event,
 ) -> (impl std::future::Future<Output = Result<u32, Error>> + Send + use<>, mpsc::Receiver<()>) {
     let (waiting, is_waiting) = mpsc::channel();
     let happens = event.happens();
     let work = async {
-        telling(move || waiting.send(()).expect("the test listens"), happens).await;
+        notifying(move || waiting.send(()).expect("the test is receiving"), happens).await;
         Ok(42)
     };
     (work, is_waiting)
 }
 
-/// A work of many steps that notes the thread of each.
-fn notes_threads(
+/// Work of `steps` steps that records the thread of each.
+fn record_threads(
     steps: usize,
 ) -> (
     impl std::future::Future<Output = Result<usize, Error>> + Send + use<>,
     Arc<Mutex<Vec<ThreadId>>>,
 ) {
     let threads = Arc::new(Mutex::new(Vec::new()));
-    let noted = threads.clone();
+    let recorded = threads.clone();
     let work = async move {
         for _ in 1..steps {
-            noted.lock().unwrap().push(thread::current().id());
+            recorded.lock().unwrap().push(thread::current().id());
             yield_now().await;
         }
-        noted.lock().unwrap().push(thread::current().id());
+        recorded.lock().unwrap().push(thread::current().id());
         Ok(steps)
     };
     (work, threads)
@@ -41,7 +41,7 @@ fn notes_threads(
 
 #[test]
 fn waiting_steps_the_call_to_its_end_on_the_owners_thread() -> Result<(), Error> {
-    let (work, threads) = notes_threads(10);
+    let (work, threads) = record_threads(10);
     assert_eq!(Future::new(work).wait()?, 10);
     assert_eq!(*threads.lock().unwrap(), [thread::current().id(); 10]);
     Ok(())
@@ -54,11 +54,11 @@ fn waiting_sleeps_until_another_thread_wakes_the_call() -> Result<(), Error> {
     let mut future = Future::new(counted(&polls, work));
     thread::scope(|scope| {
         scope.spawn(move || {
-            is_waiting.recv().expect("the call is stepped");
+            is_waiting.recv().expect("the call takes a step");
             event.set();
         });
         assert_eq!(future.wait()?, 42);
-        assert_eq!(polls.get(), 2, "one step to where it waits, and one from there");
+        assert_eq!(polls.get(), 2, "one step before the wait, and one after it");
         Ok(())
     })
 }
@@ -66,7 +66,7 @@ fn waiting_sleeps_until_another_thread_wakes_the_call() -> Result<(), Error> {
 #[test]
 fn waiting_goes_on_where_resuming_stopped() -> Result<(), Error> {
     let polls = Counter::default();
-    let mut future = Future::new(counted(&polls, notes_threads(4).0));
+    let mut future = Future::new(counted(&polls, record_threads(4).0));
     assert_eq!(future.resume()?, Step::Yielded);
     assert_eq!(future.resume()?, Step::Yielded);
     assert_eq!(future.wait()?, 4);
@@ -76,7 +76,7 @@ fn waiting_goes_on_where_resuming_stopped() -> Result<(), Error> {
 
 #[test]
 fn waiting_for_a_job_only_sleeps() -> Result<(), Error> {
-    let (work, threads) = notes_threads(100);
+    let (work, threads) = record_threads(100);
     let mut future = Future::new(work);
     workers(1).submit(future.to_job()?);
     assert_eq!(future.wait()?, 100);
@@ -100,7 +100,7 @@ fn awaiting_steps_the_call_to_its_end() -> Result<(), Error> {
     let (work, is_waiting) = waits_for(&event);
     thread::scope(|scope| {
         scope.spawn(move || {
-            is_waiting.recv().expect("the call is stepped");
+            is_waiting.recv().expect("the call takes a step");
             event.set();
         });
         assert_eq!(block_on(Future::new(work))?, 42);
@@ -110,12 +110,12 @@ fn awaiting_steps_the_call_to_its_end() -> Result<(), Error> {
 
 #[test]
 fn each_poll_of_an_awaited_call_is_one_step() {
-    let (work, threads) = notes_threads(3);
+    let (work, threads) = record_threads(3);
     let (mut future, wakes) = (Future::new(work), Arc::new(Counter::default()));
     for step in 1..=2 {
         assert!(poll_once(&mut future, &wakes).is_pending());
         assert_eq!(threads.lock().unwrap().len(), step);
-        assert_eq!(wakes.get(), step, "it yielded, so it is to be polled again");
+        assert_eq!(wakes.get(), step, "a call that yields wakes its task");
     }
     assert!(matches!(poll_once(&mut future, &wakes), Poll::Ready(Ok(3))));
     assert_eq!(wakes.get(), 2);
@@ -186,7 +186,7 @@ fn awaiting_several_jobs_one_after_the_other_gives_all_results() -> Result<(), E
 
 #[test]
 fn a_runner_dropped_on_another_thread_lets_the_waiting_owner_go_on_itself() -> Result<(), Error> {
-    let (work, threads) = notes_threads(5);
+    let (work, threads) = record_threads(5);
     let mut future = Future::new(work);
     let mut runner = future.to_job()?;
     let other = thread::spawn(move || {
@@ -207,7 +207,7 @@ fn a_runner_dropped_unfinished_wakes_whoever_awaits_the_call() -> Result<(), Err
     let runner = future.to_job()?;
     assert!(poll_once(&mut future, &wakes).is_pending());
     assert_eq!(wakes.get(), 0);
-    thread::spawn(move || drop(runner)).join().expect("dropping it does not panic");
+    thread::spawn(move || drop(runner)).join().expect("dropping the runner does not panic");
     assert_eq!(wakes.get(), 1);
     assert!(matches!(poll_once(&mut future, &wakes), Poll::Ready(Ok(1))));
     Ok(())
@@ -221,7 +221,7 @@ fn a_call_awaited_and_then_lent_tells_its_pool_and_not_who_awaited() -> Result<(
     let handle = workers(1).submit(future.to_job()?);
     event.set();
     handle.wait();
-    assert_eq!(wakes.get(), 0, "who awaits it now is told, and nobody does");
+    assert_eq!(wakes.get(), 0, "an earlier waker was woken");
     assert_eq!(future.try_get_result()?, Some(()));
     Ok(())
 }

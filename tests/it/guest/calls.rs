@@ -108,7 +108,11 @@ fn an_instance_is_free_as_soon_as_its_call_has_ended() -> Result<(), Error> {
     while future.resume()? != Step::Done {}
     let mut next = instance.call::<i32, i32>("add", 2)?;
     assert_eq!(next.resume()?, Step::Yielded);
-    assert_eq!(future.try_get_result()?, Some(1), "a result that was not taken does not hold it");
+    assert_eq!(
+        future.try_get_result()?,
+        Some(1),
+        "a result that was not taken does not hold the instance"
+    );
     assert_eq!(next.wait()?, 3);
     Ok(())
 }
@@ -232,7 +236,7 @@ fn of_several_threads_that_call_one_instance_one_gets_it() -> Result<(), Error> 
                         all_have_tried.wait();
                         match call {
                             Ok(mut future) => {
-                                assert_eq!(future.wait().expect("it does not fail"), round);
+                                assert_eq!(future.wait().expect("the call does not fail"), round);
                                 1
                             }
                             Err(Error::CallInProgress) => 0,
@@ -241,7 +245,10 @@ fn of_several_threads_that_call_one_instance_one_gets_it() -> Result<(), Error> 
                     })
                 })
                 .collect();
-            threads.into_iter().map(|thread| thread.join().expect("as said")).sum()
+            threads
+                .into_iter()
+                .map(|thread| thread.join().expect("the thread does not panic"))
+                .sum()
         });
         assert_eq!(winners, 1);
     }
@@ -250,7 +257,7 @@ fn of_several_threads_that_call_one_instance_one_gets_it() -> Result<(), Error> 
 
 #[test]
 fn a_call_goes_from_thread_to_thread() -> Result<(), Error> {
-    // With a deep stack, and numbers in all kinds of registers, at each stop.
+    // At each stop, the guest has a deep stack, and numbers in several kinds of registers.
     let instance = instance(
         r#"(module
             (import "env" "yield" (func $yield))

@@ -1,13 +1,13 @@
-//! Cancelling calls whose guests run, and do not stop by themselves.
+//! Cancelling calls of guests that run and do not stop by themselves.
 
 use super::{compile, small_engine};
-use crate::support::{Queue, a_thread_each, comes, workers};
+use crate::support::{Queue, a_thread_each, receives, workers};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use wasm_jobs::wasmtime::{Engine, Linker};
 use wasm_jobs::{Error, Instance, JobPool, Slice, Step};
 
-/// `forever()` tells that it has started, and loops; `count(n)` counts to n.
+/// `forever()` calls `started`, and then loops; `count(n)` counts to n.
 const FOREVER: &str = r#"(module
     (import "env" "started" (func $started))
     (func (export "forever")
@@ -19,12 +19,12 @@ const FOREVER: &str = r#"(module
             (br_if $again (i32.lt_u (local.get $n) (local.get $to))))
         (local.get $n)))"#;
 
-/// A guest, and the messages that it has started.
+/// A guest, and the receiver of a message for each start of `forever`.
 fn guest(engine: &Engine) -> Result<(Instance<()>, Receiver<()>), Error> {
     let (sender, started) = channel();
     let mut linker = Linker::new(engine);
     linker.func_wrap("env", "started", move || {
-        // Nobody may be there any more to be told.
+        // The receiver may be dropped.
         let _ = sender.send(());
     })?;
     let pre = linker.instantiate_pre(&compile(engine, FOREVER)?)?;
@@ -38,11 +38,11 @@ fn an_endless_loop_ends_when_its_owner_cancels() -> Result<(), Error> {
         guest.set_slice(slice)?;
         let mut future = guest.call::<(), ()>("forever", ())?;
         let job = a_thread_each.submit(future.to_job()?);
-        assert!(comes(&started));
+        assert!(receives(&started));
         future.cancel();
         assert!(matches!(future.wait(), Err(Error::Cancelled)));
         job.wait();
-        assert!(guest.is_poisoned(), "it was stopped half-way");
+        assert!(guest.is_poisoned(), "the call was stopped half-way");
         guest.clear_poison()?;
         assert_eq!(guest.call::<i32, i32>("count", 1000)?.wait()?, 1000);
     }
@@ -55,7 +55,7 @@ fn an_endless_loop_ends_when_its_future_is_dropped() -> Result<(), Error> {
     let mut future = guest.call::<(), ()>("forever", ())?;
     let runner = future.to_job()?;
     let running = thread::spawn(move || runner.run());
-    assert!(comes(&started));
+    assert!(receives(&started));
     drop(future);
     running.join().unwrap();
     assert!(guest.is_poisoned());
@@ -68,7 +68,7 @@ fn a_runner_that_is_resumed_by_hand_is_stopped() -> Result<(), Error> {
     let mut future = guest.call::<(), ()>("forever", ())?;
     let mut runner = future.to_job()?;
     let resuming = thread::spawn(move || runner.resume());
-    assert!(comes(&started));
+    assert!(receives(&started));
     future.cancel();
     assert_eq!(resuming.join().unwrap(), Step::Done);
     assert!(matches!(future.try_get_result(), Err(Error::Cancelled)));
@@ -91,7 +91,7 @@ fn a_call_that_was_stepped_by_its_owner_first_is_stopped_too() -> Result<(), Err
         entering.send(()).unwrap();
         runner.resume()
     });
-    assert!(comes(&entered));
+    assert!(receives(&entered));
     future.cancel();
     assert_eq!(resuming.join().unwrap(), Step::Done);
     Ok(())
@@ -106,7 +106,7 @@ fn a_cancelled_guest_stops_at_whichever_moment_that_comes() -> Result<(), Error>
         let mut future = guest.call::<(), ()>("forever", ())?;
         let job = pool.submit(future.to_job()?);
         if round % 3 == 0 {
-            assert!(comes(&started));
+            assert!(receives(&started));
         }
         for _ in 0..round {
             std::hint::spin_loop();
@@ -128,7 +128,7 @@ fn cancelling_one_guest_disturbs_no_other() -> Result<(), Error> {
     for _ in 0..20 {
         let mut future = endless.call::<(), ()>("forever", ())?;
         let job = a_thread_each.submit(future.to_job()?);
-        assert!(comes(&started));
+        assert!(receives(&started));
         let mut count = other.call::<i32, i32>("count", 3_000_000)?;
         let counting = count.to_job()?;
         let counting = thread::spawn(move || {
@@ -137,7 +137,7 @@ fn cancelling_one_guest_disturbs_no_other() -> Result<(), Error> {
         });
         future.cancel();
         job.wait();
-        assert_eq!(counting.join().unwrap(), Step::Done, "it did not even yield");
+        assert_eq!(counting.join().unwrap(), Step::Done, "the call did not even yield");
         assert_eq!(count.try_get_result()?, Some(3_000_000));
         endless.clear_poison()?;
     }
@@ -150,7 +150,7 @@ fn the_next_call_of_an_instance_is_not_cancelled_with_the_last() -> Result<(), E
     for _ in 0..50 {
         let mut future = guest.call::<(), ()>("forever", ())?;
         let job = a_thread_each.submit(future.to_job()?);
-        assert!(comes(&started));
+        assert!(receives(&started));
         future.cancel();
         job.wait();
         guest.clear_poison()?;

@@ -1,6 +1,6 @@
-//! Components: calls of typed exports, and of exports that were made in other ways.
+//! Components: calls of exports that `bindgen!` typed, and of exports that a user made in other ways.
 
-use crate::support::{Counter, Queue, Way, a_thread_each, comes, counted, in_time};
+use crate::support::{Counter, Queue, Way, a_thread_each, counted, receives, retry_timeouts};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -21,14 +21,14 @@ bindgen!({
 
 const WASM: &[u8] = include_bytes!("../../../guests/greeter.wasm");
 
-/// How many core instances a greeter is made of: itself, and two for the strings that it exchanges with the guard.
+/// The number of core instances in a greeter: itself, and two for the strings that it exchanges with the guard.
 const PARTS: u32 = 3;
 
 /// The engine of most tests.
 static ENGINE: LazyLock<Engine> =
-    LazyLock::new(|| engine(&pool_of(40)).expect("an engine with a pool for components"));
+    LazyLock::new(|| engine(&pool_of(40)).expect("the engine and its pool"));
 
-/// Compiled for it.
+/// The greeter, compiled for this engine.
 static GREETER: LazyLock<GreeterPre<Village>> =
     LazyLock::new(|| compile_greeter(&ENGINE).expect("the component and its imports"));
 
@@ -36,12 +36,12 @@ fn pool_of(greeters: u32) -> EngineOptions {
     EngineOptions::default().pooling(greeters).core_instances_per_component(PARTS)
 }
 
-/// What a greeter finds.
+/// The host state of a greeter.
 #[derive(Default)]
 struct Village {
-    /// A `pause` lasts until it happens. Without one, it lasts for a step.
+    /// `pause` waits for this event. Without an event, it yields once.
     event: Option<Event>,
-    /// How often a pause was looked at.
+    /// Counts the polls of a pause.
     looks: Counter,
     pauses: u32,
     guard: Guard,
@@ -107,7 +107,7 @@ fn greeter(village: impl Fn() -> Village + Send + Sync + 'static) -> Result<Gues
     greeter_of(&GREETER, InstanceOptions::default(), village)
 }
 
-/// Made with an engine of its own.
+/// A greeter with an engine of its own.
 fn greeter_with(engine_options: &EngineOptions, options: InstanceOptions) -> Result<Guest, Error> {
     greeter_of(&compile_greeter(&engine(engine_options)?)?, options, Village::default)
 }
@@ -122,7 +122,7 @@ fn greet(guest: &Guest, name: &'static str) -> Result<Future<String>, Error> {
     })
 }
 
-/// A call that pauses once for each of the visitors.
+/// A call that pauses once for each visitor.
 fn receive(guest: &Guest, visitors: &[&str]) -> Result<Future<Vec<String>>, Error> {
     let visitors: Vec<_> = visitors.iter().map(|name| creature(name, 2, false)).collect();
     guest.start(|mut store, greeter| {
@@ -153,7 +153,7 @@ fn stumble(guest: &Guest) -> Result<Future<()>, Error> {
         .start(|mut store, greeter| Box::pin(async move { greeter.call_stumble(&mut store).await }))
 }
 
-/// It makes no calls, and can be looked at.
+/// Asserts that a poisoned guest refuses calls, and that its store can be read.
 fn assert_poisoned(guest: &Guest) -> Result<(), Error> {
     assert!(guest.is_poisoned());
     assert!(matches!(greet(guest, "Ember"), Err(Error::Poisoned)));
@@ -237,7 +237,7 @@ fn an_option_comes_out_and_the_guest_remembers() -> Result<(), Error> {
 #[test]
 fn an_error_that_the_guest_returns_is_a_value_and_poisons_nothing() -> Result<(), Error> {
     let guest = greeter(|| Village { guard: Guard::Refuses("not today"), ..Village::default() })?;
-    // One of the host's, which went through the guest, and one of the guest's own.
+    // The first error comes from the host and passes through the guest. The second is the guest's own.
     assert_eq!(admit(&guest, creature("Ember", 4, true))?.wait()?, Err("Ember: not today".into()));
     let endless = creature(&"Em".repeat(100), 4, true);
     assert_eq!(admit(&guest, endless)?.wait()?, Err("nobody can remember such a name".into()));
@@ -256,7 +256,7 @@ fn a_call_stops_at_each_pause() -> Result<(), Error> {
         assert_eq!(future.try_get_result()?, None);
     }
     assert_eq!(future.resume()?, Step::Done);
-    let greetings = future.try_get_result()?.expect("it is done");
+    let greetings = future.try_get_result()?.expect("the call is done");
     assert_eq!(greetings, ["Good day, Ember!", "Good day, Moss!", "Good day, Pip!"]);
     assert_eq!(guest.store()?.data().pauses, 3);
     Ok(())
@@ -303,7 +303,7 @@ fn many_greeters_are_at_work_on_rayon() -> Result<(), Error> {
         calls.iter_mut().map(|call| Ok(wasm_jobs::RayonGlobal.submit(call.to_job()?))).collect();
     wasm_jobs::JobHandle::all(jobs?).wait();
     for (call, guest) in calls.iter_mut().zip(&guests) {
-        let greetings = call.try_get_result()?.expect("its job is complete");
+        let greetings = call.try_get_result()?.expect("the job of the call is complete");
         assert_eq!(greetings, NAMES.map(|name| format!("Good day, {name}!")));
         assert_eq!(guest.store()?.data().pauses, 5);
     }
@@ -326,7 +326,7 @@ fn a_coroutine_awaits_a_call_with_a_pause_a_frame() -> Result<(), Error> {
         assert!(!coroutine.is_finished());
     }
     coroutines.tick();
-    assert_eq!(coroutine.try_get_result()?.expect("it has finished")?, 3);
+    assert_eq!(coroutine.try_get_result()?.expect("the coroutine has finished")?, 3);
     Ok(())
 }
 
@@ -388,7 +388,7 @@ fn one_call_may_be_several_of_the_guest() -> Result<(), Error> {
             Ok((told, greeter.call_last_admitted(&mut store).await?))
         })
     })?;
-    // The pause, the closure's own, and the guard.
+    // The call yields at the pause, in the closure, and at the guard.
     for _ in 0..3 {
         assert_eq!(day.resume()?, Step::Yielded);
     }
@@ -489,7 +489,7 @@ fn an_error_of_the_closure_ends_the_call_and_poisons() -> Result<(), Error> {
         other => panic!("{other:?}"),
     }
     assert_poisoned(&guest)?;
-    // The guest itself was inside nothing.
+    // No function of the guest was in progress.
     guest.clear_poison()?;
     assert_well(&guest)
 }
@@ -564,7 +564,7 @@ fn a_call_dropped_before_its_first_step_poisons_nothing() -> Result<(), Error> {
         })
     })?;
     drop(future);
-    assert_eq!(held.get(), 1, "what the closure held is gone");
+    assert_eq!(held.get(), 1, "the captures of the closure are dropped");
     assert_well(&guest)
 }
 
@@ -594,12 +594,12 @@ fn an_endless_loop_yields_at_the_end_of_its_slice_and_is_cancelled() -> Result<(
     assert_well(&guest)
 }
 
-/// Tells that work has begun, and keeps the watch.
-fn tells_and_keeps_watch(guest: &Guest) -> Result<(Future<()>, Receiver<()>), Error> {
+/// A call that sends a message when it begins, and then keeps watch.
+fn notify_and_keep_watch(guest: &Guest) -> Result<(Future<()>, Receiver<()>), Error> {
     let (sender, begun): (Sender<()>, _) = channel();
     let future = guest.start(move |mut store, greeter| {
         Box::pin(async move {
-            sender.send(()).expect("the test listens");
+            sender.send(()).expect("the test is receiving");
             greeter.call_keep_watch(&mut store).await
         })
     })?;
@@ -610,9 +610,9 @@ fn tells_and_keeps_watch(guest: &Guest) -> Result<(Future<()>, Receiver<()>), Er
 fn an_endless_loop_that_runs_elsewhere_is_cancelled() -> Result<(), Error> {
     let guest = greeter_with(&pool_of(1), InstanceOptions::default())?;
     for _ in 0..20 {
-        let (mut future, begun) = tells_and_keeps_watch(&guest)?;
+        let (mut future, begun) = notify_and_keep_watch(&guest)?;
         let job = a_thread_each.submit(future.to_job()?);
-        assert!(comes(&begun));
+        assert!(receives(&begun));
         future.cancel();
         job.wait();
         assert!(matches!(future.wait(), Err(Error::Cancelled)));
@@ -625,13 +625,13 @@ fn an_endless_loop_that_runs_elsewhere_is_cancelled() -> Result<(), Error> {
 #[test]
 fn an_endless_loop_ends_when_it_has_run_for_its_time() -> Result<(), Error> {
     let options = InstanceOptions::default().running_timeout(20 * MS);
-    let guest = in_time(|| greeter_of(&GREETER, options.clone(), Village::default))?;
+    let guest = retry_timeouts(|| greeter_of(&GREETER, options.clone(), Village::default))?;
     assert!(
         matches!(keep_watch(&guest)?.wait(), Err(Error::TimedOut(ref why)) if why.limit == Timeout::Running)
     );
     assert_poisoned(&guest)?;
     assert!(guest.time_used()? >= 20 * MS);
-    in_time(|| guest.reset())?;
+    retry_timeouts(|| guest.reset())?;
     assert!(!guest.is_poisoned());
     Ok(())
 }
@@ -639,7 +639,7 @@ fn an_endless_loop_ends_when_it_has_run_for_its_time() -> Result<(), Error> {
 #[test]
 fn time_that_is_up_ends_a_call_although_its_closure_makes_a_value_of_it() -> Result<(), Error> {
     let options = InstanceOptions::default().running_timeout(20 * MS);
-    let guest = in_time(|| greeter_of(&GREETER, options.clone(), Village::default))?;
+    let guest = retry_timeouts(|| greeter_of(&GREETER, options.clone(), Village::default))?;
     let mut future = guest.start(|mut store, greeter| {
         Box::pin(async move { Ok(greeter.call_keep_watch(&mut store).await.is_err()) })
     })?;
@@ -654,7 +654,7 @@ fn time_that_is_up_ends_a_call_although_its_closure_makes_a_value_of_it() -> Res
 fn a_wait_ends_when_the_time_has_passed() -> Result<(), Error> {
     let options = InstanceOptions::default().elapsed_timeout(20 * MS);
     let never = || Village { event: Some(Event::default()), ..Village::default() };
-    let guest = in_time(|| greeter_of(&GREETER, options.clone(), never))?;
+    let guest = retry_timeouts(|| greeter_of(&GREETER, options.clone(), never))?;
     let end = receive(&guest, &["Ember"])?.wait();
     assert!(
         matches!(end, Err(Error::TimedOut(ref why)) if why.limit == Timeout::Elapsed),
@@ -677,7 +677,7 @@ fn an_endless_loop_ends_when_its_fuel_is_used_up() -> Result<(), Error> {
         assert_eq!(guest.fuel_remaining()?, 0);
         guest.reset()?;
     }
-    // Each call has its own.
+    // Each call has fuel of its own.
     for _ in 0..2 {
         assert_well(&guest)?;
         assert!((1..100_000).contains(&guest.fuel_remaining()?));
@@ -707,7 +707,7 @@ fn a_guest_has_no_more_memory_than_it_may() -> Result<(), Error> {
     assert_eq!(learn(&guest, 1)?.wait()?, Ok(21));
     assert_well(&guest)?;
     guest.reset()?;
-    assert_eq!(learn(&guest, 20)?.wait()?, Ok(20), "another guest begins anew");
+    assert_eq!(learn(&guest, 20)?.wait()?, Ok(20), "a reset gives the guest a new memory");
 
     let made = greeter_of(&GREETER, options(5), Village::default);
     assert!(matches!(made, Err(Error::Wasmtime(_))), "{made:?}");
@@ -730,7 +730,7 @@ fn a_pool_holds_as_many_components_as_it_says() -> Result<(), Error> {
             assert_well(guest)?;
         }
     }
-    // In a full pool, too.
+    // A reset works in a full pool too.
     guests[0].reset()?;
     assert_well(&guests[0])
 }
@@ -771,8 +771,7 @@ fn a_component_of_more_core_instances_than_there_may_be_is_refused() -> Result<(
     Ok(())
 }
 
-/// A component of one core instance, which asks the host whether it may start, traps if not, and loops for ever if the host does
-/// not know.
+/// A component with one core instance. It asks the host whether it may start. It traps on the answer 0, and loops for ever on the answer 2.
 const PICKY: &str = r#"(component
     (import "may-start" (func $may_start (result u32)))
     (core func $may_start (canon lower (func $may_start)))
@@ -796,20 +795,21 @@ const LOOPS: u32 = 2;
 const FAILS: u32 = 3;
 const PANICS: u32 = 4;
 
-/// The state is what it is told when it asks.
+/// The host state is the answer to the question of the guest.
 fn picky(
     engine: &Engine,
     options: InstanceOptions,
     answer: impl Fn() -> u32 + Send + Sync + 'static,
 ) -> Result<Instance<u32, wasmtime::component::Instance>, Error> {
-    let component = Component::new(engine, wat::parse_str(PICKY).expect("it is well-formed"))?;
+    let component =
+        Component::new(engine, wat::parse_str(PICKY).expect("the text of a component"))?;
     let mut linker = Linker::<u32>::new(engine);
     linker.root().func_wrap_async("may-start", |store, ()| {
         Box::new(async move {
             yield_now().await;
             match *store.data() {
                 FAILS => Err(Away.into()),
-                PANICS => panic!("nobody is to be asked"),
+                PANICS => panic!("this host cannot answer"),
                 answer => Ok((answer,)),
             }
         })
@@ -847,7 +847,7 @@ fn what_fails_while_a_component_is_made_is_told() -> Result<(), Error> {
     }
     match make(PANICS) {
         Err(Error::Panic(panic)) => {
-            assert_eq!(panic.message().as_deref(), Some("nobody is to be asked"));
+            assert_eq!(panic.message().as_deref(), Some("this host cannot answer"));
         }
         other => panic!("{other:?}"),
     }
@@ -937,7 +937,7 @@ fn an_export_of_another_type_is_an_error_of_the_closure() -> Result<(), Error> {
     Ok(())
 }
 
-/// The functions of a core module, looked up once.
+/// Functions of a core module that are looked up once.
 struct Door {
     knock: TypedFunc<u32, u32>,
     open: TypedFunc<(), ()>,
@@ -986,7 +986,7 @@ fn exports_may_be_functions_of_a_module_in_a_struct() -> Result<(), Error> {
     assert_eq!(future.wait()?, 3);
 
     door.reset()?;
-    assert!(matches!(knock_and_open(2)?.wait(), Err(Error::Trap(_))), "it has forgotten");
+    assert!(matches!(knock_and_open(2)?.wait(), Err(Error::Trap(_))), "a reset forgets the knocks");
     assert!(matches!(knock_and_open(2), Err(Error::Poisoned)));
     // A module may be entered again after a trap.
     door.clear_poison()?;
@@ -1010,7 +1010,7 @@ fn the_exports_are_dropped_with_their_instance_and_made_anew_by_a_reset() -> Res
     assert_eq!((made.get(), gone.get()), (2, 1));
     let kept = instance.store()?.exports()?.clone();
     drop(instance);
-    assert_eq!(gone.get(), 1, "somebody has it still");
+    assert_eq!(gone.get(), 1, "a clone of the exports is left");
     drop(kept);
     assert_eq!((made.get(), gone.get()), (2, 2));
     Ok(())
@@ -1029,7 +1029,7 @@ fn a_reset_goes_on_although_the_destructor_of_the_exports_panics() -> Result<(),
         let made = made.clone();
         move |_| {
             made.add();
-            // The first of them panics when it is dropped.
+            // The drop of the first exports panics.
             let panics = (made.get() == 1).then(|| Panics);
             Box::pin(async move { Ok(panics) })
         }

@@ -37,7 +37,7 @@ fn a_guest_that_never_yields_leaves_the_other_coroutines_their_share_of_a_frame(
         assert_eq!((tick.stepped, tick.unreached), (5, 0));
     }
     for mut other in others {
-        assert_eq!(other.try_get_result()?.expect("it has finished")?, 2);
+        assert_eq!(other.try_get_result()?.expect("the coroutine has finished")?, 2);
     }
     assert!(!forever.is_finished());
     // Another guest that never yields takes the whole frame, and is stopped at the end of it.
@@ -78,7 +78,7 @@ fn a_guest_goes_on_by_a_step_a_frame_until_a_pool_takes_it_over() -> Result<(), 
         assert!(!coroutine.is_finished());
         coroutines.tick();
     }
-    assert_eq!(coroutine.try_get_result()?.expect("it has finished")?, (10, 168));
+    assert_eq!(coroutine.try_get_result()?.expect("the coroutine has finished")?, (10, 168));
     Ok(())
 }
 
@@ -100,5 +100,5 @@ fn guests_that_trap_or_are_cancelled_in_coroutines_are_their_own_failures() -> R
     assert!(matches!(&mut again, Err(Error::Poisoned)), "{again:?}");
     event.set();
     coroutines.tick();
-    waits.try_get_result()?.expect("it has finished")
+    waits.try_get_result()?.expect("the coroutine has finished")
 }

@@ -1,4 +1,4 @@
-//! Making guests yield that never do.
+//! Making guests yield through the epoch of their engine.
 
 use super::{Host, compile, instance_of, linker, small_engine};
 use crate::support::{Counter, Flag, workers};
@@ -8,7 +8,7 @@ use std::time::Duration;
 use wasm_jobs::wasmtime::{Caller, Engine, Linker, Store};
 use wasm_jobs::{EngineOptions, Error, Instance, JobHandle, JobPool, Slice, Step, engine};
 
-/// Loops until it is done, and never yields.
+/// `spin()` loops until `is_done`, and never yields; `count(n)` counts down from n.
 const SPINNING: &str = r#"(module $spinning
     (import "env" "is_done" (func $is_done (result i32)))
     (func (export "spin")
@@ -20,7 +20,7 @@ const SPINNING: &str = r#"(module $spinning
                 (local.tee 0 (i32.sub (local.get 0) (i32.const 1)))))
         (local.get 0)))"#;
 
-/// A thread that advances the epoch as fast as it can, until this is dropped.
+/// A thread that advances the epoch as fast as it can until this is dropped.
 struct Ticker {
     stop: Flag,
     thread: Option<JoinHandle<()>>,
@@ -48,7 +48,7 @@ impl Drop for Ticker {
     }
 }
 
-/// An instance whose `is_done` advances the epoch, and is true at the last of so many times.
+/// An instance whose `is_done` advances the epoch, and returns true from its call number `times` on.
 fn interrupted(engine: &Engine, times: u32) -> Result<Instance<Host>, Error> {
     let mut linker = linker(engine)?;
     linker.allow_shadowing(true);
@@ -117,7 +117,7 @@ fn a_guest_is_made_to_yield_from_another_thread() -> Result<(), Error> {
     linker.func_wrap("env", "is_done", move |mut host: Caller<'_, Host>| {
         host.data_mut().ticks += 1;
         if host.data().ticks == 1 {
-            begun.send(()).expect("the other thread listens");
+            begun.send(()).expect("the other thread is receiving");
         }
         0
     })?;

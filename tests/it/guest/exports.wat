@@ -1,4 +1,4 @@
-;; What a wrapper meets: one export of each kind, and names that are none of Rust's.
+;; One export of each kind, and names that are no Rust names.
 (module $exports
     (memory (export "memory") 1)
     (table (export "table") 2 funcref)
@@ -24,5 +24,5 @@
     (func (export "match") (result i32) (i32.const 3))
     (func (export "1st") (result i32) (i32.const 4))
     (func (export "new") (result i32) (i32.const 5))
-    ;; The name of a method of `Instance`.
+    ;; This is also the name of a method of `Instance`.
     (func $reset (export "reset") (result i32) (i32.const 42)))

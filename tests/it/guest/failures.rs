@@ -1,4 +1,4 @@
-//! Calls that fail: traps, errors and panics of the host, exceptions that nobody catches.
+//! Calls that fail: traps, errors and panics of the host, uncaught exceptions.
 
 use super::{ENGINE, Host, PRIMES, compile, instance_of, linker};
 use crate::support::{Way, workers};
@@ -8,7 +8,7 @@ use wasm_jobs::{
     EngineOptions, Error, Future, Instance, InstanceOptions, JobPool, engine, yield_now,
 };
 
-/// Exports that yield so often and then fail, each named after what it does.
+/// Exports that yield a given number of times and then fail. Each is named after its failure.
 pub(super) const FAILING: &str = r#"(module $failing
     (import "env" "yield" (func $yield))
     (import "env" "refuse" (func $host_refuse))
@@ -107,7 +107,7 @@ pub(super) fn failing() -> Result<Instance<Host>, Error> {
 
 type IsRight = fn(&Error) -> bool;
 
-/// Every export that fails, and whether an error is the right one.
+/// The exports that fail, each with a check for its error.
 pub(super) const FAILURES: &[(&str, IsRight)] = &[
     ("unreachable", |error| is_trap(error, Trap::UnreachableCodeReached)),
     ("divide_by_zero", |error| is_trap(error, Trap::IntegerDivisionByZero)),
@@ -144,7 +144,7 @@ fn each_failure_is_given_as_what_it_is_whichever_way_the_call_came_to_it() -> Re
         for &(export, is_right) in FAILURES {
             for yields in [0, 3] {
                 let mut future = instance.call::<i32, ()>(export, yields)?;
-                let error = way.finish(&mut future).expect_err("it fails");
+                let error = way.finish(&mut future).expect_err("the call fails");
                 assert!(is_right(&error), "{export} {way:?}: {error:?}");
                 assert!(future.is_disposed());
                 assert!(matches!(future.try_get_result(), Err(Error::ResultTaken)));
@@ -161,10 +161,10 @@ fn each_failure_is_given_as_what_it_is_whichever_way_the_call_came_to_it() -> Re
 fn a_trap_tells_where_the_guest_was() -> Result<(), Error> {
     let instance = failing()?;
     for export in ["unreachable", "divide_by_zero", "read_outside", "call_null"] {
-        let error = instance.call::<i32, ()>(export, 1)?.wait().expect_err("it traps");
+        let error = instance.call::<i32, ()>(export, 1)?.wait().expect_err("the guest traps");
         let message = error.to_string();
         let Error::Trap(trap) = error else { panic!("{error:?}") };
-        let backtrace = trap.backtrace().expect("the engine collects them");
+        let backtrace = trap.backtrace().expect("the engine collects backtraces");
         let names: Vec<_> = backtrace.frames().iter().map(|frame| frame.func_name()).collect();
         assert_eq!(names, [Some(export)]);
         assert!(message.contains(export), "{message}");
@@ -173,9 +173,9 @@ fn a_trap_tells_where_the_guest_was() -> Result<(), Error> {
         instance.clear_poison()?;
     }
 
-    let error = instance.call::<i32, ()>("exhaust_stack", 0)?.wait().expect_err("it traps");
+    let error = instance.call::<i32, ()>("exhaust_stack", 0)?.wait().expect_err("the guest traps");
     let Error::Trap(trap) = error else { panic!("{error:?}") };
-    let backtrace = trap.backtrace().expect("the engine collects them");
+    let backtrace = trap.backtrace().expect("the engine collects backtraces");
     assert_eq!(backtrace.frames()[0].func_name(), Some("recurse"));
     Ok(())
 }
@@ -184,7 +184,7 @@ fn a_trap_tells_where_the_guest_was() -> Result<(), Error> {
 fn a_host_error_keeps_its_sources() -> Result<(), Error> {
     let instance = failing()?;
     for export in ["refuse", "refuse_later"] {
-        let error = instance.call::<i32, ()>(export, 0)?.wait().expect_err("it fails");
+        let error = instance.call::<i32, ()>(export, 0)?.wait().expect_err("the call fails");
         let mut messages = vec![error.to_string()];
         let mut source = error.source();
         while let Some(error) = source {
@@ -201,7 +201,10 @@ fn a_host_error_keeps_its_sources() -> Result<(), Error> {
                 .and_then(|locked| locked.source().and_then(|source| source.downcast_ref())),
             Some(&Rusty)
         );
-        assert_eq!(error.downcast::<Locked>().expect("it is what the host gave"), LOCKED);
+        assert_eq!(
+            error.downcast::<Locked>().expect("the error is the one that the host returned"),
+            LOCKED
+        );
         instance.clear_poison()?;
     }
     Ok(())
@@ -218,10 +221,10 @@ fn a_host_function_that_the_guest_exports_fails_as_a_host_function() -> Result<(
             (export "panic" (func $panic)))"#,
     )?)?;
     let instance = Instance::new(&pre, Host::default())?;
-    let error = instance.call::<(), ()>("refuse", ())?.wait().expect_err("it fails");
+    let error = instance.call::<(), ()>("refuse", ())?.wait().expect_err("the call fails");
     assert!(is_locked(&error), "{error:?}");
     instance.clear_poison()?;
-    let error = instance.call::<(), ()>("panic", ())?.wait().expect_err("it fails");
+    let error = instance.call::<(), ()>("panic", ())?.wait().expect_err("the call fails");
     assert!(is_fire(&error), "{error:?}");
     Ok(())
 }
@@ -234,7 +237,7 @@ fn failures_without_backtraces_are_what_they_are() -> Result<(), Error> {
     let pre = failing_linker(&engine)?.instantiate_pre(&compile(&engine, FAILING)?)?;
     let instance = Instance::new(&pre, Host::default())?;
     for &(export, is_right) in FAILURES {
-        let error = instance.call::<i32, ()>(export, 1)?.wait().expect_err("it fails");
+        let error = instance.call::<i32, ()>(export, 1)?.wait().expect_err("the call fails");
         assert!(is_right(&error), "{export}: {error:?}");
         if let Error::Trap(trap) = &error {
             assert!(trap.backtrace().is_none());
@@ -256,7 +259,7 @@ fn a_trap_that_the_host_gives_is_a_trap() -> Result<(), Error> {
         r#"(module (import "env" "interrupt" (func $f)) (func (export "run") (call $f)))"#,
     )?;
     let instance = Instance::new(&linker.instantiate_pre(&module)?, ())?;
-    let error = instance.call::<(), ()>("run", ())?.wait().expect_err("it traps");
+    let error = instance.call::<(), ()>("run", ())?.wait().expect_err("the guest traps");
     assert!(is_trap(&error, Trap::Interrupt), "{error:?}");
     Ok(())
 }
@@ -289,7 +292,7 @@ fn an_exception_that_the_guest_catches_is_no_failure_even_across_a_yield() -> Re
 fn exceptions_that_nobody_catches_leave_nothing_behind() -> Result<(), Error> {
     let instance = failing()?;
     for _ in 0..50 {
-        let error = instance.call::<i32, ()>("throw", 0)?.wait().expect_err("it throws");
+        let error = instance.call::<i32, ()>("throw", 0)?.wait().expect_err("the guest throws");
         assert!(matches!(error, Error::UncaughtException), "{error:?}");
         assert!(!instance.store()?.as_context_mut().has_pending_exception());
         instance.clear_poison()?;
@@ -298,7 +301,7 @@ fn exceptions_that_nobody_catches_leave_nothing_behind() -> Result<(), Error> {
     Ok(())
 }
 
-/// `throw` throws, and catches nothing; `keep` throws and catches so many exceptions, and keeps all of them.
+/// `throw` throws an exception and catches none; `keep(n)` throws and catches n exceptions, and keeps all of them.
 const EXCEPTIONS: &str = r#"(module
     (import "env" "throw_inside" (func $throw_inside))
     (tag $oops (param i32))
@@ -316,17 +319,17 @@ const EXCEPTIONS: &str = r#"(module
             (local.set $n (i32.add (local.get $n) (i32.const 1)))
             (br_if $again (i32.lt_u (local.get $n) (local.get $count))))))"#;
 
-/// With 1 MiB for their exceptions.
+/// An instance with 1 MiB for its memory and its exceptions.
 fn throwing() -> Result<Instance<Host>, Error> {
     let engine = engine(&EngineOptions::default().on_demand())?;
     let mut linker = linker(&engine)?;
     linker.func_wrap_async("env", "throw_inside", |mut guest: Caller<'_, Host>, ()| {
         Box::new(async move {
             let throw = guest.get_export("throw").and_then(Extern::into_func);
-            let throw = throw.expect("it is exported").typed::<(), ()>(&guest)?;
+            let throw = throw.expect("the guest exports the function").typed::<(), ()>(&guest)?;
             let thrown = throw.call_async(&mut guest, ()).await;
             assert!(thrown.is_err());
-            // The exception is in the store still, and this is what the call fails of.
+            // The exception is still in the store. The call fails with this error.
             Err::<(), _>(LOCKED.into())
         })
     })?;
@@ -358,7 +361,7 @@ fn a_guest_that_keeps_more_exceptions_than_it_has_memory_for() -> Result<(), Err
     let instance = throwing()?;
     let keep = instance.func::<i32, ()>("keep")?;
     keep.call(1_000)?.wait()?;
-    let error = keep.call(100_000)?.wait().expect_err("there is room for fewer");
+    let error = keep.call(100_000)?.wait().expect_err("the exceptions use up the memory");
     assert!(matches!(error, Error::GcHeapOutOfMemory(_)), "{error:?}");
     let message = error.to_string();
     assert!(message.starts_with("the guest keeps more exceptions than"), "{message}");
@@ -376,7 +379,7 @@ fn a_failure_takes_down_no_worker_and_no_other_call() -> Result<(), Error> {
     for &(export, is_right) in FAILURES {
         let mut future = failing.call::<i32, ()>(export, 2)?;
         pool.submit(future.to_job()?).wait();
-        let error = future.try_get_result().expect_err("it fails");
+        let error = future.try_get_result().expect_err("the call fails");
         assert!(is_right(&error), "{export}: {error:?}");
         failing.clear_poison()?;
     }
@@ -397,7 +400,7 @@ fn a_failure_takes_down_no_worker_of_rayons() -> Result<(), Error> {
     for &(export, is_right) in FAILURES {
         let mut future = failing.call::<i32, ()>(export, 2)?;
         pool.submit(future.to_job()?).wait();
-        let error = future.try_get_result().expect_err("it fails");
+        let error = future.try_get_result().expect_err("the call fails");
         assert!(is_right(&error), "{export}: {error:?}");
         failing.clear_poison()?;
     }
@@ -418,7 +421,8 @@ fn a_guests_stack_is_as_large_as_the_engines_options_say() -> Result<(), Error> 
     let small = engine(&EngineOptions::default().pooling(1).wasm_stack(32 * 1024))?;
     let large = engine(&EngineOptions::default().pooling(1).wasm_stack(8 * 1024 * 1024))?;
     let instance = instance_of(&small, DEPTH, Host::default())?;
-    let error = instance.call::<i32, i32>("dive", 10_000)?.wait().expect_err("it is too deep");
+    let error =
+        instance.call::<i32, i32>("dive", 10_000)?.wait().expect_err("the recursion is too deep");
     assert!(is_trap(&error, Trap::StackOverflow), "{error:?}");
     let instance = instance_of(&large, DEPTH, Host::default())?;
     assert_eq!(instance.call::<i32, i32>("dive", 10_000)?.wait()?, 10_000);

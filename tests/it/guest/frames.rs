@@ -53,14 +53,14 @@ fn calls_that_never_yield_share_the_frames() -> Result<(), Error> {
         frames += 1;
         assert!(frames < 100_000, "every call gets a step");
     }
-    assert!(frames > 1, "they do not all fit into one frame");
+    assert!(frames > 1, "all calls fit into one frame");
     Ok(())
 }
 
 #[test]
 fn calls_that_a_frame_did_not_reach_come_first_in_the_next_frame_of_their_list() {
     let log = Arc::new(Mutex::new(String::new()));
-    // Each step of these takes a whole frame.
+    // Each step of these calls takes a whole frame.
     let call = |name: char| {
         let log = log.clone();
         Future::<()>::new(async move {
@@ -81,7 +81,7 @@ fn calls_that_a_frame_did_not_reach_come_first_in_the_next_frame_of_their_list()
         }
     }
     assert_eq!(*log.lock().unwrap(), "axbyczdxeyaz");
-    // Calls that come and go move the others, and do not let any of them be passed over.
+    // Adding and removing calls moves the others in the list. No call is passed over.
     drop(long.remove(0));
     long.push(call('f'));
     for _ in 0..5 {
@@ -138,7 +138,7 @@ fn a_budget_of_zero_steps_nothing() -> Result<(), Error> {
 
 #[test]
 fn the_deadline_of_a_frame_does_not_apply_to_calls_inside_a_host_function() -> Result<(), Error> {
-    // A call in a frame whose work steps another call to its end.
+    // The work of a call in the frame steps another call to its end.
     let inner = instance_of(&small_engine(), GUEST, Host::default())?;
     let mut outer = Future::new(async move {
         let mut call = inner.call::<(i32,), ()>("yields", (3,))?;

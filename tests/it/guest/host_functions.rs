@@ -1,7 +1,7 @@
 //! Host functions that yield, wait and fail, and the guests that call them.
 
 use super::{ENGINE, Host, TOTAL, compile, instance, instance_of, linker};
-use crate::support::{Counter, Event, Way, alarm_clock, block_on, telling, workers};
+use crate::support::{Counter, Event, Way, alarm_clock, block_on, notifying, workers};
 use std::sync::{Arc, mpsc};
 use std::thread;
 use wasm_jobs::wasmtime::{Caller, Extern, Linker};
@@ -43,7 +43,7 @@ fn the_hosts_yield_has_whatever_name_the_guest_imports() -> Result<(), Error> {
 fn a_yield_under_a_name_that_is_taken_is_refused() -> Result<(), Error> {
     let mut linker = Linker::<()>::new(&ENGINE);
     add_yield(&mut linker, "env", "yield")?;
-    let error = add_yield(&mut linker, "env", "yield").expect_err("it is taken");
+    let error = add_yield(&mut linker, "env", "yield").expect_err("the name is taken");
     assert!(matches!(error, Error::Wasmtime(_)));
     let message = error.to_string();
     assert!(message.contains("env") && message.contains("yield"), "{message}");
@@ -96,11 +96,11 @@ fn a_guest_is_woken_from_another_thread_whichever_way_it_is_finished() -> Result
         assert_eq!(way.finish(&mut future)?, 20, "{way:?}");
     }
     drop(instance);
-    clock.join().expect("it ends with its last sender");
+    clock.join().expect("the thread ends with its last sender");
     Ok(())
 }
 
-/// A message that another thread sends once: what a game server's answer would be.
+/// An answer that another thread sends once, for example a game server.
 struct Answer {
     event: Event,
     answer: Arc<std::sync::Mutex<Option<i32>>>,
@@ -123,9 +123,9 @@ fn a_host_function_waits_for_an_answer_of_another_thread() -> Result<(), Error> 
             Box::new(async move {
                 let (event, answer) = (Event::default(), Arc::default());
                 let mine = Answer { event: event.clone(), answer: Arc::clone(&answer) };
-                host.data().send((question, mine)).expect("the other thread listens");
+                host.data().send((question, mine)).expect("the other thread is receiving");
                 event.happens().await;
-                answer.lock().unwrap().take().expect("it has answered")
+                answer.lock().unwrap().take().expect("the other thread has answered")
             })
         },
     )?;
@@ -145,7 +145,7 @@ fn a_host_function_waits_for_an_answer_of_another_thread() -> Result<(), Error> 
         assert_eq!(way.finish(&mut future)?, 25, "{way:?}");
     }
     drop(instance);
-    answering.join().expect("it ends with its last sender");
+    answering.join().expect("the thread ends with its last sender");
     Ok(())
 }
 
@@ -229,7 +229,7 @@ fn a_host_function_that_calls_its_own_instance_is_refused() -> Result<(), Error>
     linker.func_wrap("own", "is_busy", {
         let own = own.clone();
         move || {
-            let own = own.get().expect("it was set before the call");
+            let own = own.get().expect("the instance was set before the call");
             let refused = own.call::<i32, i32>("add", 1);
             i32::from(matches!(refused, Err(Error::CallInProgress)))
         }
@@ -284,7 +284,8 @@ fn a_call_is_awaited_from_an_async_block() -> Result<(), Error> {
         });
         let sum = block_on(async {
             let first = instance.call::<i32, i32>("add_when_it_happens", 1)?;
-            let first = telling(|| waiting.send(()).expect("somebody listens"), first).await?;
+            let first =
+                notifying(|| waiting.send(()).expect("the test is receiving"), first).await?;
             let second = instance.call::<i32, i32>("add", 1)?.await?;
             Ok::<_, Error>((first, second))
         })?;
@@ -327,9 +328,9 @@ fn a_waiting_guest_that_is_dropped_drops_what_its_host_function_holds() -> Resul
 }
 
 /// Its destructor panics.
-struct Bomb;
+struct PanicsWhenDropped;
 
-impl Drop for Bomb {
+impl Drop for PanicsWhenDropped {
     fn drop(&mut self) {
         panic!("a destructor that panics");
     }
@@ -342,7 +343,7 @@ fn a_host_function_whose_destructor_panics_when_its_call_is_given_up() -> Result
     linker.func_wrap_async("env", "wait", |host: Caller<'_, Host>, ()| {
         let happens = host.data().event.happens();
         Box::new(async {
-            let _bomb = Bomb;
+            let _panics = PanicsWhenDropped;
             happens.await;
         })
     })?;

@@ -1,9 +1,9 @@
-//! Guests that do harm, each alone and beside fifty that do none, on the same two workers. Whatever they do, it is for their
-//! owner to know: afterwards the others have their results, no thread is lost, and what was taken is back.
+//! Hostile guests, each alone and beside fifty well-behaved guests on the same two workers. Their failures reach only their owner: afterwards, the
+//! other calls have their results, no thread is lost, and all resources are back.
 
 use super::{PRIMES, TOTAL, compile};
 use crate::support::{
-    Counter, Event, OnDrop, Way, a_thread_each, comes, in_time, telling, workers,
+    Counter, Event, OnDrop, Way, a_thread_each, notifying, receives, retry_timeouts, workers,
 };
 use std::collections::HashSet;
 use std::iter::zip;
@@ -20,16 +20,16 @@ use wasm_jobs::{
     Timeout, add_yield, yield_now,
 };
 
-/// How many calls there are beside the hostile ones.
-const WELL: usize = 50;
+/// The number of well-behaved calls beside the hostile ones.
+const NEIGHBOURS: usize = 50;
 
-/// One for each worker.
-const HOSTILE: usize = 2;
+/// One hostile call for each worker.
+const HOSTILE_CALLS: usize = 2;
 
 const MS: Duration = Duration::from_millis(1);
 
-/// What hostile guests do, half-way through a call; and `double`, which is well.
-const MISDEEDS: &str = r#"(module $hostile
+/// Exports that do harm half-way through a call, and `double`, which does none.
+const HOSTILE_GUEST: &str = r#"(module $hostile
     (import "env" "yield" (func $yield))
     (import "env" "begun" (func $begun))
     (import "env" "fail" (func $fail))
@@ -71,7 +71,7 @@ const MISDEEDS: &str = r#"(module $hostile
     (func (export "recurse through the host at once") (call $begin) (call $call_back_at_once))
     (func (export "loop inside the host") (call $yield) (call $call_loop))
 
-    ;; To the limit by so many pages, each time writing to the last; and beyond.
+    ;; Grows the memory by $by pages until it cannot grow, and writes to its last word each time.
     (func $grow (param $by i32)
         (loop $again
             (i32.store
@@ -93,9 +93,9 @@ const MISDEEDS: &str = r#"(module $hostile
     (func (export "have the host unwind") (call $begin) (call $unwind))
     (func (export "exit") (call $begin) (call $exit (i32.const 7)) (call $yield)))"#;
 
-/// `compute(n)` adds the squares up to n, and yields only where it is made to; `remember(n)` fills its memory and looks at it again, and yields and waits in
-/// between.
-const BEHAVED: &str = r#"(module $behaved
+/// `compute(n)` adds the squares up to n, and yields only at the end of a slice. `remember(n)` fills its memory and reads it back, and yields
+/// and waits in between.
+const BEHAVED_GUEST: &str = r#"(module $behaved
     (import "env" "wait" (func $wait))
     (import "env" "yield" (func $yield))
     (memory 1)
@@ -119,7 +119,7 @@ const BEHAVED: &str = r#"(module $behaved
             (br_if $read (local.get $at)))
         (i32.add (local.get $sum) (memory.size))))"#;
 
-/// How many of something there were, and how many of them are no more.
+/// Counts how many guards were made and dropped.
 #[derive(Clone, Default)]
 struct Tally {
     made: Counter,
@@ -138,13 +138,13 @@ impl Tally {
     }
 }
 
-/// The state of every host here.
+/// The host state of all guests here.
 struct State {
-    /// `wait` waits for it.
+    /// `wait` waits for this event.
     event: Event,
-    /// Whom a hostile guest tells that it has begun.
+    /// A hostile guest sends a message here when it has begun.
     begun: Sender<()>,
-    /// What is held by async host functions.
+    /// Counts the guards that async host functions hold.
     held: Tally,
     #[cfg(feature = "wasi")]
     wasi: wasm_jobs::wasi::WasiCtx,
@@ -180,12 +180,12 @@ fn linker(engine: &Engine) -> Result<Linker<State>, Error> {
         Box::new(holding(host.data().held.one(), host.data().event.happens()))
     })?;
     linker.func_wrap("env", "begun", |host: Caller<'_, State>| {
-        host.data().begun.send(()).expect("the test is there as long as its guests");
+        host.data().begun.send(()).expect("the test lives as long as its guests");
     })?;
     linker.func_wrap_async("env", "never", |host: Caller<'_, State>, ()| {
         let begun = host.data().begun.clone();
-        let tell = move || begun.send(()).expect("the test is there as long as its guests");
-        Box::new(holding(host.data().held.one(), telling(tell, std::future::pending::<()>())))
+        let tell = move || begun.send(()).expect("the test lives as long as its guests");
+        Box::new(holding(host.data().held.one(), notifying(tell, std::future::pending::<()>())))
     })?;
     linker.func_wrap("env", "fail", || -> wasmtime::Result<()> { Err(Refusal.into()) })?;
     linker.func_wrap_async("env", "fail_later", |host: Caller<'_, State>, ()| {
@@ -195,7 +195,7 @@ fn linker(engine: &Engine) -> Result<Linker<State>, Error> {
     linker.func_wrap_async("env", "panic_later", |host: Caller<'_, State>, ()| {
         Box::new(burn_later(host.data().held.one()))
     })?;
-    // A panic of which nothing is printed.
+    // This panic prints nothing.
     linker.func_wrap("env", "unwind", || -> wasmtime::Result<()> {
         std::panic::resume_unwind(Box::new("the host is on fire"))
     })?;
@@ -218,7 +218,7 @@ fn linker(engine: &Engine) -> Result<Linker<State>, Error> {
     })?;
     #[cfg(feature = "wasi")]
     wasm_jobs::wasi::add_to_linker(&mut linker, |host| &mut host.wasi)?;
-    // The guests import it, and none calls it.
+    // The guests import this function, and none of these tests calls it.
     #[cfg(not(feature = "wasi"))]
     linker.func_wrap("wasi_snapshot_preview1", "proc_exit", |_: i32| ())?;
     Ok(linker)
@@ -226,15 +226,15 @@ fn linker(engine: &Engine) -> Result<Linker<State>, Error> {
 
 fn export(host: &mut Caller<'_, State>, name: &str) -> wasmtime::Result<TypedFunc<(), ()>> {
     let export = host.get_export(name).and_then(wasmtime::Extern::into_func);
-    export.expect("the guest has it").typed(&host)
+    export.expect("the guest has the export").typed(&host)
 }
 
-/// An engine that has room for so many guests and no more, and what is made with it.
+/// An engine with room for exactly `kind.room` guests, and what the tests make with it.
 struct Arena {
     kind: Kind,
     linker: Linker<State>,
     hostile: InstancePre<State>,
-    /// Those of well-behaved guests, once they are needed.
+    /// The well-behaved guests. They are compiled when a test needs them.
     behaved: OnceLock<[InstancePre<State>; 3]>,
     states: Tally,
     held: Tally,
@@ -246,12 +246,12 @@ struct Arena {
 struct Kind {
     room: usize,
     counts_fuel: bool,
-    /// Whether there are some stacks more, for calls inside those of the guests. They may be used up before there is no more
-    /// room.
+    /// Whether the pool has additional stacks for calls inside the calls of the guests. The stacks may be used up before the pool has no more room
+    /// for instances.
     has_more_stacks: bool,
 }
 
-/// Arenas that tests have left as they were. Compiling the guests is what takes time here.
+/// Arenas that tests have given back. Reusing them saves compiling the guests again, which would take most of the time.
 static ARENAS: Mutex<Vec<Arena>> = Mutex::new(Vec::new());
 
 impl Arena {
@@ -286,7 +286,7 @@ impl Arena {
         let (begun, has_begun) = channel();
         Ok(Self {
             kind,
-            hostile: linker.instantiate_pre(&compile(&engine, MISDEEDS)?)?,
+            hostile: linker.instantiate_pre(&compile(&engine, HOSTILE_GUEST)?)?,
             behaved: OnceLock::new(),
             linker,
             states: Tally::default(),
@@ -296,7 +296,7 @@ impl Arena {
         })
     }
 
-    /// For the next test. All that was taken is back: there is room for as many guests as ever, and no more.
+    /// Asserts that all resources are back, so that the arena has room for exactly as many guests as before, and keeps it for the next test.
     fn give_back(self) -> Result<(), Error> {
         self.states.assert_none_left();
         self.held.assert_none_left();
@@ -333,24 +333,26 @@ impl Arena {
             begun: begun.clone(),
             held: held.clone(),
             #[cfg(feature = "wasi")]
-            wasi: wasm_jobs::wasi::WasiCtxBuilder::new().build().expect("it asks for nothing"),
+            wasi: wasm_jobs::wasi::WasiCtxBuilder::new()
+                .build()
+                .expect("the context has no directories"),
             _counted: states.one(),
         }
     }
 }
 
 /// A well-behaved guest.
-struct Well {
+struct Neighbour {
     instance: Instance<State>,
     number: i32,
 }
 
-impl Well {
+impl Neighbour {
     fn fifty(arena: &Arena, event: &Event) -> Result<Vec<Self>, Error> {
         let [primes, total, behaved] = arena.behaved.get_or_init(|| {
-            [PRIMES, TOTAL, BEHAVED].map(|text| {
-                let module = compile(arena.engine(), text).expect("a module");
-                arena.linker.instantiate_pre(&module).expect("it imports what there is")
+            [PRIMES, TOTAL, BEHAVED_GUEST].map(|text| {
+                let module = compile(arena.engine(), text).expect("the text of a module");
+                arena.linker.instantiate_pre(&module).expect("the linker defines all imports")
             })
         });
         let guest = |number: i32| {
@@ -369,7 +371,7 @@ impl Well {
             let instance = Instance::with_options(pre, options, arena.state(event))?;
             Ok(Self { instance, number })
         };
-        (0..WELL as i32).map(guest).collect()
+        (0..NEIGHBOURS as i32).map(guest).collect()
     }
 
     fn call(&self) -> Result<Future<i32>, Error> {
@@ -381,7 +383,7 @@ impl Well {
         }
     }
 
-    /// What its so-manieth call gives.
+    /// The result of the call with this number, counted from 1.
     fn expected(&self, call: i32) -> i32 {
         match self.number % 4 {
             0 => {
@@ -400,7 +402,7 @@ impl Well {
         }
     }
 
-    /// A call of no consequence, which leaves it with a stack.
+    /// Makes a call without lasting effect, after which the instance has a stack.
     fn warm_up(&self) -> Result<(), Error> {
         match self.number % 4 {
             0 => drop(self.instance.call::<_, i32>("count_primes", (0, 0))?.wait()?),
@@ -411,7 +413,7 @@ impl Well {
     }
 }
 
-/// Makes the calls, as jobs of a pool.
+/// Submits the calls to a pool.
 fn submit<T: Send + 'static>(
     pool: &impl JobPool,
     calls: impl IntoIterator<Item = Result<Future<T>, Error>>,
@@ -424,7 +426,7 @@ fn submit<T: Send + 'static>(
     calls.into_iter().map(submit).collect()
 }
 
-/// The threads of a pool of two. Both have a job at the same time.
+/// The two threads of a pool. Each runs a job at the same time.
 fn threads(pool: &impl JobPool) -> Result<HashSet<ThreadId>, Error> {
     let both = Arc::new(Barrier::new(2));
     let (sender, met) = channel();
@@ -437,14 +439,14 @@ fn threads(pool: &impl JobPool) -> Result<HashSet<ThreadId>, Error> {
         }))
     };
     let calls = submit(pool, [meet(), meet()])?;
-    assert!(comes(&met) && comes(&met), "the pool has two workers");
+    assert!(receives(&met) && receives(&met), "the pool has two workers");
     let threads: HashSet<_> =
         calls.into_iter().map(|(mut future, _)| future.wait()).collect::<Result<_, _>>()?;
     assert_eq!(threads.len(), 2);
     Ok(threads)
 }
 
-/// Does something while fifty calls are in progress on the pool, half of which wait until it is done.
+/// Calls `something` while fifty calls are in progress on the pool. Half of these calls wait until it returns.
 fn beside_fifty_calls(
     pool: &impl JobPool,
     arena: &Arena,
@@ -452,21 +454,21 @@ fn beside_fifty_calls(
 ) -> Result<(), Error> {
     let threads_before = threads(pool)?;
     let event = Event::default();
-    let guests = Well::fifty(arena, &event)?;
+    let guests = Neighbour::fifty(arena, &event)?;
     if arena.kind.has_more_stacks {
-        guests.iter().try_for_each(Well::warm_up)?;
+        guests.iter().try_for_each(Neighbour::warm_up)?;
     }
-    let calls = submit(pool, guests.iter().map(Well::call))?;
+    let calls = submit(pool, guests.iter().map(Neighbour::call))?;
     something()?;
     event.set();
     assert_right(&guests, calls, 1)?;
-    assert_right(&guests, submit(pool, guests.iter().map(Well::call))?, 2)?;
+    assert_right(&guests, submit(pool, guests.iter().map(Neighbour::call))?, 2)?;
     assert_eq!(threads(pool)?, threads_before);
     Ok(())
 }
 
 fn assert_right(
-    guests: &[Well],
+    guests: &[Neighbour],
     calls: Vec<(Future<i32>, JobHandle)>,
     call: i32,
 ) -> Result<(), Error> {
@@ -480,7 +482,7 @@ fn assert_right(
 
 type IsRight = fn(&Error) -> bool;
 
-/// How a hostile call ends.
+/// The expected end of a hostile call.
 #[derive(Clone, Copy, Debug)]
 enum End {
     Failure(IsRight),
@@ -518,7 +520,7 @@ impl End {
     }
 }
 
-/// What a hostile guest does, and what becomes of it.
+/// An export of the hostile guest, its limits, and its expected end.
 #[derive(Clone, Copy, Debug)]
 struct Case {
     export: &'static str,
@@ -548,12 +550,12 @@ impl Case {
         matches!((self.slice, self.end), (Slice::Fuel(_), _) | (_, End::FuelLimit))
     }
 
-    /// Is there a call inside its call?
+    /// Does the host make another call inside this one?
     fn nests(&self) -> bool {
         [THROUGH_THE_HOST, INNER_LOOP].contains(&self.export)
     }
 
-    /// The arena that such cases need.
+    /// The kind of arena that these cases need.
     fn kind(room: usize, cases: &[Self]) -> Kind {
         Kind {
             room,
@@ -564,15 +566,15 @@ impl Case {
 
     fn guest(&self, arena: &Arena) -> Result<Instance<State>, Error> {
         let state = || arena.state(&Event::default());
-        in_time(|| Instance::with_options(&arena.hostile, self.options(), state()))
+        retry_timeouts(|| Instance::with_options(&arena.hostile, self.options(), state()))
     }
 
     fn is_given_up(&self) -> bool {
         matches!(self.end, End::Cancel | End::CancelByHandle | End::Drop)
     }
 
-    /// Has guests do it on a pool, each call to its end.
-    fn happens_on(
+    /// Calls the export of each guest on a pool, and asserts how the calls end and that the guests recover.
+    fn run_on(
         &self,
         pool: &impl JobPool,
         arena: &Arena,
@@ -583,7 +585,7 @@ impl Case {
         let calls = submit(pool, calls)?;
         if self.is_given_up() {
             for _ in guests {
-                assert!(comes(&arena.has_begun), "{self:?}");
+                assert!(receives(&arena.has_begun), "{self:?}");
             }
         }
         for (mut future, handle) in calls {
@@ -602,14 +604,14 @@ impl Case {
         for guest in guests {
             self.assert_recovers(guest, |future| {
                 pool.submit(future.to_job()?).wait();
-                Ok(future.try_get_result()?.expect("its job is over"))
+                Ok(future.try_get_result()?.expect("the job of the call is over"))
             })?;
         }
         Ok(())
     }
 
-    /// Has its owner step it, and give it up.
-    fn happens_by_hand(&self, arena: &Arena, guest: &Instance<State>) -> Result<(), Error> {
+    /// Steps the call by hand, and then cancels or drops it.
+    fn step_by_hand(&self, arena: &Arena, guest: &Instance<State>) -> Result<(), Error> {
         arena.forget_what_has_begun();
         let mut future = guest.call::<(), ()>(self.export, ())?;
         while arena.has_begun.try_recv().is_err() {
@@ -626,22 +628,22 @@ impl Case {
 
     #[track_caller]
     fn assert_end(&self, end: Result<(), Error>) {
-        let error = end.expect_err("it never succeeds");
+        let error = end.expect_err("a hostile call never succeeds");
         assert!(self.end.is_right(&error), "{self:?}: {error:?}");
     }
 
-    /// The instance is free, not fit, and well again after a reset.
+    /// Asserts that the instance is free and poisoned, and that it works again after a reset.
     fn assert_recovers(
         &self,
         guest: &Instance<State>,
         mut finish: impl FnMut(&mut Future<i32>) -> Result<i32, Error>,
     ) -> Result<(), Error> {
-        // Its time may have been over before it began.
+        // If the time was over before the call began, the instance is not poisoned.
         if guest.is_poisoned() || !matches!(self.end, End::ElapsedTimeout) {
             let refused = guest.call::<(), ()>(self.export, ());
             assert!(matches!(refused, Err(Error::Poisoned)), "{self:?}: {refused:?}");
         }
-        let doubled = in_time(|| {
+        let doubled = retry_timeouts(|| {
             guest.reset()?;
             finish(&mut guest.call::<i32, i32>("double", 21)?)
         })?;
@@ -657,13 +659,13 @@ fn alone(cases: &[Case]) -> Result<(), Error> {
         let guest = case.guest(&arena)?;
         if case.is_given_up() {
             let guests = std::slice::from_ref(&guest);
-            case.happens_on(&a_thread_each, &arena, guests)?;
-            case.happens_on(&workers(1), &arena, guests)?;
+            case.run_on(&a_thread_each, &arena, guests)?;
+            case.run_on(&workers(1), &arena, guests)?;
             #[cfg(feature = "rayon")]
-            case.happens_on(&crate::rayon_pools::pool(1), &arena, guests)?;
+            case.run_on(&crate::rayon_pools::pool(1), &arena, guests)?;
             let comes_back = case.slice != Slice::Unbounded || [YIELD, WAIT].contains(&case.export);
             if comes_back && !matches!(case.end, End::CancelByHandle) {
-                case.happens_by_hand(&arena, &guest)?;
+                case.step_by_hand(&arena, &guest)?;
             }
         } else {
             for &way in Way::ALL {
@@ -678,13 +680,13 @@ fn alone(cases: &[Case]) -> Result<(), Error> {
 }
 
 fn beside_fifty(pool: &impl JobPool, cases: &[Case]) -> Result<(), Error> {
-    let arena = Arena::take(Case::kind(WELL + HOSTILE, cases))?;
+    let arena = Arena::take(Case::kind(NEIGHBOURS + HOSTILE_CALLS, cases))?;
     for case in cases {
         let guests = [case.guest(&arena)?, case.guest(&arena)?];
-        const { assert!(HOSTILE == 2) };
+        const { assert!(HOSTILE_CALLS == 2) };
         beside_fifty_calls(pool, &arena, || {
-            case.happens_on(pool, &arena, &guests)?;
-            case.happens_on(pool, &arena, &guests)
+            case.run_on(pool, &arena, &guests)?;
+            case.run_on(pool, &arena, &guests)
         })?;
     }
     arena.give_back()
@@ -702,12 +704,12 @@ fn is_fire(error: &Error) -> bool {
     matches!(error, Error::Panic(panic) if panic.message().as_deref() == Some("the host is on fire"))
 }
 
-/// A call that ends by itself.
+/// A call that fails by itself.
 const fn fails(export: &'static str, is_right: IsRight) -> Case {
     Case::new(export, End::Failure(is_right))
 }
 
-/// A call that does not, with slices of each kind.
+/// A call that never ends by itself, with slices of each kind.
 const fn never_ends(export: &'static str, end: End) -> [Case; 3] {
     let case = Case::new(export, end);
     [case, Case { slice: Slice::Time(MS), ..case }, Case { slice: Slice::Fuel(1_000), ..case }]
@@ -820,7 +822,7 @@ hostile! {
     an_exit_half_way: [EXIT];
 }
 
-/// A module that does harm before it can be called.
+/// A module that does harm while it is instantiated.
 #[derive(Clone, Copy, Debug)]
 struct Module {
     text: &'static str,
@@ -828,8 +830,8 @@ struct Module {
 }
 
 impl Module {
-    /// A call that instantiates it.
-    fn made(self, arena: &Arena) -> Result<Future<()>, Error> {
+    /// A call that instantiates the module.
+    fn instantiation(self, arena: &Arena) -> Result<Future<()>, Error> {
         let (linker, module) = (arena.linker.clone(), compile(arena.engine(), self.text)?);
         let state = arena.state(&Event::default());
         Ok(Future::new(async move {
@@ -840,27 +842,32 @@ impl Module {
 
     #[track_caller]
     fn assert_end(self, end: Result<(), Error>) {
-        let error = end.expect_err("it cannot be made");
+        let error = end.expect_err("the module cannot be instantiated");
         assert!(self.end.is_right(&error), "{self:?}: {error:?}");
     }
 }
 
-fn made_alone(modules: &[Module]) -> Result<(), Error> {
+fn instantiate_alone(modules: &[Module]) -> Result<(), Error> {
     let arena = Arena::take(Kind { room: 1, counts_fuel: true, has_more_stacks: false })?;
     for module in modules {
         for &way in Way::ALL {
-            module.assert_end(way.finish(&mut module.made(&arena)?));
+            module.assert_end(way.finish(&mut module.instantiation(&arena)?));
         }
     }
     arena.give_back()
 }
 
-fn made_beside_fifty(pool: &impl JobPool, modules: &[Module]) -> Result<(), Error> {
-    let arena =
-        Arena::take(Kind { room: WELL + HOSTILE, counts_fuel: true, has_more_stacks: false })?;
+fn instantiate_beside_fifty(pool: &impl JobPool, modules: &[Module]) -> Result<(), Error> {
+    let arena = Arena::take(Kind {
+        room: NEIGHBOURS + HOSTILE_CALLS,
+        counts_fuel: true,
+        has_more_stacks: false,
+    })?;
     for module in modules {
         beside_fifty_calls(pool, &arena, || {
-            for (mut future, _) in submit(pool, [module.made(&arena), module.made(&arena)])? {
+            for (mut future, _) in
+                submit(pool, [module.instantiation(&arena), module.instantiation(&arena)])?
+            {
                 module.assert_end(future.wait());
             }
             Ok(())
@@ -896,45 +903,45 @@ const IMPORTS: [Module; 2] = [
 
 #[test]
 fn an_endless_start_function_alone() -> Result<(), Error> {
-    made_alone(&STARTS)
+    instantiate_alone(&STARTS)
 }
 
 #[test]
 fn an_endless_start_function_beside_fifty() -> Result<(), Error> {
-    made_beside_fifty(&workers(2), &STARTS)
+    instantiate_beside_fifty(&workers(2), &STARTS)
 }
 
 #[cfg(feature = "rayon")]
 #[test]
 fn an_endless_start_function_beside_fifty_on_rayon() -> Result<(), Error> {
-    made_beside_fifty(&crate::rayon_pools::pool(2), &STARTS)
+    instantiate_beside_fifty(&crate::rayon_pools::pool(2), &STARTS)
 }
 
 #[test]
 fn imports_that_a_module_may_not_have_alone() -> Result<(), Error> {
-    made_alone(&IMPORTS)
+    instantiate_alone(&IMPORTS)
 }
 
 #[test]
 fn imports_that_a_module_may_not_have_beside_fifty() -> Result<(), Error> {
-    made_beside_fifty(&workers(2), &IMPORTS)
+    instantiate_beside_fifty(&workers(2), &IMPORTS)
 }
 
 #[cfg(feature = "rayon")]
 #[test]
 fn imports_that_a_module_may_not_have_beside_fifty_on_rayon() -> Result<(), Error> {
-    made_beside_fifty(&crate::rayon_pools::pool(2), &IMPORTS)
+    instantiate_beside_fifty(&crate::rayon_pools::pool(2), &IMPORTS)
 }
 
 fn each_worker_has_an_endless_loop(pool: &impl JobPool) -> Result<(), Error> {
     for case in &never_ends(LOOP, End::Cancel)[1..] {
-        let arena = Arena::take(Case::kind(WELL + HOSTILE, &[*case]))?;
+        let arena = Arena::take(Case::kind(NEIGHBOURS + HOSTILE_CALLS, &[*case]))?;
         let guests = [case.guest(&arena)?, case.guest(&arena)?];
         let calls = submit(pool, guests.iter().map(|guest| guest.call(case.export, ())))?;
-        assert!(comes(&arena.has_begun) && comes(&arena.has_begun));
+        assert!(receives(&arena.has_begun) && receives(&arena.has_begun));
         beside_fifty_calls(pool, &arena, || Ok(()))?;
         for (mut future, _) in calls {
-            assert!(!future.has_result(), "it goes on");
+            assert!(!future.has_result(), "the endless loop goes on");
             future.cancel();
             case.assert_end(future.wait());
         }
@@ -955,7 +962,7 @@ fn two_endless_loops_leave_fifty_calls_their_share_of_rayon() -> Result<(), Erro
     each_worker_has_an_endless_loop(&crate::rayon_pools::pool(2))
 }
 
-/// Failures that take no time.
+/// Calls that fail at once.
 const FAILURES: &[Case] = &[
     UNREACHABLE,
     DIVISION,
@@ -973,10 +980,10 @@ const FAILURES: &[Case] = &[
     EXIT,
 ];
 
-/// Ten calls at a time, a thousand times.
+/// Makes ten failing calls at a time, a thousand times.
 fn calls_fail(pool: &impl JobPool) -> Result<(), Error> {
     const AT_A_TIME: usize = 10;
-    let kind = Kind { room: WELL + AT_A_TIME, counts_fuel: false, has_more_stacks: false };
+    let kind = Kind { room: NEIGHBOURS + AT_A_TIME, counts_fuel: false, has_more_stacks: false };
     let arena = Arena::make(kind, &EngineOptions::default().backtraces(false))?;
     let guests =
         (0..AT_A_TIME).map(|_| UNREACHABLE.guest(&arena)).collect::<Result<Vec<_>, _>>()?;
@@ -988,7 +995,9 @@ fn calls_fail(pool: &impl JobPool) -> Result<(), Error> {
             for ((guest, case), (mut future, handle)) in zip(zip(&guests, cases), calls) {
                 handle.wait();
                 case.assert_end(
-                    future.try_get_result().map(|end: Option<()>| end.expect("its job is over")),
+                    future
+                        .try_get_result()
+                        .map(|end: Option<()>| end.expect("the job of the call is over")),
                 );
                 assert!(guest.is_poisoned());
                 if round % 2 == 0 { guest.clear_poison()? } else { guest.reset()? }

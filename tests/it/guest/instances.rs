@@ -1,13 +1,13 @@
-//! Making instances: the start function, stores of one's own, the size of the pool.
+//! Making instances: the start function, stores that a user made, the size of the pool.
 
 use super::{ENGINE, Host, TOTAL, compile, instance, instance_of, linker, small_engine};
-use crate::support::{Counter, Event, telling};
+use crate::support::{Counter, Event, notifying};
 use std::sync::mpsc;
 use std::thread;
 use wasm_jobs::wasmtime::{self, Caller, Store, StoreLimits, StoreLimitsBuilder};
 use wasm_jobs::{EngineOptions, Error, Instance, engine, yield_now};
 
-/// Starts with a function of the host's, and notes in a global that it came back.
+/// The start function calls `begin` of the host, and then sets a global.
 const STARTING: &str = r#"(module $starting
     (import "env" "begin" (func $begin))
     (global (export "has_begun") (mut i32) (i32.const 0))
@@ -17,7 +17,7 @@ const STARTING: &str = r#"(module $starting
 
 type Begin = Box<dyn std::future::Future<Output = wasmtime::Result<()>> + Send>;
 
-/// An instance whose start function calls this.
+/// An instance whose start function calls `begin`.
 fn starting(begin: impl Fn() -> Begin + Send + Sync + 'static) -> Result<Instance<Host>, Error> {
     let mut linker = linker(&ENGINE)?;
     linker.func_wrap_async("env", "begin", move |_: Caller<'_, Host>, ()| {
@@ -66,13 +66,13 @@ fn a_start_function_that_waits_is_waited_for() -> Result<(), Error> {
     let (event, (waiting, is_waiting)) = (Event::default(), mpsc::channel());
     let happens = event.clone();
     let setting = thread::spawn(move || {
-        is_waiting.recv().expect("the start function is run");
+        is_waiting.recv().expect("the start function runs");
         event.set();
     });
     let instance = starting(move || {
         let (waiting, happens) = (waiting.clone(), happens.happens());
         Box::new(async move {
-            telling(move || waiting.send(()).expect("somebody listens"), happens).await;
+            notifying(move || waiting.send(()).expect("the test is receiving"), happens).await;
             Ok(())
         })
     })?;
@@ -92,7 +92,7 @@ fn a_start_function_that_traps_gives_the_trap() -> Result<(), Error> {
     match made {
         Err(Error::Trap(trap)) => {
             assert_eq!(trap.code(), wasmtime::Trap::UnreachableCodeReached);
-            let backtrace = trap.backtrace().expect("the engine collects them");
+            let backtrace = trap.backtrace().expect("the engine collects backtraces");
             assert_eq!(backtrace.frames()[0].func_name(), Some("start"));
         }
         other => panic!("{other:?}"),
@@ -137,7 +137,7 @@ fn a_start_function_that_is_the_hosts_own_and_fails_gives_the_error_too() -> Res
     let module =
         compile(&ENGINE, r#"(module (import "env" "begin" (func $begin)) (start $begin))"#)?;
     match Instance::new(&linker.instantiate_pre(&module)?, Host::default()) {
-        // No guest was in between, by which one could tell the host's errors from wasmtime's.
+        // No function of the guest lies in between, so the library cannot tell an error of the host from one of wasmtime.
         Err(Error::Host(error) | Error::Wasmtime(error)) => {
             assert!(error.downcast_ref::<NotToday>().is_some());
         }
@@ -299,10 +299,11 @@ fn instances_are_made_on_several_threads() -> Result<(), Error> {
         for _ in 0..4 {
             scope.spawn(|| {
                 for _ in 0..50 {
-                    let instance =
-                        Instance::new(&pre, Host::default()).expect("there is room for four");
-                    let mut future = instance.call::<i32, i32>("add", 3).expect("it is free");
-                    assert_eq!(future.wait().expect("it does not fail"), 3);
+                    let instance = Instance::new(&pre, Host::default())
+                        .expect("the pool has room for four instances");
+                    let mut future =
+                        instance.call::<i32, i32>("add", 3).expect("the instance is free");
+                    assert_eq!(future.wait().expect("the call does not fail"), 3);
                 }
             });
         }

@@ -1,7 +1,7 @@
-//! How much a guest may do in one call, and how much it may have.
+//! Limits on what a guest does in one call, and on its memory and tables.
 
 use super::{Host, compile, linker};
-use crate::support::{Event, Queue, Way, a_thread_each, block_on, in_time};
+use crate::support::{Event, Queue, Way, a_thread_each, block_on, retry_timeouts};
 use std::sync::LazyLock;
 use std::time::Duration;
 use wasm_jobs::wasmtime::{self, Engine, InstancePre, Memory, MemoryType, Ref, Val};
@@ -10,15 +10,16 @@ use wasm_jobs::{
     Timeout,
 };
 
-/// Counts fuel.
+/// An engine that counts fuel.
 static ENGINE: LazyLock<Engine> = LazyLock::new(|| {
-    wasm_jobs::engine(&EngineOptions::default().pooling(40).fuel(true)).expect("an engine")
+    wasm_jobs::engine(&EngineOptions::default().pooling(40).fuel(true))
+        .expect("the options of an engine")
 });
 
 const MS: Duration = Duration::from_millis(1);
 
-/// `forever` and `yields` never end, the latter yields; `grow` and `grow_table` give what the instructions give; `deep`
-/// takes from the stack, and traps or waits; `stack` is where it is.
+/// `forever` and `yields` never end, and `yields` yields; `grow` and `grow_table` return the results of the instructions; `deep` moves the stack
+/// pointer, and then traps or waits; `stack` returns the stack pointer.
 const GUEST: &str = r#"(module
     (import "env" "yield" (func $yield))
     (import "env" "wait" (func $wait))
@@ -50,7 +51,7 @@ fn pre_of(engine: &Engine, text: &str) -> Result<InstancePre<Host>, Error> {
 
 fn limited(options: InstanceOptions) -> Result<Instance<Host>, Error> {
     let pre = pre_of(&ENGINE, GUEST)?;
-    in_time(|| Instance::with_options(&pre, options.clone(), Host::default))
+    retry_timeouts(|| Instance::with_options(&pre, options.clone(), Host::default))
 }
 
 fn options() -> InstanceOptions {
@@ -71,7 +72,7 @@ fn a_call_that_runs_for_too_long_has_timed_out() -> Result<(), Error> {
                 );
                 assert!(guest.time_used()? >= 5 * MS);
                 assert!(guest.is_poisoned());
-                let count = in_time(|| {
+                let count = retry_timeouts(|| {
                     guest.reset()?;
                     guest.call::<i32, i32>("count", 10)?.wait()
                 });
@@ -162,7 +163,7 @@ fn a_timeout_tells_which_call_of_what_limit_and_whether_it_had_begun() -> Result
         r#"export "waits": it has not ended within 20ms (`InstanceOptions::elapsed_timeout`)"#;
     assert!(message.starts_with(expected), "{message}");
 
-    // This one only stands in a queue.
+    // This call times out while it stands in a queue.
     guest.reset_with(Host::default())?;
     let queue = Queue::default();
     let mut future = guest.call::<(), ()>("nothing", ())?;
@@ -202,7 +203,7 @@ fn the_fuel_that_is_left_and_the_time_used_are_told_while_a_call_is_suspended() 
     for step in 1..=20 {
         assert_eq!(future.resume()?, Step::Yielded);
         let used = 1_000_000 - guest.fuel_remaining()?;
-        // A step ends with the block of instructions that has used up its fuel.
+        // A step ends after the block of instructions that uses up its fuel.
         assert!((1_000 * step..1_000 * step + 100 * step).contains(&used), "{used} after {step}");
         assert!(guest.time_used()? > time);
         time = guest.time_used()?;
@@ -358,15 +359,15 @@ fn an_endless_start_function_times_out() -> Result<(), Error> {
 #[test]
 fn a_trap_is_an_error_or_a_value_as_the_caller_likes() -> Result<(), Error> {
     let guest = limited(options().running_timeout(5 * MS))?;
-    let end = in_time(|| {
+    let end = retry_timeouts(|| {
         guest.reset()?;
         guest.try_call::<i32, ()>("deep", 0)?.wait()
     });
-    let trap = end?.expect_err("it is unreachable");
+    let trap = end?.expect_err("the guest reaches unreachable code");
     assert_eq!(trap.code(), wasmtime::Trap::UnreachableCodeReached);
     assert!(guest.is_poisoned());
     assert!(matches!(guest.try_call::<i32, ()>("deep", 0), Err(Error::Poisoned)));
-    let counted = in_time(|| {
+    let counted = retry_timeouts(|| {
         guest.reset()?;
         guest.func::<i32, i32>("count")?.try_call(10)?.wait()
     });
@@ -381,7 +382,10 @@ fn a_trap_has_a_backtrace_if_the_engine_collects_them() -> Result<(), Error> {
     for collects in [true, false] {
         let engine = wasm_jobs::engine(&EngineOptions::default().pooling(1).backtraces(collects))?;
         let guest = Instance::new(&pre_of(&engine, GUEST)?, Host::default())?;
-        let trap = guest.try_call::<i32, ()>("deep", 0)?.wait()?.expect_err("it is unreachable");
+        let trap = guest
+            .try_call::<i32, ()>("deep", 0)?
+            .wait()?
+            .expect_err("the guest reaches unreachable code");
         let frames = trap.backtrace().map_or(0, |backtrace| backtrace.frames().len());
         assert_eq!(frames, usize::from(collects));
         assert_eq!(trap.code(), wasmtime::Trap::UnreachableCodeReached);
@@ -426,7 +430,7 @@ fn the_handle_of_a_job_cancels_it_in_whichever_state_it_is() -> Result<(), Error
     assert!(queued.is_complete());
     assert!(matches!(future.try_get_result(), Err(Error::Cancelled)));
     queue.run();
-    assert!(!guest.is_poisoned(), "it has not begun");
+    assert!(!guest.is_poisoned(), "the call had not begun");
     Ok(())
 }
 
@@ -457,14 +461,14 @@ fn an_engine_that_counts_fuel_leaves_a_store_to_its_owner_between_calls() -> Res
         assert_eq!(guest.call::<(), i32>("one", ())?.wait()?, 1);
         let mut store = guest.store()?;
         let one = store.instance()?.get_typed_func::<(), i32>(&mut store, "one")?;
-        assert_eq!(one.call(&mut store, ())?, 1, "it has not become asynchronous");
+        assert_eq!(one.call(&mut store, ())?, 1, "the call did not become asynchronous");
     }
     Ok(())
 }
 
 #[test]
 fn the_time_of_a_call_is_none_of_what_its_owner_does_afterwards() -> Result<(), Error> {
-    let guest = in_time(|| {
+    let guest = retry_timeouts(|| {
         let guest = limited(options().elapsed_timeout(20 * MS).running_timeout(20 * MS))?;
         guest.call::<(), ()>("nothing", ())?.wait()?;
         Ok(guest)
@@ -490,13 +494,14 @@ fn a_call_is_late_even_if_it_ends_right_after_the_host_function_that_took_the_ti
         (options().running_timeout(10 * MS), Timeout::Running),
         (options().elapsed_timeout(10 * MS), Timeout::Elapsed),
     ] {
-        let guest = in_time(|| Instance::with_options(&pre, options.clone(), Host::default))?;
+        let guest =
+            retry_timeouts(|| Instance::with_options(&pre, options.clone(), Host::default))?;
         let end = guest.call::<(), ()>("run", ())?.wait();
         assert!(
             matches!(end, Err(Error::TimedOut(ref timed_out)) if timed_out.limit == expected),
             "{end:?}"
         );
-        // On a slow machine, it may be late before it has begun, and then is not poisoned.
+        // On a slow machine, the call may time out before it has begun. Then its instance is not poisoned.
         guest.clear_poison()?;
         let end = guest
             .start(|mut store, instance| {
@@ -549,7 +554,8 @@ fn a_guest_that_waits_by_an_atomic_is_late_when_its_wait_is_over() -> Result<(),
     let pre = pre_of(&engine, text)?;
     for slice in [Slice::Unbounded, Slice::Time(MS)] {
         let options = options().running_timeout(10 * MS).slice(slice);
-        let guest = in_time(|| Instance::with_options(&pre, options.clone(), Host::default))?;
+        let guest =
+            retry_timeouts(|| Instance::with_options(&pre, options.clone(), Host::default))?;
         let end = guest.call::<i64, i32>("wait", 60_000_000)?.wait();
         assert!(
             matches!(end, Err(Error::TimedOut(ref timed_out)) if timed_out.limit == Timeout::Running),

@@ -1,11 +1,11 @@
-//! What is read of an instance, by other threads, while it makes calls.
+//! Other threads read an instance while it makes calls.
 
 use super::{Host, TOTAL, instance, instance_of};
 use crate::support::{Flag, workers};
 use std::thread;
 use wasm_jobs::{EngineOptions, Error, Instance, Instances, Step, engine};
 
-/// Does `something` while other threads look at the instance without a break.
+/// Calls `something` while other threads repeatedly `look` at the instance.
 fn while_others_look<T>(
     instance: &Instance<Host>,
     look: impl Fn(&Instance<Host>) + Sync,
@@ -37,8 +37,8 @@ fn no_look_refuses_a_call() -> Result<(), Error> {
     let look = |instance: &Instance<Host>| {
         assert!(!instance.is_poisoned());
         assert!(instance.fuel_remaining().is_ok());
-        assert!(instance.time_used().is_err(), "it is not measured");
-        // These need the store: a call refuses them, and not they the call.
+        assert!(instance.time_used().is_err(), "time is not measured");
+        // These need the store. A call in progress refuses them, and they do not refuse a call.
         for result in [instance.clear_poison(), instance.func::<i32, i32>("add").map(drop)] {
             assert!(matches!(result, Ok(()) | Err(Error::CallInProgress)), "{result:?}");
         }
@@ -89,7 +89,7 @@ fn an_instance_in_use_tells_whether_it_is_poisoned_and_what_fuel_is_left() -> Re
     assert!(instance.is_poisoned());
     guard.set_fuel(500)?;
     assert_eq!(instance.fuel_remaining()?, 500);
-    // In a way that only the store knows of.
+    // This sets the fuel through wasmtime, so that only the store knows of it.
     wasm_jobs::wasmtime::AsContextMut::as_context_mut(&mut guard).set_fuel(400)?;
     drop(guard);
     assert_eq!(instance.fuel_remaining()?, 400);
@@ -106,10 +106,10 @@ fn a_function_is_looked_up_once_after_a_reset_for_all_its_clones() -> Result<(),
         let mut total = 0;
         for add in clones.iter().chain([&add]).cycle().take(10) {
             total += 1;
-            assert_eq!(add.call(1)?.wait()?, total, "the calls are of one guest");
+            assert_eq!(add.call(1)?.wait()?, total, "the clones call one guest");
         }
     }
-    // From several threads.
+    // Several threads share the clones.
     instance.reset_with(Host::default())?;
     let made = thread::scope(|scope| {
         let threads = clones.each_ref().map(|add| {
@@ -118,7 +118,7 @@ fn a_function_is_looked_up_once_after_a_reset_for_all_its_clones() -> Result<(),
                 while made < 500 {
                     match add.call(1) {
                         Ok(mut call) => {
-                            call.wait().expect("it does not fail");
+                            call.wait().expect("the call does not fail");
                             made += 1;
                         }
                         Err(Error::CallInProgress) => thread::yield_now(),
@@ -128,7 +128,7 @@ fn a_function_is_looked_up_once_after_a_reset_for_all_its_clones() -> Result<(),
                 made
             })
         });
-        threads.map(|thread| thread.join().expect("it does not panic")).iter().sum::<i32>()
+        threads.map(|thread| thread.join().expect("the thread does not panic")).iter().sum::<i32>()
     });
     assert_eq!(add.call(0)?.wait()?, made);
     Ok(())

@@ -1,4 +1,4 @@
-//! Asking for what is not there. Each mistake has an error that names it, and leaves the instance as it was.
+//! Mistakes of the user. Each has an error that names it, and leaves the instance as it was.
 
 use super::{ENGINE, Host, TOTAL, compile, instance, instance_of, linker, small_engine};
 use wasm_jobs::wasmtime::{Linker, Module, Store};
@@ -20,7 +20,7 @@ fn assert_as_before(instance: &Instance<Host>) -> Result<(), Error> {
 }
 
 fn mismatch<T: std::fmt::Debug>(asked: Result<T, Error>) -> (Mismatch, String) {
-    let error = asked.expect_err("it is something else");
+    let error = asked.expect_err("the export is something else");
     let message = error.to_string();
     match error {
         Error::ExportKind(mismatch) | Error::Signature(mismatch) | Error::WrongType(mismatch) => {
@@ -34,13 +34,13 @@ fn mismatch<T: std::fmt::Debug>(asked: Result<T, Error>) -> (Mismatch, String) {
 fn an_export_that_is_not_there() -> Result<(), Error> {
     let instance = instance(KINDS)?;
     let mut errors = vec![
-        instance.call::<(), ()>("ruin", ()).expect_err("there is none"),
-        instance.func::<(), ()>("ruin").expect_err("there is none"),
+        instance.call::<(), ()>("ruin", ()).expect_err("the export does not exist"),
+        instance.func::<(), ()>("ruin").expect_err("the export does not exist"),
     ];
     let mut store = instance.store()?;
-    errors.push(store.memory("ruin").expect_err("there is none"));
-    errors.push(store.global("ruin").expect_err("there is none"));
-    errors.push(store.table("ruin").expect_err("there is none"));
+    errors.push(store.memory("ruin").expect_err("the export does not exist"));
+    errors.push(store.global("ruin").expect_err("the export does not exist"));
+    errors.push(store.table("ruin").expect_err("the export does not exist"));
     drop(store);
     for error in errors {
         let message = error.to_string();
@@ -126,7 +126,7 @@ fn an_import_that_the_linker_does_not_define() -> Result<(), Error> {
         )?;
         Instance::new(&Linker::new(&ENGINE).instantiate_pre(&module)?, ())
     }
-    let error = make().expect_err("nothing is defined");
+    let error = make().expect_err("the linker defines nothing");
     let message = error.to_string();
     assert!(message.contains("game") && message.contains("spawn_orc"), "{message}");
     match error {
@@ -143,7 +143,7 @@ fn an_import_that_the_linker_defines_as_something_else() -> Result<(), Error> {
     fn make() -> Result<Instance<Host>, Error> {
         instance(r#"(module (import "env" "tick" (func (param i64))))"#)
     }
-    let error = make().expect_err("it has no parameter");
+    let error = make().expect_err("the host function has no parameter");
     assert!(matches!(error, Error::Wasmtime(_)));
     let chain = format!("{error} {:?}", std::error::Error::source(&error));
     assert!(chain.contains("env") && chain.contains("tick"), "{chain}");
@@ -158,11 +158,11 @@ fn more_instances_than_the_pool_holds() -> Result<(), Error> {
         instance_of(&engine, KINDS, Host::default())?,
     ];
     for _ in 0..2 {
-        let error =
-            instance_of(&engine, KINDS, Host::default()).expect_err("there is room for two");
+        let error = instance_of(&engine, KINDS, Host::default())
+            .expect_err("the pool has room for two instances");
         let message = error.to_string();
         assert!(message.contains('2') && message.contains("EngineOptions"), "{message}");
-        assert!(message.contains("kinds"), "it names the module: {message}");
+        assert!(message.contains("kinds"), "the message names the module: {message}");
         assert!(matches!(error, Error::TooManyInstances { instances: 2, .. }));
         for instance in &instances {
             assert_as_before(instance)?;
@@ -173,7 +173,8 @@ fn more_instances_than_the_pool_holds() -> Result<(), Error> {
 
 #[test]
 fn threads_in_a_pool() -> Result<(), Error> {
-    let error = engine(&EngineOptions::default().threads(true)).expect_err("a pool has none");
+    let error =
+        engine(&EngineOptions::default().threads(true)).expect_err("a pool has no shared memory");
     match &error {
         Error::Unsupported { what, why } => {
             assert!(what.contains("shared memory"), "{what}");
@@ -211,7 +212,7 @@ fn a_module_that_needs_what_the_engine_was_made_without() -> Result<(), Error> {
 
     let without = engine(&EngineOptions::default().pooling(1).exceptions(false).simd(false))?;
     for text in [SHARED_MEMORY, EXCEPTIONS, SIMD] {
-        let error = compile(&without, text).expect_err("the engine was made without");
+        let error = compile(&without, text).expect_err("the engine was made without this feature");
         assert!(matches!(error, Error::Wasmtime(_)), "{error:?}");
         assert!(!error.to_string().is_empty());
     }
@@ -227,7 +228,7 @@ fn fuel_of_an_engine_without() -> Result<(), Error> {
     let instance = instance(KINDS)?;
     let mut store = instance.store()?;
     for error in
-        [store.fuel().expect_err("there is none"), store.set_fuel(1).expect_err("there is none")]
+        [store.fuel().expect_err("fuel is off"), store.set_fuel(1).expect_err("fuel is off")]
     {
         assert!(error.to_string().contains("EngineOptions::fuel"), "{error}");
         assert!(matches!(error, Error::Unsupported { what: "fuel", .. }));
@@ -242,7 +243,7 @@ fn a_store_of_another_engine() -> Result<(), Error> {
     for (text, name) in [(TOTAL, r#"module "total""#), ("(module)", "without a name")] {
         let pre = linker(&ENGINE)?.instantiate_pre(&compile(&ENGINE, text)?)?;
         let error = Instance::with_store(&pre, Store::new(&other, Host::default()))
-            .expect_err("the engines are two");
+            .expect_err("the store belongs to another engine");
         assert!(error.to_string().contains(name), "{error}");
         match error {
             Error::OtherEngine { module } => assert!(module.contains(name), "{module}"),
@@ -271,10 +272,10 @@ fn a_module_that_is_none() {
         Ok(Module::new(&ENGINE, bytes)?)
     }
     for bytes in [&b"not wasm at all"[..], b"", b"\0asm\x01\0\0\0\xff"] {
-        let error = load(bytes).expect_err("it is none");
+        let error = load(bytes).expect_err("the bytes are no module");
         assert!(matches!(error, Error::Wasmtime(_)), "{error:?}");
         assert!(!error.to_string().is_empty());
-        assert!(std::error::Error::source(&error).is_some(), "what wasmtime says is kept");
+        assert!(std::error::Error::source(&error).is_some(), "the error of wasmtime is kept");
     }
 }
 
@@ -304,10 +305,13 @@ fn messages_start_in_lower_case_and_have_no_full_stop() -> Result<(), Error> {
     let taken = future.try_get_result().err();
     let mut errors: Vec<_> =
         [in_progress, in_job, cancelled, taken].into_iter().map(Option::unwrap).collect();
-    errors.push(instance.call::<(), ()>("ruin", ()).expect_err("there is none"));
-    errors.push(instance.call::<(), ()>("a memory", ()).expect_err("it is a memory"));
-    errors.push(instance.call::<(), ()>("a function", ()).expect_err("it has parameters"));
-    errors.push(engine(&EngineOptions::default().threads(true)).expect_err("a pool has none"));
+    errors.push(instance.call::<(), ()>("ruin", ()).expect_err("the export does not exist"));
+    errors.push(instance.call::<(), ()>("a memory", ()).expect_err("the export is a memory"));
+    errors
+        .push(instance.call::<(), ()>("a function", ()).expect_err("the function has parameters"));
+    errors.push(
+        engine(&EngineOptions::default().threads(true)).expect_err("a pool has no shared memory"),
+    );
     for error in errors {
         let message = error.to_string();
         assert!(message.starts_with(|first: char| first.is_lowercase()), "{message}");

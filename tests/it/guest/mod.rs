@@ -1,4 +1,4 @@
-//! Calling guests. Here: the guests of the tests, and how they are made.
+//! Calling guests. This file has what these tests share: engines, a linker, and some guests.
 
 mod calls;
 mod cancelling;
@@ -32,29 +32,29 @@ use std::sync::LazyLock;
 use wasm_jobs::wasmtime::{Caller, Engine, Linker, Module};
 use wasm_jobs::{EngineOptions, Error, Instance, add_yield, yield_now};
 
-/// The engine of most tests, with the options that users get. One for all: its pool takes up much of the address space.
+/// The engine of most tests, with the default options. The tests share it, because its pool takes up much of the address space.
 static ENGINE: LazyLock<Engine> =
-    LazyLock::new(|| wasm_jobs::engine(&EngineOptions::default()).expect("the default engine"));
+    LazyLock::new(|| wasm_jobs::engine(&EngineOptions::default()).expect("the default options"));
 
-/// An engine of a test's own, for tests that fill its pool or advance its epoch.
+/// An engine for one test, which may fill its pool or advance its epoch.
 fn small_engine() -> Engine {
-    wasm_jobs::engine(&EngineOptions::default().pooling(4)).expect("a small engine")
+    wasm_jobs::engine(&EngineOptions::default().pooling(4)).expect("the options of a small engine")
 }
 
 fn compile(engine: &Engine, text: &str) -> Result<Module, Error> {
     Ok(Module::new(engine, wat::parse_str(text).expect("the text of a module"))?)
 }
 
-/// What the guests of these tests may import.
+/// The host state of the guests. [`linker`] defines the functions that use it.
 #[derive(Default)]
 pub(crate) struct Host {
-    /// `wait` waits for it.
+    /// `wait` waits for this event.
     event: Event,
-    /// `wait_for_alarm` waits for it.
+    /// `wait_for_alarm` waits for this alarm.
     alarm: Option<Alarm>,
     /// `tick` counts here.
     ticks: u32,
-    /// Whether `is_done`.
+    /// `is_done` returns whether this is set.
     done: Flag,
 }
 
@@ -69,7 +69,7 @@ fn linker(engine: &Engine) -> Result<Linker<Host>, Error> {
         Box::new(host.data().event.happens())
     })?;
     linker.func_wrap_async("env", "wait_for_alarm", |host: Caller<'_, Host>, ()| {
-        let alarm = host.data().alarm.clone().expect("the test has set one");
+        let alarm = host.data().alarm.clone().expect("the test has set an alarm");
         Box::new(async move { alarm.rings().await })
     })?;
     linker.func_wrap_async("env", "twice", |_: Caller<'_, Host>, (number,): (i32,)| {
@@ -118,7 +118,7 @@ pub(crate) const PRIMES: &str = r#"(module $primes
                 (br $next)))
         (local.get $count)))"#;
 
-/// `add(n)` adds to a total that it keeps in memory and in a global, and yields or waits on the way.
+/// `add(n)` adds n to a total in memory, yields, and adds n to a total in a global; `add_when_it_happens(n)` waits first.
 const TOTAL: &str = r#"(module $total
     (import "env" "yield" (func $yield))
     (import "env" "wait" (func $wait))

@@ -1,4 +1,4 @@
-//! Jobs that end inside the host functions of a store that is not this library's, on the fiber that wasmtime gave it.
+//! Jobs that end inside host functions of a store that the user made. Such a host function runs on a fiber of wasmtime.
 
 use crate::rayon_pools::pool;
 use crate::support::{Counter, Event, at_once, in_a_process_of_its_own, poll_once};
@@ -9,10 +9,10 @@ use std::thread;
 use wasm_jobs::wasmtime::{Config, Engine, Linker, Module, Store};
 use wasm_jobs::{Error, Future, JobHandle, JobPool, yield_now};
 
-/// How many jobs end one after another. At a hundred bytes of stack each, they need more than a fiber has.
+/// The length of a chain of jobs. At a hundred bytes of stack for each job, the chain would need more stack than the fiber has.
 const CHAIN: usize = 20_000;
 
-/// Jobs after each other, on a pool that runs each where the one before it ends. They count themselves.
+/// A chain of jobs that count their runs. The pool runs each job on the thread that ends the job before it.
 fn chain_after(first: JobHandle, ran: &Counter) -> JobHandle {
     (0..CHAIN).fold(first, |before, _| {
         let ran = ran.clone();
@@ -20,8 +20,8 @@ fn chain_after(first: JobHandle, ran: &Counter) -> JobHandle {
     })
 }
 
-/// Calls a guest in a store of its user's own, with a small stack, whose host function completes something. The second half of
-/// the call is on a thread that `resume` chooses and that is younger than the fiber, so that its stack may be below that.
+/// Calls a guest with a small stack in a store that the user made. Its host function calls `complete`. The second half of the call runs on a thread
+/// that `resume` chooses. This thread is younger than the fiber, so its stack may lie below the fiber.
 fn on_a_small_fiber(
     complete: impl Fn() + Clone + Send + Sync + 'static,
     resume: impl FnOnce(&mut (dyn FnMut() -> bool + Send)) -> bool,
@@ -50,7 +50,7 @@ fn on_a_small_fiber(
         let run = instance.get_typed_func::<(), i32>(&mut store, "run")?;
         run.call_async(&mut store, ()).await
     });
-    assert!(poll_once(&mut call, &wakes).is_pending(), "it has yielded");
+    assert!(poll_once(&mut call, &wakes).is_pending(), "the guest has yielded");
     let has_ended = resume(&mut || match poll_once(&mut call, &wakes) {
         Poll::Ready(result) => {
             assert_eq!(result.expect("the guest does not fail"), 42);
@@ -99,7 +99,7 @@ fn a_long_chain_of_jobs_is_cancelled_by_a_host_function_of_a_users_own_store() -
             });
             on_a_small_fiber(move || handle.cancel(), on_another_thread)?;
             assert!(last.is_complete());
-            assert_eq!(ran.get(), 0, "what was to come before has failed");
+            assert_eq!(ran.get(), 0, "a job ran although the job before it was cancelled");
             assert!(matches!(first.wait(), Err(Error::Cancelled)));
             Ok(())
         },
@@ -116,8 +116,8 @@ fn a_host_function_of_a_users_own_store_waits_on_a_worker_for_a_long_chain() -> 
             let complete = {
                 let (here, ran) = (here.clone(), ran.clone());
                 move || {
-                    let pool: &Arc<rayon::ThreadPool> = here.get().expect("it is set");
-                    // This is the only worker, so the job is run by this wait.
+                    let pool: &Arc<rayon::ThreadPool> = here.get().expect("the pool is set");
+                    // This is the only worker, so this wait runs the job.
                     let first = pool.submit_fn(|| ());
                     chain_after(first, &ran).wait();
                 }

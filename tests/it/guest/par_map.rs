@@ -1,8 +1,8 @@
-//! One export, many inputs, several instances.
+//! `par_map`: one export, many inputs, several instances.
 
 use super::{Host, compile, instance, linker};
 use crate::support::{
-    Counter, Event, Queue, a_thread_each, at_once, block_on, comes, poll_once, workers,
+    Counter, Event, Queue, a_thread_each, at_once, block_on, poll_once, receives, workers,
 };
 use std::sync::Arc;
 use std::task::Poll;
@@ -11,7 +11,7 @@ use wasm_jobs::{
     EngineOptions, Error, Instance, InstanceOptions, Instances, Job, JobPool, ParMapJob,
 };
 
-/// `square(n)` yields now and then; `picky(n)` traps at every tenth, and at every twenty-fifth has the host panic;
+/// `square(n)` yields if n is a multiple of 7; `picky(n)` traps if n is a multiple of 10, and has the host panic if n is another multiple of 25;
 /// `wait(n)` waits for the event; `forever(n)` never ends.
 const GUEST: &str = r#"(module
     (import "env" "yield" (func $yield))
@@ -56,13 +56,13 @@ impl Guests {
         move || Host { event: event.clone(), ..Host::default() }
     }
 
-    /// Those that can be reset.
+    /// Instances that can be reset.
     fn renewable(&self, count: usize) -> Result<Vec<Instance<Host>>, Error> {
         let options = InstanceOptions::default;
         (0..count).map(|_| Instance::with_options(&self.pre, options(), self.host())).collect()
     }
 
-    /// Those that cannot.
+    /// Instances that cannot be reset.
     fn fixed(&self, count: usize) -> Result<Vec<Instance<Host>>, Error> {
         (0..count).map(|_| Instance::new(&self.pre, self.host()())).collect()
     }
@@ -118,7 +118,7 @@ fn a_call_that_fails_is_a_result_and_disturbs_no_other() -> Result<(), Error> {
 fn an_instance_that_cannot_be_reset_leaves_the_rest_to_the_others() -> Result<(), Error> {
     let guests = Guests::new()?;
     for min_batch in [1, 30] {
-        // Of these inputs, one fails; whichever instance has it takes no more.
+        // One of these inputs fails. The instance that gets it takes no more inputs.
         let instances = guests.fixed(2)?;
         let pool = workers(2);
         let results = instances.par_map::<i32, i32, _>(&pool, 1..20, "picky");
@@ -128,7 +128,7 @@ fn an_instance_that_cannot_be_reset_leaves_the_rest_to_the_others() -> Result<()
                 _ => assert_eq!(result?, n * n),
             }
         }
-        // Now there is one left, until it comes to the one that fails.
+        // The other instance takes inputs until one fails.
         let results = instances.par_map::<i32, i32, _>(&pool, 10..20, "picky").collect()?;
         for (n, result) in (10..).zip(results) {
             match result {
@@ -199,18 +199,20 @@ fn as_many_calls_wait_at_once_as_there_are_instances() -> Result<(), Error> {
     queue.run();
     assert!(mapped.handle().is_complete());
     assert!(wakes.get() > 0);
-    let Poll::Ready(results) = poll_once(&mut mapped, &wakes) else { panic!("it is complete") };
+    let Poll::Ready(results) = poll_once(&mut mapped, &wakes) else {
+        panic!("the map is complete")
+    };
     for (n, result) in (0..).zip(results) {
         assert_eq!(result?, n);
     }
-    let Poll::Ready(again) = poll_once(&mut mapped, &wakes) else { panic!("it is complete") };
+    let Poll::Ready(again) = poll_once(&mut mapped, &wakes) else { panic!("the map is complete") };
     assert!(again.iter().all(Result::is_err), "results are given once");
     Ok(())
 }
 
 #[test]
 fn calls_that_never_end_are_cancelled_with_the_handle_or_by_dropping() -> Result<(), Error> {
-    fn until_it_has_begun(begun: &Counter, calls: usize) {
+    fn wait_until_begun(begun: &Counter, calls: usize) {
         while begun.get() < calls {
             std::thread::yield_now();
         }
@@ -219,7 +221,7 @@ fn calls_that_never_end_are_cancelled_with_the_handle_or_by_dropping() -> Result
     let guests = Guests::new()?;
     let instances = guests.renewable(2)?;
     let mapped = instances.par_map::<i32, i32, _>(&a_thread_each, 0..10, "forever").submit()?;
-    until_it_has_begun(&guests.begun, 2);
+    wait_until_begun(&guests.begun, 2);
     mapped.handle().cancel();
     let results = mapped.wait();
     assert_eq!(results.len(), 10);
@@ -229,7 +231,7 @@ fn calls_that_never_end_are_cancelled_with_the_handle_or_by_dropping() -> Result
         instances.iter().try_for_each(Instance::reset)?;
         instances.par_map(&a_thread_each, 0..10, "forever").submit()?
     };
-    until_it_has_begun(&guests.begun, 4);
+    wait_until_begun(&guests.begun, 4);
     let job = mapped.handle().clone();
     drop(mapped);
     job.wait();
@@ -256,7 +258,7 @@ fn a_pool_that_drops_its_jobs_leaves_the_calls_to_who_awaits_them() -> Result<()
     Ok(())
 }
 
-/// Yields 20,000 times and gives its parameter: much longer than a turn.
+/// `slow(n)` yields 20,000 times and returns n. That takes much longer than a turn.
 const SLOW: &str = r#"(module
     (import "env" "yield" (func $yield))
     (func (export "slow") (param $n i32) (result i32) (local $left i32)
@@ -267,7 +269,7 @@ const SLOW: &str = r#"(module
             (br_if $again (local.get $left)))
         (local.get $n)))"#;
 
-/// Two instances with an input each, half-way. A pool has then dropped so many of their jobs, and runs the others.
+/// Two instances are half-way through one input each. Then a pool drops `drops` of their jobs, and runs the others.
 fn wait_after_drops(
     drops: usize,
     wait: fn(ParMapJob<i32>) -> Vec<Result<i32, Error>>,
@@ -280,7 +282,7 @@ fn wait_after_drops(
             let queue = queue.clone();
             move |job: Job| {
                 given.add();
-                // The first job of each instance is run by hand, and those after a wait by threads.
+                // The test runs the first job of each instance by hand, and threads run the later jobs.
                 if given.get() <= 2 { queue.enqueue(job) } else { a_thread_each(job) }
             }
         };
@@ -296,12 +298,12 @@ fn wait_after_drops(
         let results: Result<Vec<_>, _> = wait(mapped).into_iter().collect();
         assert_eq!(results?, [10, 20]);
         running.into_iter().for_each(|thread| thread.join().expect("running does not panic"));
-        tell.send(()).expect("the test listens");
+        tell.send(()).expect("the test is receiving");
         Ok(())
     });
-    let has_ended = comes(&ends);
-    assert!(has_ended || owner.is_finished(), "it waits for ever with {drops} jobs dropped");
-    owner.join().expect("it does not panic")
+    let has_ended = receives(&ends);
+    assert!(has_ended || owner.is_finished(), "the owner waits for ever with {drops} jobs dropped");
+    owner.join().expect("the owner does not panic")
 }
 
 #[test]

@@ -1,13 +1,13 @@
-//! What becomes of an instance whose call ended before its end.
+//! Poisoning: the state of an instance after a call that did not run to its end.
 
 use super::failures::{FAILURES, failing};
 use super::{ENGINE, Host, TOTAL, compile, instance, instance_of, linker};
-use crate::support::{Event, Flag, Way, in_time, workers};
+use crate::support::{Event, Flag, Way, retry_timeouts, workers};
 use std::time::Duration;
 use wasm_jobs::wasmtime::{self, Caller, Extern, Linker};
 use wasm_jobs::{Error, Func, Instance, InstanceOptions, JobPool, Step, Timeout};
 
-/// It makes no calls, and can be looked at.
+/// Asserts that a poisoned instance refuses calls, and that its store can be read.
 fn assert_poisoned(instance: &Instance<Host>, func: &Func<i32, i32, Host>) -> Result<(), Error> {
     assert!(instance.is_poisoned());
     assert!(matches!(instance.call::<i32, i32>(func.name(), 0), Err(Error::Poisoned)));
@@ -36,8 +36,8 @@ fn after_a_failure_the_instance_refuses_calls_until_it_is_declared_fit() -> Resu
             assert_eq!(succeed.call(1)?.wait()?, 7);
         }
     }
-    // It is the same guest still: it has counted every call.
-    let calls = i32::try_from(3 * FAILURES.len() * Way::ALL.len()).expect("there are few");
+    // The guest is still the same, because it has counted every call.
+    let calls = i32::try_from(3 * FAILURES.len() * Way::ALL.len()).expect("the number is small");
     let mut store = instance.store()?;
     assert_eq!(store.global("begun")?.get(&mut store).i32(), Some(calls));
     Ok(())
@@ -55,10 +55,14 @@ fn after_a_failure_the_instance_refuses_calls_until_it_is_reset() -> Result<(), 
             instance.reset_with(Host { ticks: round, ..Host::default() })?;
             assert!(!instance.is_poisoned());
             let mut store = instance.store()?;
-            assert_eq!(store.data().ticks, round, "it has the new state");
-            assert_eq!(store.global("begun")?.get(&mut store).i32(), Some(0), "it is a new guest");
+            assert_eq!(store.data().ticks, round, "the instance has the new state");
+            assert_eq!(store.global("begun")?.get(&mut store).i32(), Some(0), "the guest is new");
             drop(store);
-            assert_eq!(succeed.call(1)?.wait()?, 7, "what was looked up before works still");
+            assert_eq!(
+                succeed.call(1)?.wait()?,
+                7,
+                "a function that was looked up before still works"
+            );
             assert_eq!(instance.call::<i32, i32>("succeed", 0)?.wait()?, 7);
         }
     }
@@ -115,7 +119,7 @@ fn a_call_dropped_half_way_poisons_its_instance() -> Result<(), Error> {
     assert_eq!(future.resume()?, Step::Yielded);
     drop(future);
     assert_poisoned(&instance, &add)?;
-    // Half-way indeed: it has written to its memory, and not yet to its global.
+    // The call was half-way: it had written to its memory, and not yet to its global.
     let mut store = instance.store()?;
     let memory = store.memory("memory")?;
     assert_eq!(memory.data(&store)[8..12], 5_i32.to_le_bytes());
@@ -181,7 +185,7 @@ fn a_runner_dropped_half_way_poisons_nothing() -> Result<(), Error> {
     let mut runner = future.to_job()?;
     assert_eq!(runner.resume(), Step::Yielded);
     drop(runner);
-    assert!(!instance.is_poisoned(), "it goes on");
+    assert!(!instance.is_poisoned(), "the call can go on");
     assert_eq!(future.wait()?, 5);
     assert!(!instance.is_poisoned());
     Ok(())
@@ -202,7 +206,7 @@ fn other_instances_are_undisturbed() -> Result<(), Error> {
     Ok(())
 }
 
-/// `outer` calls `inner` by way of the host, which swallows whatever comes of it.
+/// `outer` calls `inner` through the host, which swallows the result of `inner`.
 const SWALLOWING: &str = r#"(module
     (import "env" "swallow" (func $swallow))
     (memory (export "memory") 1)
@@ -212,13 +216,13 @@ const SWALLOWING: &str = r#"(module
         (loop $again (br $again)))
     (func (export "outer") (param i32) (result i32) (call $swallow) (i32.const 3)))"#;
 
-/// Its host function calls `inner` with this.
+/// A guest whose host function calls `inner(traps)`.
 fn swallowing(traps: i32, options: InstanceOptions) -> Result<Instance<Host>, Error> {
     let mut linker = linker(&ENGINE)?;
     linker.func_wrap_async("env", "swallow", move |mut guest: Caller<'_, Host>, ()| {
         Box::new(async move {
             let inner = guest.get_export("inner").and_then(Extern::into_func);
-            let inner = inner.expect("it is exported").typed::<i32, ()>(&guest)?;
+            let inner = inner.expect("the guest exports the function").typed::<i32, ()>(&guest)?;
             assert!(inner.call_async(&mut guest, traps).await.is_err());
             wasmtime::Result::Ok(())
         })
@@ -235,9 +239,9 @@ fn a_timeout_that_a_host_function_swallows_is_the_end_of_the_call() -> Result<()
         (InstanceOptions::default().elapsed_timeout(timeout), Timeout::Elapsed),
     ] {
         for &way in Way::ALL {
-            // On a slow machine, the time may pass before the call has begun: then, once more.
+            // On a slow machine, the call may time out before it has begun. Then the test tries again.
             let (instance, outer, why) = loop {
-                let instance = in_time(|| swallowing(0, options.clone()))?;
+                let instance = retry_timeouts(|| swallowing(0, options.clone()))?;
                 let outer = instance.func::<i32, i32>("outer")?;
                 match way.finish(&mut outer.call(0)?) {
                     Err(Error::TimedOut(why)) if !why.begun => assert!(!instance.is_poisoned()),
@@ -252,7 +256,7 @@ fn a_timeout_that_a_host_function_swallows_is_the_end_of_the_call() -> Result<()
     Ok(())
 }
 
-/// wasmtime tells nobody but the caller of a trap: the documentation of poisoning says so.
+/// wasmtime reports a trap only to the caller. The documentation of poisoning names this limitation.
 #[test]
 fn a_trap_that_a_host_function_swallows_poisons_nothing() -> Result<(), Error> {
     let instance = swallowing(1, InstanceOptions::default())?;
@@ -262,7 +266,7 @@ fn a_trap_that_a_host_function_swallows_poisons_nothing() -> Result<(), Error> {
     Ok(())
 }
 
-/// wasmtime tells nobody but the caller of a trap: so the caller says it.
+/// wasmtime reports a trap only to the caller. So the caller poisons the instance.
 #[test]
 fn a_trap_in_a_call_of_the_stores_poisons_what_its_caller_says() -> Result<(), Error> {
     let module = compile(&ENGINE, r#"(module (func (export "trap") (param i32) (unreachable)))"#)?;
@@ -282,7 +286,7 @@ fn a_trap_in_a_call_of_the_stores_poisons_what_its_caller_says() -> Result<(), E
     Ok(())
 }
 
-/// A guest that starts only if the host says that it may.
+/// A linker for a guest that starts only if the host allows it.
 fn picky() -> Result<Linker<Host>, Error> {
     let mut linker = linker(&ENGINE)?;
     linker.func_wrap("env", "may_start", |host: Caller<'_, Host>| {

@@ -1,4 +1,4 @@
-//! How much a guest may do in one step.
+//! Slices: limits on how much a guest computes in one step.
 
 use super::{Host, instance, instance_of, small_engine};
 use crate::support::{Counter, Flag, Way, block_on, ok};
@@ -8,7 +8,7 @@ use wasm_jobs::{
     Clock, EngineOptions, Error, Future, Instance, InstanceOptions, RealtimeClock, Slice, Step,
 };
 
-/// `forever()` never ends, and never yields; the others count to n, without hurry.
+/// `forever()` never ends and never yields. The other exports count to n.
 const LOOPS: &str = r#"(module
     (import "env" "yield" (func $yield))
     (import "env" "wait" (func $wait))
@@ -44,7 +44,7 @@ fn a_guest_that_never_yields_yields_at_the_end_of_its_slice() -> Result<(), Erro
     for _ in 0..20 {
         let start = Instant::now();
         assert_eq!(future.resume()?, Step::Yielded);
-        assert!(start.elapsed() >= MS, "it has the whole of its slice");
+        assert!(start.elapsed() >= MS, "the step ended before its slice");
     }
     Ok(())
 }
@@ -109,7 +109,7 @@ fn waiting_is_no_part_of_a_slice() -> Result<(), Error> {
     guest.set_slice(Slice::Time(SLICE))?;
     Future::new(ok(RealtimeClock.sleep(2 * SLICE))).wait()?;
     event.set();
-    // A step that yields sooner has not come to the end of its slice: it is at the guest's own yield.
+    // A step that yields before the end of its slice is at the guest's own yield.
     let mut yields = 0;
     loop {
         let start = Instant::now();
@@ -163,7 +163,7 @@ fn a_slice_of_time_needs_epochs() -> Result<(), Error> {
     Ok(())
 }
 
-/// A guest whose steps end by fuel, and what it had counted at the end of each.
+/// Runs a guest with the given slices, and returns its count at the end of each step.
 fn counts(slices: &[Slice], yields: bool) -> Result<Vec<usize>, Error> {
     let engine = wasm_jobs::engine(&EngineOptions::default().pooling(1).fuel(true))?;
     let counter = Counter::default();
@@ -211,7 +211,7 @@ fn a_slice_of_fuel_ends_at_the_same_places_every_time() -> Result<(), Error> {
     for _ in 0..3 {
         assert_eq!(counts(&[Slice::Fuel(1000)], false)?, first);
     }
-    // A loop of nine instructions or so.
+    // A round of the loop has about nine instructions.
     let lengths: Vec<_> = first.windows(2).map(|two| two[1] - two[0]).collect();
     let (least, most) = (lengths.iter().min().unwrap(), lengths.iter().max().unwrap());
     assert!(most - least <= 1, "{lengths:?}");
@@ -223,7 +223,7 @@ fn a_slice_of_fuel_ends_at_the_same_places_every_time() -> Result<(), Error> {
 fn a_slice_of_fuel_begins_with_the_step() -> Result<(), Error> {
     let rounds = counts(&[Slice::Fuel(1000)], false)?[0];
     assert!(rounds > 70, "{rounds}");
-    // It yields by itself in every 70th round, before the end of a slice that begins anew with each step.
+    // The guest yields by itself in every 70th round. That is before the end of the slice, because each step begins a new slice.
     let yields: Vec<_> = (0..10_000).step_by(70).map(|n| n + 1).collect();
     assert_eq!(counts(&[Slice::Fuel(2000)], true)?, yields);
     Ok(())

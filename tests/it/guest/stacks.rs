@@ -1,4 +1,4 @@
-//! Host functions that let rayon work, on the stack of the guest that called them.
+//! Host functions that let rayon run other work, on the stack of the guest that called them.
 
 use super::failures::{FAILING, FAILURES, failing_linker};
 use super::{ENGINE, Host, PRIMES, compile, instance, linker};
@@ -19,7 +19,7 @@ const OUTER: &str = r#"(module $outer
         (call $yield)
         (i32.const 42)))"#;
 
-/// What a host function on the guest's stack has seen.
+/// What a host function on the guest's stack has observed.
 #[derive(Clone, Debug, PartialEq)]
 struct Seen {
     at: usize,
@@ -27,16 +27,15 @@ struct Seen {
     ran_meanwhile: bool,
 }
 
-/// Calls a guest, as its owner on the only worker of a pool. Its host function submits the runner to that pool, and lets
-/// rayon run it.
-fn runs_meanwhile<T: Send + 'static>(runner: FutureRunner<T>) -> Result<Seen, Error> {
+/// Calls a guest on the only worker of a pool. The host function of the guest submits `runner` to that pool, and lets rayon run it.
+fn run_inside_a_host_function<T: Send + 'static>(runner: FutureRunner<T>) -> Result<Seen, Error> {
     let (pool, seen) = (pool(1), Arc::new(Mutex::new(None)));
     let mut linker = linker(&ENGINE)?;
     let inside = Mutex::new(Some(runner));
     linker.func_wrap("env", "let_rayon_work", {
         let (pool, seen) = (pool.clone(), seen.clone());
         move || {
-            let runner = inside.lock().unwrap().take().expect("it is called once");
+            let runner = inside.lock().unwrap().take().expect("the host function is called once");
             let handle = pool.submit(runner);
             while rayon::yield_now() == Some(rayon::Yield::Executed) {}
             *seen.lock().unwrap() = Some(Seen {
@@ -49,15 +48,15 @@ fn runs_meanwhile<T: Send + 'static>(runner: FutureRunner<T>) -> Result<Seen, Er
     let pre = linker.instantiate_pre(&compile(&ENGINE, OUTER)?)?;
     let instance = Instance::new(&pre, Host::default())?;
     let result = pool.install(|| instance.call::<(), i32>("run", ())?.wait())?;
-    assert_eq!(result, 42, "the outer call goes on as if nothing had been");
-    Ok(seen.lock().unwrap().clone().expect("the guest has called it"))
+    assert_eq!(result, 42, "the outer call goes on undisturbed");
+    Ok(seen.lock().unwrap().clone().expect("the guest has called the host function"))
 }
 
 #[test]
 fn a_job_run_while_a_host_function_lets_rayon_work_is_not_on_the_guests_stack() -> Result<(), Error>
 {
     let mut inner = Future::new(async { Ok((stack_pointer(), thread::current().id())) });
-    let seen = runs_meanwhile(inner.to_job()?)?;
+    let seen = run_inside_a_host_function(inner.to_job()?)?;
     let (at, thread) = inner.wait()?;
     assert!(seen.ran_meanwhile);
     assert_eq!(thread, seen.thread);
@@ -78,7 +77,7 @@ fn a_guest_run_while_a_host_function_lets_rayon_work() -> Result<(), Error> {
                             (call $fibonacci (i32.sub (local.get 0) (i32.const 2))))))))"#,
     )?;
     let mut future = inner.call::<i32, i32>("fibonacci", 15)?;
-    let seen = runs_meanwhile(future.to_job()?)?;
+    let seen = run_inside_a_host_function(future.to_job()?)?;
     assert!(seen.ran_meanwhile);
     assert_eq!(future.wait()?, 610);
     Ok(())
@@ -88,7 +87,7 @@ fn a_guest_run_while_a_host_function_lets_rayon_work() -> Result<(), Error> {
 fn a_guest_that_yields_while_a_host_function_lets_rayon_work() -> Result<(), Error> {
     let inner = instance(PRIMES)?;
     let mut future = inner.call::<(i32, i32), i32>("count_primes", (0, 2_000))?;
-    runs_meanwhile(future.to_job()?)?;
+    run_inside_a_host_function(future.to_job()?)?;
     assert_eq!(future.wait()?, 303);
     Ok(())
 }
@@ -99,9 +98,9 @@ fn a_guest_that_fails_while_a_host_function_lets_rayon_work() -> Result<(), Erro
     let inner = Instance::new(&pre, Host::default())?;
     for &(export, is_right) in FAILURES {
         let mut future = inner.call::<i32, ()>(export, 0)?;
-        let seen = runs_meanwhile(future.to_job()?)?;
+        let seen = run_inside_a_host_function(future.to_job()?)?;
         assert!(seen.ran_meanwhile || export.ends_with("later"), "{export}");
-        let error = future.wait().expect_err("it fails");
+        let error = future.wait().expect_err("the call fails");
         assert!(is_right(&error), "{export}: {error:?}");
         inner.clear_poison()?;
     }
@@ -114,7 +113,7 @@ fn a_job_run_while_a_host_function_joins_is_not_on_the_guests_stack() -> Result<
     let (ends, has_ended) = mpsc::channel();
     let mut inner = Future::new(async move {
         yield_now().await;
-        ends.send(()).expect("the other worker listens");
+        ends.send(()).expect("the other worker is receiving");
         Ok((stack_pointer(), thread::current().id()))
     });
     let runner = Mutex::new(Some((inner.to_job()?, has_ended)));
@@ -123,18 +122,19 @@ fn a_job_run_while_a_host_function_joins_is_not_on_the_guests_stack() -> Result<
         let (pool, seen) = (pool.clone(), seen.clone());
         move || {
             let (stolen, is_stolen) = mpsc::channel();
-            let (runner, has_ended) = runner.lock().unwrap().take().expect("it is called once");
+            let (runner, has_ended) =
+                runner.lock().unwrap().take().expect("the host function is called once");
             let pool: &Arc<ThreadPool> = &pool;
             rayon::join(
                 move || {
-                    // The other worker has taken the other closure, and both are busy, so this one will run the job.
-                    is_stolen.recv().expect("the other worker is there");
+                    // The other worker has taken the other closure. Both workers are busy, so this one will run the job.
+                    is_stolen.recv().expect("the other worker sends a message");
                     pool.submit(runner);
                 },
                 move || {
-                    stolen.send(()).expect("this worker listens");
-                    // Not by the handle of the job: it would run that itself.
-                    has_ended.recv().expect("the job is run");
+                    stolen.send(()).expect("this worker is receiving");
+                    // This does not wait for the handle of the job, because then this worker would run the job itself.
+                    has_ended.recv().expect("the job runs");
                 },
             );
             *seen.lock().unwrap() = Some((stack_pointer(), thread::current().id()));
@@ -146,7 +146,8 @@ fn a_job_run_while_a_host_function_joins_is_not_on_the_guests_stack() -> Result<
     pool.submit(outer.to_job()?);
     assert_eq!(outer.wait()?, 42);
     let (at, thread) = inner.wait()?;
-    let (outer_at, outer_thread) = seen.lock().unwrap().take().expect("the guest has called it");
+    let (outer_at, outer_thread) =
+        seen.lock().unwrap().take().expect("the guest has called the host function");
     assert_eq!(thread, outer_thread);
     assert!(at.abs_diff(outer_at) > FAR_AWAY, "{at:#x} is on the stack of {outer_at:#x}");
     Ok(())

@@ -13,7 +13,9 @@ fn memory_is_read_and_written_between_calls() -> Result<(), Error> {
         let mut store = instance.store()?;
         let memory = store.memory("memory")?;
         assert_eq!(memory.data(&store)[8..12], 7_i32.to_le_bytes());
-        memory.write(&mut store, 8, &100_i32.to_le_bytes()).expect("it is inside");
+        memory
+            .write(&mut store, 8, &100_i32.to_le_bytes())
+            .expect("the address is inside the memory");
         assert!(memory.write(&mut store, 65_535, b"two").is_err());
     }
     instance.call::<i32, i32>("add", 1)?.wait()?;
@@ -51,7 +53,7 @@ fn tables_are_read_and_set_between_calls() -> Result<(), Error> {
     {
         let mut store = instance.store()?;
         let table = store.table("table")?;
-        let one = table.get(&mut store, 0).expect("it has two");
+        let one = table.get(&mut store, 0).expect("the table has two elements");
         assert!(matches!(table.get(&mut store, 1), Some(Ref::Func(None))));
         table.set(&mut store, 1, one)?;
     }
@@ -81,7 +83,7 @@ fn the_guard_stands_for_the_store() -> Result<(), Error> {
     let wasmtimes = store.instance()?;
     assert!(wasmtimes.get_func(&mut store, "add").is_some());
     assert!(wasmtimes.get_func(&mut store, "subtract").is_none());
-    let memory = wasmtimes.get_memory(&mut store, "memory").expect("it has one");
+    let memory = wasmtimes.get_memory(&mut store, "memory").expect("the guest has a memory");
     assert_eq!(memory.size(&store), 1);
     assert_eq!(memory.grow(&mut store, 1)?, 1);
     store.as_context_mut().data_mut().ticks = 3;
@@ -138,7 +140,7 @@ fn what_the_guest_wrote_is_there_when_its_handle_is_complete() -> Result<(), Err
     let handle = workers(1).submit(future.to_job()?);
     event.set();
     handle.wait();
-    // Before the future is asked for anything.
+    // The memory is read before the future is used.
     let mut store = instance.store()?;
     let memory = store.memory("memory")?;
     assert_eq!(memory.data(&store)[8..12], 1_i32.to_le_bytes());
@@ -197,8 +199,10 @@ fn a_guard_goes_to_another_thread() -> Result<(), Error> {
     std::thread::scope(|scope| {
         let mut store = instance.store()?;
         let writing = scope.spawn(move || {
-            let memory = store.memory("memory").expect("it has one");
-            memory.write(&mut store, 8, &41_i32.to_le_bytes()).expect("it is inside");
+            let memory = store.memory("memory").expect("the guest has a memory");
+            memory
+                .write(&mut store, 8, &41_i32.to_le_bytes())
+                .expect("the address is inside the memory");
         });
         writing.join().expect("writing does not panic");
         instance.call::<i32, i32>("add", 1)?.wait()?;
@@ -229,7 +233,7 @@ fn numbers_and_arrays_are_read_and_written_in_a_memory() -> Result<(), Error> {
     assert_eq!(memory.data()[199..204], [0, 7, 7, 7, 0]);
     memory.data_mut()[199] = 1;
     assert_eq!(memory.read::<u8>(199)?, 1);
-    assert!(matches!(instance.store(), Err(Error::CallInProgress)), "it has the store");
+    assert!(matches!(instance.store(), Err(Error::CallInProgress)), "the guard has the store");
     Ok(())
 }
 
@@ -241,7 +245,7 @@ fn what_ends_beyond_a_memory_is_neither_read_nor_written() -> Result<(), Error> 
 
     let read = memory.read::<u32>(end - 3);
     assert!(matches!(read, Err(Error::OutOfBounds { at: 65_533, count: 4, size: 65_536 })));
-    let message = read.expect_err("it ends beyond").to_string();
+    let message = read.expect_err("the read ends outside the memory").to_string();
     assert_eq!(message, "out of bounds: 4 bytes or elements from 65533 on, where there are 65536");
     assert!(memory.read::<u8>(end).is_err());
     assert!(memory.read::<u8>(usize::MAX).is_err());

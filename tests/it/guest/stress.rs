@@ -1,15 +1,15 @@
-//! Thousands of calls of guests on real threads, woken from another one.
+//! Thousands of calls of guests on real threads. Another thread wakes them.
 
 use super::{ENGINE, Host, compile, linker};
 use crate::stress::Random;
-use crate::support::{a_thread_each, alarm_clock, block_on, comes, workers};
+use crate::support::{a_thread_each, alarm_clock, block_on, receives, workers};
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 use wasm_jobs::wasmtime::{Caller, Engine, InstancePre, Linker};
 use wasm_jobs::{EngineOptions, Error, Instance, InstanceOptions, JobHandle, JobPool, Slice, Step};
 
-/// `work(n)` waits, yields and computes by turns, and gives n times the number of the call.
+/// `work(n)` waits, yields and computes in turn, and returns n times the number of the call.
 const WORKING: &str = r#"(module $working
     (import "env" "wait_for_alarm" (func $wait))
     (import "env" "yield" (func $yield))
@@ -28,7 +28,7 @@ const WORKING: &str = r#"(module $working
 
 const INSTANCES: usize = 64;
 
-/// So many calls of each instance, from several owners, all on one pool.
+/// Makes `calls` calls of each instance. Several owners share one pool.
 fn work_on(pool: impl JobPool, calls: i32) -> Result<(), Error> {
     const OWNERS: usize = 4;
     let (alarm, clock) = alarm_clock();
@@ -70,7 +70,7 @@ fn work_on(pool: impl JobPool, calls: i32) -> Result<(), Error> {
         }
     });
     drop(alarm);
-    clock.join().expect("it ends with its last sender");
+    clock.join().expect("the thread ends with its last sender");
     Ok(())
 }
 
@@ -136,26 +136,27 @@ fn calls_given_up_at_any_moment_leave_their_instances_usable() -> Result<(), Err
     }
     drop((instances, host));
     drop(alarm);
-    clock.join().expect("it ends with its last sender");
+    clock.join().expect("the thread ends with its last sender");
     Ok(())
 }
 
-/// `forever` and `nests` never end, and never yield; the latter has the host call another guest in each round.
+/// `forever` and `nests` never end and never yield. In each round, `nests` has the host call another guest.
 const ENDLESS: &str = r#"(module $endless
     (import "env" "nested" (func $nested))
     (func (export "forever") (loop $again (br $again)))
     (func (export "nests") (loop $again (call $nested) (br $again))))"#;
 
-/// Guests without end on several engines, whose host function steps a guest of the next engine.
+/// Endless guests on several engines. Their host function steps a guest of the next engine.
 fn nesting_guests(engines: usize) -> Result<Vec<InstancePre<Instance<()>>>, Error> {
     let engine = || wasm_jobs::engine(&EngineOptions::default().pooling(24));
     let engines = (0..engines).map(|_| engine()).collect::<Result<Vec<_>, _>>()?;
     let outer = |engine: &Engine| {
         let mut linker = Linker::new(engine);
         linker.func_wrap("env", "nested", |host: Caller<'_, Instance<()>>| {
-            let mut call = host.data().call::<(), ()>("forever", ()).expect("it has none");
+            let mut call =
+                host.data().call::<(), ()>("forever", ()).expect("no other call is in progress");
             for _ in 0..2 {
-                assert_eq!(call.resume().expect("it is not lent"), Step::Yielded);
+                assert_eq!(call.resume().expect("the owner has the call"), Step::Yielded);
             }
             drop(call);
             host.data().clear_poison().expect("the call is over");
@@ -165,7 +166,7 @@ fn nesting_guests(engines: usize) -> Result<Vec<InstancePre<Instance<()>>>, Erro
     engines.iter().map(outer).collect()
 }
 
-/// A guest that `nests` calls.
+/// The guest that the host function of `nests` calls.
 fn inner_guest(engine: &Engine, slice: Duration) -> Result<Instance<()>, Error> {
     let mut linker = Linker::new(engine);
     linker.func_wrap("env", "nested", || {})?;
@@ -195,7 +196,7 @@ fn every_step_with_an_end_ends_whatever_nests_and_is_cancelled_beside_it() -> Re
                 assert_eq!(call.resume()?, Step::Yielded);
             }
             if random.below(2) == 0 {
-                // Nothing but the cancelling ends this step.
+                // Only the cancellation ends this step.
                 guest.set_slice(Slice::Unbounded)?;
                 let job = a_thread_each.submit(call.to_job()?);
                 call.cancel();
@@ -209,11 +210,11 @@ fn every_step_with_an_end_ends_whatever_nests_and_is_cancelled_beside_it() -> Re
         let (done, guests) = (done.clone(), guests.clone());
         thread::spawn(move || {
             run(thread, &guests).expect("no call fails");
-            done.send(()).expect("the test waits");
+            done.send(()).expect("the test is receiving");
         });
     }
     for _ in 0..THREADS {
-        assert!(comes(&is_done), "a step has not ended");
+        assert!(receives(&is_done), "a step has not ended");
     }
     Ok(())
 }

@@ -62,7 +62,7 @@ fn a_guest_is_called_by_its_methods() -> Result<(), Error> {
 fn a_wrapper_without_bytes_is_given_its_module() -> Result<(), Error> {
     let module = Module::new(&ENGINE, Primes::WASM)?;
     let careful = CarefulPrimes::new(&module, &linker(&ENGINE)?, Host::default())?;
-    assert_eq!(careful.count_primes(0, 100)?.wait()?.expect("no trap"), 25);
+    assert_eq!(careful.count_primes(0, 100)?.wait()?.expect("the guest does not trap"), 25);
     let primes = Primes::new(&module, &linker(&ENGINE)?, Host::default())?;
     assert_eq!(primes.count_primes(0, 100)?.wait()?, 25);
     Ok(())
@@ -114,7 +114,7 @@ fn a_wrapper_derefs_to_its_instance() -> Result<(), Error> {
 #[test]
 fn traps_are_values_if_that_option_is_set() -> Result<(), Error> {
     let exports = ExportsWithTraps::new(&*ENGINE, &Linker::new(&ENGINE), ())?;
-    assert_eq!(exports.divide(7, 2)?.wait()?.expect("no trap"), 3);
+    assert_eq!(exports.divide(7, 2)?.wait()?.expect("the guest does not trap"), 3);
     let trap = exports.divide(7, 0)?.wait()?.expect_err("a division by zero traps");
     assert_eq!(trap.code(), wasmtime::Trap::IntegerDivisionByZero);
     assert!(matches!(exports.divide(7, 2), Err(Error::Poisoned)));
@@ -134,7 +134,7 @@ fn functions_of_all_types_have_methods() -> Result<(), Error> {
         let reference = ExternRef::new(&mut store, "mine")?;
         reference.to_owned_rooted(&mut store)?
     };
-    let same = exports.same_externref(Some(reference))?.wait()?.expect("it was not null");
+    let same = exports.same_externref(Some(reference))?.wait()?.expect("the reference is not null");
     let mut store = exports.store()?;
     let same = same.to_rooted(&mut store);
     let data = same.data(&store)?.and_then(|data| data.downcast_ref::<&str>());
@@ -185,7 +185,7 @@ fn globals_memories_and_tables_have_accessors() -> Result<(), Error> {
 /// The module of [`Exports`], with a part of its text replaced.
 fn altered(from: &str, to: &str) -> Module {
     let text = include_str!("exports.wat");
-    assert!(text.contains(from), "{from} is in the text");
+    assert!(text.contains(from), "{from} is not in the text");
     compile(&ENGINE, &text.replace(from, to)).expect("the altered text is valid")
 }
 
@@ -194,10 +194,11 @@ fn a_module_that_differs_is_refused_and_the_difference_named() {
     let refused = |from: &str, to: &str| {
         let module = altered(from, to);
         let linker = Linker::new(&ENGINE);
-        let new = Exports::new(&module, &linker, ()).expect_err("it differs").to_string();
-        let pre = linker.instantiate_pre(&module).expect("it imports nothing");
-        let instance = Instance::new(&pre, ()).expect("it is a module");
-        let of_instance = Exports::from_instance(instance).expect_err("it differs").to_string();
+        let new = Exports::new(&module, &linker, ()).expect_err("the module differs").to_string();
+        let pre = linker.instantiate_pre(&module).expect("the module imports nothing");
+        let instance = Instance::new(&pre, ()).expect("the module can be instantiated");
+        let of_instance =
+            Exports::from_instance(instance).expect_err("the module differs").to_string();
         (new, of_instance)
     };
 
@@ -228,7 +229,7 @@ fn a_module_that_differs_is_refused_and_the_difference_named() {
     assert_eq!(of_instance, new);
 }
 
-/// The module is not instantiated, so its code does not run, and the error is not that of the missing import.
+/// The wrapper refuses the module before instantiation. So no code of the module runs, and the error is not that of the missing import.
 #[test]
 fn a_module_that_differs_is_refused_before_it_is_instantiated() -> Result<(), Error> {
     let module = compile(&ENGINE, r#"(module (import "no" "such" (func $no)) (start $no))"#)?;

@@ -1,4 +1,4 @@
-//! What no program should do.
+//! Invalid arguments to WASI functions, and invalid guests.
 
 use super::{BADF, FAULT, INVAL, NOMEM, SUCCESS, functions};
 use wasm_jobs::wasi::{WasiCtx, WasiCtxBuilder};
@@ -8,7 +8,7 @@ fn guest() -> Result<Instance<WasiCtx>, Error> {
     functions(WasiCtxBuilder::new())
 }
 
-/// The guest's memory is one page.
+/// The end of the guest's memory, which is one page.
 const END: i32 = 65536;
 
 #[test]
@@ -44,7 +44,7 @@ fn pointers_out_of_the_memory() -> Result<(), Error> {
             (input, output, 1, 1023),
         ] {
             let mut call = guest.call::<_, i32>("poll_oneoff", parameters)?;
-            assert_eq!(call.resume()?, Step::Done, "it does not wait first");
+            assert_eq!(call.resume()?, Step::Done, "the call waited before it failed");
             assert_eq!(call.try_get_result()?, Some(FAULT));
         }
     }
@@ -54,7 +54,7 @@ fn pointers_out_of_the_memory() -> Result<(), Error> {
 #[test]
 fn null_is_an_address_as_any_other() -> Result<(), Error> {
     let guest = guest()?;
-    // What is there, zeros, is a subscription to the time of day, in no time from now.
+    // The memory there is zero, which is a subscription to the time of day that is due now.
     assert_eq!(guest.call::<_, i32>("poll_oneoff", (0, 0, 1, 0))?.wait()?, SUCCESS);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What time it is for a guest, and when it yields.
+//! The time that a guest sees, and `sched_yield`.
 
 use super::{OVERFLOW, Program, SUCCESS, args, functions, program};
 use std::time::{Duration, SystemTime};
@@ -101,7 +101,7 @@ fn a_program_that_refuses_zero_runs_on_a_new_clock_and_wakes_at_each_tick() -> R
         assert_eq!(metronome.main.resume()?, Step::Waiting);
         assert_eq!(clock.next_deadline(), Some(n * beat));
         clock.tick(beat - Duration::from_nanos(1));
-        assert_eq!(metronome.main.resume()?, Step::Waiting, "its time is a nanosecond away");
+        assert_eq!(metronome.main.resume()?, Step::Waiting, "the deadline is a nanosecond away");
         clock.tick(Duration::from_nanos(1));
     }
     metronome.main.wait()?;

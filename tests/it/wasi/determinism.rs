@@ -1,11 +1,11 @@
-//! Guests do the same in each run, by hand and on pools of any size.
+//! Guests behave the same in each run, by hand and on pools of any size.
 
 use super::{Program, args, program};
 use std::iter;
 use std::time::Duration;
 use wasm_jobs::{Error, JobHandle, JobPool, ManualClock, Step};
 
-/// Guests that compute, draw random numbers, sleep, yield, poll and print what time it is.
+/// Guests that compute, draw random numbers, sleep, yield, poll and print the time.
 fn start(clock: &ManualClock) -> Result<Vec<Program>, Error> {
     let wanderer = program("wanderer")?;
     let start = |n: u64| {
@@ -15,7 +15,7 @@ fn start(clock: &ManualClock) -> Result<Vec<Program>, Error> {
     (0..30).map(start).collect()
 }
 
-/// What comes of them: outcomes and output.
+/// The result and the output of each program.
 fn outcome(programs: Vec<Program>) -> Vec<(String, String)> {
     let outcome = |mut program: Program| {
         let result = program.main.try_get_result();
@@ -61,11 +61,11 @@ fn tick(clock: &ManualClock) {
     }
 }
 
-/// Checks what any guest prints: its steps, by clocks that differ by the start of the monotonic one, and then the number that its
-/// result follows from.
+/// Checks the output of one guest. It prints its steps with two clocks, which differ by the start of the monotonic clock, and then a number that
+/// determines its result.
 fn check(result: &str, printed: &str) {
     let lines: Vec<_> = printed.lines().collect();
-    let [steps @ .., state] = &lines[..] else { panic!("it prints nothing: {result}") };
+    let [steps @ .., state] = &lines[..] else { panic!("the guest printed nothing: {result}") };
     assert_eq!(steps.len(), 20, "{printed}");
     for (number, step) in steps.iter().enumerate() {
         let fields: Vec<_> = step.split(' ').collect();

@@ -5,7 +5,7 @@ use crate::support::Way;
 use wasm_jobs::wasi::WasiCtxBuilder;
 use wasm_jobs::{Error, Instance};
 
-/// A program whose `_start` calls `proc_exit` with its parameter, or returns.
+/// A program with `code` as its `_start`.
 fn exits(code: &str) -> Result<Instance<wasm_jobs::wasi::WasiCtx>, Error> {
     let pre = text(&format!(
         r#"(module
@@ -31,7 +31,7 @@ fn a_program_that_exits_with_zero_has_succeeded() -> Result<(), Error> {
     for &way in Way::ALL {
         let guest = exits("(call $proc_exit (i32.const 0)) unreachable")?;
         way.finish(&mut guest.call::<(), ()>("_start", ())?)?;
-        assert!(guest.is_poisoned(), "{way:?}: it has left its stack as it was");
+        assert!(guest.is_poisoned(), "{way:?}: an exit leaves the stack as it was");
         guest.reset_with(WasiCtxBuilder::new().build()?)?;
         way.finish(&mut guest.call::<(), ()>("_start", ())?)?;
     }

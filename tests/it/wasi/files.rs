@@ -1,7 +1,7 @@
 //! Directories of the host.
 
 use super::{Program, args, program};
-use crate::support::{Way, comes};
+use crate::support::{Way, receives};
 use std::fs;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use wasm_jobs::wasi::{FsPerms, WasiCtx};
 use wasm_jobs::{Error, Instance};
 
-/// Opens a file of the first directory for reading, and gives its descriptor.
+/// Opens a file of the first directory for reading, and returns its descriptor.
 pub(super) fn open(guest: &Instance<WasiCtx>, path: &str) -> Result<u32, Error> {
     let mut store = guest.store()?;
     let memory = store.memory("memory")?;
@@ -25,7 +25,7 @@ pub(super) fn open(guest: &Instance<WasiCtx>, path: &str) -> Result<u32, Error> 
     Ok(u32::from_le_bytes(memory.data(&store)[1024..1028].try_into().unwrap()))
 }
 
-/// A new, empty directory of this test's own.
+/// Makes a new, empty directory for one test.
 fn directory(name: &str) -> PathBuf {
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
     let _ = fs::remove_dir_all(&path);
@@ -75,7 +75,7 @@ fn a_program_is_dropped_while_it_uses_a_file() -> Result<(), Error> {
     fs::write(path.join("from"), &content).unwrap();
     let copy = program("copy")?;
     for steps in 0.. {
-        // What a program was doing to its file when it was dropped may still happen: each has its own.
+        // A file operation may still happen after its program was dropped. So each program has a file of its own.
         let to = format!("to {steps}");
         let ctx = args(["copy", "/dir/from", &format!("/dir/{to}")]);
         let mut program =
@@ -87,7 +87,7 @@ fn a_program_is_dropped_while_it_uses_a_file() -> Result<(), Error> {
             match Pin::new(&mut program.main).poll(&mut context) {
                 Poll::Ready(result) => break Some(result),
                 Poll::Pending if waits == steps => break None,
-                Poll::Pending => assert!(comes(&wakes)),
+                Poll::Pending => assert!(receives(&wakes)),
             }
             waits += 1;
         };
@@ -99,7 +99,7 @@ fn a_program_is_dropped_while_it_uses_a_file() -> Result<(), Error> {
         drop(program.main);
         assert!(program.instance.is_poisoned());
     }
-    unreachable!("the program ends")
+    unreachable!("a program ends after some steps")
 }
 
 /// A waker that sends a message.
@@ -108,7 +108,7 @@ fn waker() -> (Waker, Receiver<()>) {
 
     impl Wake for Send {
         fn wake(self: Arc<Self>) {
-            // The test may be over.
+            // The test may have dropped the receiver.
             let _ = self.0.send(());
         }
     }

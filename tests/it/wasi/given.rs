@@ -1,4 +1,4 @@
-//! What a guest is given: arguments, environment, input, random numbers.
+//! Arguments, environment, input and random numbers of a guest.
 
 use super::{Program, functions, program};
 use wasm_jobs::wasi::{self, MemoryInputPipe, WasiCtx, WasiCtxBuilder};
@@ -42,7 +42,7 @@ fn random_numbers_follow_from_the_seed() -> Result<(), Error> {
     let seeded = |seed| random(WasiCtxBuilder::new().seed(seed));
     assert_eq!(seeded(1)?, seeded(1)?);
     assert_ne!(seeded(1)?, seeded(2)?);
-    // What a seed stands for stays what it is, for replays.
+    // A seed always gives the same numbers, so that a replay works.
     assert_eq!(seeded(42)?[..8], EIGHT_BYTES_OF_42);
     Ok(())
 }

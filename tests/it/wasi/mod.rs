@@ -1,4 +1,4 @@
-//! WASI programs. Here: how the tests make and run them.
+//! WASI programs, and how the tests make and run them.
 
 mod bad_input;
 mod clocks;
@@ -20,7 +20,7 @@ use wasm_jobs::wasmtime::{Engine, InstancePre, Linker, Module};
 use wasm_jobs::{EngineOptions, Error, Future, Instance};
 
 static ENGINE: LazyLock<Engine> =
-    LazyLock::new(|| wasm_jobs::engine(&EngineOptions::default()).expect("the default engine"));
+    LazyLock::new(|| wasm_jobs::engine(&EngineOptions::default()).expect("the default options"));
 
 fn linked(module: &Module) -> Result<InstancePre<WasiCtx>, Error> {
     let mut linker = Linker::new(module.engine());
@@ -32,7 +32,7 @@ fn text(wat: &str) -> Result<InstancePre<WasiCtx>, Error> {
     linked(&Module::new(&ENGINE, wat::parse_str(wat).expect("the text of a module"))?)
 }
 
-/// A guest whose exports are functions of WASI, called as they are.
+/// A guest whose exports are functions of WASI.
 const FUNCTIONS: &str = r#"(module
     (import "wasi_snapshot_preview1" "poll_oneoff"
         (func $poll_oneoff (param i32 i32 i32 i32) (result i32)))
@@ -64,7 +64,7 @@ const FUNCTIONS: &str = r#"(module
         (call $fd_write (local.get 0) (local.get 1) (local.get 2) (local.get 3)))
     (func (export "fd_close") (param i32) (result i32) (call $fd_close (local.get 0)))
     (func (export "path_open") (param $flags i32) (param $rights i64) (result i32)
-        ;; The path is in memory, as long as the byte before it says; the descriptor comes before that.
+        ;; The path is at address 1032, and its length in the byte before it. The descriptor goes to address 1024.
         (call $path_open
             (i32.const 3) (i32.const 0) (i32.const 1032) (i32.load8_u (i32.const 1031))
             (local.get $flags) (local.get $rights) (i64.const 0) (i32.const 0)
@@ -75,11 +75,11 @@ const FUNCTIONS: &str = r#"(module
 
 fn functions(ctx: WasiCtxBuilder) -> Result<Instance<WasiCtx>, Error> {
     static PRE: LazyLock<InstancePre<WasiCtx>> =
-        LazyLock::new(|| text(FUNCTIONS).expect("it imports what WASI has"));
+        LazyLock::new(|| text(FUNCTIONS).expect("WASI defines all imports"));
     Instance::new(&PRE, ctx.build()?)
 }
 
-// The numbers of errors, of <https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#errno>.
+// Error numbers, from <https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#errno>.
 const SUCCESS: i32 = 0;
 const BADF: i32 = 8;
 const FAULT: i32 = 21;
@@ -88,14 +88,14 @@ const IO: i32 = 29;
 const NOMEM: i32 = 48;
 const OVERFLOW: i32 = 61;
 
-// The numbers of clocks.
+// Clock numbers.
 const REALTIME: u32 = 0;
 const MONOTONIC: u32 = 1;
 
 /// The guest's monotonic time when its clock's time is zero.
 const MONOTONIC_START: Duration = Duration::from_secs(1);
 
-/// One of `guests/wasi`. It is compiled once.
+/// A program from `guests/wasi`. Each is compiled once.
 fn program(name: &'static str) -> Result<InstancePre<WasiCtx>, Error> {
     static PROGRAMS: Mutex<BTreeMap<&str, InstancePre<WasiCtx>>> = Mutex::new(BTreeMap::new());
     let mut programs = PROGRAMS.lock().unwrap();
@@ -107,16 +107,16 @@ fn program(name: &'static str) -> Result<InstancePre<WasiCtx>, Error> {
     Ok(program)
 }
 
-/// Room for all that a test's guest writes.
+/// A pipe with room for all output of a guest.
 fn captured() -> MemoryOutputPipe {
     MemoryOutputPipe::new(1 << 20)
 }
 
 fn printed(pipe: &MemoryOutputPipe) -> String {
-    String::from_utf8(pipe.contents().to_vec()).expect("what the guests of the tests print is text")
+    String::from_utf8(pipe.contents().to_vec()).expect("the guests of the tests print text")
 }
 
-/// A program that was started, and what it prints.
+/// A started program, and its output.
 struct Program {
     instance: Instance<WasiCtx>,
     main: Future<()>,

@@ -1,4 +1,4 @@
-//! Where a program's output goes.
+//! The output of a program.
 
 use super::{Program, SUCCESS, WasiCtxBuilder, captured, printed, program};
 use crate::support::Way;
@@ -6,14 +6,14 @@ use std::sync::{Arc, Mutex};
 use wasm_jobs::wasi::{Lines, MemoryOutputPipe, WasiCtx};
 use wasm_jobs::{Error, Instance, InstanceOptions};
 
-/// A stream that keeps its lines.
+/// A stream that stores its lines.
 fn lines() -> (Lines, Arc<Mutex<Vec<String>>>) {
     let lines = Arc::<Mutex<Vec<String>>>::default();
     let given = lines.clone();
     (Lines::new(move |line| given.lock().unwrap().push(line.into())), lines)
 }
 
-/// A guest that has written these bytes to its standard output, in one piece each.
+/// A guest that has written these pieces to its standard output.
 fn write(stdout: Lines, pieces: &[&[u8]]) -> Result<Instance<WasiCtx>, Error> {
     let guest = super::functions(WasiCtxBuilder::new().stdout(stdout))?;
     for piece in pieces {
@@ -82,7 +82,7 @@ fn a_reset_ends_the_line_although_the_state_function_keeps_the_stream() -> Resul
     let (log, lines) = lines();
     let ctx = move || {
         let ctx = WasiCtxBuilder::new().stdout(log.clone()).stderr(log.clone());
-        ctx.build().expect("there are no directories")
+        ctx.build().expect("the context has no directories")
     };
     let pre = super::text(super::FUNCTIONS)?;
     let guest = Instance::with_options(&pre, InstanceOptions::default(), ctx)?;

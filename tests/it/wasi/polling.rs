@@ -1,4 +1,4 @@
-//! `poll_oneoff`, and what a guest does with it: sleeping and waiting for descriptors.
+//! `poll_oneoff`: sleeping, and waiting for descriptors.
 
 use super::{BADF, INVAL, MONOTONIC, MONOTONIC_START, REALTIME, SUCCESS, functions};
 use crate::support::{Counter, Queue, poll_once};
@@ -13,7 +13,7 @@ use wasm_jobs::wasmtime_wasi::cli::StdinStream;
 use wasm_jobs::wasmtime_wasi::p2::{InputStream, Pollable, StreamError, StreamResult};
 use wasm_jobs::{Clock, Error, Future, Instance, JobPool, ManualClock, Sleep, Step};
 
-/// A subscription, as it stands in memory.
+/// A subscription as its bytes in memory.
 pub(super) type Subscription = [u8; 48];
 
 const SUBSCRIPTIONS: usize = 2048;
@@ -68,7 +68,7 @@ pub(super) fn poll(
     guest.call("poll_oneoff", at)
 }
 
-/// An event, as far as it says what has happened.
+/// The fields of an event that the tests check.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Event {
     pub(super) userdata: u64,
@@ -84,7 +84,7 @@ const CLOCK: u8 = 0;
 const READ: u8 = 1;
 const WRITE: u8 = 2;
 
-/// What the last poll told the guest.
+/// The events that the last poll returned to the guest.
 pub(super) fn events(guest: &Instance<WasiCtx>) -> Result<Vec<Event>, Error> {
     let mut store = guest.store()?;
     let memory = store.memory("memory")?;
@@ -246,7 +246,7 @@ fn sleepers_wake_in_the_order_of_their_deadlines_and_then_of_their_arrival() -> 
     }
     pool.run();
     time.tick(9 * MS);
-    assert_eq!(pool.len(), 0, "nobody's time has come");
+    assert_eq!(pool.len(), 0, "no deadline has come");
     time.tick(21 * MS);
     let mut order = Vec::new();
     while let Some(job) = pool.pop() {
@@ -349,7 +349,7 @@ fn a_clock_that_there_is_not_is_an_error_at_once() -> Result<(), Error> {
 
 #[test]
 fn a_clock_moves_while_it_is_read() -> Result<(), Error> {
-    /// Each look at the time of day takes ten milliseconds.
+    /// A clock that moves by ten milliseconds at each reading of the time of day.
     #[derive(Default)]
     struct Slow(AtomicU32);
 
@@ -413,14 +413,14 @@ fn a_wake_for_nothing_wakes_no_sleeper() -> Result<(), Error> {
     for _ in 0..3 {
         assert!(poll_once(&mut sleep, &wakes).is_pending());
     }
-    assert_eq!(time.sleepers(), 1, "it sleeps once, however often it is polled");
+    assert_eq!(time.sleepers(), 1, "a call sleeps once, however often it is polled");
     time.tick(MS);
     assert_eq!(wakes.get(), 1);
     assert!(poll_once(&mut sleep, &wakes).is_ready());
     Ok(())
 }
 
-/// A standard input that is empty, and that can be read once that has come.
+/// An empty standard input. It can be read once `has_come` is set.
 #[derive(Clone, Default)]
 struct Input {
     has_come: wasm_jobs::Event,

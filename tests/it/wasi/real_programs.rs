@@ -1,4 +1,4 @@
-//! Programs that were written for other machines, as jobs on rayon.
+//! Unmodified C programs, as jobs on rayon.
 
 use super::{Program, args, linked};
 use std::fs;
@@ -29,7 +29,7 @@ fn bzip2() -> Result<(), Error> {
     )
 }
 
-/// SQLite has more than a megabyte, and lies beside the project on some machines.
+/// The module is larger than a megabyte, so it is not in the repository. The test is skipped where the module is missing.
 #[test]
 fn sqlites_speed_test() -> Result<(), Error> {
     let path = Path::new("../shared/guests/sqlite-speedtest1.wasm");
@@ -47,7 +47,7 @@ fn sqlites_speed_test() -> Result<(), Error> {
     )
 }
 
-/// Runs a program beside fifty that sleep and yield: once undisturbed, and once with all guests in slices of a millisecond.
+/// Runs a program beside fifty others that sleep and yield: once without slices, and once with slices of a millisecond for all guests.
 fn beside_50_others(
     program: &Path,
     ctx: impl Fn() -> WasiCtxBuilder,

@@ -1,4 +1,4 @@
-//! On which threads WASI works: on all.
+//! WASI works on every thread: inside and outside tokio runtimes, and across threads.
 
 use super::{Program, args, program};
 use crate::support::Way;
