@@ -10,8 +10,8 @@ mod real {
     pub(crate) use crossbeam::sync::{Parker, Unparker};
     pub(crate) use parking_lot::Mutex;
     #[cfg(feature = "rayon")]
-    pub(crate) use std::sync::atomic::{AtomicBool, fence};
-    pub(crate) use std::sync::atomic::{AtomicU8, AtomicU64};
+    pub(crate) use std::sync::atomic::AtomicBool;
+    pub(crate) use std::sync::atomic::{AtomicU8, AtomicU64, fence};
     use std::time::{Duration, Instant};
 
     macro_rules! const_thread_local {

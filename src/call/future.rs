@@ -2,6 +2,7 @@
 //! [`Future::to_job`] lends the call to a [`FutureRunner`].
 
 use crate::call::runner::FutureRunner;
+use crate::call::spare::SpareArc;
 use crate::call::state::Custody;
 use crate::call::step::Step;
 use crate::call::task::Task;
@@ -55,7 +56,7 @@ use std::task::{Context, Poll, Waker};
 #[must_use = "a call does nothing until it is resumed, submitted or awaited"]
 pub struct Future<T: Send + 'static> {
     call: Call<T>,
-    task: Arc<Task<T>>,
+    task: SpareArc<Task<T>>,
     /// Whether the task may hold a waker of the owner's.
     has_waker: bool,
     /// Makes it neither `Send` nor `Sync`.
@@ -109,8 +110,8 @@ impl<T: Send + 'static> Future<T> {
 
     /// Makes a call of work whose steps `interrupter` can interrupt.
     #[inline]
-    pub(crate) fn from_parts(
-        work: impl std::future::Future<Output = Result<T, Error>> + Send + 'static,
+    pub(crate) fn from_parts<E: Into<Box<Error>> + 'static>(
+        work: impl std::future::Future<Output = Result<T, E>> + Send + 'static,
         interrupter: Option<&'static dyn Interrupter>,
         traced: Traced,
     ) -> Self {
@@ -136,10 +137,18 @@ impl<T: Send + 'static> Future<T> {
             Progress::Yielded => Ok(Step::Yielded),
             Progress::Waiting => Ok(Step::Waiting),
             Progress::Done(outcome) => {
-                self.task.traced.ended(Ending::of(&outcome));
-                self.call = Call::Ended(outcome);
+                self.end(outcome);
                 Ok(Step::Done)
             }
+        }
+    }
+
+    /// Out of line, so that the code of a step stays short: see `Work::step`.
+    #[inline(never)]
+    fn end(&mut self, outcome: Outcome<T>) {
+        self.task.traced.ended(Ending::of(&outcome));
+        if let Call::Ours(work) = mem::replace(&mut self.call, Call::Ended(outcome)) {
+            work.end();
         }
     }
 
@@ -217,7 +226,7 @@ impl<T: Send + 'static> Future<T> {
             Call::Ended(result) => self.task.lend_ended(result),
             Call::Lent | Call::Disposed => unreachable!("lent and disposed calls returned above"),
         }
-        Ok(FutureRunner::new(self.task.clone()))
+        Ok(FutureRunner::new(Arc::clone(&self.task)))
     }
 
     /// Ends the call: its result is [`Error::Cancelled`], unless it has one already.
@@ -382,6 +391,6 @@ impl<T: Send + 'static> fmt::Debug for Future<T> {
             Call::Ended(_) => "ended",
             Call::Disposed => "disposed",
         };
-        f.debug_struct("Future").field("call", &call).field("task", &self.task).finish()
+        f.debug_struct("Future").field("call", &call).field("task", &*self.task).finish()
     }
 }

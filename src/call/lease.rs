@@ -3,12 +3,14 @@
 
 use crate::sync::AtomicCell;
 use std::fmt;
+use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 /// The home of an `X`. If `X` is one pointer, taking and returning it are one atomic instruction each.
 pub struct Lease<X> {
-    home: AtomicCell<Option<X>>,
+    /// Without a destructor, so that returning the thing is a plain store. In place of that, [`Lease`] has one.
+    home: AtomicCell<Option<ManuallyDrop<X>>>,
 }
 
 /// The `X`, away from home. Dropping this returns it. `H` leads home: it is the home itself, or a value that has it.
@@ -27,7 +29,18 @@ impl<X> Lease<X> {
 
     /// Makes a home with its `X` in it, as a part of a value that will be in an [`Arc`].
     pub(crate) fn at_home(thing: X) -> Self {
-        Self { home: AtomicCell::new(Some(thing)) }
+        Self { home: AtomicCell::new(Some(ManuallyDrop::new(thing))) }
+    }
+
+    #[inline]
+    fn take(&self) -> Option<X> {
+        self.home.take().map(ManuallyDrop::into_inner)
+    }
+}
+
+impl<X> Drop for Lease<X> {
+    fn drop(&mut self) {
+        drop(self.take());
     }
 }
 
@@ -40,7 +53,7 @@ impl<X> AsRef<Lease<X>> for Lease<X> {
 impl<X, H: AsRef<Lease<X>>> Leased<X, H> {
     /// Takes the thing from its home, which `home` is or has; `None` if it is not there.
     pub fn try_take(home: Arc<H>) -> Option<Self> {
-        let thing = (*home).as_ref().home.take()?;
+        let thing = (*home).as_ref().take()?;
         Some(Self { thing: Some(thing), home })
     }
 
@@ -79,7 +92,8 @@ impl<X, H: AsRef<Lease<X>>> DerefMut for Leased<X, H> {
 impl<X, H: AsRef<Lease<X>>> Drop for Leased<X, H> {
     fn drop(&mut self) {
         if let Some(thing) = self.thing.take() {
-            (*self.home).as_ref().home.store(Some(thing));
+            // It is not at home, so this overwrites nothing.
+            (*self.home).as_ref().home.store(Some(ManuallyDrop::new(thing)));
         }
     }
 }

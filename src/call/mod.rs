@@ -5,6 +5,7 @@ pub(crate) mod future;
 #[cfg_attr(not(wasm_jobs_loom), expect(unreachable_pub, reason = "public for the models alone"))]
 pub(crate) mod lease;
 pub(crate) mod runner;
+pub(crate) mod spare;
 pub(crate) mod state;
 pub(crate) mod step;
 pub(crate) mod task;

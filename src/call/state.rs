@@ -175,6 +175,11 @@ impl State {
         Self(AtomicU64::new(WAKE))
     }
 
+    /// Makes the state of a call that is over that of a new call. Nobody else has a reference to it.
+    pub(crate) fn renew(&self) {
+        self.0.store(WAKE, Relaxed);
+    }
+
     /// Returns the count of wakes, if it is not the one `seen`.
     #[inline]
     pub(crate) fn woken_since(&self, seen: WakeCount) -> Option<WakeCount> {

@@ -7,6 +7,7 @@
 //! The work always has the same waker, the task. When a wake comes, the task passes it on: to the owner, to the pool's queue, or to nobody,
 //! if a step is due anyway.
 
+use crate::call::spare::{self, SpareArc};
 use crate::call::state::{
     Cancelling, Custody, Finish, GiveBack, Park, Start, State, Stop, Wake, WakeCount,
 };
@@ -50,23 +51,43 @@ struct Slot<T> {
 impl<T: Send + 'static> Task<T> {
     /// Makes a task, and the work, which its owner keeps.
     #[inline]
-    pub(crate) fn new<F>(
+    pub(crate) fn new<E, F>(
         work: F,
         interrupter: Option<&'static dyn Interrupter>,
         traced: Traced,
-    ) -> (Arc<Self>, Work<T>)
+    ) -> (SpareArc<Self>, Work<T>)
     where
-        F: std::future::Future<Output = Result<T, Error>> + Send + 'static,
+        E: Into<Box<Error>> + 'static,
+        F: std::future::Future<Output = Result<T, E>> + Send + 'static,
     {
-        let task = Arc::new(Self {
-            state: State::new(),
-            slot: Exclusive::new(Slot { work: None, result: None }),
-            owner: Mutex::new(None),
-            schedule: Mutex::new(None),
-            interrupter,
-            traced,
+        let task = Self::renewed(interrupter).unwrap_or_else(|| {
+            Arc::new(Self {
+                state: State::new(),
+                slot: Exclusive::new(Slot { work: None, result: None }),
+                owner: Mutex::new(None),
+                schedule: Mutex::new(None),
+                interrupter,
+                traced,
+            })
         });
-        (task, Work::new(work))
+        (SpareArc::new(task), Work::new(work))
+    }
+
+    /// The spare task of this thread, as good as new. The slot is empty, and so are the places of the owner's waker and the schedule:
+    /// see [`Future`](crate::Future)'s destructor.
+    #[inline]
+    fn renewed(interrupter: Option<&'static dyn Interrupter>) -> Option<Arc<Self>> {
+        // A task keeps the name that the trace gave it.
+        if cfg!(feature = "tracing") {
+            return None;
+        }
+        let task: Arc<Self> = spare::take()?;
+        let address = |of: Option<&'static dyn Interrupter>| of.map(|of| ptr::from_ref(of).addr());
+        if address(task.interrupter) != address(interrupter) {
+            return None;
+        }
+        task.state.renew();
+        Some(task)
     }
 
     /// Takes a step of the call's work.

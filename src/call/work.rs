@@ -1,6 +1,7 @@
 //! [`Work`]: what a call has to do, as a future that does not panic. Owning it is the right to step the call; it passes between the
 //! [`Future`](crate::Future) and the [`Task`](crate::call::task::Task).
 
+use crate::call::spare;
 use crate::call::state::{State, WakeCount};
 use crate::error::{Error, Panic};
 use crate::outcome::Outcome;
@@ -12,9 +13,14 @@ use std::task::{Context, Poll, Waker};
 
 /// A call that has not ended, with the exclusive right to step it.
 pub(crate) struct Work<T> {
-    future: Pin<Box<dyn std::future::Future<Output = Outcome<T>> + Send>>,
+    future: Pin<Box<dyn WorkFuture<T>>>,
     /// The wakes that the last step knew of.
     seen: WakeCount,
+}
+
+trait WorkFuture<T>: std::future::Future<Output = Outcome<T>> + Send {
+    /// Keeps the allocation as a spare. The work was ready, and is gone.
+    fn spare(self: Pin<Box<Self>>);
 }
 
 /// Where the call stands after a step.
@@ -32,7 +38,11 @@ pin_project_lite::pin_project! {
     }
 }
 
-impl<T, F: std::future::Future<Output = Result<T, Error>>> std::future::Future for CatchUnwind<F> {
+impl<T, E, F> std::future::Future for CatchUnwind<F>
+where
+    E: Into<Box<Error>>,
+    F: std::future::Future<Output = Result<T, E>>,
+{
     type Output = Outcome<T>;
 
     #[inline]
@@ -46,7 +56,7 @@ impl<T, F: std::future::Future<Output = Result<T, Error>>> std::future::Future f
             Some(polled)
         });
         match polled {
-            Ok(Some(polled)) => polled.map_err(Box::new),
+            Ok(Some(polled)) => polled.map_err(E::into),
             Ok(None) => unreachable!("work that was ready is not polled again"),
             Err(payload) => {
                 drop_payload(in_step(|| work.set(None)));
@@ -56,14 +66,28 @@ impl<T, F: std::future::Future<Output = Result<T, Error>>> std::future::Future f
     }
 }
 
+impl<T, E, F> WorkFuture<T> for CatchUnwind<F>
+where
+    E: Into<Box<Error>>,
+    F: std::future::Future<Output = Result<T, E>> + Send + 'static,
+{
+    fn spare(self: Pin<Box<Self>>) {
+        if size_of::<Self>() <= spare::LARGEST {
+            spare::put(self);
+        }
+    }
+}
+
 impl<T: Send + 'static> Work<T> {
     #[inline]
-    pub(crate) fn new<F>(work: F) -> Self
+    pub(crate) fn new<E, F>(work: F) -> Self
     where
-        F: std::future::Future<Output = Result<T, Error>> + Send + 'static,
+        E: Into<Box<Error>> + 'static,
+        F: std::future::Future<Output = Result<T, E>> + Send + 'static,
     {
         // Moved straight into the box, because a guest's call has some hundred bytes.
-        let mut future = Box::pin(CatchUnwind { work: None });
+        let future = if size_of::<F>() <= spare::LARGEST { spare::take() } else { None };
+        let mut future = future.unwrap_or_else(|| Box::pin(CatchUnwind { work: None }));
         future.as_mut().project().work.set(Some(work));
         Self { future, seen: WakeCount::NONE }
     }
@@ -94,6 +118,12 @@ impl<T: Send + 'static> Work<T> {
     /// The wakes that its last step knew of.
     pub(crate) fn seen(&self) -> WakeCount {
         self.seen
+    }
+
+    /// Ends work that is done.
+    #[inline]
+    pub(crate) fn end(self) {
+        self.future.spare();
     }
 
     /// Drops the work, with everything that the call holds, and swallows a panic.

@@ -12,18 +12,18 @@ use crate::guest::limit::limited::Limited;
 use crate::guest::origin::BoxFuture;
 use crate::guest::running::Running;
 use crate::guest::trap::Attempt;
+use crate::outcome::Outcome;
 use crate::step::interrupt::Interrupter;
 use crate::trace::Traced;
 use wasmtime::{AsContextMut, Linker, StoreContextMut, WasmParams, WasmResults};
 
 /// The work of a call whose results are `R`.
 pub(crate) trait CallWork<R>:
-    std::future::Future<Output = Result<R, Error>> + Send + 'static
+    std::future::Future<Output = Outcome<R>> + Send + 'static
 {
 }
 
-impl<R, F> CallWork<R> for F where F: std::future::Future<Output = Result<R, Error>> + Send + 'static
-{}
+impl<R, F> CallWork<R> for F where F: std::future::Future<Output = Outcome<R>> + Send + 'static {}
 
 /// Makes the future of a call of an export.
 #[inline]
@@ -49,8 +49,10 @@ where
     let with_trap = async {
         match call.await {
             Ok(results) => Ok(Ok(results)),
-            Err(Error::Trap(trap)) => Ok(Err(trap)),
-            Err(error) => Err(error),
+            Err(error) => match *error {
+                Error::Trap(trap) => Ok(Err(trap)),
+                error => Err(error),
+            },
         }
     };
     Future::from_parts(with_trap, Some(interrupter), traced)

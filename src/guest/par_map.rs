@@ -164,10 +164,10 @@ where
                 let result = poll_fn(|context| {
                     let polled = catch(|| call.as_mut().poll(context));
                     polled.unwrap_or_else(|payload| {
-                        Poll::Ready(Err(Error::Panic(Panic::new(payload))))
+                        Poll::Ready(Err(Box::new(Error::Panic(Panic::new(payload)))))
                     })
                 });
-                results.push((place, result.await));
+                results.push((place, result.await.map_err(|error| *error)));
             }
             // The pool's other jobs get their turn.
             yield_now().await;

@@ -5,6 +5,7 @@ use crate::error::Error;
 use crate::guest::guest::Guest;
 use crate::guest::limit::control::Control;
 use crate::guest::trap::{Attempt, Begun, failure, timed_out};
+use crate::outcome::Outcome;
 use std::sync::Arc;
 use wasmtime::Store;
 
@@ -23,9 +24,9 @@ impl<'a, S: Send + 'static, E> Running<'a, S, E> {
     ///
     /// [`Error::TimedOut`] if the time of the call has passed before this. Nothing of the guest has run then.
     #[inline(always)]
-    pub(crate) fn begin(guest: &'a mut Guest<S, E>, attempt: Attempt<'a>) -> Result<Self, Error> {
+    pub(crate) fn begin(guest: &'a mut Guest<S, E>, attempt: Attempt<'a>) -> Outcome<Self> {
         if let Some(limit) = guest.control.is_too_late() {
-            return Err(timed_out(limit, &guest.control, attempt, Begun::No));
+            return Err(Box::new(timed_out(limit, &guest.control, attempt, Begun::No)));
         }
         guest.control.set_deadline(&mut guest.store);
         Ok(Self { guest, attempt, has_returned: false })
@@ -48,7 +49,7 @@ impl<'a, S: Send + 'static, E> Running<'a, S, E> {
     /// The [`failure`] that wasmtime's error stands for; and [`Error::TimedOut`] if a call inside this one timed out, and a host
     /// function swallowed its trap.
     #[inline(always)]
-    pub(crate) fn end<R: 'static>(mut self, ended: wasmtime::Result<R>) -> Result<R, Error> {
+    pub(crate) fn end<R: 'static>(mut self, ended: wasmtime::Result<R>) -> Outcome<R> {
         let Guest { store, control, .. } = &mut *self.guest;
         match ended {
             Ok(results) => match control.timed_out() {
@@ -56,12 +57,12 @@ impl<'a, S: Send + 'static, E> Running<'a, S, E> {
                     self.has_returned = true;
                     Ok(results)
                 }
-                Some(limit) => Err(timed_out(limit, control, self.attempt, Begun::Yes)),
+                Some(limit) => Err(Box::new(timed_out(limit, control, self.attempt, Begun::Yes))),
             },
             Err(error) => match failure(error, store, control, self.attempt) {
                 #[cfg(feature = "wasi")]
-                Error::Exit(0) => no_results().ok_or(Error::Exit(0)),
-                error => Err(error),
+                Error::Exit(0) => no_results().ok_or_else(|| Box::new(Error::Exit(0))),
+                error => Err(Box::new(error)),
             },
         }
     }

@@ -5,34 +5,37 @@ use crate::step::interrupt::{NEVER, nanoseconds};
 use crate::wait::alarm;
 use crate::wait::clock::{Clock, RealtimeClock, Sleep};
 use parking_lot::Mutex;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU8, AtomicU64};
 use std::task::Context;
 use std::time::Duration;
 
-/// The time of the call in progress, or of the last one. All times are those of [`alarm::now`].
+/// The time of the call in progress, or of the last one. All times are in nanoseconds, and moments are those of [`alarm::now`].
 ///
-/// The thread that has the guest writes it; any thread may read the [time used](Self::used). Hence the lock, which is taken only
-/// if there is a limit in time or the time is measured.
+/// Only the thread that has the guest writes it, and the lease of the guest orders the accesses: so all are `Relaxed`. Any thread may
+/// read the [time used](Self::used), which is one word.
 pub(crate) struct CallTime {
-    running_timeout: Option<Duration>,
+    /// [`NEVER`] if there is none.
+    running_timeout: u64,
     elapsed_timeout: Option<Duration>,
     is_measured: bool,
-    time: Mutex<Time>,
+    /// The time in the steps that have ended.
+    used: AtomicU64,
+    /// When the step in progress began; [`NEVER`] if there is none.
+    step_began: AtomicU64,
+    /// When the last step ended.
+    step_ended: AtomicU64,
+    /// When the call times out by its `elapsed_timeout`; [`NEVER`] if it has none.
+    deadline: AtomicU64,
+    /// Which timeout has ended the call: `IN_TIME`, `RUNNING` or `ELAPSED`.
+    timed_out: AtomicU8,
+    /// Wakes the call at its deadline, once it waits.
+    alarm: Mutex<Option<Sleep>>,
 }
 
-#[derive(Default)]
-struct Time {
-    /// The time in the steps that have ended.
-    used: Duration,
-    /// When the step in progress began.
-    step_began: Option<Duration>,
-    /// When the last step ended.
-    step_ended: Duration,
-    /// When the call times out by its `elapsed_timeout`.
-    deadline: Option<Duration>,
-    /// Wakes the call at its deadline, once it waits.
-    alarm: Option<Sleep>,
-    timed_out: Option<Timeout>,
-}
+const IN_TIME: u8 = 0;
+const RUNNING: u8 = 1;
+const ELAPSED: u8 = 2;
 
 /// Whether a call may go on.
 #[must_use]
@@ -49,8 +52,17 @@ impl CallTime {
         elapsed_timeout: Option<Duration>,
         is_measured: bool,
     ) -> Self {
-        let is_measured = is_measured || running_timeout.is_some() || elapsed_timeout.is_some();
-        Self { running_timeout, elapsed_timeout, is_measured, time: Mutex::default() }
+        Self {
+            is_measured: is_measured || running_timeout.is_some() || elapsed_timeout.is_some(),
+            running_timeout: running_timeout.map_or(NEVER, nanoseconds),
+            elapsed_timeout,
+            used: 0.into(),
+            step_began: NEVER.into(),
+            step_ended: 0.into(),
+            deadline: NEVER.into(),
+            timed_out: IN_TIME.into(),
+            alarm: Mutex::default(),
+        }
     }
 
     #[inline]
@@ -60,19 +72,22 @@ impl CallTime {
 
     #[inline]
     pub(crate) fn has_timeout(&self) -> bool {
-        self.running_timeout.is_some() || self.elapsed_timeout.is_some()
+        self.running_timeout != NEVER || self.elapsed_timeout.is_some()
     }
 
     /// The time in those steps of the call in progress that have ended, or in all steps of the last call.
     pub(crate) fn used(&self) -> Duration {
-        self.time.lock().used
+        Duration::from_nanos(self.used.load(Relaxed))
     }
 
     /// A call was made: its time begins.
     pub(crate) fn begin_call(&self) {
         if self.is_measured {
             let deadline = self.elapsed_timeout.map(|timeout| alarm::now().saturating_add(timeout));
-            *self.time.lock() = Time { deadline, ..Time::default() };
+            self.deadline.store(deadline.map_or(NEVER, nanoseconds), Relaxed);
+            self.used.store(0, Relaxed);
+            self.step_began.store(NEVER, Relaxed);
+            self.timed_out.store(IN_TIME, Relaxed);
         }
     }
 
@@ -81,7 +96,7 @@ impl CallTime {
     pub(crate) fn leave_call(&self) {
         if self.elapsed_timeout.is_some() {
             // Dropped outside the lock, because the alarm drops a waker, which may be the last reference to anything.
-            let alarm = self.time.lock().alarm.take();
+            let alarm = self.alarm.lock().take();
             drop(alarm);
         }
     }
@@ -89,77 +104,93 @@ impl CallTime {
     /// The timeout that has passed before the first step of a call, if any.
     #[inline]
     pub(crate) fn is_too_late(&self) -> Option<Timeout> {
-        self.elapsed_timeout?;
-        let deadline = self.time.lock().deadline?;
-        (alarm::now() >= deadline).then_some(Timeout::Elapsed)
+        let deadline = self.deadline.load(Relaxed);
+        if deadline == NEVER || alarm::now_nanoseconds() < deadline {
+            return None;
+        }
+        Some(Timeout::Elapsed)
     }
 
-    /// A step begins. Returns when the call times out, in nanoseconds of [`alarm::now`].
-    pub(crate) fn begin_step(&self, now: Duration) -> u64 {
+    /// A step begins. Returns when the call times out.
+    #[inline]
+    pub(crate) fn begin_step(&self, now: u64) -> u64 {
         if !self.is_measured {
             return NEVER;
         }
-        let mut time = self.time.lock();
-        time.step_began = Some(now);
-        let left = |timeout: Duration| now.saturating_add(timeout.saturating_sub(time.used));
-        let running = self.running_timeout.map(left);
-        running.into_iter().chain(time.deadline).map(nanoseconds).min().unwrap_or(NEVER)
+        self.step_began.store(now, Relaxed);
+        let left = self.running_timeout.saturating_sub(self.used.load(Relaxed));
+        // Without a timeout, this is late enough: `NEVER` is in five hundred years.
+        now.saturating_add(left).min(self.deadline.load(Relaxed))
     }
 
     /// A step ends, perhaps by a panic.
+    #[inline]
     pub(crate) fn end_step(&self) {
         if self.is_measured {
-            let mut time = self.time.lock();
-            let now = alarm::now();
-            time.step_ended = now;
-            if let Some(began) = time.step_began.take() {
-                time.used += now.saturating_sub(began);
-            }
+            let now = alarm::now_nanoseconds();
+            self.step_ended.store(now, Relaxed);
+            let used = self.used.load(Relaxed) + self.in_step(now);
+            self.used.store(used, Relaxed);
+            self.step_began.store(NEVER, Relaxed);
+        }
+    }
+
+    /// How long the step in progress has run.
+    fn in_step(&self, now: u64) -> u64 {
+        match self.step_began.load(Relaxed) {
+            NEVER => 0,
+            began => now.saturating_sub(began),
         }
     }
 
     /// Looks whether the call may go on, and notes which timeout has passed.
-    pub(crate) fn look(&self, now: Duration) -> Verdict {
-        if self.has_timeout() { self.judge(&mut self.time.lock(), now) } else { Verdict::InTime }
-    }
-
-    /// Looks whether the call was in time when its last step ended.
-    pub(crate) fn look_after_step(&self) -> Verdict {
+    #[inline]
+    pub(crate) fn look(&self, now: u64) -> Verdict {
         if !self.has_timeout() {
             return Verdict::InTime;
         }
-        let mut time = self.time.lock();
-        let ended = time.step_ended;
-        self.judge(&mut time, ended)
+        if self.used.load(Relaxed) + self.in_step(now) >= self.running_timeout {
+            self.timed_out.store(RUNNING, Relaxed);
+        } else if now >= self.deadline.load(Relaxed) {
+            self.timed_out.store(ELAPSED, Relaxed);
+        }
+        match self.timed_out.load(Relaxed) {
+            IN_TIME => Verdict::InTime,
+            _ => Verdict::TimedOut,
+        }
     }
 
-    fn judge(&self, time: &mut Time, now: Duration) -> Verdict {
-        let step = time.step_began.map_or(Duration::ZERO, |began| now.saturating_sub(began));
-        let running = time.used + step;
-        if self.running_timeout.is_some_and(|timeout| running >= timeout) {
-            time.timed_out = Some(Timeout::Running);
-        } else if time.deadline.is_some_and(|deadline| now >= deadline) {
-            time.timed_out = Some(Timeout::Elapsed);
-        }
-        if time.timed_out.is_some() { Verdict::TimedOut } else { Verdict::InTime }
+    /// Looks whether the call was in time when its last step ended.
+    #[inline]
+    pub(crate) fn look_after_step(&self) -> Verdict {
+        self.look(self.step_ended.load(Relaxed))
     }
 
     /// The call waits. Looks whether it is in time, and arranges for a wake at its deadline.
     pub(crate) fn look_and_wake_at_deadline(&self, context: &mut Context<'_>) -> Verdict {
-        let mut time = self.time.lock();
-        let Some(deadline) = time.deadline else { return Verdict::InTime };
-        let alarm = time.alarm.get_or_insert_with(|| RealtimeClock.sleep_until(deadline));
+        let deadline = match self.deadline.load(Relaxed) {
+            NEVER => return Verdict::InTime,
+            deadline => Duration::from_nanos(deadline),
+        };
+        let mut alarm = self.alarm.lock();
+        let alarm = alarm.get_or_insert_with(|| RealtimeClock.sleep_until(deadline));
         if alarm.as_mut().poll(context).is_pending() {
             return Verdict::InTime;
         }
-        time.timed_out = Some(Timeout::Elapsed);
+        self.timed_out.store(ELAPSED, Relaxed);
         Verdict::TimedOut
     }
 
     /// Takes the timeout that has ended the last call, if any.
     #[inline]
     pub(crate) fn take_timed_out(&self) -> Option<Timeout> {
-        if self.has_timeout() { self.time.lock().timed_out.take() } else { None }
+        let timed_out = match self.timed_out.load(Relaxed) {
+            IN_TIME => return None,
+            RUNNING => Timeout::Running,
+            _ => Timeout::Elapsed,
+        };
+        self.timed_out.store(IN_TIME, Relaxed);
+        Some(timed_out)
     }
 }
 
@@ -171,15 +202,23 @@ mod tests {
     use crate::wait::alarm;
     use std::time::Duration;
 
-    const MS: Duration = Duration::from_millis(1);
-    const HOUR: Duration = Duration::from_secs(3600);
+    const MS: u64 = 1_000_000;
+    const HOUR: u64 = 3_600_000 * MS;
+
+    fn now() -> u64 {
+        alarm::now_nanoseconds()
+    }
+
+    fn timeout(nanoseconds: u64) -> Option<Duration> {
+        Some(Duration::from_nanos(nanoseconds))
+    }
 
     #[test]
     fn time_runs_in_steps_only() {
-        let time = CallTime::new(Some(10 * MS), None, false);
+        let time = CallTime::new(timeout(10 * MS), None, false);
         time.begin_call();
-        let now = alarm::now() + HOUR;
-        assert_eq!(time.begin_step(now), nanoseconds(now + 10 * MS));
+        let now = now() + HOUR;
+        assert_eq!(time.begin_step(now), now + 10 * MS);
         assert_eq!(time.look(now + 9 * MS), Verdict::InTime);
         assert_eq!(time.look(now + 10 * MS), Verdict::TimedOut);
         assert_eq!(time.take_timed_out(), Some(Timeout::Running));
@@ -190,11 +229,11 @@ mod tests {
 
     #[test]
     fn time_elapses_from_the_beginning_of_the_call() {
-        let time = CallTime::new(None, Some(HOUR), false);
+        let time = CallTime::new(None, timeout(HOUR), false);
         time.begin_call();
-        let now = alarm::now();
+        let now = now();
         let end = time.begin_step(now);
-        assert!(end <= nanoseconds(now + HOUR));
+        assert!(end <= now + HOUR);
         time.end_step();
         assert_eq!(time.is_too_late(), None);
         assert_eq!(time.look(now), Verdict::InTime);
@@ -204,13 +243,13 @@ mod tests {
 
     #[test]
     fn a_step_that_took_too_long_is_late_when_it_has_ended() {
-        let time = CallTime::new(Some(MS), None, false);
+        let time = CallTime::new(timeout(MS), None, false);
         time.begin_call();
-        let now = alarm::now();
+        let now = now();
         let _ = time.begin_step(now);
-        while alarm::now() < now + MS {}
+        while self::now() < now + MS {}
         time.end_step();
-        assert!(time.used() >= MS);
+        assert!(time.used() >= Duration::from_nanos(MS));
         assert_eq!(time.look_after_step(), Verdict::TimedOut);
     }
 
@@ -218,7 +257,7 @@ mod tests {
     fn measuring_is_no_limit() {
         let time = CallTime::new(None, None, true);
         time.begin_call();
-        assert_eq!(time.begin_step(alarm::now()), NEVER);
+        assert_eq!(time.begin_step(now()), NEVER);
         time.end_step();
         assert_eq!(time.look(HOUR), Verdict::InTime);
         assert_eq!(time.take_timed_out(), None);

@@ -14,7 +14,7 @@ use crate::guest::limit::schedule::StepWithEnd;
 use crate::guest::limit::slice::Slice;
 use crate::guest::limit::slice_state::{Apply, SliceState, StepSlice};
 use crate::guest::poison::Poison;
-use crate::step::interrupt::{Interrupter, NEVER, is_cancelled, nanoseconds, step_deadline};
+use crate::step::interrupt::{Interrupter, NEVER, is_cancelled, step_deadline};
 use crate::trace::InstanceId;
 use crate::wait::alarm;
 use std::sync::Arc;
@@ -183,12 +183,12 @@ impl Control {
 
     /// Decides what the guest does when it sees that the epoch has advanced.
     fn epoch_has_advanced(&self) -> UpdateDeadline {
-        let now = alarm::now();
+        let now = alarm::now_nanoseconds();
         if is_cancelled() || (self.epoch.is_in_call() && self.time.look(now) == Verdict::TimedOut) {
             self.epoch.interrupt();
             return UpdateDeadline::Interrupt;
         }
-        match self.epoch.look(nanoseconds(now)) {
+        match self.epoch.look(now) {
             Look::GoOn => UpdateDeadline::Continue(1),
             Look::Yield => {
                 self.slice.yield_at_epoch();
@@ -261,12 +261,14 @@ impl Control {
     }
 
     /// Whether the call has run or waited for too long.
-    pub(crate) fn look_at_time(&self, now: Duration) -> Verdict {
+    #[inline]
+    pub(crate) fn look_at_time(&self, now: u64) -> Verdict {
         self.time.look(now)
     }
 
     /// Begins a step with limits. Dropping the [`Watch`] ends it.
-    pub(crate) fn watch(&self, slice: StepSlice, now: Duration) -> Watch<'_> {
+    #[inline]
+    pub(crate) fn watch(&self, slice: StepSlice, now: u64) -> Watch<'_> {
         if let Some(growth) = &self.growth {
             growth.enter();
         }
@@ -311,6 +313,7 @@ pub(crate) struct Watch<'a> {
 }
 
 impl Drop for Watch<'_> {
+    #[inline]
     fn drop(&mut self) {
         self.control.epoch.set_step_end(NEVER);
         self.control.time.end_step();

@@ -1,9 +1,9 @@
 //! [`Limited`]: a call that keeps to the limits of its instance's [`Control`] in each of its steps.
 
 use crate::guest::limit::call_time::Verdict;
-use crate::guest::limit::control::{Control, StepLimits};
+use crate::guest::limit::control::{Control, StepLimits, Watch};
 use crate::guest::limit::slice_state::StepSlice;
-use crate::trace::{burning, counts_fuel};
+use crate::trace::{Burning, burning, counts_fuel};
 use crate::wait::alarm;
 use pin_project_lite::pin_project;
 use std::pin::Pin;
@@ -43,37 +43,54 @@ where
     #[inline(always)]
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
-        match this.control.begin_step() {
-            StepLimits::None if counts_fuel() => {
-                poll_watched(this.call, this.control, StepSlice::WithoutClock, context)
+        let control: &Control = this.control;
+        let limits = match control.begin_step() {
+            StepLimits::None if !counts_fuel() => None,
+            StepLimits::None => Some(StepSlice::WithoutClock),
+            StepLimits::Watched(slice) => Some(slice),
+        };
+        let watched = match limits {
+            None => None,
+            Some(slice) => match begin_watched(control, slice) {
+                Some(watched) => Some(watched),
+                None => return over(),
+            },
+        };
+        // Polled in one place, for steps with limits and without, because only so is it inlined: see `Work::step`.
+        let polled = this.call.poll(context);
+        match watched {
+            None => polled,
+            Some((burning, watch)) => {
+                drop(watch);
+                let ended = end_watched(polled, control, context);
+                drop(burning);
+                ended
             }
-            StepLimits::None => this.call.poll(context),
-            StepLimits::Watched(slice) => poll_watched(this.call, this.control, slice, context),
         }
     }
 }
 
-/// Not inlined, so that the code of steps without limits stays short.
-#[inline(never)]
-fn poll_watched<F, R>(
-    call: Pin<&mut F>,
+/// Begins a step with limits; `None` if the call has timed out. Dropping what this returns ends the step.
+#[inline(always)]
+fn begin_watched(
     control: &Control,
     slice: StepSlice,
-    context: &mut Context<'_>,
-) -> Poll<F::Output>
-where
-    F: std::future::Future<Output = wasmtime::Result<R>>,
-{
-    let _burning = burning(|| control.fuel());
-    let over = || Poll::Ready(Err(Trap::Interrupt.into()));
-    let now = alarm::now();
-    if control.look_at_time(now) == Verdict::TimedOut {
-        return over();
+) -> Option<(Burning<impl Fn() -> u64>, Watch<'_>)> {
+    let burning = burning(|| control.fuel());
+    let now = alarm::now_nanoseconds();
+    match control.look_at_time(now) {
+        Verdict::InTime => Some((burning, control.watch(slice, now))),
+        Verdict::TimedOut => None,
     }
-    let polled = {
-        let _watch = control.watch(slice, now);
-        call.poll(context)
-    };
+}
+
+/// What a step with limits has come to, which has ended.
+#[inline]
+fn end_watched<R>(
+    polled: Poll<wasmtime::Result<R>>,
+    control: &Control,
+    context: &mut Context<'_>,
+) -> Poll<wasmtime::Result<R>> {
     if !control.has_timeout() {
         return polled;
     }
@@ -88,4 +105,8 @@ where
             Verdict::TimedOut => over(),
         },
     }
+}
+
+fn over<R>() -> Poll<wasmtime::Result<R>> {
+    Poll::Ready(Err(Trap::Interrupt.into()))
 }

@@ -4,7 +4,7 @@
 use crate::guest::limit::repetition::Repetition;
 use crate::guest::limit::slot::{End, Slot};
 use crate::guest::limit::ticker::{Ticker, TickerNumber};
-use crate::step::interrupt::{Interrupter, Interruptible, NEVER, nanoseconds};
+use crate::step::interrupt::{Interrupter, Interruptible, NEVER};
 use crate::unwind::ignore_panic;
 use crate::wait::alarm;
 use crossbeam::sync::{Parker, Unparker};
@@ -85,6 +85,7 @@ impl Registered {
         outer
     }
 
+    #[inline]
     fn put_back(&self, outer: Option<End>) {
         match outer {
             Some(outer) => drop(self.put(outer)),
@@ -153,7 +154,7 @@ impl Interrupter for Ticker {
     fn interrupt(&'static self, call: Arc<dyn Interruptible>) {
         // At once, and on this thread. The schedule repeats it.
         self.tick();
-        let repetition = Repetition::after_tick(nanoseconds(alarm::now()));
+        let repetition = Repetition::after_tick(alarm::now_nanoseconds());
         let call = CancelledCall { call: Arc::downgrade(&call), ticker: self.number(), repetition };
         let mut inbox = SCHEDULE.inbox.lock();
         let schedule = inbox.thread();
@@ -270,7 +271,7 @@ impl Watcher {
         }
         self.slots.retain(|slot| !slot.is_abandoned());
         self.cancelled.retain(|call| !call.has_ended());
-        let now = nanoseconds(alarm::now());
+        let now = alarm::now_nanoseconds();
         let mut next = NEVER;
         for slot in &mut self.slots {
             next = next.min(slot.look(now, &mut self.due));

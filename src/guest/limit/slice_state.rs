@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
 /// Step length for a fuel-sliced guest that stopped at an epoch check: its store cannot take a new fuel slice there.
-const UNAPPLIED_STEP: Duration = Duration::from_millis(1);
+const UNAPPLIED_STEP: u64 = Duration::from_millis(1).as_nanos() as u64;
 
 #[derive(Debug)]
 pub(crate) struct SliceState {
@@ -37,8 +37,8 @@ pub(crate) struct SliceState {
 pub(crate) enum StepSlice {
     /// By fuel or not at all, so that the clock is not needed.
     WithoutClock,
-    /// After this time.
-    After(Duration),
+    /// After this time, in nanoseconds.
+    After(u64),
 }
 
 /// What the store is to be told when its guest goes on.
@@ -95,7 +95,7 @@ impl SliceState {
         self.slice_pending.store(true, Relaxed);
         match Slice::from_word(slice) {
             Slice::Unbounded => StepSlice::WithoutClock,
-            Slice::Time(time) => StepSlice::After(time),
+            Slice::Time(time) => StepSlice::After(nanoseconds(time)),
             Slice::Fuel(_) if self.can_apply_fuel(slice) => StepSlice::WithoutClock,
             Slice::Fuel(_) => StepSlice::After(UNAPPLIED_STEP),
         }
@@ -133,10 +133,10 @@ impl SliceState {
 
 impl StepSlice {
     /// When the slice ends by the clock, in nanoseconds of [`alarm::now`](crate::wait::alarm::now); `NEVER` if it does not.
-    pub(crate) fn end(self, now: Duration) -> u64 {
+    pub(crate) fn end(self, now: u64) -> u64 {
         match self {
             Self::WithoutClock => NEVER,
-            Self::After(time) => nanoseconds(now.saturating_add(time)),
+            Self::After(time) => now.saturating_add(time),
         }
     }
 }
@@ -158,9 +158,9 @@ mod tests {
             assert_eq!(state.enter_guest(), Apply::Nothing, "it is the same step");
         }
         state.set(Slice::Time(MS));
-        assert_eq!(state.begin_step(), StepSlice::After(MS));
+        assert_eq!(state.begin_step(), StepSlice::After(MS.as_nanos() as u64));
         assert_eq!(state.enter_guest(), Apply::NoInterval);
-        assert_eq!(state.begin_step(), StepSlice::After(MS));
+        assert_eq!(state.begin_step(), StepSlice::After(MS.as_nanos() as u64));
         assert_eq!(state.enter_guest(), Apply::Nothing);
     }
 
@@ -170,7 +170,7 @@ mod tests {
         assert_eq!(state.begin_step(), StepSlice::WithoutClock);
         state.set(Slice::Time(MS));
         assert_eq!(state.enter_guest(), Apply::Interval(7), "or nothing would end this step");
-        assert_eq!(state.begin_step(), StepSlice::After(MS));
+        assert_eq!(state.begin_step(), StepSlice::After(MS.as_nanos() as u64));
         state.set(Slice::Fuel(8));
         assert_eq!(state.enter_guest(), Apply::NoInterval);
     }

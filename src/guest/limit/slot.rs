@@ -33,6 +33,7 @@ impl Slot {
 
     /// Writes the end of a step that begins or goes on, and returns the end that was there. The caller then checks whether the
     /// schedule would sleep past the new end.
+    #[inline]
     pub(crate) fn put(&self, end: End) -> Option<End> {
         // Relaxed loads: this thread wrote them.
         let at = self.end.load(Relaxed);
@@ -46,6 +47,7 @@ impl Slot {
     }
 
     /// The outermost step that has an end is over.
+    #[inline]
     pub(crate) fn clear(&self) {
         // Relaxed: a reader that finds the old end for a little longer makes a needless tick, at which no guest yields.
         self.end.store(NEVER, Relaxed);

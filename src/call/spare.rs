@@ -1,0 +1,104 @@
+//! Spares: each thread keeps the allocations of calls that ended on it, for the next calls of the same kind that it makes. So a thread that
+//! makes one call after another allocates nothing for them.
+
+use crate::sync::fence;
+use std::any::{Any, TypeId};
+use std::cell::RefCell;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Acquire;
+
+/// How many kinds of allocations a thread keeps, one of each.
+const KINDS: usize = 8;
+
+/// The largest allocation that is kept, in bytes. A guest's call has some hundred; the future of a host may have any number.
+pub(crate) const LARGEST: usize = 2048;
+
+thread_local! {
+    static SPARES: RefCell<Spares> = const { RefCell::new(Spares { places: Vec::new(), next: 0 }) };
+}
+
+struct Spares {
+    /// For each kind `X` its id, and an `Option<X>`.
+    places: Vec<(TypeId, Box<dyn Any>)>,
+    /// The place that is given to the next new kind, once there are `KINDS`.
+    next: usize,
+}
+
+impl Spares {
+    #[inline]
+    fn place<X: 'static>(&mut self) -> Option<&mut Option<X>> {
+        let kind = TypeId::of::<X>();
+        let (_, place) = self.places.iter_mut().find(|(other, _)| *other == kind)?;
+        place.downcast_mut()
+    }
+
+    #[cold]
+    fn put_new_kind<X: 'static>(&mut self, spare: X) {
+        let place: (_, Box<dyn Any>) = (TypeId::of::<X>(), Box::new(Some(spare)));
+        if self.places.len() < KINDS {
+            self.places.push(place);
+        } else {
+            self.places[self.next] = place;
+            self.next = (self.next + 1) % KINDS;
+        }
+    }
+}
+
+/// Takes this thread's spare of a kind, if it has one.
+#[inline]
+pub(crate) fn take<X: 'static>() -> Option<X> {
+    // A thread that is ending has no spares any more.
+    SPARES.try_with(|spares| spares.borrow_mut().place()?.take()).ok()?
+}
+
+/// Keeps a spare, in the place of an older one. Nothing in it may have a destructor that runs foreign code.
+#[inline]
+pub(crate) fn put<X: 'static>(spare: X) {
+    let _ = SPARES.try_with(|spares| {
+        let mut spares = spares.borrow_mut();
+        match spares.place() {
+            Some(place) => *place = Some(spare),
+            None => spares.put_new_kind(spare),
+        }
+    });
+}
+
+/// An `Arc` whose allocation becomes a spare, if this is the last reference when it is dropped. By then the value is as good as new, or
+/// nothing reads what is not.
+pub(crate) struct SpareArc<X: 'static>(Option<Arc<X>>);
+
+impl<X: 'static> SpareArc<X> {
+    pub(crate) fn new(arc: Arc<X>) -> Self {
+        Self(Some(arc))
+    }
+}
+
+impl<X: 'static> Deref for SpareArc<X> {
+    type Target = Arc<X>;
+
+    #[inline]
+    fn deref(&self) -> &Arc<X> {
+        match &self.0 {
+            Some(arc) => arc,
+            None => unreachable!("only `drop` takes it out"),
+        }
+    }
+}
+
+impl<X: 'static> Drop for SpareArc<X> {
+    #[inline]
+    fn drop(&mut self) {
+        // Not in models: what loom checks belongs to one execution of a model, and a spare would go from one to the next.
+        if let Some(arc) = self.0.take()
+            && !cfg!(wasm_jobs_loom)
+            && Arc::strong_count(&arc) == 1
+            && Arc::weak_count(&arc) == 0
+        {
+            // Nobody else has a reference, and so nobody can make one. The fence pairs with the release by which the last other one was
+            // dropped: what was done through that comes before all that is done with the spare.
+            fence(Acquire);
+            put(arc);
+        }
+    }
+}
