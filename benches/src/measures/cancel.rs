@@ -50,12 +50,11 @@ fn theirs() -> impl FnMut() -> Duration {
     let mut store = Store::new(&engine, ());
     let flag = cancelled.clone();
     store.epoch_deadline_callback(move |_| {
-        Ok(match flag.load(Ordering::Relaxed) {
+        Ok(match flag.load(Ordering::Acquire) {
             true => UpdateDeadline::Interrupt,
             false => UpdateDeadline::Continue(1),
         })
     });
-    store.set_epoch_deadline(1);
     let instance = guests::synchronous(&engine).instantiate(&mut store);
     let instance = instance.expect("the pool has room");
     let func = instance.get_typed_func::<i64, i64>(&mut store, "counts");
@@ -66,14 +65,15 @@ fn theirs() -> impl FnMut() -> Duration {
         let (mut store, func) = kept.take().expect("each call puts them back");
         let sender = sender.clone();
         cancelled.store(false, Ordering::Relaxed);
+        // Not by the worker: a cancelling that comes before would be missed.
+        store.set_epoch_deadline(1);
         pool.spawn(move || {
-            store.set_epoch_deadline(1);
             let end = func.call(&mut store, i64::MAX);
             sender.send((end, store, func)).expect("it is waited for");
         });
         thread::sleep(PAUSE);
         let start = Instant::now();
-        cancelled.store(true, Ordering::Relaxed);
+        cancelled.store(true, Ordering::Release);
         engine.increment_epoch();
         let (end, store, func) = ends.recv().expect("the call sends it");
         let end = end.expect_err("it has no other end");

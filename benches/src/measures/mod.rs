@@ -123,8 +123,7 @@ fn pool(workers: usize) -> Arc<ThreadPool> {
 }
 
 fn runtime(workers: usize) -> Runtime {
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_time().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).build();
     runtime.expect("threads can be started")
 }
 

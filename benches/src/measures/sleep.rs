@@ -3,10 +3,11 @@
 
 use super::countdown::Countdown;
 use super::wasi::succeeded;
-use super::{poll_to_end, pool, runtime};
+use super::{poll_to_end, pool};
 use crate::guests::ENGINE;
 use crate::rounds::{Finding, Other, in_turn};
 use std::time::Instant;
+use tokio::runtime::Builder;
 use wasm_jobs::wasi::{self, WasiCtx, WasiCtxBuilder};
 use wasm_jobs::wasmtime::{Linker, Module, Store};
 use wasm_jobs::wasmtime_wasi::{self, p1::WasiP1Ctx};
@@ -46,7 +47,8 @@ pub(crate) fn measure() -> Finding {
         ms
     };
 
-    let runtime = runtime(WORKERS);
+    let runtime = Builder::new_multi_thread().worker_threads(WORKERS).enable_time().build();
+    let runtime = runtime.expect("threads can be started");
     let mut linker = Linker::<WasiP1Ctx>::new(&ENGINE);
     wasmtime_wasi::p1::add_to_linker_async(&mut linker, |ctx| ctx).expect("the linker is new");
     let pre = linker.instantiate_pre(&module).expect("the guest imports WASI");
