@@ -477,3 +477,50 @@ fn a_cancelled_job_is_pruned_while_the_one_before_it_ends() {
         pool_of_last.assert_is_forgotten();
     });
 }
+
+/// Mistakes: both jobs complete the handle, the second one with another outcome; the handle forgets a job that is over when it is asked.
+#[test]
+fn two_jobs_end_while_a_thread_waits_for_the_first_of_them() {
+    loom::model(|| {
+        let pool = Pool::of_calls(2);
+        let succeeds = pool.submit_fn(|| ());
+        let mut call = Future::new(std::future::ready(Err::<(), _>(Error::other("no"))));
+        let fails = pool.submit(call.to_job().unwrap());
+        let jobs = [succeeds, fails];
+        let worker = pool.spawn_worker();
+        let any = JobHandle::any(jobs.clone());
+        let waiter = thread::spawn({
+            let any = any.clone();
+            move || {
+                any.wait();
+                any.outcome().expect("the thread has waited for the handle")
+            }
+        });
+
+        pool.run_one();
+        let outcome = waiter.join().unwrap();
+        assert!(jobs.iter().any(|job| job.outcome() == Some(outcome)), "no job is over");
+        worker.join().unwrap();
+        assert_eq!(any.outcome(), Some(outcome), "the outcome has changed");
+        drop((any, jobs, call));
+        pool.assert_is_forgotten();
+    });
+}
+
+/// Mistakes: the handle asks the first job alone; it forgets a job that is over when it is asked.
+#[test]
+fn the_second_job_ends_while_a_handle_of_any_is_made_and_waited_for() {
+    loom::model(|| {
+        let (pool, pool_of_second) = (Pool::of_calls(1), Pool::of_calls(1));
+        let jobs = [pool.submit_fn(|| ()), pool_of_second.submit_fn(|| ())];
+        let worker = pool_of_second.spawn_worker();
+
+        let any = JobHandle::any(jobs.clone());
+        any.wait();
+        assert!(jobs[1].is_complete());
+        pool.run_one();
+        worker.join().unwrap();
+        drop((any, jobs));
+        pool.assert_is_forgotten();
+    });
+}

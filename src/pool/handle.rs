@@ -37,7 +37,7 @@ pub struct JobHandle {
 pub(crate) trait Completion: AsRef<Latch> + Send + Sync {
     fn cancel(&self);
 
-    /// The jobs that this stands for, if it is a handle of [all](JobHandle::all).
+    /// The jobs that this stands for, if it is a handle of [all](JobHandle::all) or [any](JobHandle::any).
     fn parts(&self) -> &[Weak<dyn Completion>] {
         &[]
     }
@@ -76,23 +76,28 @@ impl Ready for All {
 
 impl Completion for All {
     fn cancel(&self) {
-        // Each part is cancelled once. `seen` has the addresses of parts, so `kept` keeps these alive.
-        let (mut seen, mut kept) = (HashSet::new(), Vec::new());
-        let mut left: Vec<_> = self.parts.iter().rev().cloned().collect();
-        while let Some(part) = left.pop() {
-            let Some(part) = part.upgrade() else { continue };
-            if seen.insert(Arc::as_ptr(&part).cast::<()>()) {
-                match part.parts() {
-                    [] => part.cancel(),
-                    parts => left.extend(parts.iter().rev().cloned()),
-                }
-                kept.push(part);
-            }
-        }
+        cancel_parts(&self.parts);
     }
 
     fn parts(&self) -> &[Weak<dyn Completion>] {
         &self.parts
+    }
+}
+
+/// Cancels the jobs that a handle of several stands for.
+pub(crate) fn cancel_parts(parts: &[Weak<dyn Completion>]) {
+    // Each part is cancelled once. `seen` has the addresses of parts, so `kept` keeps these alive.
+    let (mut seen, mut kept) = (HashSet::new(), Vec::new());
+    let mut left: Vec<_> = parts.iter().rev().cloned().collect();
+    while let Some(part) = left.pop() {
+        let Some(part) = part.upgrade() else { continue };
+        if seen.insert(Arc::as_ptr(&part).cast::<()>()) {
+            match part.parts() {
+                [] => part.cancel(),
+                parts => left.extend(parts.iter().rev().cloned()),
+            }
+            kept.push(part);
+        }
     }
 }
 
@@ -166,12 +171,12 @@ impl JobHandle {
     ///
     /// This does what [`Future::cancel`](crate::Future::cancel) does, from any thread. A job that is in no step ends at once, and what its
     /// call held is dropped on this thread. A job that is in a step ends at the end of that step, on the step's thread. A closure that has
-    /// begun runs to its end. The handle of [all](Self::all) of some jobs cancels each of them.
+    /// begun runs to its end. The handle of [all](Self::all) or [any](Self::any) of some jobs cancels each of them.
     pub fn cancel(&self) {
         self.completion().cancel();
     }
 
-    fn completion(&self) -> &Arc<dyn Completion> {
+    pub(crate) fn completion(&self) -> &Arc<dyn Completion> {
         self.wait.on()
     }
 

@@ -3,10 +3,12 @@
 //! A pool is anything with a queue and workers. It gets a [`Job`] when a runner is submitted, when a waiting call is woken, and when a
 //! yielding call has used up its turn. A worker runs each job once, for one turn. Between its turns, a waiting call is nowhere in the pool.
 //!
-//! A job is one turn of a [`call`] or a [`closure`]. A [`handle`] waits for the end of either, and either may run [`after`] others. Two pools
-//! are implemented here: [`rayon`]'s, whose queue is served by [`tickets`], and a thread that runs one call [`here`].
+//! A job is one turn of a [`call`] or a [`closure`]. A [`handle`] waits for the end of either, or for the first end of [`any`]; and either may
+//! run [`after`] others. Two pools are implemented here: [`rayon`]'s, whose queue is served by [`tickets`], and a thread that runs one call
+//! [`here`].
 
 pub(crate) mod after;
+pub(crate) mod any;
 pub(crate) mod call;
 pub(crate) mod closure;
 pub(crate) mod handle;
