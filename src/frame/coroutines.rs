@@ -11,6 +11,7 @@ use crate::frame::ready_queue::ReadyQueue;
 use crate::frame::run_within::step_end;
 use crate::step::interrupt::with_deadline;
 use crate::wait::alarm;
+use crate::wait::block::{Sleeper, help_or_sleep};
 use crate::wait::waiters::wake_all;
 use async_task::Runnable;
 use std::cell::RefCell;
@@ -135,6 +136,48 @@ impl Coroutines {
                 now = alarm::now();
             }
         })
+    }
+
+    /// Brings all coroutines to their ends: runs frames, and sleeps without using the CPU while every coroutine waits. Coroutines that are
+    /// spawned meanwhile count too. It is for a program without a frame loop, such as a tool or a test.
+    ///
+    /// Nothing paces the frames. A frame begins as soon as one coroutine is ready, so [`next_frame`](crate::next_frame) only lets the
+    /// others have their turn; and frames in which nothing would happen are left out, so [`frames`](crate::frames) lasts until nothing
+    /// else is ready.
+    ///
+    /// A worker of a rayon pool runs other jobs instead of sleeping, as with [`JobHandle::wait`](crate::JobHandle::wait).
+    ///
+    /// This sleeps for ever if a coroutine waits for something that never happens. Inside a coroutine of this loop, this does nothing.
+    ///
+    /// ```
+    /// use wasm_jobs::{Coroutines, Error, Future, JobPool, RayonGlobal};
+    ///
+    /// let coroutines = Coroutines::new();
+    /// let squares = (1..=3).map(|n| {
+    ///     coroutines.spawn(async move {
+    ///         let mut square = Future::new(async move { Ok(n * n) });
+    ///         RayonGlobal.submit(square.to_job()?).await;
+    ///         square.await
+    ///     })
+    /// });
+    /// let mut squares: Vec<_> = squares.collect();
+    /// coroutines.run();
+    /// assert_eq!(squares[2].try_get_result()?.expect("all have finished")?, 9);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn run(&self) {
+        if self.due.try_borrow_mut().is_err() {
+            return;
+        }
+        let sleeper = Sleeper::new();
+        while !self.is_empty() {
+            if self.tick().stepped == 0
+                && !self.frames.skip()
+                && !self.ready.has_any_or_wakes(sleeper.waker())
+            {
+                help_or_sleep(&sleeper, None);
+            }
+        }
     }
 
     /// The number of coroutines that have not finished.

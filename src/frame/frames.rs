@@ -118,6 +118,19 @@ impl FrameCount {
         }
         guard
     }
+
+    /// Leaves out the frames in which nothing would happen, so that the next frame is the first one that a coroutine waits for. False if
+    /// none waits for a frame.
+    pub(crate) fn skip(&self) -> bool {
+        // The last frame of all never comes.
+        match self.waiters.borrow().first() {
+            None | Some(u64::MAX) => false,
+            Some(first) => {
+                self.now.set(self.now.get().max(first.saturating_sub(1)));
+                true
+            }
+        }
+    }
 }
 
 /// Held while a loop ticks. A coroutine may tick another loop; dropping the guard makes the outer loop the current one again.

@@ -8,6 +8,7 @@ mod any;
 mod blocking;
 mod clocks;
 mod coroutines;
+mod coroutines_run;
 mod ending;
 mod events;
 mod executors;
