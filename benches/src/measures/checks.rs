@@ -90,7 +90,7 @@ type Run = Result<Box<dyn FnMut()>, String>;
 fn beside_unchecked(run: fn(&Engine) -> Run, checks: Checks) -> Finding {
     let on = |Checks { epochs, fuel }| run(&engine(epochs, fuel));
     match (on(checks), on(UNCHECKED)) {
-        (Ok(ours), Ok(theirs)) => compare(Other::Baseline("unchecked"), 9, 1, ours, theirs),
+        (Ok(ours), Ok(theirs)) => compare(Other::Baseline("unchecked"), 15, 1, ours, theirs),
         (Err(why), _) | (_, Err(why)) => Finding::Skipped { why },
     }
 }
