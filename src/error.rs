@@ -359,6 +359,10 @@ impl fmt::Display for TimedOut {
                 f,
                 "{name}: it has not ended within {after:?} (`InstanceOptions::elapsed_timeout`), in which it ran for {ran:.1?}"
             ),
+            Timeout::Begun => write!(
+                f,
+                "{name}: it has not ended within {after:?} of its first step (`InstanceOptions::begun_timeout`), in which it ran for {ran:.1?}"
+            ),
             Timeout::Elapsed => write!(
                 f,
                 "{name}: it has not begun within {after:?} (`InstanceOptions::elapsed_timeout`): it stood in a queue, or was not resumed"
@@ -380,4 +384,7 @@ pub enum Timeout {
     /// [`InstanceOptions::elapsed_timeout`](crate::InstanceOptions::elapsed_timeout): the time from making a call until it must
     /// have ended.
     Elapsed,
+    /// [`InstanceOptions::begun_timeout`](crate::InstanceOptions::begun_timeout): the time from a call's first step until it must have
+    /// ended.
+    Begun,
 }

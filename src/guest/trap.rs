@@ -88,6 +88,7 @@ pub(crate) fn timed_out(
     let after = match limit {
         Timeout::Running => options.running_timeout,
         Timeout::Elapsed => options.elapsed_timeout,
+        Timeout::Begun => options.begun_timeout,
     };
     let begun = matches!(begun, Begun::Yes);
     Error::TimedOut(Box::new(TimedOut {

@@ -1,12 +1,13 @@
 //! [`CallTime`]: how long a call has run, and when it has timed out.
 
 use crate::error::Timeout;
+use crate::guest::limit::options::InstanceOptions;
 use crate::step::interrupt::{NEVER, nanoseconds};
 use crate::wait::alarm;
 use crate::wait::clock::{Clock, RealtimeClock, Sleep};
 use parking_lot::Mutex;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{AtomicU8, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64};
 use std::task::Context;
 use std::time::Duration;
 
@@ -18,16 +19,22 @@ pub(crate) struct CallTime {
     /// [`NEVER`] if there is none.
     running_timeout: u64,
     elapsed_timeout: Option<Duration>,
+    /// [`NEVER`] if there is none.
+    begun_timeout: u64,
     is_measured: bool,
+    /// Whether the first step of the call has begun.
+    has_begun: AtomicBool,
     /// The time in the steps that have ended.
     used: AtomicU64,
     /// When the step in progress began; [`NEVER`] if there is none.
     step_began: AtomicU64,
     /// When the last step ended.
     step_ended: AtomicU64,
-    /// When the call times out by its `elapsed_timeout`; [`NEVER`] if it has none.
+    /// When the call times out by its `elapsed_timeout` or its `begun_timeout`, whichever comes first; [`NEVER`] if it has neither.
     deadline: AtomicU64,
-    /// Which timeout has ended the call: `IN_TIME`, `RUNNING` or `ELAPSED`.
+    /// Which of the two the deadline comes from: `ELAPSED` or `BEGUN`.
+    deadline_of: AtomicU8,
+    /// Which timeout has ended the call: `IN_TIME`, `RUNNING`, `ELAPSED` or `BEGUN`.
     timed_out: AtomicU8,
     /// Wakes the call at its deadline, once it waits.
     alarm: Mutex<Option<Sleep>>,
@@ -36,6 +43,7 @@ pub(crate) struct CallTime {
 const IN_TIME: u8 = 0;
 const RUNNING: u8 = 1;
 const ELAPSED: u8 = 2;
+const BEGUN: u8 = 3;
 
 /// Whether a call may go on.
 #[must_use]
@@ -46,20 +54,18 @@ pub(crate) enum Verdict {
 }
 
 impl CallTime {
-    /// A timeout has the time measured, whatever `is_measured` says.
-    pub(crate) fn new(
-        running_timeout: Option<Duration>,
-        elapsed_timeout: Option<Duration>,
-        is_measured: bool,
-    ) -> Self {
+    pub(crate) fn new(options: &InstanceOptions) -> Self {
         Self {
-            is_measured: is_measured || running_timeout.is_some() || elapsed_timeout.is_some(),
-            running_timeout: running_timeout.map_or(NEVER, nanoseconds),
-            elapsed_timeout,
+            is_measured: options.measures_time(),
+            running_timeout: options.running_timeout.map_or(NEVER, nanoseconds),
+            elapsed_timeout: options.elapsed_timeout,
+            begun_timeout: options.begun_timeout.map_or(NEVER, nanoseconds),
+            has_begun: false.into(),
             used: 0.into(),
             step_began: NEVER.into(),
             step_ended: 0.into(),
             deadline: NEVER.into(),
+            deadline_of: ELAPSED.into(),
             timed_out: IN_TIME.into(),
             alarm: Mutex::default(),
         }
@@ -72,7 +78,12 @@ impl CallTime {
 
     #[inline]
     pub(crate) fn has_timeout(&self) -> bool {
-        self.running_timeout != NEVER || self.elapsed_timeout.is_some()
+        self.running_timeout != NEVER || self.has_deadline()
+    }
+
+    #[inline]
+    fn has_deadline(&self) -> bool {
+        self.elapsed_timeout.is_some() || self.begun_timeout != NEVER
     }
 
     /// The time in those steps of the call in progress that have ended, or in all steps of the last call.
@@ -85,6 +96,8 @@ impl CallTime {
         if self.is_measured {
             let deadline = self.elapsed_timeout.map(|timeout| alarm::now().saturating_add(timeout));
             self.deadline.store(deadline.map_or(NEVER, nanoseconds), Relaxed);
+            self.deadline_of.store(ELAPSED, Relaxed);
+            self.has_begun.store(false, Relaxed);
             self.used.store(0, Relaxed);
             self.step_began.store(NEVER, Relaxed);
             self.timed_out.store(IN_TIME, Relaxed);
@@ -94,7 +107,7 @@ impl CallTime {
     /// A call has ended, or is dropped: nothing wakes it any more.
     #[inline]
     pub(crate) fn leave_call(&self) {
-        if self.elapsed_timeout.is_some() {
+        if self.has_deadline() {
             // Dropped outside the lock, because the alarm drops a waker, which may be the last reference to anything.
             let alarm = self.alarm.lock().take();
             drop(alarm);
@@ -118,9 +131,27 @@ impl CallTime {
             return NEVER;
         }
         self.step_began.store(now, Relaxed);
+        if self.begun_timeout != NEVER && !self.has_begun.load(Relaxed) {
+            self.begin_first_step(now);
+        }
         let left = self.running_timeout.saturating_sub(self.used.load(Relaxed));
         // Without a timeout, this is late enough: `NEVER` is in five hundred years.
         now.saturating_add(left).min(self.deadline.load(Relaxed))
+    }
+
+    /// The time of the `begun_timeout` begins.
+    fn begin_first_step(&self, now: u64) {
+        self.has_begun.store(true, Relaxed);
+        let deadline = now.saturating_add(self.begun_timeout);
+        if deadline < self.deadline.load(Relaxed) {
+            self.deadline.store(deadline, Relaxed);
+            self.deadline_of.store(BEGUN, Relaxed);
+        }
+    }
+
+    /// The timeout that the deadline comes from has passed.
+    fn note_deadline(&self) {
+        self.timed_out.store(self.deadline_of.load(Relaxed), Relaxed);
     }
 
     /// A step ends, perhaps by a panic.
@@ -152,7 +183,7 @@ impl CallTime {
         if self.used.load(Relaxed) + self.in_step(now) >= self.running_timeout {
             self.timed_out.store(RUNNING, Relaxed);
         } else if now >= self.deadline.load(Relaxed) {
-            self.timed_out.store(ELAPSED, Relaxed);
+            self.note_deadline();
         }
         match self.timed_out.load(Relaxed) {
             IN_TIME => Verdict::InTime,
@@ -177,7 +208,7 @@ impl CallTime {
         if alarm.as_mut().poll(context).is_pending() {
             return Verdict::InTime;
         }
-        self.timed_out.store(ELAPSED, Relaxed);
+        self.note_deadline();
         Verdict::TimedOut
     }
 
@@ -187,7 +218,8 @@ impl CallTime {
         let timed_out = match self.timed_out.load(Relaxed) {
             IN_TIME => return None,
             RUNNING => Timeout::Running,
-            _ => Timeout::Elapsed,
+            ELAPSED => Timeout::Elapsed,
+            _ => Timeout::Begun,
         };
         self.timed_out.store(IN_TIME, Relaxed);
         Some(timed_out)
@@ -198,7 +230,8 @@ impl CallTime {
 mod tests {
     use super::{CallTime, Verdict};
     use crate::error::Timeout;
-    use crate::step::interrupt::{NEVER, nanoseconds};
+    use crate::guest::limit::options::InstanceOptions;
+    use crate::step::interrupt::NEVER;
     use crate::wait::alarm;
     use std::time::Duration;
 
@@ -209,13 +242,17 @@ mod tests {
         alarm::now_nanoseconds()
     }
 
-    fn timeout(nanoseconds: u64) -> Option<Duration> {
-        Some(Duration::from_nanos(nanoseconds))
+    fn options() -> InstanceOptions {
+        InstanceOptions::default()
+    }
+
+    fn timeout(nanoseconds: u64) -> Duration {
+        Duration::from_nanos(nanoseconds)
     }
 
     #[test]
     fn time_runs_in_steps_only() {
-        let time = CallTime::new(timeout(10 * MS), None, false);
+        let time = CallTime::new(&options().running_timeout(timeout(10 * MS)));
         time.begin_call();
         let now = now() + HOUR;
         assert_eq!(time.begin_step(now), now + 10 * MS);
@@ -229,7 +266,7 @@ mod tests {
 
     #[test]
     fn time_elapses_from_the_beginning_of_the_call() {
-        let time = CallTime::new(None, timeout(HOUR), false);
+        let time = CallTime::new(&options().elapsed_timeout(timeout(HOUR)));
         time.begin_call();
         let now = now();
         let end = time.begin_step(now);
@@ -242,8 +279,37 @@ mod tests {
     }
 
     #[test]
+    fn time_counts_from_the_first_step_on_and_not_from_a_later_one() {
+        let time = CallTime::new(&options().begun_timeout(timeout(10 * MS)));
+        for _ in 0..2 {
+            time.begin_call();
+            assert_eq!(time.is_too_late(), None);
+            let now = now() + HOUR;
+            assert_eq!(time.begin_step(now), now + 10 * MS);
+            time.end_step();
+            assert_eq!(time.begin_step(now + MS), now + 10 * MS);
+            assert_eq!(time.look(now + 9 * MS), Verdict::InTime);
+            assert_eq!(time.look(now + 10 * MS), Verdict::TimedOut);
+            assert_eq!(time.take_timed_out(), Some(Timeout::Begun));
+        }
+    }
+
+    #[test]
+    fn of_two_deadlines_the_earlier_one_counts() {
+        for (begun, first) in [(MS, Timeout::Begun), (3 * HOUR, Timeout::Elapsed)] {
+            let options = options().elapsed_timeout(timeout(2 * HOUR));
+            let time = CallTime::new(&options.begun_timeout(timeout(begun)));
+            time.begin_call();
+            let now = now();
+            let _ = time.begin_step(now);
+            assert_eq!(time.look(now + 2 * HOUR), Verdict::TimedOut);
+            assert_eq!(time.take_timed_out(), Some(first));
+        }
+    }
+
+    #[test]
     fn a_step_that_took_too_long_is_late_when_it_has_ended() {
-        let time = CallTime::new(timeout(MS), None, false);
+        let time = CallTime::new(&options().running_timeout(timeout(MS)));
         time.begin_call();
         let now = now();
         let _ = time.begin_step(now);
@@ -255,7 +321,7 @@ mod tests {
 
     #[test]
     fn measuring_is_no_limit() {
-        let time = CallTime::new(None, None, true);
+        let time = CallTime::new(&options().measure_time(true));
         time.begin_call();
         assert_eq!(time.begin_step(now()), NEVER);
         time.end_step();

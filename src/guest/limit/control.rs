@@ -57,11 +57,7 @@ pub(crate) enum StepLimits {
 
 impl Control {
     pub(crate) fn new(engine: &Engine, options: InstanceOptions) -> Arc<Self> {
-        let time = CallTime::new(
-            options.running_timeout,
-            options.elapsed_timeout,
-            options.measures_time(),
-        );
+        let time = CallTime::new(&options);
         let growth =
             options.limits_growth().then(|| Growth::new(options.memory, options.table_elements));
         Arc::new(Self {

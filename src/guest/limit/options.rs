@@ -37,6 +37,7 @@ pub struct InstanceOptions {
     pub(crate) fuel: Option<u64>,
     pub(crate) running_timeout: Option<Duration>,
     pub(crate) elapsed_timeout: Option<Duration>,
+    pub(crate) begun_timeout: Option<Duration>,
     pub(crate) memory: Option<usize>,
     pub(crate) table_elements: Option<usize>,
     pub(crate) nesting: Option<u32>,
@@ -83,9 +84,38 @@ impl InstanceOptions {
     /// The time is the machine's, whatever clock the guest has. A running guest is stopped as by
     /// [`running_timeout`](Self::running_timeout), with the same exceptions. If the call waits in a host function, the thread that
     /// ends the call drops that function's future.
+    ///
+    /// The time in a pool's queue counts. Where calls may have to queue for long, set [`begun_timeout`](Self::begun_timeout).
     #[must_use]
     pub fn elapsed_timeout(mut self, timeout: Duration) -> Self {
         self.elapsed_timeout = Some(timeout);
+        self
+    }
+
+    /// Limits the time from a call's first step to its end, whether it runs, waits, or stands in a queue once more. It does what
+    /// [`elapsed_timeout`](Self::elapsed_timeout) does, but a call that has not begun has all of its time left, however long it stands
+    /// in a pool's queue before that. If an instance has both, the call times out at the earlier time.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use wasm_jobs::{EngineOptions, Error, Event, Instance, InstanceOptions, Step, Timeout, engine, wasmtime};
+    /// # let engine = engine(&EngineOptions::default())?;
+    /// # let mut linker = wasmtime::Linker::<()>::new(&engine);
+    /// # let never = Event::new();
+    /// # linker.func_wrap_async("env", "wait", move |_, ()| Box::new(never.wait()))?;
+    /// # let wasm = wat::parse_str(r#"(module (import "env" "wait" (func $wait)) (func (export "waits") (call $wait)))"#)?;
+    /// # let pre = linker.instantiate_pre(&wasmtime::Module::new(&engine, wasm)?)?;
+    /// let options = InstanceOptions::default().begun_timeout(Duration::from_millis(200));
+    /// let instance = Instance::with_options(&pre, options, || ())?;
+    /// let mut future = instance.call::<(), ()>("waits", ())?;
+    /// std::thread::sleep(Duration::from_millis(250)); // nobody has resumed it
+    /// assert_eq!(future.resume()?, Step::Waiting);
+    /// assert!(matches!(future.wait(), Err(Error::TimedOut(why)) if why.limit == Timeout::Begun));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn begun_timeout(mut self, timeout: Duration) -> Self {
+        self.begun_timeout = Some(timeout);
         self
     }
 
@@ -133,7 +163,12 @@ impl InstanceOptions {
 
     /// Whether the time of calls is measured.
     pub(crate) fn measures_time(&self) -> bool {
-        self.measure_time || self.running_timeout.is_some() || self.elapsed_timeout.is_some()
+        self.measure_time || self.has_timeout()
+    }
+
+    fn has_timeout(&self) -> bool {
+        let timeouts = [self.running_timeout, self.elapsed_timeout, self.begun_timeout];
+        timeouts.iter().any(Option::is_some)
     }
 
     pub(crate) fn limits_growth(&self) -> bool {
@@ -146,8 +181,7 @@ impl InstanceOptions {
         if self.fuel.is_some() && !engine.get_consume_fuel() {
             return Err(unsupported("a limit of fuel", "fuel"));
         }
-        let has_timeout = self.running_timeout.is_some() || self.elapsed_timeout.is_some();
-        if has_timeout && !engine.get_epoch_interruption() {
+        if self.has_timeout() && !engine.get_epoch_interruption() {
             return Err(unsupported("a timeout", "epoch_interruption"));
         }
         Ok(())

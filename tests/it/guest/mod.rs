@@ -1,5 +1,6 @@
 //! Calling guests. This file has what these tests share: engines, a linker, and some guests.
 
+mod begun_timeouts;
 mod calls;
 mod cancelling;
 #[cfg(feature = "component-model")]
