@@ -8,6 +8,7 @@ use crate::error::Timeout;
 use crate::guest::limit::call_time::{CallTime, Verdict};
 use crate::guest::limit::epoch::{EnteredFrom, EpochDeadline, Look};
 use crate::guest::limit::growth::Growth;
+use crate::guest::limit::host_calls::YieldBeforeHostCalls;
 use crate::guest::limit::nesting::{Enter, Nesting};
 use crate::guest::limit::options::InstanceOptions;
 use crate::guest::limit::schedule::StepWithEnd;
@@ -123,16 +124,17 @@ impl Control {
     // The store.
 
     /// Makes a new store keep to the limits.
-    pub(crate) fn attach<S: 'static>(self: &Arc<Self>, store: &mut Store<S>) {
+    pub(crate) fn attach<S: Send + 'static>(self: &Arc<Self>, store: &mut Store<S>) {
         self.slice.new_store();
         if self.epoch.is_enabled() {
             let control = self.clone();
             store.epoch_deadline_callback(move |_| Ok(control.epoch_has_advanced()));
         }
         let counts_fuel = store.engine().get_consume_fuel();
-        if counts_fuel || self.nesting.is_limited() {
+        let yields = self.options.yield_before_host_calls;
+        if counts_fuel || yields || self.nesting.is_limited() {
             let control = self.clone();
-            store.call_hook(move |mut store, hook| {
+            let hook = move |mut store: StoreContextMut<'_, S>, hook| {
                 control.count_nesting(hook)?;
                 match hook {
                     _ if !counts_fuel => Ok(()),
@@ -144,7 +146,12 @@ impl Control {
                         Ok(())
                     }
                 }
-            });
+            };
+            if yields {
+                store.call_hook_async(YieldBeforeHostCalls(hook));
+            } else {
+                store.call_hook(hook);
+            }
         }
         if let Some(growth) = &self.growth {
             growth.attach(store);

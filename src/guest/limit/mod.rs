@@ -2,7 +2,7 @@
 //! ([`InstanceOptions`](options::InstanceOptions)).
 //!
 //! [`control`] holds a guest to its limits. It is made of small state machines, each in a file: [`slice_state`], [`epoch`],
-//! [`call_time`], [`nesting`], [`growth`]. [`limited`] is a call that keeps to them. A running guest is stopped by its engine's
+//! [`call_time`], [`nesting`], [`growth`]. [`host_calls`] makes a guest yield before it calls the host. [`limited`] is a call that keeps to all of them. A running guest is stopped by its engine's
 //! [`ticker`]. The thread of the [`schedule`] decides when that ticks: it reads the [`slot`] of each thread, and ticks again after
 //! each pause of a [`repetition`].
 
@@ -10,6 +10,7 @@ pub(crate) mod call_time;
 pub(crate) mod control;
 pub(crate) mod epoch;
 pub(crate) mod growth;
+pub(crate) mod host_calls;
 pub(crate) mod limited;
 pub(crate) mod nesting;
 pub(crate) mod options;

@@ -41,6 +41,7 @@ pub struct InstanceOptions {
     pub(crate) memory: Option<usize>,
     pub(crate) table_elements: Option<usize>,
     pub(crate) nesting: Option<u32>,
+    pub(crate) yield_before_host_calls: bool,
     measure_time: bool,
 }
 
@@ -158,6 +159,43 @@ impl InstanceOptions {
     #[must_use]
     pub fn measure_time(mut self, enable: bool) -> Self {
         self.measure_time = enable;
+        self
+    }
+
+    /// Sets whether the guest [yields](crate::Step::Yielded) before each call of a host function, for tests: then whoever resumes the
+    /// calls chooses the order in which several guests use what they share. The host function, an asynchronous one too, begins in the
+    /// next step.
+    ///
+    /// A [`Slice::Fuel`] of 1 stops a guest often too, but only at loops and function entries, and so not between two calls of the host
+    /// that follow each other in a straight line.
+    ///
+    /// wasmtime itself is called like a host function by some instructions, such as `memory.grow`, and where a guest looks at the epoch or
+    /// its slice of fuel has ended; the guest yields there too. A call of the guest by wasmtime's own functions must be asynchronous,
+    /// whether a host function makes it or the owner of a [`StoreGuard`](crate::StoreGuard). Each call of the host takes a step
+    /// more, so leave this off elsewhere.
+    ///
+    /// ```
+    /// use wasm_jobs::{EngineOptions, Instance, InstanceOptions, Step, engine, wasmtime};
+    ///
+    /// let engine = engine(&EngineOptions::default())?;
+    /// let mut linker = wasmtime::Linker::<()>::new(&engine);
+    /// linker.func_wrap("env", "save", || ())?; // it knows nothing of yields
+    /// let wasm = wat::parse_str(r#"(module
+    ///     (import "env" "save" (func $save))
+    ///     (func (export "run") (call $save) (call $save)))"#)?;
+    /// let pre = linker.instantiate_pre(&wasmtime::Module::new(&engine, wasm)?)?;
+    ///
+    /// let options = InstanceOptions::default().yield_before_host_calls(true);
+    /// let instance = Instance::with_options(&pre, options, || ())?;
+    /// let mut future = instance.call::<(), ()>("run", ())?;
+    /// assert_eq!(future.resume()?, Step::Yielded); // before the first `save`
+    /// assert_eq!(future.resume()?, Step::Yielded); // between the two
+    /// assert_eq!(future.resume()?, Step::Done);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn yield_before_host_calls(mut self, enable: bool) -> Self {
+        self.yield_before_host_calls = enable;
         self
     }
 

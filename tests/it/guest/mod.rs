@@ -9,16 +9,20 @@ mod coroutines;
 mod epochs;
 mod failures;
 mod frames;
+mod host_calls;
 mod host_functions;
 mod hostile;
 mod instances;
 mod limits;
+#[cfg(feature = "rayon")]
+mod lockstep;
 mod looking;
 mod misuse;
 #[cfg(feature = "rayon")]
 mod own_stores;
 mod par_map;
 mod poison;
+mod races;
 mod slices;
 #[cfg(feature = "rayon")]
 mod stacks;
