@@ -133,7 +133,7 @@ impl<T: Send + 'static> Future<T> {
         let Call::Ours(work) = &mut self.call else {
             return self.resume_lent();
         };
-        match self.task.step_work(work) {
+        match self.task.step_work(work, None) {
             Progress::Yielded => Ok(Step::Yielded),
             Progress::Waiting => Ok(Step::Waiting),
             Progress::Done(outcome) => {

@@ -102,3 +102,51 @@ impl<X: 'static> Drop for SpareArc<X> {
         }
     }
 }
+
+#[cfg(all(test, not(wasm_jobs_loom)))]
+mod tests {
+    use super::{KINDS, SpareArc, put, take};
+    use std::sync::Arc;
+
+    #[test]
+    fn the_last_reference_becomes_a_spare_and_no_other_does() {
+        let arc = Arc::new(1_u8);
+        let (spared, other, weak) = (SpareArc::new(arc.clone()), arc.clone(), Arc::downgrade(&arc));
+        drop(arc);
+        drop(spared);
+        assert_eq!(take::<Arc<u8>>(), None, "there is another reference");
+        drop(SpareArc::new(other));
+        assert_eq!(take::<Arc<u8>>(), None, "there is a weak reference");
+        drop(weak);
+        let arc = Arc::new(2_u8);
+        let address = Arc::as_ptr(&arc);
+        drop(SpareArc::new(arc));
+        assert_eq!(take::<Arc<u8>>().as_ref().map(Arc::as_ptr), Some(address));
+        assert_eq!(take::<Arc<u8>>(), None, "it was taken");
+    }
+
+    #[test]
+    fn a_new_kind_takes_the_place_of_the_oldest_once_there_are_many() {
+        fn put_kind<const N: usize>() {
+            put([N; N]);
+        }
+        let kinds: [fn(); KINDS + 1] = [
+            put_kind::<1>,
+            put_kind::<2>,
+            put_kind::<3>,
+            put_kind::<4>,
+            put_kind::<5>,
+            put_kind::<6>,
+            put_kind::<7>,
+            put_kind::<8>,
+            put_kind::<9>,
+        ];
+        for put in kinds {
+            put();
+        }
+        assert_eq!(take::<[usize; 1]>(), None);
+        assert_eq!(take::<[usize; 2]>(), Some([2; 2]));
+        assert_eq!(take::<[usize; 9]>(), Some([9; 9]));
+        assert_eq!(take::<[usize; 9]>(), None);
+    }
+}

@@ -13,7 +13,7 @@ use crate::call::state::{
 };
 use crate::call::step::Step;
 use crate::call::turn::{Cancel, Job, Quantum, Runnable, Schedule};
-use crate::call::work::{Progress, Work};
+use crate::call::work::{Progress, Steps, Work};
 use crate::error::Error;
 use crate::outcome::{JobOutcome, Outcome};
 use crate::step::interrupt::{Interrupter, Interruptible, with_current_call};
@@ -90,12 +90,19 @@ impl<T: Send + 'static> Task<T> {
         Some(task)
     }
 
-    /// Takes a step of the call's work.
+    /// Takes a step of the call's work, or those of a turn, unless nothing has woken it since its last step.
     #[inline(always)]
-    pub(crate) fn step_work(self: &Arc<Self>, work: &mut Work<T>) -> Progress<T> {
+    pub(crate) fn step_work(
+        self: &Arc<Self>,
+        work: &mut Work<T>,
+        quantum: Option<&mut Quantum>,
+    ) -> Progress<T> {
+        if !work.note_wakes(&self.state) {
+            return Progress::Waiting;
+        }
         // A borrowed waker costs nothing: only a clone of it counts a reference.
         let waker = waker_ref(self);
-        work.step(&self.state, &self.traced, &waker)
+        work.step(Steps { state: &self.state, traced: &self.traced, waker: &waker, quantum })
     }
 
     // The owner's side, while it has the call.
@@ -179,7 +186,7 @@ impl<T: Send + 'static> Task<T> {
         let Start::Run = self.state.try_start() else {
             return Step::Done;
         };
-        let step = match self.take_steps(|| false).0 {
+        let step = match self.take_steps(None).0 {
             Progress::Done(result) => {
                 self.end(result);
                 return Step::Done;
@@ -190,20 +197,13 @@ impl<T: Send + 'static> Task<T> {
         if self.stop_or_end() { step } else { Step::Done }
     }
 
-    /// Steps a call that has started: once, and again after each yield if it `goes_on`.
-    fn take_steps(self: &Arc<Self>, mut goes_on: impl FnMut() -> bool) -> (Progress<T>, WakeCount) {
+    /// Takes a step of a call that has started, or those of a turn.
+    fn take_steps(self: &Arc<Self>, quantum: Option<&mut Quantum>) -> (Progress<T>, WakeCount) {
         let mut slot = self.slot.access();
         let Some(work) = &mut slot.work else {
             unreachable!("a call that may start has its work");
         };
-        let progress = with_current_call(self.clone(), || {
-            loop {
-                match self.step_work(work) {
-                    Progress::Yielded if goes_on() => {}
-                    progress => break progress,
-                }
-            }
-        });
+        let progress = with_current_call(self.clone(), || self.step_work(work, quantum));
         (progress, work.seen())
     }
 
@@ -311,9 +311,8 @@ impl<T: Send + 'static> Runnable for Task<T> {
         self.traced.turned();
         let mut quantum = Quantum::default();
         loop {
-            let goes_on = || quantum.lasts() && !self.state.is_cancelled();
             // `take_steps` releases the slot before the transition, because after it another thread may be in charge.
-            let (progress, seen) = self.take_steps(goes_on);
+            let (progress, seen) = self.take_steps(Some(&mut quantum));
             match progress {
                 Progress::Done(outcome) => {
                     self.end(outcome);

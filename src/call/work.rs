@@ -3,6 +3,7 @@
 
 use crate::call::spare;
 use crate::call::state::{State, WakeCount};
+use crate::call::turn::Quantum;
 use crate::error::{Error, Panic};
 use crate::outcome::Outcome;
 use crate::step::interrupt::in_step;
@@ -18,9 +19,22 @@ pub(crate) struct Work<T> {
     seen: WakeCount,
 }
 
-trait WorkFuture<T>: std::future::Future<Output = Outcome<T>> + Send {
+trait WorkFuture<T>: Send {
+    /// Takes a step, and others while the call yields and its turn goes on. `seen` is the count of wakes that the first step knows of, and
+    /// becomes that of the last.
+    fn step(self: Pin<&mut Self>, seen: &mut WakeCount, steps: Steps<'_>) -> Progress<T>;
+
     /// Keeps the allocation as a spare. The work was ready, and is gone.
     fn spare(self: Pin<Box<Self>>);
+}
+
+/// What a call is stepped with.
+pub(crate) struct Steps<'a> {
+    pub(crate) state: &'a State,
+    pub(crate) traced: &'a Traced,
+    pub(crate) waker: &'a Waker,
+    /// How long a turn goes on after yields. `None` for one step.
+    pub(crate) quantum: Option<&'a mut Quantum>,
 }
 
 /// Where the call stands after a step.
@@ -31,38 +45,10 @@ pub(crate) enum Progress<T> {
 }
 
 pin_project_lite::pin_project! {
-    /// Polls work that may panic, and gives the panic as its error. Once ready, it has dropped the work.
+    /// Steps work that may panic, and gives the panic as its error. Once done, it has dropped the work.
     struct CatchUnwind<F> {
         #[pin]
         work: Option<F>,
-    }
-}
-
-impl<T, E, F> std::future::Future for CatchUnwind<F>
-where
-    E: Into<Box<Error>>,
-    F: std::future::Future<Output = Result<T, E>>,
-{
-    type Output = Outcome<T>;
-
-    #[inline]
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome<T>> {
-        let mut work = self.project().work;
-        let polled = in_step(|| {
-            let polled = work.as_mut().as_pin_mut()?.poll(context);
-            if polled.is_ready() {
-                work.set(None);
-            }
-            Some(polled)
-        });
-        match polled {
-            Ok(Some(polled)) => polled.map_err(E::into),
-            Ok(None) => unreachable!("work that was ready is not polled again"),
-            Err(payload) => {
-                drop_payload(in_step(|| work.set(None)));
-                Poll::Ready(Err(Box::new(Error::Panic(Panic::new(payload)))))
-            }
-        }
     }
 }
 
@@ -71,9 +57,46 @@ where
     E: Into<Box<Error>>,
     F: std::future::Future<Output = Result<T, E>> + Send + 'static,
 {
+    fn step(self: Pin<&mut Self>, seen: &mut WakeCount, mut steps: Steps<'_>) -> Progress<T> {
+        let mut work = self.project().work;
+        let mut context = Context::from_waker(steps.waker);
+        let stepped = in_step(|| {
+            loop {
+                let poll = || work.as_mut().as_pin_mut().map(|work| work.poll(&mut context));
+                match steps.traced.step(poll) {
+                    Some(Poll::Ready(outcome)) => {
+                        work.set(None);
+                        return Progress::Done(outcome.map_err(E::into));
+                    }
+                    Some(Poll::Pending) => match steps.state.woken_since(*seen) {
+                        None => return Progress::Waiting,
+                        Some(wakes) if steps.go_on() => *seen = wakes,
+                        Some(_) => return Progress::Yielded,
+                    },
+                    None => unreachable!("work that was ready is not polled again"),
+                }
+            }
+        });
+        stepped.unwrap_or_else(|payload| {
+            drop_payload(in_step(|| work.set(None)));
+            Progress::Done(Err(Box::new(Error::Panic(Panic::new(payload)))))
+        })
+    }
+
     fn spare(self: Pin<Box<Self>>) {
         if size_of::<Self>() <= spare::LARGEST {
             spare::put(self);
+        }
+    }
+}
+
+impl Steps<'_> {
+    /// The call has yielded. Does the turn go on?
+    #[inline]
+    fn go_on(&mut self) -> bool {
+        match &mut self.quantum {
+            None => false,
+            Some(quantum) => quantum.lasts() && !self.state.is_cancelled(),
         }
     }
 }
@@ -93,24 +116,23 @@ impl<T: Send + 'static> Work<T> {
     }
 
     // Below this, the thread switches to a guest's stack and back, so the processor mispredicts the return of each frame between here
-    // and there, which costs more than what the frame does. Hence the inlining from `resume` to the guest, with one dynamic call.
-    /// Polls the work, unless nothing has woken it since it was last polled.
+    // and there, which costs more than what the frame does. Hence the inlining from `resume` to the guest, with one dynamic call. In a
+    // turn, the loop is below that call.
+    /// Steps work that was woken since its last step.
     #[inline(always)]
-    pub(crate) fn step(&mut self, state: &State, traced: &Traced, waker: &Waker) -> Progress<T> {
-        let Some(seen) = state.woken_since(self.seen) else {
-            return Progress::Waiting;
-        };
-        self.seen = seen;
-
-        let mut context = Context::from_waker(waker);
-        match traced.step(|| self.future.as_mut().poll(&mut context)) {
-            Poll::Pending if state.woken_since(seen).is_some() => Progress::Yielded,
-            Poll::Pending => Progress::Waiting,
-            Poll::Ready(outcome) => Progress::Done(outcome),
-        }
+    pub(crate) fn step(&mut self, steps: Steps<'_>) -> Progress<T> {
+        self.future.as_mut().step(&mut self.seen, steps)
     }
 
-    /// Has nothing woken it since it was last polled?
+    /// Notes the wakes that the next step knows of. False if nothing has woken the work since its last step.
+    #[inline(always)]
+    pub(crate) fn note_wakes(&mut self, state: &State) -> bool {
+        let wakes = state.woken_since(self.seen);
+        self.seen = wakes.unwrap_or(self.seen);
+        wakes.is_some()
+    }
+
+    /// Has nothing woken it since its last step?
     pub(crate) fn is_waiting(&self, state: &State) -> bool {
         state.woken_since(self.seen).is_none()
     }

@@ -19,8 +19,8 @@ pub(crate) struct Guest<S: 'static, E = wasmtime::Instance> {
     pub(crate) exports: Option<E>,
     /// How many times it was reset.
     pub(crate) generation: u64,
-    /// Shared with the instance, which reads it while a call has the guest.
-    stack_pointer: Option<StackPointer>,
+    /// In a box, because it is larger than all the rest.
+    stack_pointer: Option<Box<StackPointer>>,
 }
 
 impl<S: Send + 'static, E> Guest<S, E> {
@@ -69,7 +69,8 @@ impl<S: Send + 'static, E> Guest<S, E> {
                 let instance = to_the_end(instance, &self.control)?;
                 let instance = instance.map_err(|error| self.not_made(error, origin))?;
                 self.exports = Some(exports(instance));
-                self.stack_pointer = StackPointer::of(instance, pre.module(), &mut self.store);
+                let stack_pointer = StackPointer::of(instance, pre.module(), &mut self.store);
+                self.stack_pointer = stack_pointer.map(Box::new);
             }
             Origin::Other { exports, .. } => {
                 let exports = async { exports(self.store.as_context_mut()).await };

@@ -283,13 +283,13 @@ impl<S: Send + 'static, E: Send + Sync + 'static> Instance<S, E> {
     /// [`Error::Unsupported`] if the time is not measured. It is measured if there is a timeout, or with
     /// [`InstanceOptions::measure_time`].
     pub fn time_used(&self) -> Result<Duration, Error> {
-        if !self.control.options().measures_time() {
-            return Err(Error::Unsupported {
+        match self.control.time() {
+            Some(time) => Ok(time.used()),
+            None => Err(Error::Unsupported {
                 what: "the time used",
                 why: "it is not measured: see `InstanceOptions::measure_time`".into(),
-            });
+            }),
         }
-        Ok(self.control.time_used())
     }
 
     /// Replaces the guest by a new one in a new store, whose state the function given to [`with_options`](Self::with_options) makes.

@@ -2,6 +2,7 @@
 //! are left; `par_map_job` waits for all of them.
 
 use crate::call::future::Future;
+use crate::call::turn::Quantum;
 use crate::call::yield_now::yield_now;
 use crate::error::{Error, Panic};
 use crate::guest::fiber;
@@ -147,6 +148,7 @@ where
     S: Send + 'static,
 {
     let mut results = Vec::new();
+    let mut quantum = Quantum::default();
     while let Some(mut batch) = poll_fn(|context| inputs.poll_batch(context)).await {
         while !batch.left.is_empty() {
             let guest = match func.claim() {
@@ -169,8 +171,11 @@ where
                 });
                 results.push((place, result.await.map_err(|error| *error)));
             }
-            // The pool's other jobs get their turn.
-            yield_now().await;
+            // The pool's other jobs get their turn, though not after each call, which may be shorter than a yield.
+            if !quantum.lasts() {
+                quantum = Quantum::default();
+                yield_now().await;
+            }
         }
     }
     Ok(Part { results, refusal: None })

@@ -2,6 +2,7 @@
 //! cannot be made.
 
 use crate::error::{Error, TimedOut, Timeout, Trap};
+use crate::guest::limit::call_time::CallTime;
 use crate::guest::limit::control::Control;
 use std::time::Duration;
 use wasmtime::{
@@ -84,18 +85,12 @@ pub(crate) fn timed_out(
     attempt: Attempt<'_>,
     begun: Begun,
 ) -> Error {
-    let options = control.options();
-    let after = match limit {
-        Timeout::Running => options.running_timeout,
-        Timeout::Elapsed => options.elapsed_timeout,
-        Timeout::Begun => options.begun_timeout,
-    };
     let begun = matches!(begun, Begun::Yes);
     Error::TimedOut(Box::new(TimedOut {
         name: attempt.name(),
         limit,
-        after: after.unwrap_or(Duration::MAX),
-        ran: if begun { control.time_used() } else { Duration::ZERO },
+        after: control.time().map_or(Duration::MAX, |time| time.timeout(limit)),
+        ran: control.time().filter(|_| begun).map_or(Duration::ZERO, CallTime::used),
         begun,
     }))
 }

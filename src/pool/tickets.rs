@@ -122,24 +122,21 @@ impl Queue {
         fence(SeqCst);
         // Relaxed, like every access to it, because the fences order them: see the table above.
         if !self.is_served.load(Relaxed) {
-            self.send_tickets(workers);
+            self.send_ticket(workers);
         }
     }
 
-    /// Wakes the helpers, and sends tickets if permits are left.
-    fn send_tickets<W: Workers>(self: &Arc<Self>, workers: &W) {
+    /// Wakes the helpers, and sends a ticket if a permit is left.
+    fn send_ticket<W: Workers>(self: &Arc<Self>, workers: &W) {
         let most = workers.count() + 1;
         let mut permits = self.permits.lock();
         let helpers = permits.helpers.release(());
-        let before = permits.out;
-        // The first ticket is sent with a second one. A worker that is woken for a single ticket first wakes another worker, which takes
-        // as long again as its own waking. With two tickets, this thread wakes two workers, and neither has to wake another.
-        permits.out = if before == 0 { 2 } else { (before + 1).min(most) };
-        let sent = permits.out - before;
+        let is_left = permits.out < most;
+        permits.out += usize::from(is_left);
         self.is_served.store(permits.out == most, Relaxed);
         drop(permits);
         wake_all(helpers);
-        for _ in 0..sent {
+        if is_left {
             let permit = Permit { queue: self.clone(), workers: workers.clone(), is_held: true };
             workers.spawn(|| permit.serve());
         }
@@ -253,7 +250,7 @@ impl<W: Workers> Drop for Permit<W> {
             drop(permits);
             // Only after a panic: a pool that drops tickets has ended, and serves nothing.
             if !is_empty && thread::panicking() {
-                self.queue.send_tickets(&self.workers);
+                self.queue.send_ticket(&self.workers);
             }
         }
     }

@@ -129,7 +129,7 @@ impl<K: Ord + Copy, W> Waiters<K, W> {
         };
         self.close_gaps();
         let line = line.into_iter().filter_map(|(_, waiter)| waiter);
-        line.chain(tree.into_iter().map(|(_, waiter)| waiter))
+        line.chain(tree.into_values())
     }
 
     /// Takes out the waiters for which `still_waits` is false.

@@ -20,6 +20,7 @@ mod outcomes;
 mod pools;
 mod results;
 mod runners;
+mod spares;
 mod stepping;
 mod stress;
 mod support;

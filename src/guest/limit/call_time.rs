@@ -21,7 +21,6 @@ pub(crate) struct CallTime {
     elapsed_timeout: Option<Duration>,
     /// [`NEVER`] if there is none.
     begun_timeout: u64,
-    is_measured: bool,
     /// Whether the first step of the call has begun.
     has_begun: AtomicBool,
     /// The time in the steps that have ended.
@@ -54,26 +53,32 @@ pub(crate) enum Verdict {
 }
 
 impl CallTime {
-    pub(crate) fn new(options: &InstanceOptions) -> Self {
-        Self {
-            is_measured: options.measures_time(),
-            running_timeout: options.running_timeout.map_or(NEVER, nanoseconds),
-            elapsed_timeout: options.elapsed_timeout,
-            begun_timeout: options.begun_timeout.map_or(NEVER, nanoseconds),
-            has_begun: false.into(),
-            used: 0.into(),
-            step_began: NEVER.into(),
-            step_ended: 0.into(),
-            deadline: NEVER.into(),
-            deadline_of: ELAPSED.into(),
-            timed_out: IN_TIME.into(),
-            alarm: Mutex::default(),
-        }
+    /// `None` if the options neither limit nor measure the time.
+    pub(crate) fn new(options: &InstanceOptions) -> Option<Box<Self>> {
+        options.measures_time().then(|| {
+            Box::new(Self {
+                running_timeout: options.running_timeout.map_or(NEVER, nanoseconds),
+                elapsed_timeout: options.elapsed_timeout,
+                begun_timeout: options.begun_timeout.map_or(NEVER, nanoseconds),
+                has_begun: false.into(),
+                used: 0.into(),
+                step_began: NEVER.into(),
+                step_ended: 0.into(),
+                deadline: NEVER.into(),
+                deadline_of: ELAPSED.into(),
+                timed_out: IN_TIME.into(),
+                alarm: Mutex::default(),
+            })
+        })
     }
 
-    #[inline]
-    pub(crate) fn is_measured(&self) -> bool {
-        self.is_measured
+    /// The timeout of this kind.
+    pub(crate) fn timeout(&self, kind: Timeout) -> Duration {
+        match kind {
+            Timeout::Running => Duration::from_nanos(self.running_timeout),
+            Timeout::Elapsed => self.elapsed_timeout.unwrap_or(Duration::MAX),
+            Timeout::Begun => Duration::from_nanos(self.begun_timeout),
+        }
     }
 
     #[inline]
@@ -93,15 +98,13 @@ impl CallTime {
 
     /// A call was made: its time begins.
     pub(crate) fn begin_call(&self) {
-        if self.is_measured {
-            let deadline = self.elapsed_timeout.map(|timeout| alarm::now().saturating_add(timeout));
-            self.deadline.store(deadline.map_or(NEVER, nanoseconds), Relaxed);
-            self.deadline_of.store(ELAPSED, Relaxed);
-            self.has_begun.store(false, Relaxed);
-            self.used.store(0, Relaxed);
-            self.step_began.store(NEVER, Relaxed);
-            self.timed_out.store(IN_TIME, Relaxed);
-        }
+        let deadline = self.elapsed_timeout.map(|timeout| alarm::now().saturating_add(timeout));
+        self.deadline.store(deadline.map_or(NEVER, nanoseconds), Relaxed);
+        self.deadline_of.store(ELAPSED, Relaxed);
+        self.has_begun.store(false, Relaxed);
+        self.used.store(0, Relaxed);
+        self.step_began.store(NEVER, Relaxed);
+        self.timed_out.store(IN_TIME, Relaxed);
     }
 
     /// A call has ended, or is dropped: nothing wakes it any more.
@@ -127,9 +130,6 @@ impl CallTime {
     /// A step begins. Returns when the call times out.
     #[inline]
     pub(crate) fn begin_step(&self, now: u64) -> u64 {
-        if !self.is_measured {
-            return NEVER;
-        }
         self.step_began.store(now, Relaxed);
         if self.begun_timeout != NEVER && !self.has_begun.load(Relaxed) {
             self.begin_first_step(now);
@@ -157,13 +157,11 @@ impl CallTime {
     /// A step ends, perhaps by a panic.
     #[inline]
     pub(crate) fn end_step(&self) {
-        if self.is_measured {
-            let now = alarm::now_nanoseconds();
-            self.step_ended.store(now, Relaxed);
-            let used = self.used.load(Relaxed) + self.in_step(now);
-            self.used.store(used, Relaxed);
-            self.step_began.store(NEVER, Relaxed);
-        }
+        let now = alarm::now_nanoseconds();
+        self.step_ended.store(now, Relaxed);
+        let used = self.used.load(Relaxed) + self.in_step(now);
+        self.used.store(used, Relaxed);
+        self.step_began.store(NEVER, Relaxed);
     }
 
     /// How long the step in progress has run.
@@ -238,6 +236,10 @@ mod tests {
     const MS: u64 = 1_000_000;
     const HOUR: u64 = 3_600_000 * MS;
 
+    fn time_of(options: &InstanceOptions) -> Box<CallTime> {
+        CallTime::new(options).expect("the time is measured")
+    }
+
     fn now() -> u64 {
         alarm::now_nanoseconds()
     }
@@ -252,7 +254,7 @@ mod tests {
 
     #[test]
     fn time_runs_in_steps_only() {
-        let time = CallTime::new(&options().running_timeout(timeout(10 * MS)));
+        let time = time_of(&options().running_timeout(timeout(10 * MS)));
         time.begin_call();
         let now = now() + HOUR;
         assert_eq!(time.begin_step(now), now + 10 * MS);
@@ -266,7 +268,7 @@ mod tests {
 
     #[test]
     fn time_elapses_from_the_beginning_of_the_call() {
-        let time = CallTime::new(&options().elapsed_timeout(timeout(HOUR)));
+        let time = time_of(&options().elapsed_timeout(timeout(HOUR)));
         time.begin_call();
         let now = now();
         let end = time.begin_step(now);
@@ -280,7 +282,7 @@ mod tests {
 
     #[test]
     fn time_counts_from_the_first_step_on_and_not_from_a_later_one() {
-        let time = CallTime::new(&options().begun_timeout(timeout(10 * MS)));
+        let time = time_of(&options().begun_timeout(timeout(10 * MS)));
         for _ in 0..2 {
             time.begin_call();
             assert_eq!(time.is_too_late(), None);
@@ -298,7 +300,7 @@ mod tests {
     fn of_two_deadlines_the_earlier_one_counts() {
         for (begun, first) in [(MS, Timeout::Begun), (3 * HOUR, Timeout::Elapsed)] {
             let options = options().elapsed_timeout(timeout(2 * HOUR));
-            let time = CallTime::new(&options.begun_timeout(timeout(begun)));
+            let time = time_of(&options.begun_timeout(timeout(begun)));
             time.begin_call();
             let now = now();
             let _ = time.begin_step(now);
@@ -309,7 +311,7 @@ mod tests {
 
     #[test]
     fn a_step_that_took_too_long_is_late_when_it_has_ended() {
-        let time = CallTime::new(&options().running_timeout(timeout(MS)));
+        let time = time_of(&options().running_timeout(timeout(MS)));
         time.begin_call();
         let now = now();
         let _ = time.begin_step(now);
@@ -321,7 +323,7 @@ mod tests {
 
     #[test]
     fn measuring_is_no_limit() {
-        let time = CallTime::new(&options().measure_time(true));
+        let time = time_of(&options().measure_time(true));
         time.begin_call();
         assert_eq!(time.begin_step(now()), NEVER);
         time.end_step();

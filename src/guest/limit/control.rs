@@ -22,14 +22,14 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::Context;
-use std::time::Duration;
 use wasmtime::{CallHook, Engine, Store, StoreContextMut, Trap, UpdateDeadline};
 
 /// Shared by an instance and its guest. Any thread may read it and set the slice; the thread that has the guest does the rest.
 pub(crate) struct Control {
     slice: SliceState,
     epoch: EpochDeadline,
-    time: CallTime,
+    /// `None` if the time is neither limited nor measured. In a box, because most guests have none.
+    time: Option<Box<CallTime>>,
     nesting: Nesting,
     /// None if growth is not limited.
     growth: Option<Arc<Growth>>,
@@ -37,7 +37,7 @@ pub(crate) struct Control {
     fuel_of_a_call: Option<u64>,
     /// The fuel that was left when the guest last called the host, or when the host last noted it.
     fuel: AtomicU64,
-    options: InstanceOptions,
+    yields_before_host_calls: bool,
     /// Whether anything has to be set when a call begins.
     limits_calls: bool,
     /// Whether anything has to be set in each step, whatever the slice.
@@ -65,13 +65,13 @@ impl Control {
             slice: SliceState::new(options.slice),
             epoch: EpochDeadline::new(engine),
             nesting: Nesting::new(options.nesting),
-            limits_calls: time.is_measured() || engine.get_consume_fuel(),
-            limits_steps: time.is_measured() || growth.is_some(),
+            limits_calls: time.is_some() || engine.get_consume_fuel(),
+            limits_steps: time.is_some() || growth.is_some(),
             time,
             growth,
             fuel_of_a_call: options.fuel,
             fuel: 0.into(),
-            options,
+            yields_before_host_calls: options.yield_before_host_calls,
             poison: Poison::default(),
             number: InstanceId::new(),
         })
@@ -79,8 +79,10 @@ impl Control {
 
     // What can be read, and set, by any thread.
 
-    pub(crate) fn options(&self) -> &InstanceOptions {
-        &self.options
+    /// The time of calls, if it is limited or measured.
+    #[inline]
+    pub(crate) fn time(&self) -> Option<&CallTime> {
+        self.time.as_deref()
     }
 
     pub(crate) fn interrupter(&self) -> &'static dyn Interrupter {
@@ -116,11 +118,6 @@ impl Control {
         self.fuel.store(fuel, Relaxed);
     }
 
-    /// The time in those steps of the call in progress that have ended, or in all steps of the last call.
-    pub(crate) fn time_used(&self) -> Duration {
-        self.time.used()
-    }
-
     // The store.
 
     /// Makes a new store keep to the limits.
@@ -131,7 +128,7 @@ impl Control {
             store.epoch_deadline_callback(move |_| Ok(control.epoch_has_advanced()));
         }
         let counts_fuel = store.engine().get_consume_fuel();
-        let yields = self.options.yield_before_host_calls;
+        let yields = self.yields_before_host_calls;
         if counts_fuel || yields || self.nesting.is_limited() {
             let control = self.clone();
             let hook = move |mut store: StoreContextMut<'_, S>, hook| {
@@ -187,7 +184,9 @@ impl Control {
     /// Decides what the guest does when it sees that the epoch has advanced.
     fn epoch_has_advanced(&self) -> UpdateDeadline {
         let now = alarm::now_nanoseconds();
-        if is_cancelled() || (self.epoch.is_in_call() && self.time.look(now) == Verdict::TimedOut) {
+        if is_cancelled()
+            || (self.epoch.is_in_call() && self.look_at_time(now) == Verdict::TimedOut)
+        {
             self.epoch.interrupt();
             return UpdateDeadline::Interrupt;
         }
@@ -212,7 +211,9 @@ impl Control {
 
     #[inline(never)]
     fn begin_limited_call<S>(&self, store: &mut Store<S>) {
-        self.time.begin_call();
+        if let Some(time) = self.time() {
+            time.begin_call();
+        }
         if let Some(fuel) = self.fuel_of_a_call
             && store.set_fuel(fuel).is_err()
         {
@@ -225,7 +226,7 @@ impl Control {
     /// The limit in time that a call has exceeded before its first step, if any.
     #[inline]
     pub(crate) fn is_too_late(&self) -> Option<Timeout> {
-        self.time.is_too_late()
+        self.time()?.is_too_late()
     }
 
     /// A call, or the owner of the store, is about to enter the guest. The guest then looks at the epoch when that next advances, and
@@ -260,13 +261,13 @@ impl Control {
 
     /// Whether a call can time out.
     pub(crate) fn has_timeout(&self) -> bool {
-        self.time.has_timeout()
+        self.time().is_some_and(CallTime::has_timeout)
     }
 
     /// Whether the call has run or waited for too long.
     #[inline]
     pub(crate) fn look_at_time(&self, now: u64) -> Verdict {
-        self.time.look(now)
+        self.time().map_or(Verdict::InTime, |time| time.look(now))
     }
 
     /// Begins a step with limits. Dropping the [`Watch`] ends it.
@@ -277,7 +278,8 @@ impl Control {
         }
         let yields_at = slice.end(now).min(step_deadline());
         self.epoch.set_step_end(yields_at);
-        let end = yields_at.min(self.time.begin_step(now));
+        let timeout = self.time().map_or(NEVER, |time| time.begin_step(now));
+        let end = yields_at.min(timeout);
         // Without epochs, a tick stops no guest.
         let has_end = end != NEVER && self.epoch.is_enabled();
         let with_end = has_end.then(|| StepWithEnd::begin(self.epoch.ticker(), end));
@@ -286,12 +288,12 @@ impl Control {
 
     /// Whether the call had run or waited for too long when its last step ended.
     pub(crate) fn look_at_time_after_step(&self) -> Verdict {
-        self.time.look_after_step()
+        self.time().map_or(Verdict::InTime, CallTime::look_after_step)
     }
 
     /// The call waits. Looks at the time, and arranges for a wake when its deadline passes.
     pub(crate) fn look_at_time_or_be_woken(&self, context: &mut Context<'_>) -> Verdict {
-        self.time.look_and_wake_at_deadline(context)
+        self.time().map_or(Verdict::InTime, |time| time.look_and_wake_at_deadline(context))
     }
 
     /// A call has ended, or is dropped. From now on the owner may use the store without limits in time.
@@ -299,13 +301,15 @@ impl Control {
     pub(crate) fn leave_call(&self) {
         self.epoch.leave_call();
         self.slice.leave_call();
-        self.time.leave_call();
+        if let Some(time) = self.time() {
+            time.leave_call();
+        }
     }
 
     /// Takes the limit in time that has ended the last call, if any.
     #[inline]
     pub(crate) fn timed_out(&self) -> Option<Timeout> {
-        self.time.take_timed_out()
+        self.time()?.take_timed_out()
     }
 }
 
@@ -319,6 +323,8 @@ impl Drop for Watch<'_> {
     #[inline]
     fn drop(&mut self) {
         self.control.epoch.set_step_end(NEVER);
-        self.control.time.end_step();
+        if let Some(time) = self.control.time() {
+            time.end_step();
+        }
     }
 }
