@@ -321,7 +321,7 @@ impl std::error::Error for Trap {
 /// # let engine = engine(&EngineOptions::default())?;
 /// # let module = wat::parse_str(r#"(module (func (export "forever") (loop $again (br $again))))"#)?;
 /// # let pre = wasmtime::Linker::<()>::new(&engine).instantiate_pre(&wasmtime::Module::new(&engine, module)?)?;
-/// let options = InstanceOptions::default().running_timeout(Duration::from_millis(5));
+/// let options = InstanceOptions::default().running_timeout(Duration::from_millis(50));
 /// let instance = Instance::with_options(&pre, options, || ())?;
 /// let Err(Error::TimedOut(timed_out)) = instance.call::<(), ()>("forever", ())?.wait() else {
 ///     panic!("the call never ends")

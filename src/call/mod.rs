@@ -4,6 +4,7 @@ pub(crate) mod future;
 #[cfg(any(feature = "wasm", wasm_jobs_loom))]
 #[cfg_attr(not(wasm_jobs_loom), expect(unreachable_pub, reason = "public for the models alone"))]
 pub(crate) mod lease;
+pub(crate) mod observe;
 pub(crate) mod runner;
 pub(crate) mod spare;
 pub(crate) mod state;

@@ -1,10 +1,10 @@
 //! The state of a [`Task`](crate::call::task::Task): one atomic word, and its named transitions.
 //!
 //! ```text
-//!   63                                              6     5     4     3        2       1      0
-//!  ┌─────────────────────────────────────────────────┬──────┬──────┬─────────┬──────┬───────┬────┐
-//!  │                 wakes, counted                  │FAILED│ DONE │CANCELLED│PARKED│RUNNING│LENT│
-//!  └─────────────────────────────────────────────────┴──────┴──────┴─────────┴──────┴───────┴────┘
+//!   63                         15 14    7     6       5     4       3        2       1      0
+//!  ┌─────────────────────────────┬───────┬───────┬──────┬────┬─────────┬──────┬───────┬────┐
+//!  │       wakes, counted        │ SEEN  │WATCHED│FAILED│DONE│CANCELLED│PARKED│RUNNING│LENT│
+//!  └─────────────────────────────┴───────┴───────┴──────┴────┴─────────┴──────┴───────┴────┘
 //!
 //!                   ┌───────────────────── give_back ──────────────────────┐
 //!                   ▼                                                      │
@@ -27,11 +27,20 @@
 //! count is another one afterwards, a wake has come meanwhile and there must be another step. So a step needs no
 //! read-modify-write of its own, and no wake can be overwritten: a wake that the note covers happened before the step
 //! (the wake releases, the note acquires), and one that it does not cover makes the counts differ for good. The count
-//! would have to wrap around its 58 bits within one step to hide a wake.
+//! would have to wrap around its 49 bits within one step to hide a wake.
 //!
 //! **`PARKED` asks the next wake to deliver the call.** It is set only when the count is still the one noted, by a thread that is about to
 //! stop watching: a worker that drops a waiting job, or an owner that is about to sleep. Of all the wakes that find it
 //! set, the one that clears it delivers: it enqueues the job, or wakes the owner. So there is one delivery for each time that it was set.
+//!
+//! **`SEEN` tells whether a parked call is idle.** A wake takes two operations: it counts, and then it clears `PARKED`. In between, the call is
+//! parked although there must be another step. Parking notes the lowest bits of the count that the last step knew of, so the call is
+//! [idle](State::idle) if these are those of the count. (A multiple of 256 threads would have to be between their two operations to hide a
+//! wake, and would hide it from observers only.) An idle call takes no step before the next wake, which changes the count. So whoever
+//! finds one and the same idle word twice knows that the call was idle in between.
+//!
+//! **`WATCHED` asks the next parking to notify observers.** It is set only by the thread of an observer, and parking clears it: a call that
+//! nobody observes pays nothing, because parking compares and exchanges the word anyway.
 //!
 //! **`RUNNING` decides which thread ends a cancelled call.** Cancelling and starting are both read-modify-writes of this word, so
 //! one is first. If the start is first, the runner finds `CANCELLED` at its next stop and ends the call; if the cancelling is,
@@ -61,8 +70,13 @@ const CANCELLED: u64 = 1 << 3;
 const DONE: u64 = 1 << 4;
 /// That result is a failure. Only ever set together with `DONE`.
 const FAILED: u64 = 1 << 5;
+/// Observers of the job wait until it is idle. Set by `watch`, cleared by `park`. Means nothing once `DONE`, or given back.
+const WATCHED: u64 = 1 << 6;
+/// The lowest bits of the count of wakes that the last step before the parking knew of. Mean nothing unless `PARKED`.
+const SEEN: u64 = 0xff << SEEN_SHIFT;
+const SEEN_SHIFT: u32 = 7;
 /// One wake; all bits from here up are the count.
-const WAKE: u64 = 1 << 6;
+const WAKE: u64 = 1 << 15;
 
 const FLAGS: u64 = WAKE - 1;
 
@@ -103,6 +117,8 @@ pub(crate) enum Start {
 pub(crate) enum Park {
     /// The call is parked: nobody runs it until a wake delivers it.
     Parked,
+    /// As `Parked`. The caller must also notify the observers of the job.
+    Watched,
     /// A wake came before it could be parked: there must be another step.
     Woken,
     /// The call was cancelled: the caller, which is still in charge, ends it.
@@ -158,6 +174,12 @@ pub(crate) enum Custody {
     Returned,
     /// The call is over, and its result is in the task.
     Done,
+}
+
+/// The word of a call once it is parked. Its count is the one that the last step knew of.
+fn parked(word: u64) -> u64 {
+    let seen = ((word / WAKE) << SEEN_SHIFT) & SEEN;
+    (word & !(RUNNING | WATCHED | SEEN)) | PARKED | seen
 }
 
 /// The flags of a call with this outcome.
@@ -255,11 +277,29 @@ impl State {
                 return Park::Woken;
             }
             // Release: pairs with `wake`, which delivers the call to the next turn, and with `cancel`, whose caller may drop the work.
-            match self.0.compare_exchange_weak(word, (word & !RUNNING) | PARKED, Release, Acquire) {
+            match self.0.compare_exchange_weak(word, parked(word), Release, Acquire) {
+                // The acquire above or below has paired with the `watch` that set the flag, so the observer is found.
+                Ok(_) if word & WATCHED != 0 => return Park::Watched,
                 Ok(_) => return Park::Parked,
                 Err(now) => word = now,
             }
         }
+    }
+
+    /// A thread that is registered as an observer of the job waits until the call is idle. The next parking notifies it, unless the call is
+    /// idle already: the caller looks after this.
+    pub(crate) fn watch(&self) {
+        // Release: pairs with `park`. Acquire: pairs with the `park` that came first, so that the look after this finds the call idle.
+        self.0.fetch_or(WATCHED, AcqRel);
+    }
+
+    /// Is the call parked by its job, with no wake to come, and not about to end? Returns the word, without `WATCHED`.
+    pub(crate) fn idle(&self) -> Option<u64> {
+        // Acquire: pairs with `park`. An observer may look at what the guest wrote.
+        let word = self.0.load(Acquire);
+        let seen = (word & SEEN) >> SEEN_SHIFT;
+        let is_parked = word & (LENT | PARKED | CANCELLED | DONE) == LENT | PARKED;
+        (is_parked && seen == (word / WAKE) & (SEEN >> SEEN_SHIFT)).then_some(word & !WATCHED)
     }
 
     /// Called by the thread that is in charge, once the result is in the task.

@@ -30,12 +30,12 @@ use std::sync::Arc;
 use std::task::Waker;
 
 pub(crate) struct Task<T> {
-    state: State,
+    pub(super) state: State,
     slot: Exclusive<Slot<T>>,
     /// The owner's waker, while the owner waits: for a wake of its call, or for a lent call to end or come back.
     owner: Mutex<Option<Waker>>,
     /// `Some` while the call is a job. Under this lock, a call stops being a job at the moment that it ends or goes back to its owner.
-    schedule: Mutex<Option<Arc<dyn Schedule>>>,
+    pub(super) schedule: Mutex<Option<Arc<dyn Schedule>>>,
     interrupter: Option<&'static dyn Interrupter>,
     pub(crate) traced: Traced,
 }
@@ -115,7 +115,7 @@ impl<T: Send + 'static> Task<T> {
     /// The owner is about to sleep until `waker` is woken. False if it must not sleep, because a wake has come.
     pub(crate) fn park_owner(&self, work: &Work<T>, waker: &Waker) -> bool {
         self.register_owner(waker);
-        self.state.park(work.seen()) == Park::Parked
+        matches!(self.state.park(work.seen()), Park::Parked | Park::Watched)
     }
 
     /// Puts the work here for a runner.
@@ -321,6 +321,7 @@ impl<T: Send + 'static> Runnable for Task<T> {
                 Progress::Yielded => return self.stop_or_end().then(|| Job::new(self)),
                 Progress::Waiting => match self.state.park(seen) {
                     Park::Parked => return None,
+                    Park::Watched => return self.notify_observers(),
                     // Such a wake counts as a yield. Otherwise a call that is woken all the time would keep its worker.
                     Park::Woken if quantum.lasts() => {}
                     Park::Woken => return self.stop_or_end().then(|| Job::new(self)),

@@ -44,8 +44,17 @@ pub(crate) trait Schedule: Send + Sync {
     fn latch(&self) -> &Latch;
 }
 
-/// A call that a handle can cancel.
-pub(crate) trait Cancel: Send + Sync {
+/// A call whose handles can be asked whether it is idle. Each function is about the job whose handle has the `latch`; if the call is no
+/// longer that job, the latch is set, or about to be.
+pub(crate) trait Observe: Send + Sync {
+    /// Is the job idle: does it wait, with no wake to come? The same value twice means that it was idle in between.
+    fn idle(&self, latch: &Latch) -> Option<u64>;
+    /// Has the job notify the observers that its latch has when it begins to wait the next time.
+    fn watch(&self, latch: &Latch);
+}
+
+/// A call that a handle can cancel and observe.
+pub(crate) trait Cancel: Observe {
     /// Cancels the call, if it still is the job whose handle has this latch.
     fn cancel(self: Arc<Self>, latch: &Latch);
 }

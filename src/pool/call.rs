@@ -6,7 +6,7 @@ use crate::call::task::Task;
 use crate::call::turn::{Cancel, Job, Schedule};
 use crate::outcome::JobOutcome;
 use crate::pool::after::{IntoJob, Prerequisites, sealed, wait_for};
-use crate::pool::handle::{Completion, JobHandle};
+use crate::pool::handle::{Completion, JobHandle, Rest};
 use crate::sync::Mutex;
 use crate::wait::block::Wanted;
 use crate::wait::countdown::{Countdown, Dependent};
@@ -15,12 +15,12 @@ use crate::wait::ready::Ready;
 use std::sync::{Arc, Weak};
 
 /// A submitted call's way into the queue, `enqueue`, and its completion.
-struct Submission<Q> {
+struct Submission<Q, D> {
     enqueue: Q,
-    completion: Arc<CallCompletion>,
+    completion: Arc<CallCompletion<D>>,
 }
 
-impl<Q: Fn(Job) + Send + Sync> Schedule for Submission<Q> {
+impl<Q: Fn(Job) + Send + Sync, D: Deferral> Schedule for Submission<Q, D> {
     fn enqueue(&self, job: Job) {
         (self.enqueue)(job);
     }
@@ -31,21 +31,56 @@ impl<Q: Fn(Job) + Send + Sync> Schedule for Submission<Q> {
 }
 
 /// What the handle of a call refers to. It keeps neither the call nor the pool alive.
-struct CallCompletion {
+struct CallCompletion<D = ()> {
     latch: Latch,
     call: Weak<dyn Cancel>,
+    deferral: D,
 }
 
-impl AsRef<Latch> for CallCompletion {
+/// Whether a call still waits for other jobs.
+trait Deferral: Send + Sync + 'static {
+    fn is_deferred(&self) -> bool;
+}
+
+/// The call does not wait for other jobs.
+impl Deferral for () {
+    fn is_deferred(&self) -> bool {
+        false
+    }
+}
+
+impl Deferral for Prerequisites {
+    fn is_deferred(&self) -> bool {
+        self.countdown.is_counting()
+    }
+}
+
+impl<D> AsRef<Latch> for CallCompletion<D> {
     fn as_ref(&self) -> &Latch {
         &self.latch
     }
 }
 
-impl Completion for CallCompletion {
+impl<D: Deferral> Completion for CallCompletion<D> {
     fn cancel(&self) {
         if let Some(call) = self.call.upgrade() {
             call.cancel(&self.latch);
+        }
+    }
+
+    fn rest(&self) -> Option<Rest> {
+        if self.latch.is_settled() {
+            Some(Rest::Over)
+        } else if self.deferral.is_deferred() {
+            Some(Rest::Deferred)
+        } else {
+            self.call.upgrade()?.idle(&self.latch).map(Rest::Waits)
+        }
+    }
+
+    fn watch(&self) {
+        if let Some(call) = self.call.upgrade() {
+            call.watch(&self.latch);
         }
     }
 
@@ -60,43 +95,49 @@ where
     T: Send + 'static,
     Q: Fn(Job) + Send + Sync + 'static,
 {
-    let (job, completion) = split(runner, enqueue);
+    let (job, completion) = split(runner, (), enqueue);
     (job, JobHandle::new(completion))
 }
 
-fn split<T, Q>(runner: FutureRunner<T>, enqueue: Q) -> (Job, Arc<CallCompletion>)
+fn split<T, Q, D>(runner: FutureRunner<T>, deferral: D, enqueue: Q) -> (Job, Arc<CallCompletion<D>>)
 where
+    D: Deferral,
     T: Send + 'static,
     Q: Fn(Job) + Send + Sync + 'static,
 {
     let task = runner.into_task();
     task.traced.submitted();
     let call: Weak<Task<T>> = Arc::downgrade(&task);
-    let completion = Arc::new(CallCompletion { latch: Latch::default(), call });
+    let completion = Arc::new(CallCompletion { latch: Latch::default(), call, deferral });
     task.submit(Arc::new(Submission { enqueue, completion: completion.clone() }));
     (Job::new(task), completion)
 }
 
 /// A call that was submitted and waits for other jobs.
 struct DeferredCall {
-    prerequisites: Prerequisites,
     /// `None` once the other jobs are complete.
     job: Mutex<Option<Job>>,
-    completion: Arc<CallCompletion>,
+    completion: Arc<CallCompletion<Prerequisites>>,
+}
+
+impl DeferredCall {
+    fn prerequisites(&self) -> &Prerequisites {
+        &self.completion.deferral
+    }
 }
 
 impl Ready for DeferredCall {
     fn ready(self: Arc<Self>, worst: JobOutcome) {
         let job = self.job.lock().take();
         if let Some(job) = job {
-            if self.prerequisites.allow(worst) { job.enqueue_first() } else { job.refuse() }
+            if self.prerequisites().allow(worst) { job.enqueue_first() } else { job.refuse() }
         }
     }
 }
 
 impl Dependent for DeferredCall {
     fn countdown(&self) -> &Countdown {
-        &self.prerequisites.countdown
+        &self.prerequisites().countdown
     }
 
     fn is_over(&self) -> bool {
@@ -113,10 +154,10 @@ impl<T: Send + 'static> sealed::IntoJob for FutureRunner<T> {
         if_ok: bool,
         enqueue: impl Fn(Job) + Send + Sync + 'static,
     ) -> JobHandle {
-        let (job, completion) = split(self, enqueue);
+        let (job, completion) = split(self, Prerequisites::new(before, if_ok), enqueue);
         let handle = JobHandle::new(completion.clone());
-        let (prerequisites, job) = (Prerequisites::new(before, if_ok), Mutex::new(Some(job)));
-        wait_for(&Arc::new(DeferredCall { prerequisites, job, completion }), before);
+        let job = Mutex::new(Some(job));
+        wait_for(&Arc::new(DeferredCall { job, completion }), before);
         handle
     }
 }

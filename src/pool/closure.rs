@@ -3,7 +3,7 @@
 use crate::call::turn::{Job, Runnable};
 use crate::outcome::JobOutcome;
 use crate::pool::after::{IntoJob, Prerequisites, sealed, wait_for};
-use crate::pool::handle::{Completion, JobHandle};
+use crate::pool::handle::{Completion, JobHandle, Rest};
 use crate::step::interrupt::in_step;
 use crate::step::stack::StackScope;
 use crate::sync::Mutex;
@@ -128,6 +128,18 @@ impl<F, Q> AsRef<Latch> for ClosureJob<F, Q> {
 impl<F: FnOnce() + Send + 'static, Q: Send + 'static> Completion for ClosureJob<F, Q> {
     fn cancel(&self) {
         self.give_up(JobOutcome::Cancelled);
+    }
+
+    fn rest(&self) -> Option<Rest> {
+        // A closure that was submitted by itself has nothing to enqueue it, and counts nothing down.
+        let is_deferred = || self.pending.lock().enqueue.is_some();
+        if self.latch.is_settled() {
+            Some(Rest::Over)
+        } else if self.prerequisites.countdown.is_counting() && is_deferred() {
+            Some(Rest::Deferred)
+        } else {
+            None
+        }
     }
 
     fn task_address(&self) -> Wanted {

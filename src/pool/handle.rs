@@ -42,10 +42,29 @@ pub(crate) trait Completion: AsRef<Latch> + Send + Sync {
         &[]
     }
 
+    /// Is the job idle? Nothing, if it may be in a queue or in a turn.
+    fn rest(&self) -> Option<Rest> {
+        self.as_ref().is_settled().then_some(Rest::Over)
+    }
+
+    /// Has the job notify the observers of the latch when it begins to wait.
+    fn watch(&self) {}
+
     /// The address of the job's task; `None` for a handle of several jobs.
     fn task_address(&self) -> Wanted {
         None
     }
+}
+
+/// Why a job is idle. The same value twice means that the job was idle in between.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rest {
+    /// The job is over, and all who waited for it were notified.
+    Over,
+    /// The job waits for others, whose end puts it into its pool's queue.
+    Deferred,
+    /// The call waits, and was not woken.
+    Waits(u64),
 }
 
 /// Completes after all of its parts. A part may be another `All`, nested so deeply that recursion would overflow the stack.
@@ -86,19 +105,29 @@ impl Completion for All {
 
 /// Cancels the jobs that a handle of several stands for.
 pub(crate) fn cancel_parts(parts: &[Weak<dyn Completion>]) {
-    // Each part is cancelled once. `seen` has the addresses of parts, so `kept` keeps these alive.
-    let (mut seen, mut kept) = (HashSet::new(), Vec::new());
+    for job in jobs_of(parts) {
+        job.cancel();
+    }
+}
+
+/// The jobs that a handle of several stands for, each once. Those that have gone are over.
+pub(crate) fn jobs_of(parts: &[Weak<dyn Completion>]) -> Vec<Arc<dyn Completion>> {
+    // `seen` has the addresses of parts, so `kept` and `jobs` keep these alive.
+    let (mut seen, mut kept, mut jobs) = (HashSet::new(), Vec::new(), Vec::new());
     let mut left: Vec<_> = parts.iter().rev().cloned().collect();
     while let Some(part) = left.pop() {
         let Some(part) = part.upgrade() else { continue };
         if seen.insert(Arc::as_ptr(&part).cast::<()>()) {
             match part.parts() {
-                [] => part.cancel(),
-                parts => left.extend(parts.iter().rev().cloned()),
+                [] => jobs.push(part),
+                parts => {
+                    left.extend(parts.iter().rev().cloned());
+                    kept.push(part);
+                }
             }
-            kept.push(part);
         }
     }
+    jobs
 }
 
 impl JobHandle {

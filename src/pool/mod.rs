@@ -3,8 +3,8 @@
 //! A pool is anything with a queue and workers. It gets a [`Job`] when a runner is submitted, when a waiting call is woken, and when a
 //! yielding call has used up its turn. A worker runs each job once, for one turn. Between its turns, a waiting call is nowhere in the pool.
 //!
-//! A job is one turn of a [`call`] or a [`closure`]. A [`handle`] waits for the end of either, or for the first end of [`any`]; and either may
-//! run [`after`] others. Two pools are implemented here: [`rayon`]'s, whose queue is served by [`tickets`], and a thread that runs one call
+//! A job is one turn of a [`call`] or a [`closure`]. A [`handle`] waits for the end of either, for the first end of [`any`], or until jobs
+//! are [`idle`]; and either may run [`after`] others. Two pools are implemented here: [`rayon`]'s, whose queue is served by [`tickets`], and a thread that runs one call
 //! [`here`].
 
 pub(crate) mod after;
@@ -13,6 +13,7 @@ pub(crate) mod call;
 pub(crate) mod closure;
 pub(crate) mod handle;
 pub(crate) mod here;
+pub(crate) mod idle;
 #[cfg(feature = "rayon")]
 pub(crate) mod rayon;
 #[cfg(feature = "rayon")]

@@ -3,6 +3,7 @@
 
 use crate::sync::Mutex;
 use crate::wait::alarm::{self, Alarm};
+use crate::wait::block::{Sleeper, help_or_sleep};
 use crate::wait::waiters::{Key, Waiters, wake_all};
 use std::fmt;
 use std::pin::Pin;
@@ -88,6 +89,8 @@ struct Manual {
     start: SystemTime,
     now: Mutex<Duration>,
     sleepers: Mutex<Waiters<Duration>>,
+    /// Those who wait until there are so many sleepers.
+    observers: Mutex<Waiters<usize>>,
 }
 
 impl ManualClock {
@@ -100,8 +103,8 @@ impl ManualClock {
     /// A clock whose [`now`](Clock::now) is zero, and whose time of day is `start`.
     #[must_use]
     pub fn starting_at(start: SystemTime) -> Self {
-        let (now, sleepers) = (Mutex::default(), Mutex::default());
-        Self { shared: Arc::new(Manual { start, now, sleepers }) }
+        let (now, sleepers, observers) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Self { shared: Arc::new(Manual { start, now, sleepers, observers }) }
     }
 
     /// Moves the clock forward, and wakes the sleepers whose deadline has passed: in the order of their deadlines, and sleepers
@@ -139,6 +142,46 @@ impl ManualClock {
     #[must_use]
     pub fn sleepers(&self) -> usize {
         self.shared.sleepers.lock().len()
+    }
+
+    /// Blocks this thread, without using the CPU, until there are at least `count` [sleepers](Self::sleepers).
+    ///
+    /// If calls may end, or wait for something else, there may never be so many of them. Where the calls are jobs,
+    /// [`JobHandle::wait_until_idle`](crate::JobHandle::wait_until_idle) waits until each has ended or waits.
+    ///
+    /// A worker of a rayon pool runs jobs instead of blocking, as with [`JobHandle::wait`](crate::JobHandle::wait).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use wasm_jobs::{Clock, Future, JobPool, ManualClock, RayonGlobal};
+    ///
+    /// let clock = ManualClock::new();
+    /// let nap = clock.clone();
+    /// let mut sleeper = Future::new(async move { Ok(nap.sleep(Duration::from_secs(1)).await) });
+    /// let job = RayonGlobal.submit(sleeper.to_job()?);
+    /// clock.wait_for_sleepers(1); // until a worker has run it
+    /// clock.tick(Duration::from_secs(1));
+    /// job.wait();
+    /// # Ok::<(), wasm_jobs::Error>(())
+    /// ```
+    pub fn wait_for_sleepers(&self, count: usize) {
+        let sleeper = Sleeper::new();
+        let mut key = None;
+        while self.sleepers() < count {
+            let mut observers = self.shared.observers.lock();
+            let known =
+                key.take_if(|key| observers.replace(*key, sleeper.waker().clone()).is_err());
+            if known.is_some() || key.is_none() {
+                key = Some(observers.add(count, sleeper.waker().clone()));
+            }
+            drop(observers);
+            if self.sleepers() < count {
+                help_or_sleep(&sleeper, None);
+            }
+        }
+        if let Some(key) = key {
+            self.shared.observers.lock().remove(key);
+        }
     }
 }
 
@@ -216,7 +259,14 @@ trait Sleepers: Clock + Unpin {
 
 impl Sleepers for ManualClock {
     fn add(&self, deadline: Duration, waker: Waker) -> Key<Duration> {
-        self.shared.sleepers.lock().add(deadline, waker)
+        let (key, count) = {
+            let mut sleepers = self.shared.sleepers.lock();
+            (sleepers.add(deadline, waker), sleepers.len())
+        };
+        // An observer enters and then counts the sleepers, and the sleeper has entered before: one of the two sees the other.
+        let released = self.shared.observers.lock().release(count);
+        wake_all(released);
+        key
     }
 
     fn replace(&self, key: Key<Duration>, waker: Waker) -> Result<Waker, Waker> {

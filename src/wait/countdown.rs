@@ -6,7 +6,7 @@ use crate::sync::AtomicU64;
 use crate::wait::latch::{Latch, Waiter};
 use crate::wait::ready::{Ready, notify};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::{AcqRel, Relaxed};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
 /// Something that waits for several latches. It is [ready](Ready::ready) once all are set: on the thread that set the last one, or, if
 /// all were set by then, on the thread that [began to wait](wait_for_all).
@@ -32,6 +32,12 @@ impl Countdown {
     pub(crate) fn new(latches: usize) -> Self {
         // One more, for `wait_for_all`, so that the countdown does not end before it has subscribed to all latches.
         Self(AtomicU64::new(latches as u64 + 1))
+    }
+
+    /// Are there latches that are not set?
+    pub(crate) fn is_counting(&self) -> bool {
+        // Acquire: pairs with the counting, which comes after what led to it.
+        self.0.load(Acquire) & COUNT != 0
     }
 
     /// Counts down by `latches` that are set. At zero, returns the worst outcome of all.

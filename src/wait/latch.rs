@@ -7,18 +7,23 @@ use crate::wait::ready::{gather, run_foreign};
 use crate::wait::waiters::{Key, Waiters};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::{Acquire, Release};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::task::{Context, Poll, Waker};
 
 #[derive(Default)]
 pub(crate) struct Latch {
     /// `UNSET`, or an outcome by its code. It is written under the lock of `subscribers`, and read without.
     state: AtomicU8,
+    /// `SETTLED` once the latch is set and all who waited for it were notified. Until then, an observer makes it `AWAITED`.
+    settled: AtomicU8,
     subscribers: Mutex<Subscribers>,
 }
 
 /// Not the code of any outcome.
 const UNSET: u8 = 0;
+
+const SETTLED: u8 = 1;
+const AWAITED: u8 = 2;
 
 #[derive(Default)]
 struct Subscribers {
@@ -30,6 +35,8 @@ struct Subscribers {
 enum Subscriber {
     Waker(Waker),
     Waiter(Arc<dyn Waiter>),
+    /// A thread or a task that waits until the job of the latch is idle.
+    Observer(Waker),
 }
 
 /// Something that a latch notifies, and that is not a waker.
@@ -58,6 +65,9 @@ impl Latch {
         let released = {
             let mut subscribers = self.subscribers.lock();
             self.state.store(outcome.code(), Release);
+            if subscribers.list.len() == 0 {
+                self.settled.store(SETTLED, Release);
+            }
             subscribers.after_pruning = 0;
             subscribers.list.release(())
         };
@@ -67,9 +77,49 @@ impl Latch {
                 match subscriber {
                     Subscriber::Waker(waker) => run_foreign(|| waker.wake()),
                     Subscriber::Waiter(waiter) => waiter.notify(outcome),
+                    Subscriber::Observer(waker) => run_foreign(|| waker.wake()),
                 }
             }
         });
+        self.settle();
+    }
+
+    /// All who waited were notified, so that a job that waited for this one is idle no more. (In a thread that gathers further up its stack,
+    /// handles of several jobs may be to come; their ends count as the doing of the job that this thread ends there.)
+    fn settle(&self) {
+        // Relaxed: this thread has stored it, if nobody waited.
+        if self.settled.load(Relaxed) == SETTLED {
+            return;
+        }
+        // Release: pairs with `is_settled`. Acquire: pairs with the observer that waits for this, and is found then.
+        if self.settled.swap(SETTLED, AcqRel) == AWAITED {
+            let released = self.subscribers.lock().list.release(());
+            for subscriber in released {
+                if let Subscriber::Observer(waker) = subscriber {
+                    run_foreign(|| waker.wake());
+                }
+            }
+        }
+    }
+
+    /// Is the latch of a job set, and were all who waited for it notified?
+    pub(crate) fn is_settled(&self) -> bool {
+        self.settled.load(Acquire) == SETTLED
+    }
+
+    /// The job of the latch has begun to wait.
+    pub(crate) fn wake_observers(&self) {
+        let observers: Vec<_> = {
+            let subscribers = self.subscribers.lock();
+            let observer = |subscriber: &Subscriber| match subscriber {
+                Subscriber::Observer(waker) => Some(waker.clone()),
+                Subscriber::Waker(_) | Subscriber::Waiter(_) => None,
+            };
+            subscribers.list.iter().filter_map(observer).collect()
+        };
+        for waker in observers {
+            run_foreign(|| waker.wake());
+        }
     }
 
     pub(crate) fn reset(&self) {
@@ -123,6 +173,33 @@ impl Latch {
         replaced.is_err()
     }
 
+    /// Is the latch [settled](Self::is_settled)? If not, `waker` will be woken when it is, and whenever the job begins to wait, in the place of
+    /// the wait's earlier one.
+    fn is_settled_or_wakes(&self, waker: &Waker, key: &mut Option<Key<()>>) -> bool {
+        if self.is_settled() {
+            return true;
+        }
+        let observer = Subscriber::Observer(waker.clone());
+        let mut subscribers = self.subscribers.lock();
+        // If the latch is set, the list was released, and this entry has to be released again.
+        let awaited = || self.settled.compare_exchange(0, AWAITED, AcqRel, Acquire);
+        if self.is_set() && awaited() == Err(SETTLED) {
+            drop(subscribers);
+            return true;
+        }
+        let (place, replaced) = match *key {
+            None => (subscribers.list.add((), observer), None),
+            Some(known) => match subscribers.list.replace(known, observer) {
+                Ok(replaced) => (known, Some(replaced)),
+                Err(observer) => (subscribers.list.add((), observer), None),
+            },
+        };
+        *key = Some(place);
+        drop(subscribers);
+        drop(replaced);
+        false
+    }
+
     fn remove(&self, key: Key<()>) {
         // Dropped without the lock, because a waker may be the last reference to anything.
         let removed = self.subscribers.lock().list.remove(key);
@@ -139,7 +216,7 @@ impl Subscribers {
             return Vec::new();
         }
         let pruned = self.list.prune(|subscriber| match subscriber {
-            Subscriber::Waker(_) => true,
+            Subscriber::Waker(_) | Subscriber::Observer(_) => true,
             Subscriber::Waiter(waiter) => waiter.still_waits(),
         });
         self.after_pruning = self.list.len();
@@ -167,6 +244,19 @@ impl<L: AsRef<Latch> + ?Sized> Wait<L> {
     /// Is the wait over? If not, `waker` will be woken when it is.
     pub(crate) fn is_over_or_wakes(&mut self, waker: &Waker) -> bool {
         (*self.on).as_ref().is_set_or_wakes(waker, &mut self.key)
+    }
+
+    /// Is the job over, and was everyone notified? If not, `waker` will be woken when that is so, and when the job begins to wait. A wait is
+    /// used for this or for the other function, not for both.
+    pub(crate) fn is_settled_or_wakes(&mut self, waker: &Waker) -> bool {
+        (*self.on).as_ref().is_settled_or_wakes(waker, &mut self.key)
+    }
+
+    /// From now on, nothing is woken.
+    pub(crate) fn forget(&mut self) {
+        if let Some(key) = self.key.take() {
+            (*self.on).as_ref().remove(key);
+        }
     }
 }
 

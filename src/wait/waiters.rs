@@ -162,6 +162,16 @@ impl<K: Ord + Copy, W> Waiters<K, W> {
         }
     }
 
+    /// The waiters in their order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &W> {
+        let (line, tree) = match &self.list {
+            List::Line(line) => (Some(line), None),
+            List::Tree(tree) => (None, Some(tree)),
+        };
+        let line = line.into_iter().flatten().filter_map(|(_, waiter)| waiter.as_ref());
+        line.chain(tree.into_iter().flat_map(BTreeMap::values))
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.length
     }

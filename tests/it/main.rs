@@ -14,6 +14,7 @@ mod events;
 mod executors;
 mod graphs;
 mod handles;
+mod idle;
 mod layers;
 mod lending;
 mod outcomes;

@@ -24,7 +24,7 @@ use wasmtime::Engine;
 /// let module = wasmtime::Module::new(&engine, wasm)?;
 /// let pre = wasmtime::Linker::<u32>::new(&engine).instantiate_pre(&module)?;
 ///
-/// let options = InstanceOptions::default().running_timeout(Duration::from_millis(5)).memory(1 << 20);
+/// let options = InstanceOptions::default().running_timeout(Duration::from_millis(50)).memory(1 << 20);
 /// let instance = Instance::with_options(&pre, options, || 0)?;
 /// let end = instance.call::<(), ()>("forever", ())?.wait();
 /// assert!(matches!(end, Err(Error::TimedOut(why)) if why.limit == Timeout::Running));
