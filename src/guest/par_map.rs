@@ -160,19 +160,21 @@ where
                 // Dropping the batch leaves its inputs to the other instances.
                 Err(refusal) => return Ok(Part { results, refusal: Some(refusal) }),
             };
-            if let Some((place, input)) = batch.left.pop_front() {
-                let mut call = pin!(fiber::call(guest, input));
-                // A panic of the host is the result of its call, and of no other.
-                let result = poll_fn(|context| {
-                    let polled = catch(|| call.as_mut().poll(context));
-                    polled.unwrap_or_else(|payload| {
-                        Poll::Ready(Err(Box::new(Error::Panic(Panic::new(payload)))))
-                    })
-                });
-                results.push((place, result.await.map_err(|error| *error)));
-            }
-            // The pool's other jobs get their turn, though not after each call, which may be shorter than a yield.
-            if !quantum.lasts() {
+            let Some((place, input)) = batch.left.pop_front() else { break };
+            let mut call = pin!(fiber::call(guest, input));
+            // A panic of the host is the result of its call, and of no other.
+            let result = poll_fn(|context| {
+                let polled = catch(|| call.as_mut().poll(context));
+                polled.unwrap_or_else(|payload| {
+                    Poll::Ready(Err(Box::new(Error::Panic(Panic::new(payload)))))
+                })
+            });
+            let result = result.await.map_err(|error| *error);
+            let has_failed = result.is_err();
+            results.push((place, result));
+            // The pool's other jobs get their turn, though not after each call, which may be shorter than a yield. After a failure they always
+            // do: the call may have failed because this job was cancelled, which then ends here.
+            if has_failed || !quantum.lasts() {
                 quantum = Quantum::default();
                 yield_now().await;
             }

@@ -151,7 +151,8 @@ fn the_work_sees_the_same_waker_in_every_step() -> Result<(), Error> {
 
     let seen = seen.lock().unwrap();
     assert_eq!(seen.len(), 6);
-    assert!(seen.iter().all(|waker| waker.will_wake(&seen[0])));
+    // Not `will_wake`, which compares addresses of code too, and optimised code may be there twice.
+    assert!(seen.iter().all(|waker| waker.data() == seen[0].data()));
     Ok(())
 }
 
