@@ -241,7 +241,8 @@ mod tests {
                         let mut pruned = waiters.prune(kept);
                         let gone = model.0.extract_if(.., |(_, waiter)| !kept(waiter));
                         let mut gone: Vec<_> = gone.map(|(_, waiter)| waiter).collect();
-                        (pruned.sort_unstable(), gone.sort_unstable());
+                        pruned.sort_unstable();
+                        gone.sort_unstable();
                         assert_eq!(pruned, gone);
                     }
                     9 => {

@@ -72,7 +72,8 @@ fn any_of_no_jobs_is_complete_at_once_and_is_no_success() {
     let any = JobHandle::any([]);
     any.wait();
     assert_eq!(any.outcome(), Some(JobOutcome::Cancelled));
-    let after = at_once.submit_after_ok(|| unreachable!("it is refused"), &[any.clone()]);
+    let after =
+        at_once.submit_after_ok(|| unreachable!("it is refused"), std::slice::from_ref(&any));
     assert_eq!(after.outcome(), Some(JobOutcome::Failed));
     any.cancel();
 }

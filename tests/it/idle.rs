@@ -207,10 +207,16 @@ fn jobs_that_await_each_others_handles_are_idle_together_only_at_the_end() -> Re
         let mut first = Future::new(event.awaited());
         let first_job = pool.submit(first.to_job()?);
         let awaited = first_job.clone();
-        let mut second = Future::new(async { Ok(awaited.await) });
+        let mut second = Future::new(async {
+            awaited.await;
+            Ok(())
+        });
         let second_job = pool.submit(second.to_job()?);
         let both = JobHandle::all([first_job.clone(), second_job.clone()]);
-        let mut third = Future::new(async { Ok(both.await) });
+        let mut third = Future::new(async {
+            both.await;
+            Ok(())
+        });
         let third_job = pool.submit(third.to_job()?);
         let after = pool.submit_after(|| (), std::slice::from_ref(&first_job));
         let all = JobHandle::all([third_job, after, second_job, first_job]);
@@ -251,7 +257,8 @@ fn what_a_job_wrote_before_it_waits_is_seen_by_the_thread_that_waited() -> Resul
         let (happens, writes) = (event.happens(), written.clone());
         let mut call = Future::new(async move {
             writes.store(round, std::sync::atomic::Ordering::Relaxed);
-            Ok(happens.await)
+            happens.await;
+            Ok(())
         });
         let job = pool.submit(call.to_job()?);
         job.wait_until_idle();
@@ -358,7 +365,10 @@ fn a_thread_waits_until_as_many_calls_sleep() -> Result<(), Error> {
     for round in 1..=100 {
         let mut calls = [(); 3].map(|()| {
             let clock = clock.clone();
-            Future::new(async move { Ok(clock.sleep(SECOND).await) })
+            Future::new(async move {
+                clock.sleep(SECOND).await;
+                Ok(())
+            })
         });
         let runners = calls.iter_mut().map(Future::to_job).collect::<Result<Vec<_>, Error>>()?;
         let all = pool.submit_all(runners);
@@ -404,7 +414,10 @@ fn a_worker_of_a_pool_of_one_thread_helps_until_the_other_jobs_are_idle() {
         let outer = pool.submit_fn(move || {
             let mut calls = [(); 3].map(|()| {
                 let clock = clock.clone();
-                Future::new(async move { Ok(clock.sleep(SECOND).await) })
+                Future::new(async move {
+                    clock.sleep(SECOND).await;
+                    Ok(())
+                })
             });
             let runners = calls.iter_mut().map(|call| call.to_job().expect("it was not lent"));
             let all = inner.submit_all(runners);
