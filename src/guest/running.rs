@@ -1,6 +1,7 @@
 //! [`Running`]: a call that is inside the guest, from its first step to its end. Every call goes this way: `fiber` makes it, and it
 //! decides whether the guest is poisoned.
 
+#[cfg(feature = "wasi")]
 use crate::error::Error;
 use crate::guest::guest::Guest;
 use crate::guest::limit::control::Control;
