@@ -193,7 +193,7 @@ pub enum Error {
 
     /// wasmtime refused something else: for example an invalid module.
     #[cfg(feature = "wasm")]
-    #[error("{}", .0.root_cause())]
+    #[error("{0:#}")]
     Wasmtime(#[source] wasmtime::Error),
 }
 

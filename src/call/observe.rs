@@ -20,14 +20,15 @@ impl<T: Send + 'static> Observe for Task<T> {
 }
 
 impl<T: Send + 'static> Task<T> {
+    /// Looks at the state, if the call is still the job whose handle has this latch.
     fn look_as<R>(&self, latch: &Latch, look: impl FnOnce(&State) -> R) -> Option<R> {
         let own = self.schedule.lock();
         let is_own = own.as_ref().is_some_and(|own| ptr::eq(own.latch(), latch));
         is_own.then(|| look(&self.state))
     }
 
-    /// Ends a turn after which observers are to be notified. Another thread may be in charge of the call by now, or it may be over: then
-    /// the latch has notified them.
+    /// Notifies the observers at the end of a turn in which the call was parked. Another thread may be in charge of the call by now. If the
+    /// call is over, its latch has notified them.
     #[cold]
     pub(super) fn notify_observers(&self) -> Option<Job> {
         if let Some(schedule) = self.schedule() {

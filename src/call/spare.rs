@@ -64,8 +64,8 @@ pub(crate) fn put<X: 'static>(spare: X) {
     });
 }
 
-/// An `Arc` whose allocation becomes a spare, if this is the last reference when it is dropped. By then the value is as good as new, or
-/// nothing reads what is not.
+/// An `Arc` whose allocation becomes a spare, if this is the last reference when it is dropped. By then, its owner has emptied the value. What is
+/// left in it, the next owner renews before it reads it.
 pub(crate) struct SpareArc<X: 'static>(Option<Arc<X>>);
 
 impl<X: 'static> SpareArc<X> {

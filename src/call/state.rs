@@ -36,8 +36,8 @@
 //! **`SEEN` tells whether a parked call is idle.** A wake takes two operations: it counts, and then it clears `PARKED`. In between, the call is
 //! parked although there must be another step. Parking notes the lowest bits of the count that the last step knew of, so the call is
 //! [idle](State::idle) if these are those of the count. (A multiple of 256 threads would have to be between their two operations to hide a
-//! wake, and would hide it from observers only.) An idle call takes no step before the next wake, which changes the count. So whoever
-//! finds one and the same idle word twice knows that the call was idle in between.
+//! wake, and would hide it from observers only.) An idle call takes no step before the next wake, which changes the count. So if an
+//! observer finds the same idle word twice, the call was idle in between.
 //!
 //! **`WATCHED` asks the next parking to notify observers.** It is set only by the thread of an observer, and parking clears it: a call that
 //! nobody observes pays nothing, because parking compares and exchanges the word anyway.
@@ -286,14 +286,14 @@ impl State {
         }
     }
 
-    /// A thread that is registered as an observer of the job waits until the call is idle. The next parking notifies it, unless the call is
-    /// idle already: the caller looks after this.
+    /// Asks the next parking to notify the observers of the job. The caller is registered as one of them, and looks once more after this,
+    /// because the call may be idle already.
     pub(crate) fn watch(&self) {
         // Release: pairs with `park`. Acquire: pairs with the `park` that came first, so that the look after this finds the call idle.
         self.0.fetch_or(WATCHED, AcqRel);
     }
 
-    /// Is the call parked by its job, with no wake to come, and not about to end? Returns the word, without `WATCHED`.
+    /// Is the call parked by its job, with no wake in progress, and not about to end? If so, returns the word without `WATCHED`.
     pub(crate) fn idle(&self) -> Option<u64> {
         // Acquire: pairs with `park`. An observer may look at what the guest wrote.
         let word = self.0.load(Acquire);

@@ -20,11 +20,11 @@ pub(crate) struct Work<T> {
 }
 
 trait WorkFuture<T>: Send {
-    /// Takes a step, and others while the call yields and its turn goes on. `seen` is the count of wakes that the first step knows of, and
-    /// becomes that of the last.
+    /// Takes a step; and, while the call yields and its turn goes on, further steps. `seen` comes in as the count of wakes that the first step
+    /// knows of, and goes out as that of the last step.
     fn step(self: Pin<&mut Self>, seen: &mut WakeCount, steps: Steps<'_>) -> Progress<T>;
 
-    /// Keeps the allocation as a spare. The work was ready, and is gone.
+    /// Keeps the allocation as a spare. The work was ready, and has been dropped.
     fn spare(self: Pin<Box<Self>>);
 }
 

@@ -64,13 +64,13 @@ impl JobHandle {
     /// Makes a handle that is complete when the first of `handles` is. Its [outcome](Self::outcome) is the outcome of that one, whether
     /// it succeeded or not; if several are complete already, of the first in the list.
     ///
-    /// Nothing happens to the other jobs: they go on. To end those that have lost, [cancel](Self::cancel) this handle: that cancels each
-    /// of the jobs that is not over, also once the first is.
+    /// Nothing happens to the other jobs: they go on. To end those that have lost, [cancel](Self::cancel) this handle once it is complete:
+    /// that cancels each of its jobs that is not over.
     ///
     /// If there are no handles, nothing can be waited for: the handle is complete at once, as
     /// [`Cancelled`](JobOutcome::Cancelled), so that a job that runs [after its success](crate::JobPool::submit_after_ok) is refused.
     ///
-    /// Make one and keep it, rather than a new one each frame: a job that has not ended may keep an entry for each.
+    /// Make one and keep it, rather than a new one each frame: an unfinished job may keep an entry for each such handle.
     ///
     /// ```
     /// use wasm_jobs::{Event, Future, JobHandle, JobOutcome, JobPool, RayonGlobal};
@@ -100,7 +100,7 @@ impl JobHandle {
             [] => Some(JobOutcome::Cancelled),
             handles => handles.iter().find_map(JobHandle::outcome),
         };
-        // Subscribes up to the first that is found to be over: the others have nobody to notify.
+        // Stops subscribing at the first part that is over: this handle is complete then, and the other parts need not notify it.
         let over =
             over.or_else(|| handles.iter().find_map(|handle| handle.latch().subscribe(&any)));
         if let Some(outcome) = over {

@@ -42,7 +42,7 @@ pub(crate) trait Completion: AsRef<Latch> + Send + Sync {
         &[]
     }
 
-    /// Is the job idle? Nothing, if it may be in a queue or in a turn.
+    /// Why the job is idle; `None` if it may be in a queue or in a turn.
     fn rest(&self) -> Option<Rest> {
         self.as_ref().is_settled().then_some(Rest::Over)
     }
@@ -110,9 +110,9 @@ pub(crate) fn cancel_parts(parts: &[Weak<dyn Completion>]) {
     }
 }
 
-/// The jobs that a handle of several stands for, each once. Those that have gone are over.
+/// The jobs that a handle of several stands for, each once. A job that no longer exists is over, and is left out.
 pub(crate) fn jobs_of(parts: &[Weak<dyn Completion>]) -> Vec<Arc<dyn Completion>> {
-    // `seen` has the addresses of parts, so `kept` and `jobs` keep these alive.
+    // `seen` has the addresses of parts. `kept` and `jobs` keep the parts alive, so that no address is used again.
     let (mut seen, mut kept, mut jobs) = (HashSet::new(), Vec::new(), Vec::new());
     let mut left: Vec<_> = parts.iter().rev().cloned().collect();
     while let Some(part) = left.pop() {
@@ -168,8 +168,8 @@ impl JobHandle {
     /// one that it waits for, so jobs may wait for each other even in a pool of one thread. Helping can delay the return by one turn. The
     /// worker runs no other work of the pool meanwhile. Without the feature `wasm`, it helps only while its stack has room for another job.
     ///
-    /// Two things make this wait for ever. A job that is run while helping waits for the job that waits here, which is further down the
-    /// same stack; or all workers of a pool that is not rayon's block here, and none is left to run the jobs.
+    /// This waits for ever in two cases. While it helps, a worker may run a job that waits for the very job that called this, which is further
+    /// down the same stack and cannot go on. Or all workers of a pool that is not rayon's block here, and none is left to run the jobs.
     ///
     /// So a job that depends on another one should await its handle instead, or run [after](crate::JobPool::submit_after) it.
     pub fn wait(&self) {
@@ -183,7 +183,7 @@ impl JobHandle {
     /// Makes a handle that is complete when all of `handles` are; at once, if there are none. Its [outcome](Self::outcome) is the worst of
     /// theirs.
     ///
-    /// Make one and keep it, rather than a new one each frame: an unfinished job keeps an entry for each, even once it is dropped.
+    /// Make one and keep it, rather than a new one each frame: an unfinished job keeps an entry for each such handle, even a dropped one.
     #[must_use]
     pub fn all(handles: impl IntoIterator<Item = JobHandle>) -> JobHandle {
         let handles: Vec<_> = handles.into_iter().collect();

@@ -1,8 +1,8 @@
 //! [`Idle`]: waits until jobs are idle, all at one moment. A job is idle when it is over, or waits and was not woken.
 //!
-//! No job counts what others do, so there is no number to wait for. Instead the observer goes through the jobs, and waits at each one that is
-//! not idle until that one is. At the end, all were idle, each at its own time. If a second pass finds each one idle as it was, by the same
-//! [`Rest`], then none has done anything between the two passes. One that has starts the passes anew.
+//! Nothing counts the jobs that are not idle, so there is no number to wait for. Instead the observer goes through the jobs, and waits at each
+//! one until that one is idle. At the end of this pass, each was idle, but each at its own time. If a second pass finds every job idle as it
+//! was, by the same [`Rest`], then each was idle throughout, and so all were at the moment between the passes. Otherwise there is another pass.
 
 use crate::pool::handle::{Completion, JobHandle, Rest, jobs_of};
 use crate::wait::block::{Sleeper, help_or_sleep};
@@ -79,11 +79,12 @@ impl JobHandle {
     /// Is the job idle? It is when it is over, or when it waits, for an event, a time or another job, and nothing has woken it since. A job
     /// that stands in its pool's queue, or is in a step, is not idle; nor is a closure, unless it still waits for the jobs before it.
     ///
-    /// For a handle of [all](Self::all) or [any](Self::any) of some jobs: are all of them idle, at one and the same moment? A job
-    /// that waits for an event which another one of them, in a step, will set, is not idle together with that one. What happens outside of
-    /// these jobs does not count.
+    /// For a handle of [all](Self::all) or [any](Self::any) of some jobs: are all of them idle at one moment? While one of them is in a step,
+    /// they are not, even if all others wait: that step may wake one of these.
     ///
-    /// This never blocks. Whoever finds a job idle sees what it did before.
+    /// Work outside of these jobs does not count: a job that awaits a thread or a task of tokio's is idle, too.
+    ///
+    /// This never blocks. If it returns true, the caller sees everything that the jobs wrote before.
     ///
     /// ```
     /// use wasm_jobs::{Event, Future, JobPool, RayonGlobal};
@@ -112,10 +113,10 @@ impl JobHandle {
         }
     }
 
-    /// Blocks this thread, without using the CPU, until the job is [idle](Self::is_idle); for a handle of [all](Self::all) of some jobs,
-    /// until all of them are, at one and the same moment.
+    /// Blocks this thread, without using the CPU, until the job is [idle](Self::is_idle); for a handle of [all](Self::all) or
+    /// [any](Self::any) of some jobs, until all of them are idle at one moment.
     ///
-    /// With it, a simulation ticks its [`ManualClock`](crate::ManualClock) when there is nothing left to do before, and so runs the same way
+    /// With it, a simulation ticks its [`ManualClock`](crate::ManualClock) when nothing is left to do before the tick, and so runs the same way
     /// on any number of threads:
     ///
     /// ```
@@ -144,8 +145,8 @@ impl JobHandle {
     /// ```
     ///
     /// Jobs that are woken again and again, such as by a [`RealtimeClock`](crate::RealtimeClock), may not be idle for long, or never all at
-    /// once. A worker of a rayon pool helps instead of blocking, as with [`wait`](Self::wait). A job that waits for itself, or for a handle
-    /// with itself among the jobs, waits for ever.
+    /// once. A worker of a rayon pool helps instead of blocking, as with [`wait`](Self::wait). A job that calls this
+    /// on its own handle, or on a handle of several jobs with itself among them, waits for ever.
     pub fn wait_until_idle(&self) {
         let sleeper = Sleeper::new();
         let mut idle = Idle::new(self);
@@ -156,8 +157,8 @@ impl JobHandle {
 
     /// Waits, as [`wait_until_idle`](Self::wait_until_idle) does, without blocking: a future to await.
     ///
-    /// A job must not await this of a handle with itself among the jobs: it is never idle when it looks, and each time that it waits, it wakes
-    /// itself.
+    /// A job must not await this on its own handle, or on a handle of several jobs with itself among them: whenever it looks, it is in a step
+    /// and so not idle; and whenever it begins to wait, that wakes it.
     pub fn until_idle(&self) -> impl std::future::Future<Output = ()> + Send + 'static + use<> {
         Idle::new(self)
     }

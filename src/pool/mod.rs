@@ -3,9 +3,9 @@
 //! A pool is anything with a queue and workers. It gets a [`Job`] when a runner is submitted, when a waiting call is woken, and when a
 //! yielding call has used up its turn. A worker runs each job once, for one turn. Between its turns, a waiting call is nowhere in the pool.
 //!
-//! A job is one turn of a [`call`] or a [`closure`]. A [`handle`] waits for the end of either, for the first end of [`any`], or until jobs
-//! are [`idle`]; and either may run [`after`] others. Two pools are implemented here: [`rayon`]'s, whose queue is served by [`tickets`], and a thread that runs one call
-//! [`here`].
+//! A job is one turn of a [`call`] or a [`closure`], and either may run [`after`] others. A [`handle`] waits for the end of one job, of all of
+//! several jobs, or of [`any`] of them; or until they are [`idle`]. Two pools are implemented here: [`rayon`]'s, whose queue is served by
+//! [`tickets`], and a thread that runs one call [`here`].
 
 pub(crate) mod after;
 pub(crate) mod any;
@@ -30,7 +30,8 @@ use crate::pool::handle::JobHandle;
 /// A pool of threads that runs jobs.
 ///
 /// Rayon's pools are job pools ([`RayonGlobal`](crate::RayonGlobal) and `Arc<rayon::ThreadPool>`), and so is every closure that passes a
-/// [`Job`] on. So any other executor is one line:
+/// [`Job`] on. So any other executor is one line. (A `rayon::ThreadPool` without the `Arc` is no job pool, because a job keeps its pool; and
+/// the closure has to name the type of its parameter.)
 ///
 /// ```
 /// use wasm_jobs::{Future, Job, JobPool};
@@ -91,14 +92,14 @@ use crate::pool::handle::JobHandle;
 /// # }
 /// ```
 ///
-/// A worker of any of these that [waits](JobHandle::wait) for a job blocks, and runs no other jobs meanwhile; only rayon's workers do. On
+/// A worker of any of these that [waits](JobHandle::wait) for a job blocks. It runs no other jobs meanwhile, as a worker of rayon would. On
 /// such a worker, await the handle instead, or submit what comes next to [run after](Self::submit_after) the job.
 pub trait JobPool: Clone + Send + Sync + 'static {
     /// Puts a job at the back of the queue, for a worker to [run](Job::run) once.
     ///
-    /// It must not block for long, and must not wait until a worker is free, because any thread may call it, even inside another call's
-    /// step: one that [submits](Self::submit), a worker at the end of a turn, one that ends a job that others wait for, or one that wakes
-    /// a waiting call, such as the thread that wakes all sleepers of the [`RealtimeClock`](crate::RealtimeClock).
+    /// It must not block for long, and must not wait until a worker is free. Any thread may call it, even inside another call's step: a
+    /// thread that [submits](Self::submit) a job, a worker at the end of a turn, a thread that ends a job for which others wait, or a thread
+    /// that wakes a waiting call, such as the one that wakes all sleepers of the [`RealtimeClock`](crate::RealtimeClock).
     ///
     /// If it panics, the job is given back. `submit`, `submit_all` and `submit_fn` let the panic reach their caller; everywhere else it is
     /// swallowed.

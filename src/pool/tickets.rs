@@ -21,9 +21,9 @@
 //! | a server that gives its permit up | `is_served = false`, under the lock | SeqCst | `jobs`: if there is one, it keeps the permit |
 //! | a helper that goes to sleep | itself into `helpers`, `is_served = false`, under the lock | SeqCst | `jobs`: if there is one, it does not sleep |
 //!
-//! `is_served` is a promise of the one that holds the lock: while it is true, all permits are out and no helper is registered. To keep it,
-//! every change of the three is under one holding of the lock, from the write of `is_served` to the change that goes with it. `put` reads the flag
-//! without the lock, and may read an old value; that is what the fences are for.
+//! While `is_served` is true, all permits are out and no helper is registered. To keep that true, a thread that changes the flag, the number of
+//! permits that are out or the helpers holds the lock from the write of the flag to the change that goes with it. `put` reads the flag without
+//! the lock, and may read an old value; that is what the fences are for.
 //!
 //! Take a `put`, and another party that gives its permit up or falls asleep. Of their fences, one comes first in the order of all SeqCst
 //! fences.

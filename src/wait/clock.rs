@@ -89,7 +89,7 @@ struct Manual {
     start: SystemTime,
     now: Mutex<Duration>,
     sleepers: Mutex<Waiters<Duration>>,
-    /// Those who wait until there are so many sleepers.
+    /// Threads, each of which waits until there are so many sleepers.
     observers: Mutex<Waiters<usize>>,
 }
 

@@ -14,7 +14,7 @@ use std::task::{Context, Poll, Waker};
 pub(crate) struct Latch {
     /// `UNSET`, or an outcome by its code. It is written under the lock of `subscribers`, and read without.
     state: AtomicU8,
-    /// `SETTLED` once the latch is set and all who waited for it were notified. Until then, an observer makes it `AWAITED`.
+    /// Zero; then `SETTLED`, once the latch is set and its waiters were notified. An observer that comes between the two makes it `AWAITED`.
     settled: AtomicU8,
     subscribers: Mutex<Subscribers>,
 }
@@ -84,10 +84,10 @@ impl Latch {
         self.settle();
     }
 
-    /// All who waited were notified, so that a job that waited for this one is idle no more. (In a thread that gathers further up its stack,
-    /// handles of several jobs may be to come; their ends count as the doing of the job that this thread ends there.)
+    /// The waiters were notified, so a job that waited for this one is no longer idle. (Handles of several jobs may still have to be completed:
+    /// inside another `gather` of this thread, that one completes them. The job that it ends is not settled before.)
     fn settle(&self) {
-        // Relaxed: this thread has stored it, if nobody waited.
+        // Relaxed: if nobody waited, this thread has stored it, in `complete`.
         if self.settled.load(Relaxed) == SETTLED {
             return;
         }
@@ -107,7 +107,7 @@ impl Latch {
         self.settled.load(Acquire) == SETTLED
     }
 
-    /// The job of the latch has begun to wait.
+    /// Wakes the observers, because the job of the latch has begun to wait.
     pub(crate) fn wake_observers(&self) {
         let observers: Vec<_> = {
             let subscribers = self.subscribers.lock();
@@ -181,7 +181,7 @@ impl Latch {
         }
         let observer = Subscriber::Observer(waker.clone());
         let mut subscribers = self.subscribers.lock();
-        // If the latch is set, the list was released, and this entry has to be released again.
+        // If the latch is set, `complete` has released the list already. `AWAITED` has `settle` release this entry.
         let awaited = || self.settled.compare_exchange(0, AWAITED, AcqRel, Acquire);
         if self.is_set() && awaited() == Err(SETTLED) {
             drop(subscribers);

@@ -1,7 +1,8 @@
 //! Everything that waits, and how it is notified. Nothing here knows calls, jobs or pools.
 //!
 //! A [`latch`] keeps its [`waiters`] and notifies them when it is set; a [`countdown`] waits for several latches, and [`ready`] notifies what
-//! these make ready, one after another. An [`event`] is a latch that users set. A [`clock`] keeps waiters by time, and the [`alarm`] is the thread behind the real one. [`block`] is how a thread waits.
+//! these make ready, one after another. An [`event`] is a latch that users set. A [`clock`] keeps waiters by time, and the [`alarm`] is the
+//! thread behind the real-time clock. [`block`] is how a thread waits.
 
 pub(crate) mod alarm;
 pub(crate) mod block;

@@ -12,8 +12,8 @@ use std::task::Waker;
 
 /// Waiters of type `W`, ordered by the `K` that each waits for, and then by arrival.
 ///
-/// Up to [`FEW`] of them need no allocation. If all wait for the same, adding or removing one takes constant time, amortised; otherwise
-/// O(log n).
+/// Up to [`FEW`] of them need no allocation. If all wait for the same, adding one takes constant time, amortised. Otherwise, adding, replacing
+/// or removing one takes O(log n), amortised.
 #[derive(Debug)]
 pub(crate) struct Waiters<K, W = Waker> {
     arrivals: u64,
@@ -95,7 +95,7 @@ impl<K: Ord + Copy, W> Waiters<K, W> {
         Some(removed)
     }
 
-    /// A waiter was taken out.
+    /// After a waiter was taken out: closes the gaps once they outnumber the waiters, and makes an empty tree a line again.
     fn close_gaps(&mut self) {
         match &mut self.list {
             List::Line(line) if line.len() <= FEW || line.len() > 2 * self.length => {
@@ -156,7 +156,7 @@ impl<K: Ord + Copy, W> Waiters<K, W> {
     /// What the first waiter waits for.
     pub(crate) fn first(&self) -> Option<K> {
         match &self.list {
-            // It may have left: all others wait for the same then.
+            // This may be the key of a gap. There are gaps only while all wait for the same.
             List::Line(line) => line.first().map(|((waits_for, _), _)| *waits_for),
             List::Tree(tree) => tree.first_key_value().map(|((waits_for, _), _)| *waits_for),
         }

@@ -139,7 +139,7 @@ impl CallTime {
         now.saturating_add(left).min(self.deadline.load(Relaxed))
     }
 
-    /// The time of the `begun_timeout` begins.
+    /// The first step of a call begins, and with it the time of the `begun_timeout`.
     fn begin_first_step(&self, now: u64) {
         self.has_begun.store(true, Relaxed);
         let deadline = now.saturating_add(self.begun_timeout);
@@ -149,7 +149,7 @@ impl CallTime {
         }
     }
 
-    /// The timeout that the deadline comes from has passed.
+    /// Notes that the deadline has passed, and so the timeout from which it comes.
     fn note_deadline(&self) {
         self.timed_out.store(self.deadline_of.load(Relaxed), Relaxed);
     }

@@ -84,7 +84,7 @@ fn begin_watched(
     }
 }
 
-/// What a step with limits has come to, which has ended.
+/// Decides how a step with limits has ended: as the guest did, or by a timeout.
 #[inline]
 fn end_watched<R>(
     polled: Poll<wasmtime::Result<R>>,

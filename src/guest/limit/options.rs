@@ -162,17 +162,17 @@ impl InstanceOptions {
         self
     }
 
-    /// Sets whether the guest [yields](crate::Step::Yielded) before each call of a host function, for tests: then whoever resumes the
-    /// calls chooses the order in which several guests use what they share. The host function, an asynchronous one too, begins in the
+    /// Sets whether the guest [yields](crate::Step::Yielded) before each call of a host function. It is for tests: the code that resumes the
+    /// calls then chooses the order in which several guests use what they share. The host function, an asynchronous one too, begins in the
     /// next step.
     ///
     /// A [`Slice::Fuel`] of 1 stops a guest often too, but only at loops and function entries, and so not between two calls of the host
     /// that follow each other in a straight line.
     ///
-    /// wasmtime itself is called like a host function by some instructions, such as `memory.grow`, and where a guest looks at the epoch or
-    /// its slice of fuel has ended; the guest yields there too. A call of the guest by wasmtime's own functions must be asynchronous,
-    /// whether a host function makes it or the owner of a [`StoreGuard`](crate::StoreGuard). Each call of the host takes a step
-    /// more, so leave this off elsewhere.
+    /// Some instructions, such as `memory.grow`, call wasmtime as if it were a host function. So does the guest when the epoch has advanced or
+    /// its slice of fuel has ended. It yields before these calls, too. If wasmtime's own functions call the guest, in a host function or
+    /// through a [`StoreGuard`](crate::StoreGuard), they must be the asynchronous ones. Each call of the host takes one more step, so leave
+    /// this off outside of tests.
     ///
     /// ```
     /// use wasm_jobs::{EngineOptions, Instance, InstanceOptions, Step, engine, wasmtime};

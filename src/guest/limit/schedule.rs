@@ -9,6 +9,7 @@ use crate::unwind::ignore_panic;
 use crate::wait::alarm;
 use crossbeam::sync::{Parker, Unparker};
 use parking_lot::Mutex;
+use std::hint;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Weak};
@@ -44,6 +45,9 @@ struct Inbox {
     slots: Vec<Arc<Slot>>,
     cancelled: Vec<CancelledCall>,
 }
+
+/// How long a thread that cancels a call waits for the call to end before it has the schedule repeat the tick, in nanoseconds.
+const PATIENCE: u64 = Duration::from_micros(10).as_nanos() as u64;
 
 static SCHEDULE: Schedule = Schedule {
     looks_at: AtomicU64::new(NEVER),
@@ -152,9 +156,18 @@ impl CancelledCall {
 
 impl Interrupter for Ticker {
     fn interrupt(&'static self, call: Arc<dyn Interruptible>) {
-        // At once, and on this thread. The schedule repeats it.
+        // At once, and on this thread.
         self.tick();
-        let repetition = Repetition::after_tick(alarm::now_nanoseconds());
+        let now = alarm::now_nanoseconds();
+        // Most guests stop within a few microseconds, which is less than it takes to wake the schedule.
+        while alarm::now_nanoseconds() < now + PATIENCE {
+            if call.has_ended() {
+                return;
+            }
+            hint::spin_loop();
+        }
+        // The guest is in a host function, or has missed the tick. The schedule repeats it.
+        let repetition = Repetition::after_tick(now);
         let call = CancelledCall { call: Arc::downgrade(&call), ticker: self.number(), repetition };
         let mut inbox = SCHEDULE.inbox.lock();
         let schedule = inbox.thread();
