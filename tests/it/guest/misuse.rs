@@ -280,6 +280,21 @@ fn a_module_that_is_none() {
 }
 
 #[test]
+fn an_import_of_another_type_is_named() -> Result<(), Error> {
+    fn link(module: &Module) -> Result<wasmtime::InstancePre<Host>, Error> {
+        let mut linker = wasmtime::Linker::new(&ENGINE);
+        linker.func_wrap("env", "roll", || 4)?;
+        Ok(linker.instantiate_pre(module)?)
+    }
+
+    let module = compile(&ENGINE, r#"(module (import "env" "roll" (func (param i64))))"#)?;
+    let Err(error) = link(&module) else { panic!("the types are not the same") };
+    let message = error.to_string();
+    assert!(message.contains("env::roll") && message.contains("i64"), "{message}");
+    Ok(())
+}
+
+#[test]
 fn a_module_too_large_for_the_pool() -> Result<(), Error> {
     fn make() -> Result<Instance<Host>, Error> {
         instance("(module (memory 1) (memory 1) (memory 1))")
