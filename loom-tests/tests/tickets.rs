@@ -187,19 +187,17 @@ impl Pool {
         wait_and_help(handle, &self.queue, &self.workers);
     }
 
-    /// Asserts that `jobs` jobs have run and that no permit is out. If none is out, the next job gets two tickets.
+    /// Asserts that `jobs` jobs have run and that no permit is out. If none is out, as many `put`s as there are permits send a ticket each.
     fn assert_is_idle(self, jobs: usize) {
         self.workers.run_tickets();
         assert_eq!(self.workers.done(), jobs, "the number of jobs that have run");
-        self.put();
-        let tickets = [self.workers.try_take(), self.workers.try_take()];
-        assert!(
-            tickets.iter().all(Option::is_some),
-            "a permit is out, although there is no ticket"
-        );
-        tickets.into_iter().flatten().for_each(|ticket| ticket());
+        let permits = self.workers.0.count + 1;
+        (0..permits).for_each(|_| self.put());
+        let tickets: Vec<_> = (0..permits).filter_map(|_| self.workers.try_take()).collect();
+        assert_eq!(tickets.len(), permits, "a permit is out, although there is no ticket");
+        tickets.into_iter().for_each(|ticket| ticket());
         self.workers.run_tickets();
-        assert_eq!(self.workers.done(), jobs + 1, "the next job did not run");
+        assert_eq!(self.workers.done(), jobs + permits, "the next jobs did not run");
         assert_eq!(Arc::strong_count(&self.queue), 1, "the queue is still referenced");
         assert_eq!(Arc::strong_count(&self.workers.0), 1, "the workers are still referenced");
     }
@@ -220,16 +218,17 @@ fn job_outside_a_queue(work: impl FnOnce() + Send + 'static) -> (Job, JobHandle)
 fn a_job_is_put_while_the_spare_finds_none(service: Service) {
     loom::model(move || {
         let pool = Pool::of_workers(1, service);
-        pool.put_blocking(1);
-        let worker = pool.spawn_worker(2);
+        pool.put_blocking(2);
+        pool.put();
+        let worker = pool.spawn_worker(3);
 
         pool.put();
         worker.join().unwrap();
-        pool.assert_is_idle(2);
+        pool.assert_is_idle(3);
     });
 }
 
-/// The first job waits for the second one inside the pool. So the worker runs the spare, which finds no job and is about to give its permit up.
+/// The first job waits for the others inside the pool. So the worker runs the spare, which finds no third job and is about to give its permit up.
 ///
 /// Mistakes: there is no spare; a server looks for a last job before its permit counts as given up, or nothing orders that look after it; nothing
 /// orders the look of `put` for a server after the job.
@@ -261,7 +260,7 @@ fn both_workers_are_blocked_when_a_third_job_is_put() {
     });
 }
 
-/// The second job waits for the others. When the third job is put, the second job may have one permit, and the other permit may be about to be
+/// The third job waits for the others. When the fourth job is put, the third job may have one permit, and the other permit may be about to be
 /// given up.
 ///
 /// Mistake: a server stores `is_served = false` before it has the lock under which it gives its permit up.
@@ -270,14 +269,15 @@ fn a_permit_is_given_up_while_a_job_is_put_that_waits_for_the_next() {
     loom::model(|| {
         let pool = Pool::of_workers(1, Service::UntilEmpty);
         pool.put();
-        let workers = [0, 1].map(|_| pool.spawn_worker(3));
+        pool.put();
+        let workers = [0, 1].map(|_| pool.spawn_worker(4));
 
-        pool.put_blocking(2);
+        pool.put_blocking(3);
         pool.put();
         for worker in workers {
             worker.join().unwrap();
         }
-        pool.assert_is_idle(3);
+        pool.assert_is_idle(4);
     });
 }
 
@@ -317,8 +317,9 @@ fn two_threads_put_jobs_before_a_worker_comes() {
 fn a_job_is_put_while_the_only_worker_falls_asleep() {
     loom::model(|| {
         let pool = Pool::of_workers(1, Service::UntilEmpty);
-        // Now all tickets are in the pool. This thread is its only worker.
         pool.put();
+        pool.put();
+        // Now all tickets are in the pool. This thread is its only worker.
         let (job, handle) = pool.job_that_counts();
         let putter = thread::spawn({
             let pool = pool.clone();
@@ -327,7 +328,7 @@ fn a_job_is_put_while_the_only_worker_falls_asleep() {
 
         pool.wait_and_help(&handle);
         putter.join().unwrap();
-        pool.assert_is_idle(2);
+        pool.assert_is_idle(3);
     });
 }
 
@@ -336,6 +337,7 @@ fn a_job_is_put_while_the_only_worker_falls_asleep() {
 fn two_jobs_are_put_while_the_only_worker_falls_asleep() {
     loom::model(|| {
         let pool = Pool::of_workers(1, Service::UntilEmpty);
+        pool.put();
         let (job, handle) = pool.job_that_counts();
         let putter = thread::spawn({
             let pool = pool.clone();
@@ -347,7 +349,7 @@ fn two_jobs_are_put_while_the_only_worker_falls_asleep() {
 
         pool.wait_and_help(&handle);
         putter.join().unwrap();
-        pool.assert_is_idle(2);
+        pool.assert_is_idle(3);
     });
 }
 

@@ -14,6 +14,10 @@ impl<T: Send + 'static> Observe for Task<T> {
         self.look_as(latch, State::idle)?
     }
 
+    fn is_ending(&self) -> bool {
+        self.state.is_ending()
+    }
+
     fn watch(&self, latch: &Latch) {
         self.look_as(latch, State::watch);
     }

@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering::Acquire;
 const KINDS: usize = 8;
 
 /// The largest allocation that is kept, in bytes. A guest's call has some hundred; the future of a host may have any number.
-pub(crate) const LARGEST: usize = 2048;
+const LARGEST: usize = 2048;
 
 thread_local! {
     static SPARES: RefCell<Spares> = const { RefCell::new(Spares { places: Vec::new(), next: 0 }) };
@@ -64,6 +64,29 @@ pub(crate) fn put<X: 'static>(spare: X) {
     });
 }
 
+/// Whether an allocation for an `X` is kept.
+#[inline]
+pub(crate) const fn is_kept<X>() -> bool {
+    // Not in models: what loom checks belongs to one execution of a model, and a spare would go from one to the next.
+    size_of::<X>() <= LARGEST && !cfg!(wasm_jobs_loom)
+}
+
+/// Whether nobody else has a reference, and so nobody can make one. This does not hold for a value whose weak references are upgraded and then
+/// dropped before the strong one that this made: no code does that with a task.
+#[inline]
+fn is_only_reference<X>(arc: &Arc<X>) -> bool {
+    if Arc::strong_count(arc) != 1 {
+        return false;
+    }
+    // This pairs with the release by which the last other strong reference was dropped. A weak reference that was made of that one is seen
+    // below, and what was done through it comes before all that is done with the spare.
+    fence(Acquire);
+    let is_only = Arc::weak_count(arc) == 0;
+    // The same for the last weak reference.
+    fence(Acquire);
+    is_only
+}
+
 /// An `Arc` whose allocation becomes a spare, if this is the last reference when it is dropped. By then, its owner has emptied the value. What is
 /// left in it, the next owner renews before it reads it.
 pub(crate) struct SpareArc<X: 'static>(Option<Arc<X>>);
@@ -89,15 +112,10 @@ impl<X: 'static> Deref for SpareArc<X> {
 impl<X: 'static> Drop for SpareArc<X> {
     #[inline]
     fn drop(&mut self) {
-        // Not in models: what loom checks belongs to one execution of a model, and a spare would go from one to the next.
         if let Some(arc) = self.0.take()
-            && !cfg!(wasm_jobs_loom)
-            && Arc::strong_count(&arc) == 1
-            && Arc::weak_count(&arc) == 0
+            && is_kept::<X>()
+            && is_only_reference(&arc)
         {
-            // Nobody else has a reference, and so nobody can make one. The fence pairs with the release by which the last other one was
-            // dropped: what was done through that comes before all that is done with the spare.
-            fence(Acquire);
             put(arc);
         }
     }
@@ -105,7 +123,7 @@ impl<X: 'static> Drop for SpareArc<X> {
 
 #[cfg(all(test, not(wasm_jobs_loom)))]
 mod tests {
-    use super::{KINDS, SpareArc, put, take};
+    use super::{KINDS, LARGEST, SpareArc, put, take};
     use std::sync::Arc;
 
     #[test]
@@ -123,6 +141,14 @@ mod tests {
         drop(SpareArc::new(arc));
         assert_eq!(take::<Arc<u8>>().as_ref().map(Arc::as_ptr), Some(address));
         assert_eq!(take::<Arc<u8>>(), None, "it was taken");
+    }
+
+    #[test]
+    fn what_is_large_is_no_spare() {
+        drop(SpareArc::new(Arc::new([0_u8; LARGEST])));
+        assert!(take::<Arc<[u8; LARGEST]>>().is_some());
+        drop(SpareArc::new(Arc::new([0_u8; LARGEST + 1])));
+        assert!(take::<Arc<[u8; LARGEST + 1]>>().is_none());
     }
 
     #[test]

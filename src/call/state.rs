@@ -302,6 +302,12 @@ impl State {
         (is_parked && seen == (word / WAKE) & (SEEN >> SEEN_SHIFT)).then_some(word & !WATCHED)
     }
 
+    /// Is the lent call over, or was it cancelled and is about to be?
+    pub(crate) fn is_ending(&self) -> bool {
+        // Acquire: pairs with `cancel`. An observer sees what came before the cancelling that it finds.
+        self.0.load(Acquire) & (CANCELLED | DONE) != 0
+    }
+
     /// Called by the thread that is in charge, once the result is in the task.
     pub(crate) fn finish(&self, outcome: JobOutcome) -> Finish {
         let done = done(outcome);

@@ -78,16 +78,14 @@ impl<T: Send + 'static> Task<T> {
     #[inline]
     fn renewed(interrupter: Option<&'static dyn Interrupter>) -> Option<Arc<Self>> {
         // A task keeps the name that the trace gave it.
-        if cfg!(feature = "tracing") {
-            return None;
-        }
-        let task: Arc<Self> = spare::take()?;
+        let is_kept = spare::is_kept::<Self>() && !cfg!(feature = "tracing");
+        let task: Arc<Self> = if is_kept { spare::take()? } else { return None };
         let address = |of: Option<&'static dyn Interrupter>| of.map(|of| ptr::from_ref(of).addr());
-        if address(task.interrupter) != address(interrupter) {
-            return None;
-        }
-        task.state.renew();
-        Some(task)
+        let is_alike = address(task.interrupter) == address(interrupter);
+        is_alike.then(|| {
+            task.state.renew();
+            task
+        })
     }
 
     /// Takes a step of the call's work, or those of a turn, unless nothing has woken it since its last step.
@@ -140,8 +138,9 @@ impl<T: Send + 'static> Task<T> {
 
     /// Wakes `waker` once the call is done or back. The caller checks again after this whether it already is.
     pub(crate) fn register_owner(&self, waker: &Waker) {
-        // Dropped without the lock, because a waker may be the last reference to anything.
-        let other = self.owner.lock().replace(waker.clone());
+        // Cloned and dropped without the lock, because both are foreign code.
+        let waker = waker.clone();
+        let other = self.owner.lock().replace(waker);
         drop(other);
     }
 

@@ -49,6 +49,8 @@ pub(crate) trait Schedule: Send + Sync {
 pub(crate) trait Observe: Send + Sync {
     /// Is the job idle: does it wait, with no wake to come? The same value twice means that it was idle in between.
     fn idle(&self, latch: &Latch) -> Option<u64>;
+    /// Is the call over, or was it cancelled and is about to be?
+    fn is_ending(&self) -> bool;
     /// Has the job notify the observers that its latch has when it begins to wait the next time.
     fn watch(&self, latch: &Latch);
 }

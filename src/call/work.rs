@@ -84,7 +84,7 @@ where
     }
 
     fn spare(self: Pin<Box<Self>>) {
-        if size_of::<Self>() <= spare::LARGEST {
+        if spare::is_kept::<Self>() {
             spare::put(self);
         }
     }
@@ -109,7 +109,7 @@ impl<T: Send + 'static> Work<T> {
         F: std::future::Future<Output = Result<T, E>> + Send + 'static,
     {
         // Moved straight into the box, because a guest's call has some hundred bytes.
-        let future = if size_of::<F>() <= spare::LARGEST { spare::take() } else { None };
+        let future = if spare::is_kept::<CatchUnwind<F>>() { spare::take() } else { None };
         let mut future = future.unwrap_or_else(|| Box::pin(CatchUnwind { work: None }));
         future.as_mut().project().work.set(Some(work));
         Self { future, seen: WakeCount::NONE }

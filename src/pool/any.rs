@@ -2,11 +2,11 @@
 //! is nothing to count.
 
 use crate::outcome::JobOutcome;
-use crate::pool::handle::{Completion, JobHandle, cancel_parts};
+use crate::pool::handle::{Completion, JobHandle, cancel_parts, parts_of};
 use crate::sync::AtomicU8;
 use crate::wait::latch::{Latch, Waiter};
 use crate::wait::ready::{Ready, notify};
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Weak};
 
 /// Completes after the first of its parts. As with `All`, a part may be another such handle, nested to any depth.
@@ -16,13 +16,16 @@ struct Any {
     is_over: AtomicU8,
     /// Weak, because a part's latch keeps this alive, as one of its waiters.
     parts: Vec<Weak<dyn Completion>>,
+    /// One if this is a part of another handle, and zero before. Then the latches of its parts keep it alive even after it is complete, because
+    /// the other handle may still cancel those.
+    is_part: AtomicU8,
 }
 
 impl Any {
     /// A part is over. The first one completes the handle.
     fn complete(&self, outcome: JobOutcome) {
-        // Relaxed: one part finds the zero, and what its job did is released by the latch.
-        if self.is_over.swap(1, Relaxed) == 0 {
+        // One part finds the zero, and what its job did is released by the latch. SeqCst: see `is_to_be_part`.
+        if self.is_over.swap(1, SeqCst) == 0 {
             self.latch.complete(outcome);
         }
     }
@@ -40,7 +43,7 @@ impl Waiter for Any {
     }
 
     fn still_waits(&self) -> bool {
-        self.is_over.load(Relaxed) == 0
+        self.is_over.load(SeqCst) == 0 || self.is_part.load(SeqCst) == 1
     }
 }
 
@@ -53,6 +56,12 @@ impl Ready for Any {
 impl Completion for Any {
     fn cancel(&self) {
         cancel_parts(&self.parts);
+    }
+
+    fn is_to_be_part(&self) -> bool {
+        // SeqCst, and so is the look of `still_waits`: if this finds the zero, a later look that finds the one finds this store, too.
+        self.is_part.store(1, SeqCst);
+        self.is_over.load(SeqCst) == 0
     }
 
     fn parts(&self) -> &[Weak<dyn Completion>] {
@@ -93,9 +102,13 @@ impl JobHandle {
     #[must_use]
     pub fn any(handles: impl IntoIterator<Item = JobHandle>) -> JobHandle {
         let handles: Vec<_> = handles.into_iter().collect();
-        let unfinished = handles.iter().filter(|handle| !handle.is_complete());
-        let parts = unfinished.map(|handle| Arc::downgrade(handle.completion())).collect();
-        let any = Arc::new(Any { latch: Latch::default(), is_over: AtomicU8::new(0), parts });
+        let parts = parts_of(&handles);
+        let any = Arc::new(Any {
+            latch: Latch::default(),
+            is_over: AtomicU8::new(0),
+            parts,
+            is_part: AtomicU8::new(0),
+        });
         let over = match &handles[..] {
             [] => Some(JobOutcome::Cancelled),
             handles => handles.iter().find_map(JobHandle::outcome),

@@ -70,11 +70,14 @@ impl<D: Deferral> Completion for CallCompletion<D> {
 
     fn rest(&self) -> Option<Rest> {
         if self.latch.is_settled() {
-            Some(Rest::Over)
-        } else if self.deferral.is_deferred() {
-            Some(Rest::Deferred)
+            return Some(Rest::Over);
+        }
+        let call = self.call.upgrade()?;
+        if self.deferral.is_deferred() {
+            // A call that is being cancelled may wake others while it is dropped.
+            (!call.is_ending()).then_some(Rest::Deferred)
         } else {
-            self.call.upgrade()?.idle(&self.latch).map(Rest::Waits)
+            call.idle(&self.latch).map(Rest::Waits)
         }
     }
 

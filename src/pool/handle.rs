@@ -42,6 +42,12 @@ pub(crate) trait Completion: AsRef<Latch> + Send + Sync {
         &[]
     }
 
+    /// Called before this becomes a part of another handle. False if this is complete, though its own parts may not be over: they become parts of
+    /// the other handle instead.
+    fn is_to_be_part(&self) -> bool {
+        true
+    }
+
     /// Why the job is idle; `None` if it may be in a queue or in a turn.
     fn rest(&self) -> Option<Rest> {
         self.as_ref().is_settled().then_some(Rest::Over)
@@ -73,6 +79,21 @@ struct All {
     countdown: Countdown,
     /// Weak, because a part's latch keeps this alive, as one of its waiters. A part that is not over is kept alive by what will end it.
     parts: Vec<Weak<dyn Completion>>,
+}
+
+/// The parts of the handle of several others: those that are not over, so that a handle to which jobs are added again and again does not grow.
+pub(crate) fn parts_of(handles: &[JobHandle]) -> Vec<Weak<dyn Completion>> {
+    let mut parts = Vec::new();
+    for part in handles.iter().map(JobHandle::completion) {
+        if !part.is_to_be_part() {
+            let mut jobs = jobs_of(part.parts());
+            jobs.retain(|job| !(**job).as_ref().is_set());
+            parts.extend(jobs.iter().map(Arc::downgrade));
+        } else if !(**part).as_ref().is_set() {
+            parts.push(Arc::downgrade(part));
+        }
+    }
+    parts
 }
 
 impl AsRef<Latch> for All {
@@ -187,9 +208,7 @@ impl JobHandle {
     #[must_use]
     pub fn all(handles: impl IntoIterator<Item = JobHandle>) -> JobHandle {
         let handles: Vec<_> = handles.into_iter().collect();
-        // Without those that are complete, so that a handle to which jobs are added again and again does not grow.
-        let unfinished = handles.iter().filter(|handle| !handle.is_complete());
-        let parts = unfinished.map(|handle| Arc::downgrade(handle.completion())).collect();
+        let parts = parts_of(&handles);
         let countdown = Countdown::new(handles.len());
         let all = Arc::new(All { latch: Latch::default(), countdown, parts });
         wait_for_all(&all, handles.iter().map(Self::latch));

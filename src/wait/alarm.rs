@@ -6,7 +6,7 @@ use crossbeam::sync::{Parker, Unparker};
 use std::sync::LazyLock;
 use std::task::Waker;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A schedule of wakers, and a thread that serves it. The thread starts with the first waker, and sleeps until the earliest time
 /// that a waker waits for.
@@ -23,8 +23,8 @@ struct Schedule {
     looks_at: Option<Duration>,
 }
 
-/// The moment from which [`now`] counts, as std tells it and as the machine's clock does.
-static START: LazyLock<(Instant, u64)> = LazyLock::new(|| (Instant::now(), machine_nanoseconds()));
+/// The moment from which [`now`] counts.
+static START: LazyLock<u64> = LazyLock::new(machine_nanoseconds);
 
 /// The time of every alarm, and of every deadline of a step: since the first use of this.
 pub(crate) fn now() -> Duration {
@@ -34,11 +34,11 @@ pub(crate) fn now() -> Duration {
 /// The time of [`now`], in nanoseconds. It reads the machine's clock once, which is most of what it costs.
 #[inline]
 pub(crate) fn now_nanoseconds() -> u64 {
-    // The first of two threads that begin here may be before the second in one clock and not in the other.
-    machine_nanoseconds().saturating_sub(START.1)
+    // The first reader reads the clock here before it sets `START`.
+    machine_nanoseconds().saturating_sub(*START)
 }
 
-/// The clock that [`Instant`] has on Linux. To subtract two `Instant`s takes a third as long as to read one.
+/// The clock that [`Instant`](std::time::Instant) has on Linux. To subtract two of these takes a third as long as to read one.
 #[cfg(target_os = "linux")]
 #[inline]
 fn machine_nanoseconds() -> u64 {
@@ -49,7 +49,7 @@ fn machine_nanoseconds() -> u64 {
 
 #[cfg(not(target_os = "linux"))]
 fn machine_nanoseconds() -> u64 {
-    static FIRST: LazyLock<Instant> = LazyLock::new(Instant::now);
+    static FIRST: LazyLock<std::time::Instant> = LazyLock::new(std::time::Instant::now);
     u64::try_from(FIRST.elapsed().as_nanos()).unwrap_or(u64::MAX)
 }
 
@@ -110,8 +110,8 @@ impl Alarm {
         drop(schedule);
         wake_all(released);
         // A waker that was added meanwhile, for an earlier time, has left a token in the parker: then parking returns at once.
-        match looks_at.and_then(|at| START.0.checked_add(at)) {
-            Some(at) => parker.park_deadline(at),
+        match looks_at {
+            Some(at) => parker.park_timeout(at.saturating_sub(now())),
             None => parker.park(),
         }
     }

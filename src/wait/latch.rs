@@ -35,8 +35,9 @@ struct Subscribers {
 enum Subscriber {
     Waker(Waker),
     Waiter(Arc<dyn Waiter>),
-    /// A thread or a task that waits until the job of the latch is idle.
-    Observer(Waker),
+    /// A thread or a task that waits until the job of the latch is idle. In an `Arc`, so that it can be cloned under the lock: a waker's own
+    /// clone is foreign code.
+    Observer(Arc<Waker>),
 }
 
 /// Something that a latch notifies, and that is not a waker.
@@ -77,7 +78,7 @@ impl Latch {
                 match subscriber {
                     Subscriber::Waker(waker) => run_foreign(|| waker.wake()),
                     Subscriber::Waiter(waiter) => waiter.notify(outcome),
-                    Subscriber::Observer(waker) => run_foreign(|| waker.wake()),
+                    Subscriber::Observer(waker) => run_foreign(|| waker.wake_by_ref()),
                 }
             }
         });
@@ -96,7 +97,7 @@ impl Latch {
             let released = self.subscribers.lock().list.release(());
             for subscriber in released {
                 if let Subscriber::Observer(waker) = subscriber {
-                    run_foreign(|| waker.wake());
+                    run_foreign(|| waker.wake_by_ref());
                 }
             }
         }
@@ -118,7 +119,7 @@ impl Latch {
             subscribers.list.iter().filter_map(observer).collect()
         };
         for waker in observers {
-            run_foreign(|| waker.wake());
+            run_foreign(move || waker.wake_by_ref());
         }
     }
 
@@ -179,7 +180,7 @@ impl Latch {
         if self.is_settled() {
             return true;
         }
-        let observer = Subscriber::Observer(waker.clone());
+        let observer = Subscriber::Observer(Arc::new(waker.clone()));
         let mut subscribers = self.subscribers.lock();
         // If the latch is set, `complete` has released the list already. `AWAITED` has `settle` release this entry.
         let awaited = || self.settled.compare_exchange(0, AWAITED, AcqRel, Acquire);

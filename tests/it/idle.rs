@@ -4,7 +4,9 @@ use crate::support::{Counter, Event, Flag, Queue, at_once, block_on, poll_once, 
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
-use wasm_jobs::{Clock, Error, Future, JobHandle, JobPool, ManualClock, next_frame, yield_now};
+use wasm_jobs::{
+    Clock, Error, Future, JobHandle, JobOutcome, JobPool, ManualClock, next_frame, yield_now,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -430,4 +432,69 @@ fn a_worker_of_a_pool_of_one_thread_helps_until_the_other_jobs_are_idle() {
         outer.wait();
         assert_eq!(outer.outcome(), Some(wasm_jobs::JobOutcome::Succeeded));
     });
+}
+
+/// What a call holds. Its destructor tells the test that it runs, and then waits for the test.
+struct SlowToDrop(mpsc::Sender<()>, mpsc::Receiver<()>);
+
+impl Drop for SlowToDrop {
+    fn drop(&mut self) {
+        self.0.send(()).expect("the test listens");
+        self.1.recv().expect("the test goes on");
+    }
+}
+
+#[test]
+fn a_job_that_is_being_cancelled_is_not_idle_until_that_is_over() -> Result<(), Error> {
+    for is_deferred in [false, true] {
+        let (queue, never) = (Queue::default(), Event::default());
+        let (_first_call, first) = submit_waiting(&queue, &never)?;
+        let (drops, is_dropping) = mpsc::channel();
+        let (go_on, may_go_on) = mpsc::channel();
+        let held = SlowToDrop(drops, may_go_on);
+        let mut call = Future::new({
+            let never = never.awaited();
+            async move {
+                let _held = held;
+                never.await
+            }
+        });
+        let runner = call.to_job()?;
+        let job =
+            if is_deferred { queue.submit_after(runner, &[first]) } else { queue.submit(runner) };
+        queue.run();
+        assert!(job.is_idle());
+        let cancelling = thread::spawn({
+            let job = job.clone();
+            move || job.cancel()
+        });
+        is_dropping.recv().expect("the call is dropped");
+        assert!(!job.is_idle(), "deferred: {is_deferred}");
+        go_on.send(()).expect("the destructor waits");
+        cancelling.join().expect("it does not panic");
+        assert!(job.is_idle() && job.is_complete());
+    }
+    Ok(())
+}
+
+#[test]
+fn the_handle_of_all_does_not_forget_the_losers_of_any() -> Result<(), Error> {
+    let (queue, never) = (Queue::default(), Event::default());
+    let (_lost_call, lost) = submit_waiting(&queue, &never)?;
+    let mut wins = Future::new(async { Ok(()) });
+    let won = queue.submit(wins.to_job()?);
+    let early = JobHandle::any([lost.clone(), won]);
+    let before = JobHandle::all([early.clone()]);
+    queue.run();
+    assert!(early.is_complete() && !lost.is_complete());
+    let after = JobHandle::all([early.clone()]);
+    let of_any = JobHandle::any([early.clone()]);
+    drop(early);
+    never.set();
+    for handle in [&before, &after, &of_any] {
+        assert!(handle.is_complete() && !handle.is_idle(), "the loser is in the queue");
+    }
+    before.cancel();
+    assert_eq!(lost.outcome(), Some(JobOutcome::Cancelled));
+    Ok(())
 }

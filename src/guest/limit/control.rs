@@ -133,6 +133,10 @@ impl Control {
             let control = self.clone();
             let hook = move |mut store: StoreContextMut<'_, S>, hook| {
                 control.count_nesting(hook)?;
+                if yields && matches!(hook, CallHook::CallingHost) {
+                    // The call of the host may be that of an epoch check.
+                    control.slice.yield_at_epoch();
+                }
                 match hook {
                     _ if !counts_fuel => Ok(()),
                     CallHook::CallingWasm | CallHook::ReturningFromHost => {

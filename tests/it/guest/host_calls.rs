@@ -2,6 +2,7 @@
 
 use super::{ENGINE, Host, compile, linker};
 use crate::support::{Queue, Way};
+use std::time::Duration;
 use wasm_jobs::wasmtime::{self, Caller, Engine, Extern};
 use wasm_jobs::{EngineOptions, Error, Instance, InstanceOptions, JobPool, Slice, Step};
 
@@ -15,6 +16,7 @@ const GUEST: &str = r#"(module
     (func (export "yields") (call $yield))
     (func (export "waits") (call $wait))
     (func (export "nothing"))
+    (func (export "spins") (loop $again (br $again)))
     (func (export "grow") (result i32) (memory.grow (i32.const 1)))
     (func (export "calls_back") (call $back))
     (func (export "loops") (param $times i32)
@@ -172,5 +174,23 @@ fn a_call_that_stopped_before_a_host_function_is_cancelled() -> Result<(), Error
     assert!(matches!(future.try_get_result(), Err(Error::Cancelled)));
     instance.reset()?;
     assert_eq!(yields_of(&instance, "ticks")?, 3);
+    Ok(())
+}
+
+#[test]
+fn a_slice_of_fuel_after_one_of_time_ends_too() -> Result<(), Error> {
+    let engine = wasm_jobs::engine(&EngineOptions::default().fuel(true).pooling(1))?;
+    let instance = instance_on(&engine, options().slice(Slice::Time(Duration::from_millis(1))))?;
+    let mut future = instance.call::<(), ()>("spins", ())?;
+    for slice in [Slice::Fuel(1000), Slice::Time(Duration::from_millis(1)), Slice::Fuel(7)] {
+        // An epoch check is a call of the host, where the guest stops too. There the store cannot be told a slice of fuel.
+        for _ in 0..4 {
+            assert_eq!(future.resume()?, Step::Yielded);
+        }
+        instance.set_slice(slice)?;
+    }
+    for _ in 0..4 {
+        assert_eq!(future.resume()?, Step::Yielded);
+    }
     Ok(())
 }
