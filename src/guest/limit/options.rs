@@ -95,7 +95,8 @@ impl InstanceOptions {
 
     /// Limits the time from a call's first step to its end, whether it runs, waits, or stands in a queue once more. It does what
     /// [`elapsed_timeout`](Self::elapsed_timeout) does, but a call that has not begun has all of its time left, however long it stands
-    /// in a pool's queue before that. If an instance has both, the call times out at the earlier time.
+    /// in a pool's queue before that. If an instance has both, the call times out at the earlier time. Instantiating
+    /// counts as a call, so a timeout of zero refuses the instance.
     ///
     /// ```
     /// # use std::time::Duration;
