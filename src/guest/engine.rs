@@ -111,7 +111,7 @@ impl EngineOptions {
     /// [`Engine::increment_epoch`] makes every call that is in a guest at that moment [yield](crate::Step::Yielded); it does not
     /// trap. An increment that coincides with the end of a slice or a cancellation may be missed. Call it again to be sure.
     ///
-    /// Guests pay for the checks: a picture takes 1.3 times as long to compute (`epochs_in_a_picture` of the benchmark), and an empty
+    /// Guests pay for the checks: a picture takes 1.2 times as long to compute (`epochs_in_a_picture` of the benchmark), and an empty
     /// loop three times (`epochs_in_a_loop`).
     ///
     /// The epoch also advances whenever a slice of time, a timeout or a budget ends, or a running call is cancelled. Other guests of
@@ -154,7 +154,7 @@ impl EngineOptions {
     /// [fuel](crate::InstanceOptions::fuel) need. A new instance has `u64::MAX` of fuel, until
     /// [`StoreGuard::set_fuel`](crate::StoreGuard::set_fuel).
     ///
-    /// Guests pay for the counting: a picture takes 1.3 times as long to compute (`fuel_in_a_picture` of the benchmark), and an empty
+    /// Guests pay for the counting: a picture takes 1.2 times as long to compute (`fuel_in_a_picture` of the benchmark), and an empty
     /// loop twice (`fuel_in_a_loop`). `both_in_a_picture` and `both_in_a_loop` measure it together with epoch interruption.
     #[must_use]
     pub fn fuel(mut self, enable: bool) -> Self {
