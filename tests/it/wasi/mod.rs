@@ -6,6 +6,7 @@ mod determinism;
 mod exit;
 mod files;
 mod given;
+mod lua;
 mod output;
 mod polling;
 #[cfg(feature = "rayon")]
