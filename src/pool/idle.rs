@@ -82,6 +82,8 @@ impl JobHandle {
     /// For a handle of [all](Self::all) or [any](Self::any) of some jobs: are all of them idle at one moment? While one of them is in a step,
     /// they are not, even if all others wait: that step may wake one of these.
     ///
+    /// A job that is over is idle once all that waited for it were notified, so perhaps a moment after [`wait`](Self::wait) has returned.
+    ///
     /// Work outside of these jobs does not count: a job that awaits a thread or a task of tokio's is idle, too.
     ///
     /// This never blocks. If it returns true, the caller sees everything that the jobs wrote before.
@@ -95,8 +97,8 @@ impl JobHandle {
     /// job.wait_until_idle();
     /// assert!(job.is_idle() && !job.is_complete());
     /// click.set();
-    /// job.wait();
-    /// assert!(job.is_idle());
+    /// job.wait_until_idle();
+    /// assert!(job.is_complete());
     /// # Ok::<(), wasm_jobs::Error>(())
     /// ```
     #[must_use]
