@@ -23,7 +23,6 @@ const CALLS: usize = 1_000;
 const YIELDS: usize = 200;
 
 /// For `throughput`, and the same for other numbers of workers.
-/// For `throughput`, and the same for other numbers of workers.
 pub(crate) fn beside_tokio<const WORKERS: usize>() -> Finding {
     let rounds = if WORKERS == 2 { 31 } else { 15 };
     let runtime = runtime(WORKERS);
