@@ -24,8 +24,8 @@ impl<T: Send + 'static> Observe for Task<T> {
 }
 
 impl<T: Send + 'static> Task<T> {
-    /// Looks at the state, if the call is still the job whose handle has this latch.
-    fn look_as<R>(&self, latch: &Latch, look: impl FnOnce(&State) -> R) -> Option<R> {
+    /// Looks at the state, or changes it, if the call is still the job whose handle has this latch.
+    pub(super) fn look_as<R>(&self, latch: &Latch, look: impl FnOnce(&State) -> R) -> Option<R> {
         let own = self.schedule.lock();
         let is_own = own.as_ref().is_some_and(|own| ptr::eq(own.latch(), latch));
         is_own.then(|| look(&self.state))

@@ -350,14 +350,9 @@ impl<T: Send + 'static> Runnable for Task<T> {
 
 impl<T: Send + 'static> Cancel for Task<T> {
     fn cancel(self: Arc<Self>, latch: &Latch) {
-        let cancelling = {
-            let own = self.schedule.lock();
-            match &*own {
-                Some(own) if ptr::eq(own.latch(), latch) => self.state.cancel(),
-                _ => return,
-            }
-        };
-        self.follow_up(cancelling);
+        if let Some(cancelling) = self.look_as(latch, State::cancel) {
+            self.follow_up(cancelling);
+        }
     }
 }
 
