@@ -7,10 +7,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt::Debug;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Condvar, LazyLock, Mutex};
-use std::thread;
+use std::{mem, thread};
 use tracing::field::{Field, Visit};
+use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id, Record};
-use tracing::{Metadata, Subscriber};
+use tracing::{Dispatch, Metadata, Subscriber};
 use wasm_jobs::{Error, Future, JobPool, Step, yield_now};
 
 /// A span or an event that the subscriber received.
@@ -42,10 +43,36 @@ struct Listener {
 }
 
 static LISTENER: LazyLock<&'static Listener> = LazyLock::new(|| {
+    // Calls of other tests run meanwhile. A span that is first met after `tracing` has let its level through, and before it has the global
+    // subscriber, stays off for good, unless there is another subscriber: then `tracing` asks all of them.
+    mem::forget(Dispatch::new(Deaf));
     let listener: &Listener = Box::leak(Box::default());
     tracing::subscriber::set_global_default(listener).expect("this is the only subscriber");
     listener
 });
+
+/// A subscriber that lets no level through.
+struct Deaf;
+
+impl Subscriber for Deaf {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        false
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(LevelFilter::OFF)
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        unreachable!("no level is let through")
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn event(&self, _: &tracing::Event<'_>) {}
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
+}
 
 thread_local! {
     static INSIDE: RefCell<Vec<Id>> = const { RefCell::new(Vec::new()) };
