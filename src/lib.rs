@@ -146,7 +146,8 @@ mod trace;
 mod unwind;
 mod wait;
 
-pub use call::future::Future;
+pub use call::future::{Future, SendFuture};
+pub use call::owner::{LocalOwner, SendOwner};
 pub use call::runner::FutureRunner;
 pub use call::step::Step;
 pub use call::turn::Job;

@@ -1,6 +1,7 @@
 //! [`Future`]: the owner's handle of a call, and the only thing that gives its result. It steps the call itself, until
-//! [`Future::to_job`] lends the call to a [`FutureRunner`].
+//! [`Future::to_job`] lends the call to a [`FutureRunner`]. How the owner waits for the end is in `awaited`.
 
+use crate::call::owner::{LocalOwner, SendOwner};
 use crate::call::runner::FutureRunner;
 use crate::call::spare::SpareArc;
 use crate::call::state::Custody;
@@ -11,19 +12,17 @@ use crate::error::Error;
 use crate::outcome::Outcome;
 use crate::step::interrupt::Interrupter;
 use crate::trace::{Ending, Traced};
-use crate::wait::block::{Sleeper, help_or_sleep};
 use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 use std::mem;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use sync_wrapper::SyncWrapper;
 
 /// A call that can be suspended and resumed, and that gives its result once.
 ///
 /// It stays on its owner's thread: it is neither `Send` nor `Sync`. What travels is the [`FutureRunner`] that
-/// [`to_job`](Self::to_job) splits off. There are three ways to bring a call to its end, and the owner may change from any to
+/// [`to_job`](Self::to_job) splits off. Where the owner has to travel too, [`into_send`](Self::into_send) gives a [`SendFuture`]. There are three ways to bring a call to its end, and the owner may change from any to
 /// any other whenever the call stops:
 ///
 /// - [`resume`](Self::resume) it by hand, one step at a time, once a frame for instance;
@@ -31,10 +30,6 @@ use std::task::{Context, Poll, Waker};
 /// - [`wait`](Self::wait) for it, or `await` it: this is a std future too.
 ///
 /// A failure (a trap, an error or a panic) is a result: it is given once, in the place of the value.
-///
-/// It cannot be kept where a value must be `Send`. In the handler of a web server, make the call and [wait](Self::wait) for it inside
-/// one closure that may block, such as tokio's `spawn_blocking` takes. In a game engine, keep futures where one thread has them, such
-/// as in Bevy's `NonSend` resources.
 ///
 /// Dropping the future cancels the call. What the call held is dropped on this thread, or, if a step is in progress on another
 /// thread, by that thread at the end of the step.
@@ -54,24 +49,48 @@ use std::task::{Context, Poll, Waker};
 /// # Ok::<(), wasm_jobs::Error>(())
 /// ```
 #[must_use = "a call does nothing until it is resumed, submitted or awaited"]
-pub struct Future<T: Send + 'static> {
-    call: Call<T>,
-    task: SpareArc<Task<T>>,
+pub struct Future<T: Send + 'static, O = LocalOwner> {
+    pub(super) call: Call<T>,
+    pub(super) task: SpareArc<Task<T>>,
     /// Whether the task may hold a waker of the owner's.
-    has_waker: bool,
-    /// Makes it neither `Send` nor `Sync`.
-    owner: PhantomData<*const ()>,
+    pub(super) has_waker: bool,
+    owner: PhantomData<O>,
 }
 
-enum Call<T> {
+/// A [`Future`] that is `Send` and `Sync`: the same call, the same functions and the same guarantees, for an owner that travels. A task
+/// of tokio holds it across an `await`, and an entity of a game engine has it as a component.
+///
+/// There is still one owner: a future cannot be cloned, every function that changes the call takes `&mut self`, and the result is given once.
+///
+/// ```
+/// use wasm_jobs::{Future, JobPool, RayonGlobal, SendFuture};
+///
+/// let mut future: SendFuture<i32> = Future::new(async { Ok(42) }).into_send();
+/// let handle = RayonGlobal.submit(future.to_job()?);
+/// let owner = std::thread::spawn(move || {
+///     handle.wait();
+///     future.try_get_result()
+/// });
+/// assert_eq!(owner.join().unwrap()?, Some(42));
+/// # Ok::<(), wasm_jobs::Error>(())
+/// ```
+pub type SendFuture<T> = Future<T, SendOwner>;
+
+pub(super) enum Call<T> {
     /// The call has not ended, and its owner steps it.
     Ours(Work<T>),
     /// The call was lent to a runner. The task knows whether it has come back.
     Lent,
     /// The call has ended, and its result was not taken.
-    Ended(Outcome<T>),
+    Ended(SyncWrapper<Outcome<T>>),
     /// The result was taken.
     Disposed,
+}
+
+impl<T> Call<T> {
+    fn ended(outcome: Outcome<T>) -> Self {
+        Self::Ended(SyncWrapper::new(outcome))
+    }
 }
 
 /// What the owner can do with a call: step it, wait, take its result, or nothing.
@@ -94,6 +113,19 @@ impl<T: Send + 'static> Future<T> {
         Self::from_parts(work, None, Traced::new())
     }
 
+    /// Makes a call of work whose steps `interrupter` can interrupt.
+    #[inline]
+    pub(crate) fn from_parts<E: Into<Box<Error>> + 'static>(
+        work: impl std::future::Future<Output = Result<T, E>> + Send + 'static,
+        interrupter: Option<&'static dyn Interrupter>,
+        traced: Traced,
+    ) -> Self {
+        let (task, work) = Task::new(work, interrupter, traced);
+        Self { call: Call::Ours(work), task, has_waker: false, owner: PhantomData }
+    }
+}
+
+impl<T: Send + 'static, O> Future<T, O> {
     /// Names the call in [traces](crate#seeing-what-happens). The first name given stays; without one, the call of an export has the
     /// name of the export. Without the feature `tracing`, this does nothing.
     ///
@@ -108,15 +140,24 @@ impl<T: Send + 'static> Future<T> {
         self
     }
 
-    /// Makes a call of work whose steps `interrupter` can interrupt.
-    #[inline]
-    pub(crate) fn from_parts<E: Into<Box<Error>> + 'static>(
-        work: impl std::future::Future<Output = Result<T, E>> + Send + 'static,
-        interrupter: Option<&'static dyn Interrupter>,
-        traced: Traced,
-    ) -> Self {
-        let (task, work) = Task::new(work, interrupter, traced);
-        Self { call: Call::Ours(work), task, has_waker: false, owner: PhantomData }
+    /// Lets the owner travel: the [`SendFuture`] of this call. A call that is in a job stays there.
+    ///
+    /// ```
+    /// # async fn handler() -> Result<i32, wasm_jobs::Error> {
+    /// # use wasm_jobs::Future;
+    /// Future::new(async { Ok(42) }).into_send().await // in a task that tokio may move to another thread
+    /// # }
+    /// # fn is_send(_: impl Send) {}
+    /// # is_send(handler());
+    /// ```
+    pub fn into_send(mut self) -> SendFuture<T> {
+        // What this leaves behind is dropped without effect.
+        Future {
+            call: mem::replace(&mut self.call, Call::Disposed),
+            task: self.task.clone(),
+            has_waker: mem::take(&mut self.has_waker),
+            owner: PhantomData,
+        }
     }
 
     /// Runs the call to its next stop, on this thread.
@@ -147,7 +188,7 @@ impl<T: Send + 'static> Future<T> {
     #[inline(never)]
     fn end(&mut self, outcome: Outcome<T>) {
         self.task.traced.ended(Ending::of(&outcome));
-        if let Call::Ours(work) = mem::replace(&mut self.call, Call::Ended(outcome)) {
+        if let Call::Ours(work) = mem::replace(&mut self.call, Call::ended(outcome)) {
             work.end();
         }
     }
@@ -163,31 +204,6 @@ impl<T: Send + 'static> Future<T> {
             Call::Disposed => Err(Error::ResultTaken),
             Call::Ours(_) | Call::Lent => Ok(None),
             Call::Ended(_) => self.take().transpose(),
-        }
-    }
-
-    /// Brings the call to its end and gives its result. This thread steps the call, and sleeps while the call waits. If a job has
-    /// the call, this thread only sleeps until the job is over.
-    ///
-    /// A worker of a rayon pool runs other jobs instead of sleeping, as with [`JobHandle::wait`](crate::JobHandle::wait).
-    ///
-    /// This sleeps for ever if no thread is left to step the call: if this thread holds the call's [`FutureRunner`], or if a pool that
-    /// is not rayon's has the call's job, this thread is one of its workers, and all others are busy for good.
-    ///
-    /// # Errors
-    ///
-    /// The failure of the call, once; [`Error::ResultTaken`] after the value or the failure was given.
-    pub fn wait(&mut self) -> Result<T, Error> {
-        let sleeper = Sleeper::new();
-        loop {
-            match self.advance(sleeper.waker()) {
-                Advance::Ended(result) => return result,
-                Advance::Yielded => {}
-                Advance::Waiting => {
-                    let wanted = matches!(self.call, Call::Lent).then(|| self.id());
-                    help_or_sleep(&sleeper, wanted);
-                }
-            }
         }
     }
 
@@ -223,7 +239,7 @@ impl<T: Send + 'static> Future<T> {
         }
         match mem::replace(&mut self.call, Call::Lent) {
             Call::Ours(work) => self.task.lend(work),
-            Call::Ended(result) => self.task.lend_ended(result),
+            Call::Ended(result) => self.task.lend_ended(result.into_inner()),
             Call::Lent | Call::Disposed => unreachable!("lent and disposed calls returned above"),
         }
         Ok(FutureRunner::new(Arc::clone(&self.task)))
@@ -239,7 +255,7 @@ impl<T: Send + 'static> Future<T> {
     pub fn cancel(&mut self) {
         match &self.call {
             Call::Ours(_) => {
-                let ended = Call::Ended(Err(Box::new(Error::Cancelled)));
+                let ended = Call::ended(Err(Box::new(Error::Cancelled)));
                 if let Call::Ours(work) = mem::replace(&mut self.call, ended) {
                     work.discard();
                     self.task.traced.ended(Ending::cancelled());
@@ -280,7 +296,7 @@ impl<T: Send + 'static> Future<T> {
 
     /// Takes back the work or the result of a call that was lent, if the runner is done with it.
     #[inline]
-    fn settle(&mut self) -> &mut Call<T> {
+    pub(super) fn settle(&mut self) -> &mut Call<T> {
         if let Call::Lent = self.call {
             match self.task.custody() {
                 Custody::Runner => {}
@@ -291,7 +307,7 @@ impl<T: Send + 'static> Future<T> {
                 }
                 Custody::Done => {
                     if let Some(result) = self.task.take_result() {
-                        self.call = Call::Ended(result);
+                        self.call = Call::ended(result);
                     }
                 }
             }
@@ -300,72 +316,18 @@ impl<T: Send + 'static> Future<T> {
     }
 
     #[inline]
-    fn take(&mut self) -> Option<Result<T, Error>> {
+    pub(super) fn take(&mut self) -> Option<Result<T, Error>> {
         match mem::replace(&mut self.call, Call::Disposed) {
-            Call::Ended(result) => Some(result.map_err(|error| *error)),
+            Call::Ended(result) => Some(result.into_inner().map_err(|error| *error)),
             other => {
                 self.call = other;
                 None
             }
         }
     }
-
-    /// Takes a step, if the call can go on. If this returns `Waiting`, `waker` will be woken.
-    fn advance(&mut self, waker: &Waker) -> Advance<T> {
-        if let Call::Lent = self.settle() {
-            self.has_waker = true;
-            self.task.register_owner(waker);
-            if let Call::Lent = self.settle() {
-                return Advance::Waiting;
-            }
-        }
-        match self.resume() {
-            Err(misuse) => Advance::Ended(Err(misuse)),
-            Ok(Step::Done) => match self.take() {
-                Some(result) => Advance::Ended(result),
-                None => unreachable!("a call that is done has its result"),
-            },
-            Ok(Step::Yielded) => Advance::Yielded,
-            Ok(Step::Waiting) => match &self.call {
-                Call::Ours(work) => {
-                    self.has_waker = true;
-                    if self.task.park_owner(work, waker) {
-                        Advance::Waiting
-                    } else {
-                        Advance::Yielded
-                    }
-                }
-                _ => Advance::Yielded,
-            },
-        }
-    }
 }
 
-enum Advance<T> {
-    Ended(Result<T, Error>),
-    Yielded,
-    Waiting,
-}
-
-impl<T: Send + 'static> std::future::Future for Future<T> {
-    type Output = Result<T, Error>;
-
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.get_mut().advance(context.waker()) {
-            Advance::Ended(result) => Poll::Ready(result),
-            Advance::Yielded => {
-                context.waker().wake_by_ref();
-                Poll::Pending
-            }
-            Advance::Waiting => Poll::Pending,
-        }
-    }
-}
-
-/// Nothing in a `Future` is pinned: the work of the call is in a box.
-impl<T: Send + 'static> Unpin for Future<T> {}
-
-impl<T: Send + 'static> Drop for Future<T> {
+impl<T: Send + 'static, O> Drop for Future<T, O> {
     #[inline]
     fn drop(&mut self) {
         if !self.is_disposed() {
@@ -383,7 +345,7 @@ impl<T: Send + 'static> Drop for Future<T> {
     }
 }
 
-impl<T: Send + 'static> fmt::Debug for Future<T> {
+impl<T: Send + 'static, O> fmt::Debug for Future<T, O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let call = match self.call {
             Call::Ours(_) => "ours",

@@ -97,6 +97,12 @@ impl<X: 'static> SpareArc<X> {
     }
 }
 
+impl<X: 'static> Clone for SpareArc<X> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
 impl<X: 'static> Deref for SpareArc<X> {
     type Target = Arc<X>;
 

@@ -11,10 +11,12 @@ use crate::trace::Traced;
 use crate::unwind::drop_payload;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
+use sync_wrapper::SyncWrapper;
 
 /// A call that has not ended, with the exclusive right to step it.
 pub(crate) struct Work<T> {
-    future: Pin<Box<dyn WorkFuture<T>>>,
+    /// Only the owner of the work touches it. The wrapper lets others refer to an owner that may travel.
+    future: SyncWrapper<Pin<Box<dyn WorkFuture<T>>>>,
     /// The wakes that the last step knew of.
     seen: WakeCount,
 }
@@ -112,7 +114,7 @@ impl<T: Send + 'static> Work<T> {
         let future = if spare::is_kept::<CatchUnwind<F>>() { spare::take() } else { None };
         let mut future = future.unwrap_or_else(|| Box::pin(CatchUnwind { work: None }));
         future.as_mut().project().work.set(Some(work));
-        Self { future, seen: WakeCount::NONE }
+        Self { future: SyncWrapper::new(future), seen: WakeCount::NONE }
     }
 
     // Below this, the thread switches to a guest's stack and back, so the processor mispredicts the return of each frame between here
@@ -121,7 +123,7 @@ impl<T: Send + 'static> Work<T> {
     /// Steps work that was woken since its last step.
     #[inline(always)]
     pub(crate) fn step(&mut self, steps: Steps<'_>) -> Progress<T> {
-        self.future.as_mut().step(&mut self.seen, steps)
+        self.future.get_mut().as_mut().step(&mut self.seen, steps)
     }
 
     /// Notes the wakes that the next step knows of. False if nothing has woken the work since its last step.
@@ -145,7 +147,7 @@ impl<T: Send + 'static> Work<T> {
     /// Ends work that is done.
     #[inline]
     pub(crate) fn end(self) {
-        self.future.spare();
+        self.future.into_inner().spare();
     }
 
     /// Drops the work, with everything that the call holds, and swallows a panic.

@@ -102,8 +102,8 @@ fn remember(begun: usize, next: usize) {
 /// assert_eq!(futures[2].try_get_result()?, Some(2));
 /// # Ok::<(), wasm_jobs::Error>(())
 /// ```
-pub fn run_within<'a, T: Send + 'static>(
-    futures: impl IntoIterator<Item = &'a mut Future<T>>,
+pub fn run_within<'a, T: Send + 'static, O: 'a>(
+    futures: impl IntoIterator<Item = &'a mut Future<T, O>>,
     budget: Duration,
 ) -> FrameReport {
     let start = alarm::now();
