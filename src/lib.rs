@@ -174,6 +174,7 @@ pub use pool::after::IntoJob;
 pub use pool::handle::JobHandle;
 #[cfg(feature = "rayon")]
 pub use pool::rayon::RayonGlobal;
+pub use wait::access::AccessQueue;
 pub use wait::clock::{Clock, ManualClock, RealtimeClock, Sleep};
 pub use wait::event::Event;
 #[cfg(feature = "wasm")]

@@ -19,6 +19,13 @@ use std::task::{Context, Poll, Wake, Waker};
 use wasm_jobs::model::{Interrupter, Lease, Leased, interruptible};
 use wasm_jobs::{Error, Future, Job, JobHandle, JobPool, Step};
 
+/// The future of a model's call. With the feature `send-owner`, its owner may travel.
+#[cfg(not(feature = "send-owner"))]
+pub type Owned<T> = Future<T>;
+/// The future of a model's call, whose owner may travel.
+#[cfg(feature = "send-owner")]
+pub type Owned<T> = wasm_jobs::SendFuture<T>;
+
 /// A pool with a queue. The threads of a model are its workers.
 #[derive(Clone, Debug)]
 pub struct Pool(Arc<Queue>);
@@ -168,19 +175,22 @@ impl Watch {
     }
 
     /// Makes a call. Each of its steps calls `poll` once.
-    pub fn call<F>(&self, poll: F) -> Future<Token>
+    pub fn call<F>(&self, poll: F) -> Owned<Token>
     where
         F: FnMut(&mut Context<'_>) -> Poll<()> + Unpin + Send + 'static,
     {
         let work = Work { poll, place: UnsafeCell::new(()), watched: self.watched.clone() };
-        match self.interrupter {
+        let future = match self.interrupter {
             Some(interrupter) => interruptible(work, interrupter),
             None => Future::new(work),
-        }
+        };
+        #[cfg(feature = "send-owner")]
+        let future = future.into_send();
+        future
     }
 
     /// Makes a call, takes a first step that only waits, and returns the call with its waker. The later steps call `poll`.
-    pub fn waiting_call<F>(&self, mut poll: F) -> (Future<Token>, Waker)
+    pub fn waiting_call<F>(&self, mut poll: F) -> (Owned<Token>, Waker)
     where
         F: FnMut(&mut Context<'_>) -> Poll<()> + Unpin + Send + 'static,
     {

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::task::{Context, Poll};
 use wasm_jobs::model::{Lease, Leased};
-use wasm_jobs::{Error, Future, JobHandle, JobOutcome, JobPool};
-use wasm_jobs_loom_tests::{CountingWaker, Gate, Pool, Token, Watch, poll, try_take};
+use wasm_jobs::{Error, JobHandle, JobOutcome, JobPool};
+use wasm_jobs_loom_tests::{CountingWaker, Gate, Owned, Pool, Token, Watch, poll, try_take};
 
 /// An instance with a guest and a memory. The guest writes to the memory, and the host reads it.
 struct Instance {
@@ -24,7 +24,7 @@ impl Instance {
         Self { guest: Lease::new(()), memory, watch: Watch::default() }
     }
 
-    fn call(&self) -> Future<Token> {
+    fn call(&self) -> Owned<Token> {
         let memory = self.memory.clone();
         let guest: Leased<()> = try_take(&self.guest).unwrap();
         self.watch.call(move |_| {
@@ -35,7 +35,7 @@ impl Instance {
     }
 
     /// A call whose step goes on until `may_leave` opens.
-    fn slow_call(&self, is_inside: &Gate, may_leave: &Gate) -> Future<Token> {
+    fn slow_call(&self, is_inside: &Gate, may_leave: &Gate) -> Owned<Token> {
         let (is_inside, may_leave) = (is_inside.clone(), may_leave.clone());
         let guest: Leased<()> = try_take(&self.guest).unwrap();
         self.watch.call(move |_| {
@@ -60,7 +60,7 @@ impl Instance {
     }
 }
 
-fn assert_has_result(mut future: Future<Token>) {
+fn assert_has_result(mut future: Owned<Token>) {
     assert!(future.has_result());
     assert!(future.try_get_result().unwrap().is_some());
 }

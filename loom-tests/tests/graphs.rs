@@ -7,7 +7,7 @@ use loom::thread;
 use std::sync::Arc;
 use std::task::Poll;
 use wasm_jobs::{Error, Future, Job, JobHandle, JobOutcome, JobPool};
-use wasm_jobs_loom_tests::{CountingWaker, Pool, Token, Watch, poll};
+use wasm_jobs_loom_tests::{CountingWaker, Owned, Pool, Token, Watch, poll};
 
 /// The memory of two jobs. Each job writes its own word. The words are relaxed, so a thread sees both only if it was notified after both jobs.
 #[derive(Clone, Default)]
@@ -40,7 +40,7 @@ fn join(workers: [thread::JoinHandle<()>; 2]) {
 }
 
 /// A call that asserts that the jobs before it wrote to `memory`.
-fn read_back(watch: &Watch, memory: &Memory) -> Future<Token> {
+fn read_back(watch: &Watch, memory: &Memory) -> Owned<Token> {
     let memory = memory.clone();
     watch.call(move |_| {
         memory.assert_is_written();
@@ -48,7 +48,7 @@ fn read_back(watch: &Watch, memory: &Memory) -> Future<Token> {
     })
 }
 
-fn assert_has_result(mut future: Future<Token>, watch: &Watch) {
+fn assert_has_result(mut future: Owned<Token>, watch: &Watch) {
     drop(future.try_get_result().unwrap().expect("the call has a result"));
     drop(future);
     watch.assert_is_over();

@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 use wasm_jobs::{Clock, Event, Future, JobPool, ManualClock, Step};
-use wasm_jobs_loom_tests::{CountingWaker, Pool, Token, Watch, poll};
+use wasm_jobs_loom_tests::{CountingWaker, Owned, Pool, Token, Watch, poll};
 
 /// A call that waits for `count` occurrences, and the means to make one occur.
-fn call_that_waits_for(count: usize, watch: &Watch) -> (Future<Token>, Occurrence) {
+fn call_that_waits_for(count: usize, watch: &Watch) -> (Owned<Token>, Occurrence) {
     let happened = Arc::new(AtomicUsize::new(0));
     let (future, waker) = watch.waiting_call({
         let happened = happened.clone();
@@ -181,7 +181,7 @@ const TICK: Duration = Duration::from_secs(1);
 /// A wait for an event, or for a time.
 type Wait = Pin<Box<dyn std::future::Future<Output = ()> + Send>>;
 
-fn call_that_awaits(mut wait: Wait, watch: &Watch) -> Future<Token> {
+fn call_that_awaits(mut wait: Wait, watch: &Watch) -> Owned<Token> {
     watch.call(move |context| wait.as_mut().poll(context))
 }
 

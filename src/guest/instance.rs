@@ -11,6 +11,7 @@ use crate::guest::limit::options::{InstanceOptions, unsupported};
 use crate::guest::limit::slice::Slice;
 use crate::guest::origin::{BoxFuture, Origin};
 use crate::guest::store::guard::StoreGuard;
+use parking_lot::Mutex;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,11 +55,13 @@ use wasmtime::{Engine, InstancePre, Store, StoreContextMut};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Instance<S: 'static, E: 'static = wasmtime::Instance> {
-    home: Arc<Home<S, E>>,
-    origin: Origin<S, E>,
-    control: Arc<Control>,
+    pub(super) home: Arc<Home<S, E>>,
+    pub(super) engine: Engine,
+    /// Only who has the guest changes it.
+    pub(super) origin: Arc<Mutex<Origin<S, E>>>,
+    pub(super) control: Arc<Control>,
     /// Makes the state for a new guest. `None` if the instance was made with one state.
-    state: Option<Arc<dyn Fn() -> S + Send + Sync>>,
+    pub(super) state: Option<Arc<dyn Fn() -> S + Send + Sync>>,
 }
 
 impl<S: Send + 'static> Instance<S> {
@@ -139,7 +142,7 @@ impl<S: Send + 'static> Instance<S> {
     /// As [`new`](Self::new), and [`Error::OtherEngine`] if the store and the module have different engines.
     pub fn with_store(pre: &InstancePre<S>, store: Store<S>) -> Result<Self, Error> {
         let origin = Origin::module(pre);
-        origin.check_engine(&store)?;
+        origin.check_engine(store.engine())?;
         Self::make(origin, store, InstanceOptions::default(), None)
     }
 }
@@ -222,7 +225,9 @@ impl<S: Send + 'static, E: Send + Sync + 'static> Instance<S, E> {
     ) -> Result<Self, Error> {
         let control = Control::new(store.engine(), options);
         let guest = Guest::new(store, control.clone(), &origin)?;
-        Ok(Self { home: Home::new(guest), origin, control, state })
+        let engine = origin.engine().clone();
+        let origin = Arc::new(Mutex::new(origin));
+        Ok(Self { home: Home::new(guest), engine, origin, control, state })
     }
 
     /// Gives access to the store between calls: to memories, globals and tables, the host's state, and fuel. While the guard exists,
@@ -248,7 +253,7 @@ impl<S: Send + 'static, E: Send + Sync + 'static> Instance<S, E> {
     /// [`EngineOptions::epoch_interruption`](crate::EngineOptions::epoch_interruption), and for a slice of fuel if it was made
     /// without [`EngineOptions::fuel`](crate::EngineOptions::fuel).
     pub fn set_slice(&self, slice: Slice) -> Result<(), Error> {
-        slice.check(self.origin.engine())?;
+        slice.check(&self.engine)?;
         self.control.set_slice(slice);
         Ok(())
     }
@@ -270,7 +275,7 @@ impl<S: Send + 'static, E: Send + Sync + 'static> Instance<S, E> {
     ///
     /// [`Error::Unsupported`] if the engine was made without [`EngineOptions::fuel`](crate::EngineOptions::fuel).
     pub fn fuel_remaining(&self) -> Result<u64, Error> {
-        if !self.origin.engine().get_consume_fuel() {
+        if !self.engine.get_consume_fuel() {
             return Err(unsupported("fuel", "fuel"));
         }
         Ok(self.control.fuel())
@@ -290,49 +295,6 @@ impl<S: Send + 'static, E: Send + Sync + 'static> Instance<S, E> {
                 why: "it is not measured: see `InstanceOptions::measure_time`".into(),
             }),
         }
-    }
-
-    /// Replaces the guest by a new one in a new store, whose state the function given to [`with_options`](Self::with_options) makes.
-    /// The old guest is dropped first, so that a full pool has room. Calls are refused meanwhile.
-    ///
-    /// # Errors
-    ///
-    /// - [`Error::CallInProgress`] if a call, which goes on undisturbed, or a guard has the guest;
-    /// - [`Error::NoStateFactory`] if the instance was made with one state;
-    /// - those of [`new`](Self::new). There is no guest then: the instance stays poisoned until a reset succeeds.
-    pub fn reset(&self) -> Result<(), Error> {
-        match &self.state {
-            Some(state) => self.renew(|| Store::new(self.origin.engine(), state())),
-            None => Err(Error::NoStateFactory),
-        }
-    }
-
-    /// Replaces the guest by a new one in a new store with this state, however the instance was made.
-    ///
-    /// Anything that the caller had set up in the old store, such as a limiter, is lost: see
-    /// [`reset_with_store`](Self::reset_with_store).
-    ///
-    /// # Errors
-    ///
-    /// As [`reset`](Self::reset), but for [`Error::NoStateFactory`].
-    pub fn reset_with(&self, state: S) -> Result<(), Error> {
-        self.reset_with_store(Store::new(self.origin.engine(), state))
-    }
-
-    /// Replaces the guest by a new one in a store that the caller has made and set up, as for [`with_store`](Self::with_store).
-    ///
-    /// # Errors
-    ///
-    /// As [`reset_with`](Self::reset_with), and [`Error::OtherEngine`] if the store and the module have different engines, which
-    /// leaves the guest as it was.
-    pub fn reset_with_store(&self, store: Store<S>) -> Result<(), Error> {
-        self.origin.check_engine(&store)?;
-        self.renew(|| store)
-    }
-
-    fn renew(&self, store: impl FnOnce() -> Store<S>) -> Result<(), Error> {
-        let mut guest: Away<S, E> = claim(&self.home)?;
-        guest.renew(store, &self.origin)
     }
 
     /// Whether the instance is [poisoned](Self#poisoning), and so makes no calls until `reset` or `clear_poison` succeeds.
@@ -362,9 +324,10 @@ impl<S: Send + 'static, E: Send + Sync + 'static> Instance<S, E> {
 
     /// A second handle of the same instance, for a job. The instance still has one call at a time.
     pub(crate) fn share(&self) -> Self {
-        let Self { home, origin, control, state } = self;
+        let Self { home, engine, origin, control, state } = self;
         Self {
             home: home.clone(),
+            engine: engine.clone(),
             origin: origin.clone(),
             control: control.clone(),
             state: state.clone(),
@@ -383,7 +346,7 @@ impl<S: Send + 'static, E: Send + Sync + 'static> Instance<S, E> {
 impl<S: 'static, E> fmt::Debug for Instance<S, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Instance")
-            .field("of", &self.origin.name())
+            .field("of", &self.origin.lock().name())
             .field("home", &self.home)
             .finish()
     }

@@ -1,7 +1,7 @@
 //! The guest layer: turns the exports of a wasm instance into the work of the call layer's futures.
 //!
 //! In the order of a call: `engine` makes engines whose guests can suspend; an `instance` makes a `guest` from its `origin`, and
-//! keeps it at `home` between calls; a `func` is an `export` of the guest, looked up and checked; `fiber` makes a future of a claimed
+//! keeps it at `home` between calls, and `reset` replaces it; a `func` is an `export` of the guest, looked up and checked; `fiber` makes a future of a claimed
 //! guest and an export; `running` is that call from its first step to its end; `trap` says how a call failed, and `poison` that it
 //! left the guest half-way.
 //!
@@ -23,6 +23,7 @@ pub(crate) mod origin;
 pub(crate) mod par_map;
 pub(crate) mod par_map_job;
 pub(crate) mod poison;
+mod reset;
 pub(crate) mod running;
 pub(crate) mod stack_pointer;
 pub(crate) mod store;

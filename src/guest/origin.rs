@@ -4,7 +4,7 @@
 use crate::error::Error;
 use std::pin::Pin;
 use std::sync::Arc;
-use wasmtime::{Engine, InstancePre, Module, Store, StoreContextMut};
+use wasmtime::{Engine, InstancePre, Module, StoreContextMut};
 
 pub(crate) enum Origin<S: 'static, E> {
     Module {
@@ -48,8 +48,8 @@ impl<S: 'static, E> Origin<S, E> {
         }
     }
 
-    pub(crate) fn check_engine(&self, store: &Store<S>) -> Result<(), Error> {
-        if Engine::same(store.engine(), self.engine()) {
+    pub(crate) fn check_engine(&self, engine: &Engine) -> Result<(), Error> {
+        if Engine::same(engine, self.engine()) {
             Ok(())
         } else {
             Err(Error::OtherEngine { module: self.name() })

@@ -1,14 +1,15 @@
 //! [`ParMapJob`]: the calls of a `par_map` in progress. It collects the [parts](Part) of the instances into one list of results.
 
 use crate::call::future::Future;
+use crate::call::owner::{LocalOwner, SendOwner};
 use crate::error::Error;
 use crate::pool::handle::JobHandle;
 use crate::wait::block::{Sleeper, help_or_sleep};
-
 use std::fmt;
 use std::future::Future as _;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use sync_wrapper::SyncWrapper;
 
 /// One instance's part of the results.
 pub(crate) struct Part<R> {
@@ -20,24 +21,35 @@ pub(crate) struct Part<R> {
 
 /// Many calls in progress on a pool, from [`ParMap::submit`](crate::ParMap::submit).
 ///
-/// It is a std future too. Dropping it cancels the calls.
+/// It is a std future too. Dropping it cancels the calls. As a [`Future`], it stays on its owner's thread, unless [`into_send`](Self::into_send)
+/// lets it travel.
 #[must_use = "dropping it cancels the calls"]
-pub struct ParMapJob<R: Send + 'static> {
+pub struct ParMapJob<R: Send + 'static, O = LocalOwner> {
     job: JobHandle,
-    parts: Vec<Taking<R>>,
+    parts: Vec<Taking<R, O>>,
     count: usize,
 }
 
 /// The work of one instance, and its part of the results once that has ended.
-struct Taking<R: Send + 'static> {
-    call: Future<Part<R>>,
-    part: Option<Result<Part<R>, Error>>,
+struct Taking<R: Send + 'static, O> {
+    call: Future<Part<R>, O>,
+    part: SyncWrapper<Option<Result<Part<R>, Error>>>,
 }
 
 impl<R: Send + 'static> ParMapJob<R> {
     pub(crate) fn new(job: JobHandle, calls: Vec<Future<Part<R>>>, count: usize) -> Self {
-        let parts = calls.into_iter().map(|call| Taking { call, part: None }).collect();
-        Self { job, parts, count }
+        let taking = |call| Taking { call, part: SyncWrapper::new(None) };
+        Self { job, parts: calls.into_iter().map(taking).collect(), count }
+    }
+}
+
+impl<R: Send + 'static, O> ParMapJob<R, O> {
+    /// Lets the owner travel: the calls are [`SendFuture`](crate::SendFuture)s from now on, and this is `Send` and `Sync`.
+    pub fn into_send(self) -> ParMapJob<R, SendOwner> {
+        let into_send =
+            |Taking { call, part }: Taking<R, O>| Taking { call: call.into_send(), part };
+        let parts = self.parts.into_iter().map(into_send).collect();
+        ParMapJob { job: self.job, parts, count: self.count }
     }
 
     /// The handle of the jobs of all instances together. A call that fails does not make it fail.
@@ -71,7 +83,7 @@ impl<R: Send + 'static> ParMapJob<R> {
     fn take(&mut self) -> Vec<Result<R, Error>> {
         let mut results: Vec<_> = (0..self.count).map(|_| None).collect();
         let mut refusals = Vec::new();
-        for part in self.parts.iter_mut().filter_map(|taking| taking.part.take()) {
+        for part in self.parts.iter_mut().filter_map(|taking| taking.part.get_mut().take()) {
             match part {
                 Ok(part) => {
                     refusals.extend(part.refusal);
@@ -92,12 +104,13 @@ impl<R: Send + 'static> ParMapJob<R> {
     }
 }
 
-impl<R: Send + 'static> std::future::Future for ParMapJob<R> {
+impl<R: Send + 'static, O> std::future::Future for ParMapJob<R, O> {
     type Output = Vec<Result<R, Error>>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let mut is_ready = true;
         for Taking { call, part } in &mut self.parts {
+            let part = part.get_mut();
             if part.is_none() {
                 match Pin::new(call).poll(context) {
                     Poll::Ready(ended) => *part = Some(ended),
@@ -110,9 +123,9 @@ impl<R: Send + 'static> std::future::Future for ParMapJob<R> {
 }
 
 /// Nothing in it is pinned, because the calls are in boxes.
-impl<R: Send + 'static> Unpin for ParMapJob<R> {}
+impl<R: Send + 'static, O> Unpin for ParMapJob<R, O> {}
 
-impl<R: Send + 'static> fmt::Debug for ParMapJob<R> {
+impl<R: Send + 'static, O> fmt::Debug for ParMapJob<R, O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ParMapJob").field("job", &self.job).finish_non_exhaustive()
     }

@@ -2,8 +2,9 @@
 //!
 //! A [`latch`] keeps its [`waiters`] and notifies them when it is set; a [`countdown`] waits for several latches, and [`ready`] notifies what
 //! these make ready, one after another. An [`event`] is a latch that users set. A [`clock`] keeps waiters by time, and the [`alarm`] is the
-//! thread behind the real-time clock. [`block`] is how a thread waits.
+//! thread behind the real-time clock. An [`access`] queue has closures that wait for a value of another thread. [`block`] is how a thread waits.
 
+pub(crate) mod access;
 pub(crate) mod alarm;
 pub(crate) mod block;
 pub(crate) mod clock;

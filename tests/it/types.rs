@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use wasm_jobs::{
     Coroutine, Coroutines, Error, Frames, Future, FutureRunner, IntoJob, Job, JobHandle, JobPool,
-    Panic, Step, TickReport, YieldNow,
+    Panic, SendFuture, Step, TickReport, YieldNow,
 };
 
 /// A result that is `Send` and not `Sync`.
@@ -14,6 +14,10 @@ type NotSync = Cell<u8>;
 assert_impl_all!(Future<u8>: std::future::Future<Output = Result<u8, Error>>, Unpin);
 assert_not_impl_any!(Future<u8>: Send, Sync, Clone);
 assert_not_impl_any!(Future<NotSync>: Send, Sync, Clone);
+
+assert_impl_all!(SendFuture<u8>: Send, Sync, std::future::Future<Output = Result<u8, Error>>, Unpin);
+assert_impl_all!(SendFuture<NotSync>: Send, Sync);
+assert_not_impl_any!(SendFuture<u8>: Clone);
 
 assert_impl_all!(FutureRunner<u8>: Send);
 assert_impl_all!(FutureRunner<NotSync>: Send);
@@ -43,6 +47,7 @@ type Closure = fn();
 assert_impl_all!(Closure: IntoJob);
 assert_not_impl_any!(JobHandle: IntoJob);
 assert_not_impl_any!(Future<u8>: IntoJob);
+assert_not_impl_any!(SendFuture<u8>: IntoJob);
 
 type Spawn = fn(Job);
 assert_impl_all!(Spawn: JobPool);
