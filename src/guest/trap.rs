@@ -1,9 +1,10 @@
 //! How a guest fails: turns wasmtime's errors into [`Error`]s. A call that fails gets its error here, and so does a guest that
 //! cannot be made.
 
-use crate::error::{Error, TimedOut, Timeout, Trap};
+use crate::error::{Error, Trap};
 use crate::guest::limit::call_time::CallTime;
 use crate::guest::limit::control::Control;
+use crate::timed_out::{TimedOut, Timeout};
 use std::time::Duration;
 use wasmtime::{
     AsContextMut as _, GcHeapOutOfMemory, PoolConcurrencyLimitError, RootScope, Store,
