@@ -7,7 +7,7 @@ use crate::guest::guest::Guest;
 use crate::guest::home::Home;
 use crate::guest::instance::Instance;
 use crate::guest::origin::BoxFuture;
-use crate::guest::pooled_instance::PooledInstance;
+use crate::guest::pooled_instance::{OnReturn, PooledInstance};
 use crate::guest::recipe::Recipe;
 use crate::pool::JobPool;
 use crate::unwind::{catch, ignore_panic};
@@ -73,18 +73,6 @@ struct Shared<S: 'static, E: 'static> {
     on_return: Option<Box<Decide<S, E>>>,
     made: AtomicU64,
     resets: AtomicU64,
-}
-
-/// What happens to an instance that comes back to its [`InstancePool`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum OnReturn {
-    /// It stays as it is, poisoned or not.
-    Keep,
-    /// It stays as it is, unless it is [poisoned](Instance#poisoning).
-    #[default]
-    ResetIfPoisoned,
-    /// It is thrown away, and the next caller gets a new one: no request sees what another has left in the guest.
-    Reset,
 }
 
 /// Counts of an [`InstancePool`], at one moment.

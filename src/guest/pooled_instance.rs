@@ -1,8 +1,21 @@
-//! [`PooledInstance`]: an instance that was checked out from an `instance_pool`. Its guest leaves its home for the pool when this is dropped.
+//! [`PooledInstance`]: an instance that was checked out from an `instance_pool`. Its guest leaves its home for the pool when
+//! this is dropped, and [`OnReturn`] says what happens to it there.
 
 use crate::guest::instance::Instance;
 use std::fmt;
 use std::ops::Deref;
+
+/// What happens to an instance that comes back to its [`InstancePool`](crate::InstancePool).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnReturn {
+    /// It stays as it is, poisoned or not.
+    Keep,
+    /// It stays as it is, unless it is [poisoned](Instance#poisoning).
+    #[default]
+    ResetIfPoisoned,
+    /// It is thrown away, and the next caller gets a new one: no request sees what another has left in the guest.
+    Reset,
+}
 
 /// An [`Instance`] that was checked out from an [`InstancePool`](crate::InstancePool). Dropping it gives the instance back.
 ///
