@@ -56,6 +56,7 @@ impl<X> Lease<X> {
     }
 
     /// Was the lease ended?
+    #[cfg(feature = "wasm")]
     pub(crate) fn is_recalled(&self) -> bool {
         self.recall.as_ref().is_some_and(|recall| *recall.is_recalled.lock())
     }

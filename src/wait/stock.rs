@@ -9,10 +9,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 /// A stock of up to a number of things.
+#[derive(Debug)]
 pub struct Stock<X> {
     shelf: Mutex<Shelf<X>>,
 }
 
+#[derive(Debug)]
 struct Shelf<X> {
     /// Those that are here. The last that was put back is the first that is taken.
     things: Vec<X>,
@@ -117,6 +119,7 @@ impl<X> Shelf<X> {
 }
 
 /// One taker. It gets in line when it is first polled.
+#[derive(Debug)]
 pub struct Take<X> {
     stock: Arc<Stock<X>>,
     /// Its number in the line. `None` before the first poll, and once it has taken.
