@@ -68,6 +68,7 @@ pub(crate) fn failure<S: Send + 'static>(
     }
     match Error::from(error) {
         Error::Wasmtime(error) if attempt.blames_host(&error) => Error::Host(error),
+        Error::Wasmtime(error) => Error::Wasmtime(error.context(attempt.name())),
         error => error,
     }
 }
