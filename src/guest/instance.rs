@@ -192,6 +192,17 @@ impl<S: Send + 'static, E: Send + Sync + 'static> Instance<S, E> {
         Self::make(origin, store, options, Some(Arc::new(state)))
     }
 
+    /// Makes an instance as [`with_exports`](Self::with_exports) does, without limits, and with this one state.
+    #[cfg(feature = "wasi")]
+    pub(crate) fn with_exports_and_state(
+        engine: &Engine,
+        state: S,
+        exports: impl for<'a> Fn(StoreContextMut<'a, S>) -> BoxFuture<'a, E> + Send + Sync + 'static,
+    ) -> Result<Self, Error> {
+        let origin = Origin::Other { engine: engine.clone(), exports: Arc::new(exports) };
+        Self::make(origin, Store::new(engine, state), InstanceOptions::default(), None)
+    }
+
     /// Makes a call that runs `work` with the exports. `work` may call the guest several times; to this instance, all of that is one
     /// call, which is resumed and submitted like any other. `work` is called at the first step.
     ///

@@ -49,7 +49,7 @@ impl GuestClock {
 }
 
 /// WASI has no time before 1970: the guest reads zero then.
-fn since_1970(clock: &impl Clock) -> Duration {
+pub(crate) fn since_1970(clock: &impl Clock) -> Duration {
     clock.wall_time().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }
 

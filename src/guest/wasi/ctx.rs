@@ -8,9 +8,9 @@ use chacha20::rand_core::SeedableRng;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use wasmtime_wasi::FsPerms;
 use wasmtime_wasi::cli::{StdinStream, StdoutStream};
 use wasmtime_wasi::p1::WasiP1Ctx;
+use wasmtime_wasi::{FsPerms, ResourceTable, WasiView as _};
 
 /// The context of a WASI guest: its arguments, its files, its clock. It is the state of the guest's store, or part of it, in the place
 /// of wasmtime-wasi's own `WasiCtx`.
@@ -32,6 +32,13 @@ impl WasiCtx {
     /// [`add_to_linker`](super::add_to_linker).
     pub fn p1(&mut self) -> &mut WasiP1Ctx {
         &mut self.p1
+    }
+}
+
+impl WasiCtx {
+    /// The table of the guest's resources, and the clock.
+    pub(crate) fn table_and_clock(&mut self) -> (&mut ResourceTable, &Arc<dyn Clock>) {
+        (self.p1.ctx().table, &self.clock)
     }
 }
 

@@ -59,10 +59,12 @@ mod lines;
 mod memory;
 mod poll;
 mod preview1;
+mod preview2;
 
 pub use clocks::MONOTONIC_START;
 pub use ctx::{WasiCtx, WasiCtxBuilder};
 pub use lines::Lines;
 pub use preview1::add_to_linker;
+pub use preview2::{Command, CommandPre, WasiView, add_to_component_linker};
 pub use wasmtime_wasi::FsPerms;
 pub use wasmtime_wasi::p2::pipe::{MemoryInputPipe, MemoryOutputPipe};

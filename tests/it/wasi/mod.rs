@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod clocks;
+mod components;
 mod determinism;
 mod exit;
 mod files;
