@@ -26,7 +26,7 @@ pub(super) fn open(guest: &Instance<WasiCtx>, path: &str) -> Result<u32, Error> 
 }
 
 /// Makes a new, empty directory for one test.
-fn directory(name: &str) -> PathBuf {
+pub(super) fn directory(name: &str) -> PathBuf {
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
     let _ = fs::remove_dir_all(&path);
     fs::create_dir_all(&path).unwrap();
