@@ -171,8 +171,8 @@ pub enum Error {
     /// All instances of an [`InstancePool`](crate::InstancePool) are in use, and none came back in time.
     #[cfg(feature = "wasm")]
     #[error(
-        "all {out} instances of the pool are out, {waiting} other callers wait for one, and none came back within {waited:?}: wait \
-         longer, or make a larger pool"
+        "all instances of the pool ({out}) are out, and {waiting} other callers wait for one: wait longer than {waited:?}, or make a \
+         larger pool"
     )]
     AllInstancesOut {
         /// The number of instances that are out.

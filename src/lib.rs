@@ -149,6 +149,7 @@ mod unwind;
 mod wait;
 
 pub use call::future::{Future, SendFuture};
+pub use call::into_send::IntoSend;
 pub use call::owner::{LocalOwner, SendOwner};
 pub use call::runner::FutureRunner;
 pub use call::step::Step;
@@ -218,7 +219,7 @@ pub mod model {
     use crate::error::Error;
     use crate::pool::handle::JobHandle;
     use crate::trace::Traced;
-    use crate::wait::block::Sleeper;
+    use crate::wait::block::{Sleeper, Wanted};
     use std::sync::Arc;
 
     /// A call whose running steps `interrupter` interrupts.
@@ -229,12 +230,27 @@ pub mod model {
         Future::from_parts(work, Some(interrupter), Traced::new())
     }
 
+    /// Takes from a stock in the way of a worker that serves `queue`.
+    pub fn take_and_help<X, W: Workers>(
+        mut take: Take<X>,
+        queue: &Arc<Queue>,
+        workers: &W,
+    ) -> Taken<X> {
+        let sleeper = Sleeper::new();
+        loop {
+            match take.take_or_wakes(sleeper.waker()) {
+                Some(taken) => return taken,
+                None => queue.help(workers, &sleeper, Wanted::Turns),
+            }
+        }
+    }
+
     /// Waits for a job in the way of a worker that serves `queue`.
     pub fn wait_and_help<W: Workers>(handle: &JobHandle, queue: &Arc<Queue>, workers: &W) {
         let sleeper = Sleeper::new();
         let mut handle = handle.clone();
         while !handle.is_complete_or_wakes(sleeper.waker()) {
-            queue.help(workers, &sleeper, handle.task_address());
+            queue.help(workers, &sleeper, handle.wanted());
         }
     }
 }

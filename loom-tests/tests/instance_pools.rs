@@ -47,8 +47,8 @@ fn use_and_put(stock: &Stock<Thing>, taken: Taken<Thing>) {
     stock.put(Some(thing));
 }
 
-fn assert_all_are_here(stock: &Stock<Thing>, here: usize) {
-    assert_eq!(stock.count(), Count { here, out: 0, waiting: 0 });
+fn assert_all_are_idle(stock: &Stock<Thing>, idle: usize) {
+    assert_eq!(stock.count(), Count { idle, out: 0, waiting: 0 });
 }
 
 /// Mistake: what is put back goes on the shelf although a taker waits.
@@ -63,7 +63,7 @@ fn two_takers_share_one_thing() {
         for taker in takers {
             taker.join().unwrap();
         }
-        assert_all_are_here(&stock, 1);
+        assert_all_are_idle(&stock, 1);
     });
 }
 
@@ -85,8 +85,8 @@ fn a_thing_is_gone_and_the_next_taker_makes_another() {
         for taker in takers {
             taker.join().unwrap();
         }
-        let Count { here, out, waiting } = stock.count();
-        assert!(here <= 1 && out == 0 && waiting == 0);
+        let Count { idle, out, waiting } = stock.count();
+        assert!(idle <= 1 && out == 0 && waiting == 0);
         assert!(stock.try_take().is_some());
     });
 }
@@ -110,7 +110,7 @@ fn a_taker_gives_up_while_a_thing_comes_back_and_another_waits() {
         drop(gives_up);
         returns.join().unwrap();
         waits.join().unwrap();
-        assert_all_are_here(&stock, 1);
+        assert_all_are_idle(&stock, 1);
     });
 }
 
@@ -128,7 +128,7 @@ fn a_taker_gives_up_while_a_right_comes_back() {
         });
         drop(gives_up);
         returns.join().unwrap();
-        assert_all_are_here(&stock, 0);
+        assert_all_are_idle(&stock, 0);
         assert!(matches!(stock.try_take(), Some(Taken::Vacancy)));
     });
 }
@@ -147,13 +147,13 @@ fn a_taker_that_goes_to_another_thread_is_woken_there() {
         });
         use_and_put(&stock, taken);
         waits.join().unwrap();
-        assert_all_are_here(&stock, 1);
+        assert_all_are_idle(&stock, 1);
     });
 }
 
 /// Mistake: a thing that comes back is granted to the last who came.
 #[test]
-fn who_came_first_is_served_first() {
+fn takers_are_served_in_the_order_of_their_arrival() {
     loom::model(|| {
         let stock = stock_of(1);
         let taken = stock.try_take().unwrap();
@@ -173,7 +173,7 @@ fn who_came_first_is_served_first() {
         use_and_put(&stock, taken);
         let Poll::Ready(taken) = poll(&mut second, &waker) else { panic!("it is the second's") };
         use_and_put(&stock, taken);
-        assert_all_are_here(&stock, 1);
+        assert_all_are_idle(&stock, 1);
     });
 }
 
@@ -184,7 +184,7 @@ fn check_out(stock: &Arc<Stock<Thing>>) -> Arc<Lease<Thing>> {
     Arc::new(Lease::with_recall(thing, move |thing| stock.put(Some(thing))))
 }
 
-/// Mistakes: `recall` looks for the thing before it is noted; a thing that returns looks for the recall before it is at home.
+/// Mistakes: `recall` looks for the thing and notes the recall in two steps; a thing that returns does so, too.
 #[test]
 fn an_instance_is_given_back_while_its_call_ends() {
     loom::model(|| {
@@ -197,7 +197,7 @@ fn an_instance_is_given_back_while_its_call_ends() {
         });
         instance.recall();
         worker.join().unwrap();
-        assert_all_are_here(&stock, 1);
+        assert_all_are_idle(&stock, 1);
     });
 }
 
@@ -216,7 +216,7 @@ fn a_waiter_gets_the_instance_of_a_call_that_ends() {
         call.use_it();
         drop(call);
         waits.join().unwrap();
-        assert_all_are_here(&stock, 1);
+        assert_all_are_idle(&stock, 1);
     });
 }
 
@@ -242,6 +242,6 @@ fn a_stale_function_is_called_while_the_instance_goes_back() {
         instance.recall();
         stale.join().unwrap();
         worker.join().unwrap();
-        assert_all_are_here(&stock, 1);
+        assert_all_are_idle(&stock, 1);
     });
 }

@@ -10,7 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
-use wasm_jobs::model::{self, wait_and_help};
+use wasm_jobs::model::{self, Stock, Taken, take_and_help, wait_and_help};
 use wasm_jobs::{Job, JobHandle, JobPool};
 use wasm_jobs_loom_tests::Watch;
 
@@ -509,5 +509,40 @@ fn a_worker_panics_while_it_serves() {
 
         pool.workers.work_until(3);
         pool.assert_is_idle(3);
+    });
+}
+
+/// The only worker waits for what a call gives back. A closure is before the call in the queue, and would keep the worker from it, if it waited for
+/// the same.
+///
+/// Mistakes: the worker does not look for a call after it has registered as a helper; it runs the closure; it does not sleep while there are
+/// closures.
+#[test]
+fn a_call_is_put_behind_a_closure_while_the_only_worker_wants_turns() {
+    loom::model(|| {
+        let (pool, watch) = (Pool::of_workers(1, Service::UntilEmpty), Watch::default());
+        pool.put();
+        let stock = Arc::new(Stock::new(1));
+        let Some(Taken::Vacancy) = stock.try_take() else { panic!("there is room for one") };
+        let mut call = watch.call({
+            let stock = stock.clone();
+            move |_| {
+                stock.put(Some(()));
+                Poll::Ready(())
+            }
+        });
+        let runner = call.to_job().unwrap();
+        let putter = thread::spawn({
+            let pool = pool.clone();
+            move || drop(pool.submit(runner))
+        });
+
+        let taken = take_and_help(stock.take(), &pool.queue, &pool.workers);
+        assert!(matches!(taken, Taken::Thing(())));
+        assert_eq!(pool.workers.done(), 0, "the closure was begun");
+        putter.join().unwrap();
+        drop(call.wait().unwrap());
+        watch.assert_is_over();
+        pool.assert_is_idle(1);
     });
 }

@@ -3,7 +3,7 @@
 use crate::call::future::{Call, Future};
 use crate::call::step::Step;
 use crate::error::Error;
-use crate::wait::block::{Sleeper, help_or_sleep};
+use crate::wait::block::{Sleeper, Wanted, help_or_sleep};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
@@ -32,7 +32,8 @@ impl<T: Send + 'static, O> Future<T, O> {
                 Advance::Ended(result) => return result,
                 Advance::Yielded => {}
                 Advance::Waiting => {
-                    let wanted = matches!(self.call, Call::Lent).then(|| self.id());
+                    let is_lent = matches!(self.call, Call::Lent);
+                    let wanted = if is_lent { Wanted::Job(self.id()) } else { Wanted::Any };
                     help_or_sleep(&sleeper, wanted);
                 }
             }

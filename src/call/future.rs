@@ -60,6 +60,8 @@ pub struct Future<T: Send + 'static, O = LocalOwner> {
 /// A [`Future`] that is `Send` and `Sync`: the same call, the same functions and the same guarantees, for an owner that travels. A task
 /// of tokio holds it across an `await`, and an entity of a game engine has it as a component.
 ///
+/// It is another type than `Future<T>`. A function that takes both is generic in the owner: `fn f<T: Send, O>(future: &mut Future<T, O>)`.
+///
 /// There is still one owner: a future cannot be cloned, every function that changes the call takes `&mut self`, and the result is given once.
 ///
 /// ```
@@ -141,6 +143,8 @@ impl<T: Send + 'static, O> Future<T, O> {
     }
 
     /// Lets the owner travel: the [`SendFuture`] of this call. A call that is in a job stays there.
+    ///
+    /// In one expression with a `?` and an `await`, this comes before the `?`: see [`IntoSend`](crate::IntoSend).
     ///
     /// ```
     /// # async fn handler() -> Result<i32, wasm_jobs::Error> {

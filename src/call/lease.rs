@@ -3,7 +3,7 @@
 
 use crate::sync::{AtomicCell, Mutex};
 use std::fmt;
-use std::mem::ManuallyDrop;
+use std::mem::{self, ManuallyDrop};
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
@@ -15,11 +15,16 @@ pub struct Lease<X> {
     recall: Option<Recall<X>>,
 }
 
-/// Where the thing of a [`Lease`] goes in the end.
-struct Recall<X> {
-    is_recalled: Mutex<bool>,
-    /// Called once, with the thing.
-    take: Box<dyn Fn(X) + Send + Sync>,
+/// The end of a [`Lease`]. While its lock is held, the thing neither comes home nor is recalled.
+struct Recall<X>(Mutex<Destination<X>>);
+
+enum Destination<X> {
+    /// The thing comes home. Once it is recalled, it goes here.
+    Home(Box<dyn FnOnce(X) + Send>),
+    /// The thing was recalled while it was away. It goes here, and not home.
+    Away(Box<dyn FnOnce(X) + Send>),
+    /// The thing has gone.
+    Gone,
 }
 
 /// The `X`, away from home. Dropping this returns it. `H` leads home: it is the home itself, or a value that has it.
@@ -41,39 +46,55 @@ impl<X> Lease<X> {
         Self { home: AtomicCell::new(Some(ManuallyDrop::new(thing))), recall: None }
     }
 
-    /// Makes a home that gives its `X` to `take` once it is [recalled](Self::recall), or as soon as the thing is at home after that.
-    pub fn with_recall(thing: X, take: impl Fn(X) + Send + Sync + 'static) -> Self {
-        let recall = Recall { is_recalled: Mutex::new(false), take: Box::new(take) };
+    /// Makes a home that can be [recalled](Self::recall). The thing then goes to `deliver`.
+    pub fn with_recall(thing: X, deliver: impl FnOnce(X) + Send + 'static) -> Self {
+        let recall = Recall(Mutex::new(Destination::Home(Box::new(deliver))));
         Self { home: AtomicCell::new(Some(ManuallyDrop::new(thing))), recall: Some(recall) }
     }
 
-    /// Ends the lease: the thing goes where it was to go in the end, now or when it returns.
+    /// Ends the lease. If the thing is at home, it is delivered now; otherwise when its holder returns it. Nobody can take it any more.
     pub fn recall(&self) {
-        if let Some(recall) = &self.recall {
-            *recall.is_recalled.lock() = true;
-            self.send_on(recall);
+        let Some(Recall(destination)) = &self.recall else { return };
+        let mut destination = destination.lock();
+        if let Destination::Home(deliver) = mem::replace(&mut *destination, Destination::Gone) {
+            match self.take() {
+                Some(thing) => {
+                    drop(destination);
+                    deliver(thing);
+                }
+                None => *destination = Destination::Away(deliver),
+            }
         }
     }
 
     /// Was the lease ended?
     #[cfg(feature = "wasm")]
     pub(crate) fn is_recalled(&self) -> bool {
-        self.recall.as_ref().is_some_and(|recall| *recall.is_recalled.lock())
+        let is_home = |recall: &Recall<X>| matches!(*recall.0.lock(), Destination::Home(_));
+        self.recall.as_ref().is_some_and(|recall| !is_home(recall))
     }
 
-    /// The thing has come home.
-    #[cold]
-    fn returned(&self, recall: &Recall<X>) {
-        // The lock is taken after the thing is at home, and in `recall` before the look for it. So one of the two finds the other.
-        if *recall.is_recalled.lock() {
-            self.send_on(recall);
+    /// The holder returns the thing. It is not at home, so this overwrites nothing.
+    #[inline]
+    fn put(&self, thing: X) {
+        match &self.recall {
+            None => self.home.store(Some(ManuallyDrop::new(thing))),
+            Some(recall) => self.put_or_deliver(thing, recall),
         }
     }
 
-    /// Sends the thing where it is to go, if it is at home.
-    fn send_on(&self, recall: &Recall<X>) {
-        if let Some(thing) = self.take() {
-            (recall.take)(thing);
+    #[inline(never)]
+    fn put_or_deliver(&self, thing: X, Recall(destination): &Recall<X>) {
+        let mut destination = destination.lock();
+        match mem::replace(&mut *destination, Destination::Gone) {
+            Destination::Away(deliver) => {
+                drop(destination);
+                deliver(thing);
+            }
+            home_or_gone => {
+                *destination = home_or_gone;
+                self.home.store(Some(ManuallyDrop::new(thing)));
+            }
         }
     }
 
@@ -138,12 +159,7 @@ impl<X, H: AsRef<Lease<X>>> DerefMut for Leased<X, H> {
 impl<X, H: AsRef<Lease<X>>> Drop for Leased<X, H> {
     fn drop(&mut self) {
         if let Some(thing) = self.thing.take() {
-            // It is not at home, so this overwrites nothing.
-            let lease = (*self.home).as_ref();
-            lease.home.store(Some(ManuallyDrop::new(thing)));
-            if let Some(recall) = &lease.recall {
-                lease.returned(recall);
-            }
+            (*self.home).as_ref().put(thing);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod awaited;
 pub(crate) mod future;
+pub(crate) mod into_send;
 #[cfg(any(feature = "wasm", wasm_jobs_loom))]
 #[cfg_attr(not(wasm_jobs_loom), expect(unreachable_pub, reason = "public for the models alone"))]
 pub(crate) mod lease;

@@ -28,6 +28,11 @@ pub(crate) trait Runnable: Send + Sync {
     fn turn(self: Arc<Self>) -> Option<Job>;
     /// The job was dropped without a turn.
     fn give_back(&self);
+    /// Is it a call, and not a closure?
+    #[cfg(all(any(feature = "rayon", wasm_jobs_loom), any(feature = "wasm", wasm_jobs_loom)))]
+    fn is_call(&self) -> bool {
+        true
+    }
     /// Ends the call or closure without a turn, because a job that it depends on has not succeeded.
     fn refuse(self: Arc<Self>);
     /// How the next turn gets into the queue; `None` for a call that is no job any more, and for a closure.
@@ -81,6 +86,12 @@ impl Job {
     #[cfg(any(feature = "rayon", wasm_jobs_loom))]
     pub(crate) fn address(&self) -> Option<usize> {
         self.runnable.as_ref().map(|runnable| Arc::as_ptr(runnable).addr())
+    }
+
+    /// Is it a call's, and not a closure's?
+    #[cfg(all(any(feature = "rayon", wasm_jobs_loom), any(feature = "wasm", wasm_jobs_loom)))]
+    pub(crate) fn is_of_a_call(&self) -> bool {
+        self.runnable.as_ref().is_some_and(|runnable| runnable.is_call())
     }
 
     /// Ends the job without running it, because a job that it depends on has not succeeded.

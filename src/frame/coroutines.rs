@@ -11,7 +11,7 @@ use crate::frame::ready_queue::ReadyQueue;
 use crate::frame::run_within::step_end;
 use crate::step::interrupt::with_deadline;
 use crate::wait::alarm;
-use crate::wait::block::{Sleeper, help_or_sleep};
+use crate::wait::block::{Sleeper, Wanted, help_or_sleep};
 use crate::wait::waiters::wake_all;
 use async_task::Runnable;
 use std::cell::RefCell;
@@ -175,7 +175,7 @@ impl Coroutines {
                 && !self.frames.skip()
                 && !self.ready.has_any_or_wakes(sleeper.waker())
             {
-                help_or_sleep(&sleeper, None);
+                help_or_sleep(&sleeper, Wanted::Any);
             }
         }
     }

@@ -9,6 +9,7 @@ use crate::guest::trap::{Attempt, failure};
 use crate::step::interrupt::in_step;
 use crate::unwind::ignore_panic;
 use crate::wait::block::block_on;
+use std::mem;
 use std::sync::Arc;
 use wasmtime::{AsContextMut, Extern, Store};
 
@@ -36,22 +37,24 @@ impl<S: Send + 'static, E> Guest<S, E> {
     }
 
     /// Instantiates anew, in another store. The old store is dropped first.
-    pub(crate) fn renew(
-        &mut self,
-        store: impl FnOnce() -> Store<S>,
-        origin: &Origin<S, E>,
-    ) -> Result<(), Error> {
-        let store = store();
+    pub(crate) fn renew(&mut self, store: Store<S>, origin: &Origin<S, E>) -> Result<(), Error> {
         self.control.poison().set();
         self.generation += 1;
         self.stack_pointer = None;
         // The type of the exports is the user's, and its destructor may panic.
         let exports = self.exports.take();
         ignore_panic(|| drop(exports));
-        self.store = store;
+        end_store(mem::replace(&mut self.store, store));
         self.instantiate(origin)?;
         self.control.poison().clear();
         Ok(())
+    }
+
+    /// Drops the guest, and swallows a panic of the user's destructors.
+    pub(crate) fn end(self) {
+        let Self { store, exports, .. } = self;
+        ignore_panic(|| drop(exports));
+        end_store(store);
     }
 
     /// Instantiating counts as a call, with the limits of one.
@@ -150,6 +153,13 @@ impl<S: Send + 'static> Guest<S> {
         let instance = self.exports.ok_or(Error::Poisoned)?;
         Ok(instance.get_export(&mut self.store, name).map(|export| export.ty(&self.store)))
     }
+}
+
+/// Frees a store, and then drops its state. If the state's destructor panics while the store is dropped, wasmtime does not free the rest, and a
+/// place in the engine's pool is lost.
+fn end_store<S: 'static>(store: Store<S>) {
+    let state = store.into_data();
+    ignore_panic(|| drop(state));
 }
 
 /// Runs `work` to its end on this thread, as a step, because a start function runs in the guest as any call does.

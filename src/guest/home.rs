@@ -6,12 +6,16 @@ use crate::error::Error;
 use crate::guest::guest::Guest;
 use parking_lot::Mutex;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 
 pub(crate) struct Home<S: 'static, E: 'static = wasmtime::Instance> {
     /// In a box, so that a lease moves one pointer.
     guest: Lease<Box<Guest<S, E>>>,
     /// Held during [`with_guest`], so that a claim that finds the guest away can tell a short use from a call.
     short_use: Mutex<()>,
+    /// Whether the guest has left for a pool of instances.
+    is_left: AtomicBool,
 }
 
 /// The guest, away from home. `H` is the home that it returns to, or owns that.
@@ -22,21 +26,25 @@ impl<S: 'static, E> Home<S, E> {
         Self::of(Lease::at_home(guest))
     }
 
-    /// A home for a time: once it is [recalled](Lease::recall), the guest goes to `take`.
+    /// A home for a time: once it is [recalled](Lease::recall), the guest goes to `deliver`.
     pub(crate) fn with_recall(
         guest: Box<Guest<S, E>>,
-        take: impl Fn(Box<Guest<S, E>>) + Send + Sync + 'static,
+        deliver: impl FnOnce(Box<Guest<S, E>>) + Send + 'static,
     ) -> Arc<Self> {
-        Self::of(Lease::with_recall(guest, take))
+        Self::of(Lease::with_recall(guest, deliver))
     }
 
     fn of(guest: Lease<Box<Guest<S, E>>>) -> Arc<Self> {
-        Arc::new(Self { guest, short_use: Mutex::new(()) })
+        Arc::new(Self { guest, short_use: Mutex::new(()), is_left: AtomicBool::new(false) })
     }
 
     /// Why the guest is not at home.
     fn refusal(&self) -> Error {
-        if self.guest.is_recalled() { Error::GivenBack } else { Error::CallInProgress }
+        if self.is_left.load(Relaxed) || self.guest.is_recalled() {
+            Error::GivenBack
+        } else {
+            Error::CallInProgress
+        }
     }
 
     /// Lets the guest go from this home, now or when it returns.
@@ -44,9 +52,12 @@ impl<S: 'static, E> Home<S, E> {
         self.guest.recall();
     }
 
-    /// Takes the guest out of a home that nobody else knows; `None` if somebody does, and has the guest.
-    pub(crate) fn into_guest(home: Arc<Self>) -> Option<Box<Guest<S, E>>> {
-        home.guest.take()
+    /// Takes the guest out for good. `None` if a call or a guard has it.
+    pub(crate) fn leave(&self) -> Option<Box<Guest<S, E>>> {
+        let guest = self.guest.take()?;
+        // Relaxed: it only chooses between two errors.
+        self.is_left.store(true, Relaxed);
+        Some(guest)
     }
 }
 

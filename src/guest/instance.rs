@@ -9,12 +9,14 @@ use crate::guest::home::{Away, Home, claim, with_guest};
 use crate::guest::limit::control::Control;
 use crate::guest::limit::options::{InstanceOptions, unsupported};
 use crate::guest::limit::slice::Slice;
+use crate::guest::loan::Loan;
 use crate::guest::origin::{BoxFuture, Origin};
 use crate::guest::recipe::Recipe;
 use crate::guest::store::guard::StoreGuard;
 use parking_lot::Mutex;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use wasmtime::{Engine, InstancePre, Store, StoreContextMut};
 
@@ -58,6 +60,8 @@ use wasmtime::{Engine, InstancePre, Store, StoreContextMut};
 pub struct Instance<S: 'static, E: 'static = wasmtime::Instance> {
     pub(super) home: Arc<Home<S, E>>,
     pub(super) recipe: Arc<Recipe<S, E>>,
+    /// `Some` if it was checked out from an [`InstancePool`](crate::InstancePool).
+    pub(super) _loan: Option<Loan<S, E>>,
 }
 
 impl<S: Send + 'static> Instance<S> {
@@ -233,8 +237,9 @@ impl<S: Send + 'static, E: Send + Sync + 'static> Instance<S, E> {
         let control = Control::new(store.engine(), options);
         let guest = Guest::new(store, control.clone(), &origin)?;
         let engine = origin.engine().clone();
-        let recipe = Recipe { engine, origin: Mutex::new(origin), control, state };
-        Ok(Self { home: Home::new(guest), recipe: Arc::new(recipe) })
+        let is_discarded = AtomicBool::new(false);
+        let recipe = Recipe { engine, origin: Mutex::new(origin), control, state, is_discarded };
+        Ok(Self { home: Home::new(guest), recipe: Arc::new(recipe), _loan: None })
     }
 
     /// Gives access to the store between calls: to memories, globals and tables, the host's state, and fuel. While the guard exists,
@@ -331,7 +336,7 @@ impl<S: Send + 'static, E: Send + Sync + 'static> Instance<S, E> {
 
     /// A second handle of the same instance, for a job. The instance still has one call at a time.
     pub(crate) fn share(&self) -> Self {
-        Self { home: self.home.clone(), recipe: self.recipe.clone() }
+        Self { home: self.home.clone(), recipe: self.recipe.clone(), _loan: None }
     }
 
     pub(crate) fn control(&self) -> &Control {

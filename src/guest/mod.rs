@@ -5,7 +5,7 @@
 //! guest and an export; `running` is that call from its first step to its end; `trap` says how a call failed, and `poison` that it
 //! left the guest half-way.
 //!
-//! An `instance_pool` lends instances to many callers, one after the other; a `recipe` is what an instance keeps for all of its guests.
+//! An `instance_pool` has instances for many callers, and its `lender` lends them; a `recipe` is what an instance keeps for all of its guests.
 //!
 //! `limit` bounds what a guest may do in a step, in a call and in all. `store` gives access to a guest between its calls. `par_map`
 //! makes many calls on several instances: `inputs` deals out their inputs, and `par_map_job` collects their results. `wrapper` is
@@ -21,11 +21,14 @@ pub(crate) mod home;
 pub(crate) mod inputs;
 pub(crate) mod instance;
 pub(crate) mod instance_pool;
+mod lender;
 pub(crate) mod limit;
+pub(crate) mod loan;
 pub(crate) mod origin;
 pub(crate) mod par_map;
 pub(crate) mod par_map_job;
 pub(crate) mod poison;
+mod pool_calls;
 pub(crate) mod pooled_instance;
 pub(crate) mod recipe;
 mod reset;

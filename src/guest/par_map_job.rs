@@ -1,10 +1,11 @@
 //! [`ParMapJob`]: the calls of a `par_map` in progress. It collects the [parts](Part) of the instances into one list of results.
 
 use crate::call::future::Future;
+use crate::call::into_send::IntoSend;
 use crate::call::owner::{LocalOwner, SendOwner};
 use crate::error::Error;
 use crate::pool::handle::JobHandle;
-use crate::wait::block::{Sleeper, help_or_sleep};
+use crate::wait::block::{Sleeper, Wanted, help_or_sleep};
 use std::fmt;
 use std::future::Future as _;
 use std::pin::Pin;
@@ -66,7 +67,7 @@ impl<R: Send + 'static, O> ParMapJob<R, O> {
     /// If the pool has dropped a job, this runs the rest of its calls on this thread.
     ///
     /// An input for which no instance was left has the error of the last instance: [`Error::Poisoned`] if that could not be reset, or
-    /// [`Error::CallInProgress`] if it was in use. If the handle was cancelled, all inputs of the instances that have not finished are
+    /// [`Error::CallInProgress`] if it was in use, or [`Error::GivenBack`] if it went back to its pool. If the handle was cancelled, all inputs of the instances that have not finished are
     /// [`Error::Cancelled`].
     #[must_use]
     pub fn wait(mut self) -> Vec<Result<R, Error>> {
@@ -74,7 +75,7 @@ impl<R: Send + 'static, O> ParMapJob<R, O> {
         loop {
             match Pin::new(&mut self).poll(&mut Context::from_waker(sleeper.waker())) {
                 Poll::Ready(results) => return results,
-                Poll::Pending => help_or_sleep(&sleeper, None),
+                Poll::Pending => help_or_sleep(&sleeper, Wanted::Any),
             }
         }
     }
@@ -97,6 +98,7 @@ impl<R: Send + 'static, O> ParMapJob<R, O> {
         let missing = || match refusals.last() {
             Some(Error::Cancelled) => Error::Cancelled,
             Some(Error::CallInProgress) => Error::CallInProgress,
+            Some(Error::GivenBack) => Error::GivenBack,
             Some(Error::ResultTaken) => Error::ResultTaken,
             _ => Error::Poisoned,
         };
@@ -119,6 +121,14 @@ impl<R: Send + 'static, O> std::future::Future for ParMapJob<R, O> {
             }
         }
         if is_ready { Poll::Ready(self.take()) } else { Poll::Pending }
+    }
+}
+
+impl<R: Send + 'static, O, X> IntoSend for Result<ParMapJob<R, O>, X> {
+    type Sent = Result<ParMapJob<R, SendOwner>, X>;
+
+    fn into_send(self) -> Self::Sent {
+        self.map(ParMapJob::into_send)
     }
 }
 

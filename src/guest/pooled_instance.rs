@@ -1,25 +1,35 @@
-//! [`PooledInstance`]: an instance that was checked out from an `instance_pool`. Its guest leaves its home for the pool when
-//! this is dropped, and [`OnReturn`] says what happens to it there.
+//! [`PooledInstance`]: an instance that was checked out from an `instance_pool`; and [`OnReturn`], what happens to it when it comes back.
 
+use crate::call::future::SendFuture;
+use crate::error::{Error, Trap};
 use crate::guest::instance::Instance;
+use crate::guest::origin::BoxFuture;
 use std::fmt;
 use std::ops::Deref;
+use std::sync::atomic::Ordering::Relaxed;
+use wasmtime::{StoreContextMut, WasmParams, WasmResults};
 
 /// What happens to an instance that comes back to its [`InstancePool`](crate::InstancePool).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum OnReturn {
-    /// It stays as it is, poisoned or not.
+    /// The guest stays as it is, poisoned or not.
     Keep,
-    /// It stays as it is, unless it is [poisoned](Instance#poisoning).
+    /// The guest stays as it is, unless it is [poisoned](Instance#poisoning). Then the next caller gets a new one.
     #[default]
     ResetIfPoisoned,
-    /// It is thrown away, and the next caller gets a new one: no request sees what another has left in the guest.
+    /// The next caller gets a new guest, so that no request sees what another has left in memory.
     Reset,
 }
 
-/// An [`Instance`] that was checked out from an [`InstancePool`](crate::InstancePool). Dropping it gives the instance back.
+/// An [`Instance`] that was checked out from an [`InstancePool`](crate::InstancePool). Dropping it returns the guest to the pool: at once, or
+/// when the call in progress ends.
 ///
-/// A [`Func`](crate::Func) of it is of no use after that: its calls are refused with [`Error::GivenBack`](crate::Error::GivenBack).
+/// It has the functions of an [`Instance`]. [`call`](Self::call), [`try_call`](Self::try_call) and [`start`](Self::start) give
+/// [`SendFuture`]s, because such an instance is for owners that travel.
+///
+/// A [`Func`](crate::Func) of it is of no use once the guest has gone back: its calls are refused with
+/// [`Error::GivenBack`](crate::Error::GivenBack).
 ///
 /// ```
 /// # use wasm_jobs::{EngineOptions, Error, Instance, InstancePool, engine, wasmtime};
@@ -42,9 +52,66 @@ pub struct PooledInstance<S: 'static, E: 'static = wasmtime::Instance> {
 }
 
 impl<S: 'static, E: 'static> PooledInstance<S, E> {
-    /// The home of the instance must be one that it can be recalled from.
+    /// The instance has a loan.
     pub(super) fn new(instance: Instance<S, E>) -> Self {
         Self { instance }
+    }
+
+    /// The instance as a plain one, for what takes an [`Instance`], such as a wrapper. It still goes back when it is dropped.
+    #[must_use]
+    pub fn into_instance(self) -> Instance<S, E> {
+        self.instance
+    }
+
+    /// Gives the instance back, and has the pool make a new one in its place, whatever [`OnReturn`] says.
+    pub fn discard(self) {
+        self.instance.recipe.is_discarded.store(true, Relaxed);
+    }
+}
+
+impl<S: Send + 'static, E: Send + Sync + 'static> PooledInstance<S, E> {
+    /// Makes a call as [`Instance::start`] does, whose owner may travel.
+    ///
+    /// # Errors
+    ///
+    /// As [`Instance::start`].
+    pub fn start<T: Send + 'static>(
+        &self,
+        work: impl for<'a> FnOnce(StoreContextMut<'a, S>, &'a E) -> BoxFuture<'a, T> + Send + 'static,
+    ) -> Result<SendFuture<T>, Error> {
+        Ok(self.instance.start(work)?.into_send())
+    }
+}
+
+impl<S: Send + 'static> PooledInstance<S> {
+    /// Makes a call as [`Instance::call`] does, whose owner may travel.
+    ///
+    /// # Errors
+    ///
+    /// As [`Instance::call`].
+    pub fn call<P, R>(&self, export: &str, params: P) -> Result<SendFuture<R>, Error>
+    where
+        P: WasmParams + Sync + 'static,
+        R: WasmResults + Sync + 'static,
+    {
+        Ok(self.instance.call(export, params)?.into_send())
+    }
+
+    /// Makes a call as [`Instance::try_call`] does, whose owner may travel.
+    ///
+    /// # Errors
+    ///
+    /// As [`Instance::try_call`].
+    pub fn try_call<P, R>(
+        &self,
+        export: &str,
+        params: P,
+    ) -> Result<SendFuture<Result<R, Trap>>, Error>
+    where
+        P: WasmParams + Sync + 'static,
+        R: WasmResults + Sync + 'static,
+    {
+        Ok(self.instance.try_call(export, params)?.into_send())
     }
 }
 
@@ -53,12 +120,6 @@ impl<S: 'static, E: 'static> Deref for PooledInstance<S, E> {
 
     fn deref(&self) -> &Instance<S, E> {
         &self.instance
-    }
-}
-
-impl<S: 'static, E: 'static> Drop for PooledInstance<S, E> {
-    fn drop(&mut self) {
-        self.instance.home.recall();
     }
 }
 

@@ -4,13 +4,16 @@ use crate::guest::limit::control::Control;
 use crate::guest::origin::Origin;
 use parking_lot::Mutex;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use wasmtime::Engine;
 
 pub(crate) struct Recipe<S: 'static, E: 'static> {
     pub(crate) engine: Engine,
-    /// Only who has the guest changes it.
+    /// Only the thread that has claimed the guest changes it.
     pub(crate) origin: Mutex<Origin<S, E>>,
     pub(crate) control: Arc<Control>,
     /// Makes the state for a new guest. `None` if the instance was made with one state.
     pub(crate) state: Option<Arc<dyn Fn() -> S + Send + Sync>>,
+    /// Whether an [`InstancePool`](crate::InstancePool) must not lend the guest again, whatever its state is.
+    pub(crate) is_discarded: AtomicBool,
 }

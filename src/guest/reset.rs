@@ -5,6 +5,7 @@ use crate::guest::home::{Away, claim};
 use crate::guest::instance::Instance;
 use crate::guest::origin::Origin;
 use std::mem;
+use std::sync::atomic::Ordering::Relaxed;
 use wasmtime::{InstancePre, Store};
 
 impl<S: Send + 'static, E: Send + Sync + 'static> Instance<S, E> {
@@ -56,10 +57,17 @@ impl<S: Send + 'static, E: Send + Sync + 'static> Instance<S, E> {
         store: impl FnOnce() -> Store<S>,
     ) -> Result<(), Error> {
         let mut guest: Away<S, E> = claim(&self.home)?;
+        // Before anything changes, because the function that makes the state may panic.
+        let store = store();
+        let is_other = origin.is_some();
         let before = origin.map(|origin| mem::replace(&mut *self.recipe.origin.lock(), origin));
-        // Dropped without the lock, and cloned for a start function, because both run foreign code.
+        // The old origin is dropped and the new one is cloned, so that no destructor and no start function runs under the lock.
         drop(before);
         let origin = self.recipe.origin.lock().clone();
+        if is_other {
+            // A pool that has lent this instance does not lend it again.
+            self.recipe.is_discarded.store(true, Relaxed);
+        }
         guest.renew(store, &origin)
     }
 }
@@ -95,8 +103,8 @@ impl<S: Send + 'static> Instance<S> {
     ///
     /// - [`Error::OtherEngine`] if the module has another engine, and [`Error::NoStateFactory`] if the instance was made with one state;
     /// - [`Error::CallInProgress`] if a call, which goes on undisturbed, or a guard has the guest;
-    /// - those of [`new`](Self::new). There is no guest then: the instance stays poisoned until a reset succeeds, and is one of the
-    ///   new module. `reset_to` with the old module brings that back, with a new guest.
+    /// - those of [`new`](Self::new). The instance then has no guest, and is poisoned. [`reset`](Self::reset) tries the new module again, and
+    ///   `reset_to` goes back to the old one.
     pub fn reset_to(&self, pre: &InstancePre<S>) -> Result<(), Error> {
         let origin = Origin::module(pre);
         origin.check_engine(&self.recipe.engine)?;

@@ -87,8 +87,8 @@ impl<D: Deferral> Completion for CallCompletion<D> {
         }
     }
 
-    fn task_address(&self) -> Wanted {
-        Some(self.call.as_ptr().addr())
+    fn wanted(&self) -> Wanted {
+        Wanted::Job(self.call.as_ptr().addr())
     }
 }
 

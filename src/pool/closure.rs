@@ -64,6 +64,11 @@ impl<F: FnOnce() + Send + 'static, Q: Send + 'static> ClosureJob<F, Q> {
 }
 
 impl<F: FnOnce() + Send + 'static, Q: Send + 'static> Runnable for ClosureJob<F, Q> {
+    #[cfg(all(any(feature = "rayon", wasm_jobs_loom), any(feature = "wasm", wasm_jobs_loom)))]
+    fn is_call(&self) -> bool {
+        false
+    }
+
     fn turn(self: Arc<Self>) -> Option<Job> {
         let work = self.pending.lock().work.take();
         if let Some(work) = work {
@@ -142,8 +147,8 @@ impl<F: FnOnce() + Send + 'static, Q: Send + 'static> Completion for ClosureJob<
         }
     }
 
-    fn task_address(&self) -> Wanted {
-        Some(ptr::from_ref(self).addr())
+    fn wanted(&self) -> Wanted {
+        Wanted::Job(ptr::from_ref(self).addr())
     }
 }
 

@@ -56,9 +56,9 @@ pub(crate) trait Completion: AsRef<Latch> + Send + Sync {
     /// Has the job notify the observers of the latch when it begins to wait.
     fn watch(&self) {}
 
-    /// The address of the job's task; `None` for a handle of several jobs.
-    fn task_address(&self) -> Wanted {
-        None
+    /// What a worker that waits for this runs meanwhile.
+    fn wanted(&self) -> Wanted {
+        Wanted::Any
     }
 }
 
@@ -197,7 +197,7 @@ impl JobHandle {
         let sleeper = Sleeper::new();
         let mut handle = self.clone();
         while !handle.is_complete_or_wakes(sleeper.waker()) {
-            help_or_sleep(&sleeper, self.task_address());
+            help_or_sleep(&sleeper, self.wanted());
         }
     }
 
@@ -228,8 +228,8 @@ impl JobHandle {
         self.wait.on()
     }
 
-    pub(crate) fn task_address(&self) -> Wanted {
-        self.completion().task_address()
+    pub(crate) fn wanted(&self) -> Wanted {
+        self.completion().wanted()
     }
 
     pub(crate) fn latch(&self) -> &Latch {

@@ -4,7 +4,7 @@ use crate::call::runner::FutureRunner;
 use crate::call::turn::Job;
 use crate::pool::call::into_job;
 use crate::sync::Mutex;
-use crate::wait::block::{Sleeper, help_or_sleep};
+use crate::wait::block::{Sleeper, Wanted, help_or_sleep};
 use std::sync::Arc;
 
 impl<T: Send + 'static> FutureRunner<T> {
@@ -30,7 +30,7 @@ impl<T: Send + 'static> FutureRunner<T> {
                         *queue.lock() = Some(job);
                     }
                 }
-                None => help_or_sleep(&sleeper, None),
+                None => help_or_sleep(&sleeper, Wanted::Any),
             }
         }
     }

@@ -153,7 +153,7 @@ impl JobHandle {
         let sleeper = Sleeper::new();
         let mut idle = Idle::new(self);
         while !idle.is_idle_or_wakes(sleeper.waker()) {
-            help_or_sleep(&sleeper, self.task_address());
+            help_or_sleep(&sleeper, self.wanted());
         }
     }
 

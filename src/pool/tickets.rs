@@ -149,41 +149,66 @@ impl Queue {
         self.jobs.is_empty()
     }
 
-    /// Called by a worker that waits. It gives a job a turn: the one that it waits for, if it finds that one, or else the first. If there is
-    /// no job, it sleeps until its wait is over or a job comes.
+    /// Called by a worker that waits. It gives a job that is [`Wanted`] a turn. If there is none, it sleeps until its wait is over or a job
+    /// comes.
     pub(crate) fn help<W: Workers>(
         self: &Arc<Self>,
         workers: &W,
         sleeper: &Sleeper,
         wanted: Wanted,
     ) {
-        if let Some(job) = self.find(wanted).or_else(|| self.jobs.pop()) {
-            if let Some(job) = job.turn() {
-                self.put(job, workers);
-            }
-            return;
+        if let Some(job) = self.take(wanted) {
+            return self.take_turn(job, workers);
         }
         let (is_empty, key) = {
             let mut permits = self.permits.lock();
             let key = permits.helpers.add((), sleeper.waker().clone());
             (self.unmark_served_and_is_empty(&permits), key)
         };
-        if is_empty {
+        // A queue of closures is as good as empty for a worker that wants turns.
+        let job = if is_empty { None } else { self.take_turns(wanted) };
+        if is_empty || (job.is_none() && wanted.is_turns()) {
             sleeper.sleep();
         }
         let helper = self.permits.lock().helpers.remove(key);
         drop(helper);
+        if let Some(job) = job {
+            self.take_turn(job, workers);
+        }
     }
 
-    fn find(&self, wanted: Wanted) -> Option<Job> {
-        wanted?;
+    fn take_turn<W: Workers>(self: &Arc<Self>, job: Job, workers: &W) {
+        if let Some(job) = job.turn() {
+            self.put(job, workers);
+        }
+    }
+
+    fn take(&self, wanted: Wanted) -> Option<Job> {
+        match wanted {
+            Wanted::Any => self.jobs.pop(),
+            Wanted::Job(address) => {
+                let found = self.find(SEARCHED, |job| job.address() == Some(address));
+                found.or_else(|| self.jobs.pop())
+            }
+            #[cfg(any(feature = "wasm", wasm_jobs_loom))]
+            Wanted::Turns => self.find(usize::MAX, Job::is_of_a_call),
+        }
+    }
+
+    /// Takes a job for a worker that wants turns only.
+    fn take_turns(&self, wanted: Wanted) -> Option<Job> {
+        if wanted.is_turns() { self.take(wanted) } else { None }
+    }
+
+    /// Takes the first of the first `most` jobs that `is_wanted`.
+    fn find(&self, most: usize, is_wanted: impl Fn(&Job) -> bool) -> Option<Job> {
         // Under the lock, so that the queue is not taken for empty while a job is out that will be pushed back. (It would be found all the same,
         // because each helper that has a job out takes one after that.)
         let _permits = self.permits.lock();
-        // Only at the front of a long queue, because each job that is passed over goes to the back.
-        for _ in 0..self.jobs.len().min(SEARCHED) {
+        // Each job that is passed over goes to the back.
+        for _ in 0..self.jobs.len().min(most) {
             let job = self.jobs.pop()?;
-            if job.address() == wanted {
+            if is_wanted(&job) {
                 return Some(job);
             }
             self.jobs.push(job);

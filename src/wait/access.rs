@@ -2,7 +2,7 @@
 //! result of its closure; the owner of the value runs the closures when it chooses.
 
 use crate::sync::Mutex;
-use crate::unwind::catch;
+use crate::unwind::{catch, ignore_panic};
 use crate::wait::ready::run_foreign;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,6 +18,9 @@ use std::thread;
 /// A host function that needs the world cannot borrow it: the guest may be suspended, resumed in another frame, and on another thread.
 /// Instead it [awaits a closure](Self::with), which suspends the guest. At a moment when nobody else uses the world, its owner
 /// [runs](Self::run) the closures that wait, each with the world by `&mut`. Each call then goes on with the result of its closure.
+///
+/// The owner of the world must not block on a call that may ask for it. If nobody runs the queue any more, the calls in it wait until they are
+/// cancelled.
 ///
 /// A clone is the same queue.
 ///
@@ -91,7 +94,7 @@ impl<W: ?Sized + 'static> AccessQueue<W> {
         Self { queue: Arc::new(Mutex::new(Queue { visits: BTreeMap::new(), next: 0 })) }
     }
 
-    /// Waits until the owner of the `W` has run `closure`, and gives its result. The closure gets in the queue when this is first polled.
+    /// Waits until the owner of the `W` has run `closure`, and gives its result. The closure joins the queue at the first poll.
     ///
     /// If this is dropped before the closure runs, because the call was cancelled for instance, the closure is dropped with it and never runs.
     ///
@@ -108,9 +111,16 @@ impl<W: ?Sized + 'static> AccessQueue<W> {
         Access { queue: self.queue.clone(), stage: Stage::New(Some(closure)) }
     }
 
+    /// Queues a closure and does not wait for it: for a host function that is not async, and for requests without an answer. It runs in the order
+    /// of its arrival, among those of [`with`](Self::with). If it panics, [`run`](Self::run) swallows that.
+    pub fn post(&self, closure: impl FnOnce(&mut W) + Send + 'static) {
+        self.queue.lock().add(Arc::new(Posted(Mutex::new(Some(closure)))));
+    }
+
     /// Runs the closures that wait, in the order of their arrival, and wakes their calls. Returns how many ran.
     ///
-    /// A closure that arrives meanwhile waits for the next run. So this ends, however fast the calls go on.
+    /// A closure that arrives meanwhile waits for the next run, so `run` always returns. A call that asks many times is answered once a run: call `run`
+    /// again in the same frame while [`is_empty`](Self::is_empty) is false, and the calls go on in the same frame.
     pub fn run(&self, world: &mut W) -> usize {
         let visits = mem::take(&mut self.queue.lock().visits);
         visits.into_values().filter(|visit| visit.run(world)).count()
@@ -166,6 +176,18 @@ where
             run_foreign(|| waker.wake());
         }
         true
+    }
+}
+
+/// A closure that nobody waits for.
+struct Posted<F>(Mutex<Option<F>>);
+
+impl<W: ?Sized, F: FnOnce(&mut W) + Send> Visit<W> for Posted<F> {
+    fn run(&self, world: &mut W) -> bool {
+        let closure = self.0.lock().take();
+        let is_there = closure.is_some();
+        ignore_panic(|| closure.into_iter().for_each(|closure| closure(world)));
+        is_there
     }
 }
 

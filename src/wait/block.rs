@@ -45,8 +45,28 @@ impl Sleeper {
     }
 }
 
-/// The job that a thread waits for, by the address of its task; `None` if it waits for no single job.
-pub(crate) type Wanted = Option<usize>;
+/// What the worker of a pool does while it waits.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Wanted {
+    /// It runs any job.
+    Any,
+    /// It runs any job, and preferably the one whose task has this address.
+    Job(usize),
+    /// It gives turns to calls only. A closure might wait for the same as this worker, on top of it, and keep it from what it is given.
+    #[cfg(any(feature = "wasm", wasm_jobs_loom))]
+    Turns,
+}
+
+impl Wanted {
+    /// Does the worker run only turns of calls?
+    #[cfg(any(feature = "rayon", wasm_jobs_loom))]
+    pub(crate) fn is_turns(self) -> bool {
+        #[cfg(any(feature = "wasm", wasm_jobs_loom))]
+        return matches!(self, Self::Turns);
+        #[cfg(not(any(feature = "wasm", wasm_jobs_loom)))]
+        false
+    }
+}
 
 /// Gives one job a turn; or, if there is none, sleeps until there is one or the sleeper's waker is woken. Returns false, and does nothing,
 /// if this thread is not a worker of the pool.

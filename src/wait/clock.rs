@@ -3,7 +3,7 @@
 
 use crate::sync::Mutex;
 use crate::wait::alarm::{self, Alarm};
-use crate::wait::block::{Sleeper, help_or_sleep};
+use crate::wait::block::{Sleeper, Wanted, help_or_sleep};
 use crate::wait::waiters::{Key, Waiters, wake_all};
 use std::fmt;
 use std::pin::Pin;
@@ -176,7 +176,7 @@ impl ManualClock {
             }
             drop(observers);
             if self.sleepers() < count {
-                help_or_sleep(&sleeper, None);
+                help_or_sleep(&sleeper, Wanted::Any);
             }
         }
         if let Some(key) = key {

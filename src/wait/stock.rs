@@ -1,14 +1,16 @@
-//! [`Stock`]: a number of things that many share: each is taken, and put back. They are made as they are needed, by those who take them.
-//! While all are out, takers wait, first come, first served.
+//! [`Stock`]: a bounded stock of values that many share. A taker gets an idle value, or the right to make one, and puts it back. While all are
+//! out, takers wait, first come, first served.
 
-use crate::sync::Mutex;
+use crate::sync::{Mutex, const_thread_local};
 use crate::wait::ready::run_foreign;
-use std::collections::BTreeMap;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, VecDeque};
+use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-/// A stock of up to a number of things.
+/// A bounded stock of values.
 #[derive(Debug)]
 pub struct Stock<X> {
     shelf: Mutex<Shelf<X>>,
@@ -16,15 +18,15 @@ pub struct Stock<X> {
 
 #[derive(Debug)]
 struct Shelf<X> {
-    /// Those that are here. The last that was put back is the first that is taken.
+    /// The idle values. The last that was put back is the first that is taken.
     things: Vec<X>,
     /// How many more may be made.
     vacancies: usize,
-    /// How many are out, with those that were granted to a waiting taker.
+    /// Values that were taken or granted, and not put back; and rights to make one.
     out: usize,
-    /// The takers that wait, in the order of their arrival. While there are any, nothing is here, and nothing may be made.
+    /// The takers that wait, in the order of their arrival. While there are any, nothing is idle, and nothing may be made.
     waiting: BTreeMap<u64, Waker>,
-    /// What was granted to a taker that has not come for it yet.
+    /// Grants, by the number of the taker, until that taker polls or is dropped.
     granted: BTreeMap<u64, Taken<X>>,
     next: u64,
 }
@@ -32,17 +34,17 @@ struct Shelf<X> {
 /// What a taker gets.
 #[derive(Debug)]
 pub enum Taken<X> {
-    /// A thing that was here.
+    /// An idle value.
     Thing(X),
     /// The right to make one.
     Vacancy,
 }
 
-/// How many things are where.
+/// How many values are where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Count {
-    /// Those that are here.
-    pub here: usize,
+    /// Those that are idle.
+    pub idle: usize,
     /// Those that were taken, and the rights to make one.
     pub out: usize,
     /// The takers that wait.
@@ -66,6 +68,25 @@ impl<X> Stock<X> {
     /// Takes a thing, or the right to make one; `None` if all are out.
     pub fn try_take(&self) -> Option<Taken<X>> {
         self.shelf.lock().take()
+    }
+
+    /// Takes the right to make a thing, if there is one. The caller puts it back.
+    pub fn try_take_vacancy(&self) -> bool {
+        let mut shelf = self.shelf.lock();
+        let is_left = shelf.vacancies > 0;
+        if is_left {
+            shelf.vacancies -= 1;
+            shelf.out += 1;
+        }
+        is_left
+    }
+
+    /// Takes all idle things out for good, and leaves the rights to make others.
+    pub fn clear(&self) -> Vec<X> {
+        let mut shelf = self.shelf.lock();
+        let things = mem::take(&mut shelf.things);
+        shelf.vacancies += things.len();
+        things
     }
 
     /// Takes a thing, or the right to make one, when it is this taker's turn.
@@ -93,14 +114,14 @@ impl<X> Stock<X> {
             }
         };
         if let Some(waker) = waker {
-            run_foreign(|| waker.wake());
+            wake(waker);
         }
     }
 
     /// How many things are where now.
     pub fn count(&self) -> Count {
         let shelf = self.shelf.lock();
-        Count { here: shelf.things.len(), out: shelf.out, waiting: shelf.waiting.len() }
+        Count { idle: shelf.things.len(), out: shelf.out, waiting: shelf.waiting.len() }
     }
 }
 
@@ -180,6 +201,40 @@ impl<X> Drop for Take<X> {
             Some(Taken::Thing(thing)) => self.stock.put(Some(thing)),
             Some(Taken::Vacancy) => self.stock.put(None),
             None => {}
+        }
+    }
+}
+
+/// How many wakes of takers may be on a thread's stack at once.
+const NESTED: u32 = if cfg!(wasm_jobs_loom) { 1 } else { 32 };
+
+const_thread_local! {
+    /// How many are.
+    static WAKES: Cell<u32> = Cell::new(0);
+}
+
+const_thread_local! {
+    /// Those that come after that.
+    static LATER: RefCell<VecDeque<Waker>> = RefCell::new(VecDeque::new());
+}
+
+/// Wakes a taker. Its executor may run it at once, or drop it, and either may put back what it was granted, which wakes the next. By recursion, a long
+/// line of takers would overflow the stack; so beyond a depth, the wakes are queued for the outermost of them.
+fn wake(waker: Waker) {
+    let depth = WAKES.with(Cell::get);
+    if depth >= NESTED {
+        let mut waker = Some(waker);
+        let _ = LATER.try_with(|later| later.borrow_mut().extend(waker.take()));
+        let Some(unqueued) = waker else { return };
+        // This thread is ending, and its queue is gone.
+        return run_foreign(|| unqueued.wake());
+    }
+    WAKES.with(|wakes| wakes.set(depth + 1));
+    run_foreign(|| waker.wake());
+    WAKES.with(|wakes| wakes.set(depth));
+    if depth == 0 {
+        while let Ok(Some(waker)) = LATER.try_with(|later| later.borrow_mut().pop_front()) {
+            wake(waker);
         }
     }
 }
