@@ -40,7 +40,10 @@ pub(crate) fn collect(
         let name = modules.get(&script.module).map_or_else(|| "".into(), WasmModule::shared_name);
         match error {
             Error::Trap(trap) => {
-                bevy_log::error!("script of entity {entity}: {name}, entry {:?}: {trap}", script.entry);
+                bevy_log::error!(
+                    "script of entity {entity}: {name}, entry {:?}: {trap}",
+                    script.entry
+                );
                 commands.trigger(ScriptTrapped { entity, trap });
             }
             source => {

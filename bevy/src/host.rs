@@ -121,12 +121,16 @@ pub(crate) fn add_to_linker(linker: &mut Linker<ScriptHost>) -> wasmtime::Result
             since.as_secs_f32()
         })
     })?;
-    linker.func_wrap_async("bevy", "sleep", |caller: Caller<'_, ScriptHost>, (seconds,): (f64,)| {
-        // A guest may pass anything: what is no duration is none, or the longest.
-        let duration = Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX);
-        let sleep = caller.data().time.game.sleep(duration);
-        Box::new(sleep)
-    })?;
+    linker.func_wrap_async(
+        "bevy",
+        "sleep",
+        |caller: Caller<'_, ScriptHost>, (seconds,): (f64,)| {
+            // A guest may pass anything: what is no duration is none, or the longest.
+            let duration = Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX);
+            let sleep = caller.data().time.game.sleep(duration);
+            Box::new(sleep)
+        },
+    )?;
     linker.func_wrap("bevy", "now", |caller: Caller<'_, ScriptHost>| {
         caller.data().time.game.now().as_secs_f64()
     })?;

@@ -46,11 +46,12 @@ pub(crate) fn load(
         })
         .collect();
     for (entity, script, mut call) in &mut scripts {
+        let may_have_changed = changed.contains(&script.module.id());
+        if matches!(call.state, State::Running(_) | State::Ended(_)) && !may_have_changed {
+            continue;
+        }
         let module = modules.get(&script.module);
-        if let Some(module) = module
-            && changed.contains(&script.module.id())
-            && call.version != module.version()
-        {
+        if may_have_changed && module.is_some_and(|module| call.version != module.version()) {
             change_over(&mut call, script.options.reload);
         }
         let host = || {
@@ -161,8 +162,11 @@ fn make(
             .map_err(|source| ScriptError::Call { module: name.clone(), entry, source })?;
         if let Some(memory) = memory {
             let bytes = memory.len();
-            write_memory(&instance, &memory)
-                .map_err(|why| ScriptError::KeepMemory { module: name, bytes, why })?;
+            write_memory(&instance, &memory).map_err(|why| ScriptError::KeepMemory {
+                module: name,
+                bytes,
+                why,
+            })?;
         }
         Ok(instance)
     });

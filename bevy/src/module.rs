@@ -102,7 +102,8 @@ fn to_binary<'a>(
         return Ok(bytes.into());
     }
     // The text format begins with a parenthesis, a comment or white space.
-    let looks_like_text = bytes.trim_ascii_start().first().is_some_and(|first| b"(;".contains(first));
+    let looks_like_text =
+        bytes.trim_ascii_start().first().is_some_and(|first| b"(;".contains(first));
     if !looks_like_text {
         return Err(WasmModuleError::NotWasm { name: Arc::clone(name), bytes: bytes.len() });
     }

@@ -109,7 +109,9 @@ fn an_entry_that_is_a_memory_is_refused() {
 #[test]
 fn a_start_function_that_reaches_the_world_holds_no_frame() {
     let mut game = Game::new();
-    let text = module("(func $start (call $report (i32.const 1))) (start $start) (func (export \"main\"))");
+    let text = module(
+        "(func $start (call $report (i32.const 1))) (start $start) (func (export \"main\"))",
+    );
     let entity = game.spawn("starts.wat", &text, ScriptOptions::default());
     game.run_until_event(entity, "finished");
     assert_eq!(game.reports(entity), [1]);

@@ -49,7 +49,9 @@ fn restart_cancels_a_call_that_loops_in_the_pool() {
 #[test]
 fn next_call_lets_the_old_call_end_and_shows_it_meanwhile() {
     let mut game = Game::new();
-    let old = main_of("(call $report (i32.const 1)) (call $sleep (f64.const 2)) (call $report (i32.const 2))");
+    let old = main_of(
+        "(call $report (i32.const 1)) (call $sleep (f64.const 2)) (call $report (i32.const 2))",
+    );
     let entity = game.spawn("a.wat", &old, with(ReloadPolicy::NextCall).repeat(true));
     game.run_until_report(entity, 1);
     game.rewrite("a.wat", waits(3));

@@ -43,7 +43,10 @@ fn an_error_of_a_host_function_is_an_event() {
     let mut game = Game::new();
     let entity = game.spawn("fails.wat", &main_of("(call $refuse)"), ScriptOptions::default());
     let why = game.run_until_event(entity, "failed");
-    assert!(why.contains("fails.wat, entry \"main\": ") && why.contains("the host refuses"), "{why}");
+    assert!(
+        why.contains("fails.wat, entry \"main\": ") && why.contains("the host refuses"),
+        "{why}"
+    );
 }
 
 #[test]

@@ -13,11 +13,12 @@ fn value(world: &World, path: &DiagnosticPath) -> f64 {
 
 #[test]
 fn the_diagnostics_count_the_scripts_and_their_time() {
-    let mut game = Game::new();
+    let mut game = Game::with(WasmJobsPlugin::default());
     let walker = game.spawn("walk.wat", &main_of(WALK), ScriptOptions::default());
     let spinner = game.spawn("spin.wat", &main_of(SPIN), ScriptOptions::default());
     game.run_until("both run", |world| {
-        value(world, &WasmJobsPlugin::RUNNING) == 2.0 && value(world, &WasmJobsPlugin::HUNGRY) == 1.0
+        value(world, &WasmJobsPlugin::RUNNING) == 2.0
+            && value(world, &WasmJobsPlugin::HUNGRY) == 1.0
     });
     let time = value(game.app.world(), &WasmJobsPlugin::TIME);
     assert!(time >= 1.9, "the spinner uses up the budget of 2 ms: {time}");

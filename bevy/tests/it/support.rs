@@ -17,6 +17,9 @@ use std::time::{Duration, Instant};
 
 pub(crate) const FRAME: Duration = Duration::from_micros(16_667);
 
+/// A budget for tests that count frames.
+pub(crate) const AMPLE: Duration = Duration::from_secs(10);
+
 /// Where a creature is.
 #[derive(Component, Debug, Default, Clone, Copy, PartialEq)]
 pub(crate) struct Position(pub(crate) f32, pub(crate) f32);
@@ -35,8 +38,9 @@ pub(crate) struct Game {
 }
 
 impl Game {
+    /// A game whose budget no script uses up, also where the machine is busy.
     pub(crate) fn new() -> Self {
-        Self::with(WasmJobsPlugin::default())
+        Self::with(WasmJobsPlugin::default().budget(AMPLE))
     }
 
     pub(crate) fn with(plugin: WasmJobsPlugin) -> Self {

@@ -1,4 +1,4 @@
-use crate::support::{FRAME, Game, Position, Reports, WALK, main_of};
+use crate::support::{AMPLE, FRAME, Game, Position, Reports, WALK, main_of};
 use bevy_ecs::entity::Entity;
 use bevy_time::{Fixed, Time, TimeUpdateStrategy, Virtual};
 use bevy_wasm_jobs::{ScriptOptions, WasmJobsPlugin};
@@ -43,7 +43,8 @@ fn twice_the_speed_is_twice_the_way() {
 #[test]
 fn a_sleep_lasts_for_its_frames_and_no_longer() {
     let mut game = Game::new();
-    let body = "(call $report (i32.const 1)) (call $sleep (f64.const 0.5)) (call $report (i32.const 2))";
+    let body =
+        "(call $report (i32.const 1)) (call $sleep (f64.const 0.5)) (call $report (i32.const 2))";
     let entity = game.spawn("sleeps.wat", &main_of(body), ScriptOptions::default());
     game.run_until_report(entity, 1);
     let mut frames = 0;
@@ -57,7 +58,8 @@ fn a_sleep_lasts_for_its_frames_and_no_longer() {
 #[test]
 fn a_sleep_does_not_end_while_the_game_is_paused() {
     let mut game = Game::new();
-    let body = "(call $report (i32.const 1)) (call $sleep (f64.const 0.1)) (call $report (i32.const 2))";
+    let body =
+        "(call $report (i32.const 1)) (call $sleep (f64.const 0.1)) (call $report (i32.const 2))";
     let entity = game.spawn("sleeps.wat", &main_of(body), ScriptOptions::default());
     game.run_until_report(entity, 1);
     game.app.world_mut().resource_mut::<Time<Virtual>>().pause();
@@ -73,7 +75,8 @@ fn a_sleep_of_no_time_and_of_no_number_ends() {
     let body = "(call $sleep (f64.const 0)) (call $sleep (f64.const -1)) (call $sleep (f64.const nan)) (call $report (i32.const 1))";
     let entity = game.spawn("sleeps.wat", &main_of(body), ScriptOptions::default());
     game.run_until_event(entity, "finished");
-    let body = "(call $report (i32.const 1)) (call $sleep (f64.const inf)) (call $report (i32.const 2))";
+    let body =
+        "(call $report (i32.const 1)) (call $sleep (f64.const inf)) (call $report (i32.const 2))";
     let entity = game.spawn("sleeps_on.wat", &main_of(body), ScriptOptions::default());
     game.run_until_report(entity, 1);
     game.frames(100);
@@ -82,7 +85,7 @@ fn a_sleep_of_no_time_and_of_no_number_ends() {
 
 #[test]
 fn in_fixed_update_a_frame_of_the_guest_is_a_fixed_step() {
-    let mut game = Game::with(WasmJobsPlugin::default().in_fixed_update());
+    let mut game = Game::with(WasmJobsPlugin::default().budget(AMPLE).in_fixed_update());
     game.app.insert_resource(Time::<Fixed>::from_hz(120.0));
     let body = "(loop $again (drop (call $next_frame)) (call $report (i32.trunc_f64_s (f64.nearest (f64.mul (call $now) (f64.const 120))))) (br $again))";
     let entity = game.spawn("steps.wat", &main_of(body), ScriptOptions::default());

@@ -4,7 +4,8 @@ use bevy_wasm_jobs::{RunsIn, ScriptCall, ScriptOptions};
 #[test]
 fn an_access_gives_its_result_to_the_guest() {
     let mut game = Game::new();
-    let body = "(call $report (call $number)) (call $report (call $number)) (call $report (call $number))";
+    let body =
+        "(call $report (call $number)) (call $report (call $number)) (call $report (call $number))";
     let entity = game.spawn("asks.wat", &main_of(body), ScriptOptions::default());
     game.run_until_event(entity, "finished");
     assert_eq!(game.reports(entity), [0, 1, 2]);
@@ -57,7 +58,8 @@ fn an_access_of_a_script_whose_entity_goes_away_meanwhile_does_not_run() {
     let reports = game.reports(entity).len();
     game.app.world_mut().despawn(entity);
     // Another script that reports shows that the accesses of later frames do take place.
-    let other = game.spawn("other.wat", &main_of("(call $report (i32.const 2))"), ScriptOptions::default());
+    let other =
+        game.spawn("other.wat", &main_of("(call $report (i32.const 2))"), ScriptOptions::default());
     game.run_until_report(other, 2);
     game.frames(5);
     assert!(game.reports(entity).len() <= reports + 1, "at most the one that was on its way");
