@@ -1,6 +1,9 @@
 use crate::support::{Game, Reports, SPIN, main_of};
+use bevy_asset::Assets;
 use bevy_diagnostic::DiagnosticsStore;
-use bevy_wasm_jobs::{ReloadPolicy, RunsIn, ScriptOptions, WasmJobsPlugin};
+use bevy_wasm_jobs::{
+    ReloadPolicy, RunsIn, Script, ScriptLinker, ScriptOptions, WasmJobsPlugin, WasmModule,
+};
 
 fn with(policy: ReloadPolicy) -> ScriptOptions {
     ScriptOptions::default().on_reload(policy)
@@ -172,4 +175,36 @@ fn a_reload_that_lacks_the_entry_says_so() {
     game.rewrite("a.wat", "(module (func (export \"other\")))");
     let why = game.run_until_event(entity, "failed");
     assert!(why.contains("a.wat: no export \"main\"") && why.contains("other"), "{why}");
+}
+
+#[test]
+fn a_module_without_a_file_is_replaced_by_another_under_its_handle() {
+    let mut game = Game::new();
+    let linker = game.app.world().resource::<ScriptLinker>().clone();
+    let make = |number: i32| {
+        WasmModule::new(&linker, "made", waits(number).as_bytes()).expect("it is a module")
+    };
+    let handle = game.app.world_mut().resource_mut::<Assets<WasmModule>>().add(make(1));
+    let entity = game.app.world_mut().spawn(Script::new(handle.clone(), "main")).id();
+    game.run_until_report(entity, 1);
+    let mut modules = game.app.world_mut().resource_mut::<Assets<WasmModule>>();
+    modules.insert(&handle, make(2)).expect("the handle is there");
+    game.run_until_report(entity, 2);
+    assert_eq!(game.events(entity), ["reloaded, cancelled"]);
+}
+
+#[test]
+fn a_script_that_has_finished_stays_finished() {
+    let mut game = Game::new();
+    let entity =
+        game.spawn("a.wat", &main_of("(call $report (i32.const 1))"), with(ReloadPolicy::Restart));
+    game.run_until_event(entity, "finished");
+    let other =
+        game.spawn("a.wat", &main_of("(call $report (i32.const 2))"), with(ReloadPolicy::Restart));
+    game.run_until_event(other, "finished");
+    game.rewrite("a.wat", main_of("(call $report (i32.const 3))"));
+    let third = game.spawn("b.wat", &waits(4), with(ReloadPolicy::Restart));
+    game.run_until_report(third, 4);
+    game.frames(10);
+    assert_eq!(game.events(entity), ["finished"]);
 }

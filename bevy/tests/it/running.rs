@@ -1,5 +1,5 @@
 use crate::support::{FRAME, Game, Position, Reports, SPIN, WALK, main_of};
-use bevy_wasm_jobs::wasm_jobs::{InstanceOptions, JobPool};
+use bevy_wasm_jobs::wasm_jobs::{EngineOptions, InstanceOptions, JobPool, Slice};
 use bevy_wasm_jobs::{
     AsyncComputeJobs, RunsIn, Script, ScriptBudget, ScriptCall, ScriptOptions, WasmJobsPlugin,
 };
@@ -205,4 +205,21 @@ fn jobs_of_ones_own_run_on_bevys_pool() {
     });
     let name = receiver.recv().expect("the job runs").expect("Bevy names its threads");
     assert!(name.contains("Async Compute"), "{name}");
+}
+
+#[test]
+fn a_slice_of_fuel_is_kept_and_ends_the_steps() {
+    let plugin = WasmJobsPlugin::new(EngineOptions::default().fuel(true).epoch_interruption(false));
+    let mut game = Game::with(plugin);
+    let options =
+        ScriptOptions::default().instance(InstanceOptions::default().slice(Slice::Fuel(10_000)));
+    let spinner = game.spawn("spins.wat", &main_of(SPIN), options.clone());
+    let walker = game.spawn("walk.wat", &main_of(WALK), options);
+    // Without epochs, nothing but the fuel stops the spinner.
+    game.run_until("both run", |world| {
+        let running = [spinner, walker]
+            .iter()
+            .all(|&entity| world.get::<ScriptCall>(entity).is_some_and(ScriptCall::is_running));
+        running && world.get::<Position>(walker).is_some_and(|position| position.0 > 1.0)
+    });
 }
