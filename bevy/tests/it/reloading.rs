@@ -50,6 +50,17 @@ fn restart_cancels_a_call_that_loops_in_the_pool() {
 }
 
 #[test]
+fn restart_cancels_a_call_that_waits_in_the_pool() {
+    let mut game = Game::new();
+    let options = with(ReloadPolicy::Restart).runs_in(RunsIn::AsyncCompute);
+    let entity = game.spawn("a.wat", &waits(1), options);
+    game.run_until_report(entity, 1);
+    game.rewrite("a.wat", waits(2));
+    game.run_until_report(entity, 2);
+    assert_eq!(game.events(entity), ["reloaded, cancelled"]);
+}
+
+#[test]
 fn next_call_lets_the_old_call_end_and_shows_it_meanwhile() {
     let mut game = Game::new();
     let old = main_of(

@@ -155,7 +155,7 @@ fn event(world: &World, entity: Entity, begins_with: &str) -> Option<String> {
 }
 
 /// `move_by` changes the position. `report` notes a number in the world. `number` gives how many reports there are. `despawn` removes the
-/// script's entity. `panic` panics while it has the world.
+/// script's entity, and `despawn_others` all others that have a position. `panic` panics while it has the world.
 fn host_functions(linker: &mut Linker<ScriptHost>) -> wasmtime::Result<()> {
     type Host<'a> = Caller<'a, ScriptHost>;
     linker.func_wrap_async("game", "move_by", |caller: Host<'_>, (x, y): (f32, f32)| {
@@ -180,6 +180,16 @@ fn host_functions(linker: &mut Linker<ScriptHost>) -> wasmtime::Result<()> {
         let despawns = caller.data().with_entity(|entity| entity.despawn());
         Box::new(async move { wasmtime::Result::Ok(despawns.await?) })
     })?;
+    linker.func_wrap_async("game", "despawn_others", |caller: Host<'_>, ()| {
+        let this = caller.data().entity();
+        Box::new(caller.data().with_world(move |world| {
+            let mut all = world.query_filtered::<Entity, With<Position>>();
+            let others: Vec<_> = all.iter(world).filter(|entity| *entity != this).collect();
+            for entity in others {
+                world.despawn(entity);
+            }
+        }))
+    })?;
     linker.func_wrap_async("game", "panic", |caller: Host<'_>, ()| {
         Box::new(caller.data().with_world(|_| -> () { panic!("the access panics") }))
     })?;
@@ -200,6 +210,7 @@ pub(crate) fn module(functions: &str) -> String {
             (import "game" "report" (func $report (param i32)))
             (import "game" "number" (func $number (result i32)))
             (import "game" "despawn" (func $despawn))
+            (import "game" "despawn_others" (func $despawn_others))
             (import "game" "panic" (func $panic))
             (import "game" "refuse" (func $refuse))
             (memory (export "memory") 1)

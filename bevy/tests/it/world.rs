@@ -66,18 +66,22 @@ fn an_access_of_a_script_whose_entity_goes_away_meanwhile_does_not_run() {
 }
 
 #[test]
-fn a_script_in_the_frame_whose_entity_goes_away_in_an_access_of_another() {
+fn scripts_whose_entities_go_away_in_an_access_of_another_end_there() {
     let mut game = Game::new();
-    let walker = game.spawn("walk.wat", &main_of(WALK), ScriptOptions::default());
-    game.run_until("it walks", |world| {
-        world.get::<Position>(walker).is_some_and(|position| position.0 > 0.0)
+    let walkers: Vec<_> =
+        (0..5).map(|_| game.spawn("walk.wat", &main_of(WALK), ScriptOptions::default())).collect();
+    game.run_until("all walk", |world| {
+        let walks = |entity| world.get::<Position>(entity).is_some_and(|at| at.0 > 0.0);
+        walkers.iter().all(|&entity| walks(entity))
     });
-    game.app.world_mut().despawn(walker);
-    let next = game.spawn("walk.wat", &main_of(WALK), ScriptOptions::default());
-    game.run_until("the next walks", |world| {
-        world.get::<Position>(next).is_some_and(|position| position.0 > 0.0)
-    });
-    assert!(game.events(walker).is_empty() && game.events(next).is_empty());
+    let body = "(call $despawn_others) (call $report (i32.const 1))";
+    let entity = game.spawn("alone.wat", &main_of(body), ScriptOptions::default());
+    game.run_until_event(entity, "finished");
+    game.frames(5);
+    assert_eq!(game.reports(entity), [1]);
+    for walker in walkers {
+        assert!(game.app.world().get_entity(walker).is_err() && game.events(walker).is_empty());
+    }
 }
 
 #[test]
