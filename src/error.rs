@@ -1,5 +1,7 @@
 //! [`Error`]: everything that can go wrong. It is plain data; every layer makes errors.
 
+#[cfg(feature = "wasm")]
+use crate::timed_out::TimedOut;
 use parking_lot::Mutex;
 use std::any::Any;
 use std::fmt;
@@ -159,6 +161,33 @@ pub enum Error {
         source: wasmtime::Error,
     },
 
+    /// The instance went back to its [`InstancePool`](crate::InstancePool), and a [`Func`](crate::Func) of it is of no more use.
+    #[cfg(feature = "wasm")]
+    #[error(
+        "the instance went back to its pool: get one from the pool, and look the function up there"
+    )]
+    GivenBack,
+
+    /// All instances of an [`InstancePool`](crate::InstancePool) are in use, and none came back in time.
+    #[cfg(feature = "wasm")]
+    #[error(
+        "all {out} instances of the pool are out, {waiting} other callers wait for one, and none came back within {waited:?}: wait \
+         longer, or make a larger pool"
+    )]
+    AllInstancesOut {
+        /// The number of instances that are out.
+        out: usize,
+        /// The number of other callers that wait for one.
+        waiting: usize,
+        /// How long this caller has waited.
+        waited: Duration,
+    },
+
+    /// An [`InstancePool`](crate::InstancePool) of no instances.
+    #[cfg(feature = "wasm")]
+    #[error("a pool of no instances serves nobody: make it for at least one")]
+    EmptyPool,
+
     /// [`par_map`](crate::Instances::par_map) was given inputs, and no instances.
     #[cfg(feature = "wasm")]
     #[error("there are inputs, and no instances to call: make at least one instance")]
@@ -311,80 +340,4 @@ impl std::error::Error for Trap {
         let error: &(dyn std::error::Error + Send + Sync) = self.error.as_ref();
         Some(error)
     }
-}
-
-/// A call that exceeded a time limit.
-///
-/// ```
-/// # use std::time::Duration;
-/// # use wasm_jobs::{EngineOptions, Error, Instance, InstanceOptions, Timeout, engine, wasmtime};
-/// # let engine = engine(&EngineOptions::default())?;
-/// # let module = wat::parse_str(r#"(module (func (export "forever") (loop $again (br $again))))"#)?;
-/// # let pre = wasmtime::Linker::<()>::new(&engine).instantiate_pre(&wasmtime::Module::new(&engine, module)?)?;
-/// let options = InstanceOptions::default().running_timeout(Duration::from_millis(50));
-/// let instance = Instance::with_options(&pre, options, || ())?;
-/// let Err(Error::TimedOut(timed_out)) = instance.call::<(), ()>("forever", ())?.wait() else {
-///     panic!("the call never ends")
-/// };
-/// assert_eq!(timed_out.limit, Timeout::Running);
-/// assert!(timed_out.ran >= timed_out.after);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[cfg(feature = "wasm")]
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct TimedOut {
-    /// What exceeded the limit, in words: a call of an export, or the making of an instance.
-    pub name: Box<str>,
-    /// The limit that was exceeded.
-    pub limit: Timeout,
-    /// The time that the limit allows.
-    pub after: Duration,
-    /// How long the call has run, over all its steps. Waiting and standing in a queue do not count.
-    pub ran: Duration,
-    /// Whether the guest had begun to run. A call that only stood in a queue, or that nobody resumed, had not.
-    pub begun: bool,
-}
-
-#[cfg(feature = "wasm")]
-impl fmt::Display for TimedOut {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, limit, after, ran, begun } = self;
-        match limit {
-            Timeout::Running => write!(
-                f,
-                "{name}: the guest has run for {ran:.1?}, more than its limit of {after:?} (`InstanceOptions::running_timeout`)"
-            ),
-            Timeout::Elapsed if *begun => write!(
-                f,
-                "{name}: it has not ended within {after:?} (`InstanceOptions::elapsed_timeout`), in which it ran for {ran:.1?}"
-            ),
-            Timeout::Begun => write!(
-                f,
-                "{name}: it has not ended within {after:?} of its first step (`InstanceOptions::begun_timeout`), in which it ran for {ran:.1?}"
-            ),
-            Timeout::Elapsed => write!(
-                f,
-                "{name}: it has not begun within {after:?} (`InstanceOptions::elapsed_timeout`): it stood in a queue, or was not resumed"
-            ),
-        }
-    }
-}
-
-#[cfg(feature = "wasm")]
-impl std::error::Error for TimedOut {}
-
-/// A time limit of a call.
-#[cfg(feature = "wasm")]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Timeout {
-    /// [`InstanceOptions::running_timeout`](crate::InstanceOptions::running_timeout): how long the call may run.
-    Running,
-    /// [`InstanceOptions::elapsed_timeout`](crate::InstanceOptions::elapsed_timeout): the time from making a call until it must
-    /// have ended.
-    Elapsed,
-    /// [`InstanceOptions::begun_timeout`](crate::InstanceOptions::begun_timeout): the time from a call's first step until it must have
-    /// ended.
-    Begun,
 }

@@ -142,6 +142,8 @@ mod outcome;
 mod pool;
 mod step;
 mod sync;
+#[cfg(feature = "wasm")]
+mod timed_out;
 mod trace;
 mod unwind;
 mod wait;
@@ -154,7 +156,7 @@ pub use call::turn::Job;
 pub use call::yield_now::{YieldNow, yield_now};
 pub use error::{Error, Panic};
 #[cfg(feature = "wasm")]
-pub use error::{Mismatch, TimedOut, Timeout, Trap};
+pub use error::{Mismatch, Trap};
 pub use frame::coroutine::Coroutine;
 pub use frame::coroutines::{Coroutines, TickReport};
 pub use frame::frames::{Frames, frames, next_frame, sleep};
@@ -165,8 +167,9 @@ pub use guest::wasi;
 pub use guest::{Embedded, ModuleSource};
 #[cfg(feature = "wasm")]
 pub use guest::{
-    EngineOptions, Func, GlobalType, Instance, InstanceOptions, Instances, MemoryGuard, OwnedRef,
-    ParMap, ParMapJob, Plain, Slice, StoreGuard, TableGuard, add_yield, engine,
+    EngineOptions, Func, GlobalType, Instance, InstanceOptions, InstancePool, Instances,
+    MemoryGuard, OnReturn, OwnedRef, ParMap, ParMapJob, Plain, PoolStats, PooledInstance, Slice,
+    StoreGuard, TableGuard, add_yield, engine,
 };
 pub use outcome::JobOutcome;
 pub use pool::JobPool;
@@ -174,6 +177,8 @@ pub use pool::after::IntoJob;
 pub use pool::handle::JobHandle;
 #[cfg(feature = "rayon")]
 pub use pool::rayon::RayonGlobal;
+#[cfg(feature = "wasm")]
+pub use timed_out::{TimedOut, Timeout};
 pub use wait::access::AccessQueue;
 pub use wait::clock::{Clock, ManualClock, RealtimeClock, Sleep};
 pub use wait::event::Event;
@@ -207,6 +212,7 @@ pub mod model {
     pub use crate::call::lease::{Lease, Leased};
     pub use crate::pool::tickets::{Queue, Workers};
     pub use crate::step::interrupt::{Interrupter, Interruptible, is_cancelled};
+    pub use crate::wait::stock::{Count, Stock, Take, Taken};
 
     use crate::call::future::Future;
     use crate::error::Error;

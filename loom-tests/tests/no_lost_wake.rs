@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
-use wasm_jobs::{Clock, Event, Future, JobPool, ManualClock, Step};
+use wasm_jobs::{Clock, Event, JobPool, ManualClock, Step};
 use wasm_jobs_loom_tests::{CountingWaker, Owned, Pool, Token, Watch, poll};
 
 /// A call that waits for `count` occurrences, and the means to make one occur.

@@ -19,7 +19,34 @@ pub(crate) type Away<S, E = wasmtime::Instance, H = Home<S, E>> = Leased<Box<Gue
 
 impl<S: 'static, E> Home<S, E> {
     pub(crate) fn new(guest: Box<Guest<S, E>>) -> Arc<Self> {
-        Arc::new(Self { guest: Lease::at_home(guest), short_use: Mutex::new(()) })
+        Self::of(Lease::at_home(guest))
+    }
+
+    /// A home for a time: once it is [recalled](Lease::recall), the guest goes to `take`.
+    pub(crate) fn with_recall(
+        guest: Box<Guest<S, E>>,
+        take: impl Fn(Box<Guest<S, E>>) + Send + Sync + 'static,
+    ) -> Arc<Self> {
+        Self::of(Lease::with_recall(guest, take))
+    }
+
+    fn of(guest: Lease<Box<Guest<S, E>>>) -> Arc<Self> {
+        Arc::new(Self { guest, short_use: Mutex::new(()) })
+    }
+
+    /// Why the guest is not at home.
+    fn refusal(&self) -> Error {
+        if self.guest.is_recalled() { Error::GivenBack } else { Error::CallInProgress }
+    }
+
+    /// Lets the guest go from this home, now or when it returns.
+    pub(crate) fn recall(&self) {
+        self.guest.recall();
+    }
+
+    /// Takes the guest out of a home that nobody else knows; `None` if somebody does, and has the guest.
+    pub(crate) fn into_guest(home: Arc<Self>) -> Option<Box<Guest<S, E>>> {
+        home.guest.take()
     }
 }
 
@@ -59,7 +86,7 @@ where
 {
     let home: &Home<S, E> = (**owner).as_ref();
     let _no_short_use = home.short_use.lock();
-    Leased::try_take(owner.clone()).ok_or(Error::CallInProgress)
+    Leased::try_take(owner.clone()).ok_or_else(|| home.refusal())
 }
 
 /// Uses the guest for a moment, in which claims wait. `short_use` must be short, and run no code of users or guests.
@@ -72,7 +99,7 @@ where
     E: 'static,
 {
     let _in_use = home.short_use.lock();
-    let mut guest = Leased::try_take(home.clone()).ok_or(Error::CallInProgress)?;
+    let mut guest = Leased::try_take(home.clone()).ok_or_else(|| home.refusal())?;
     short_use(&mut guest)
 }
 

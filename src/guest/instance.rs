@@ -10,6 +10,7 @@ use crate::guest::limit::control::Control;
 use crate::guest::limit::options::{InstanceOptions, unsupported};
 use crate::guest::limit::slice::Slice;
 use crate::guest::origin::{BoxFuture, Origin};
+use crate::guest::recipe::Recipe;
 use crate::guest::store::guard::StoreGuard;
 use parking_lot::Mutex;
 use std::fmt;
@@ -56,12 +57,7 @@ use wasmtime::{Engine, InstancePre, Store, StoreContextMut};
 /// ```
 pub struct Instance<S: 'static, E: 'static = wasmtime::Instance> {
     pub(super) home: Arc<Home<S, E>>,
-    pub(super) engine: Engine,
-    /// Only who has the guest changes it.
-    pub(super) origin: Arc<Mutex<Origin<S, E>>>,
-    pub(super) control: Arc<Control>,
-    /// Makes the state for a new guest. `None` if the instance was made with one state.
-    pub(super) state: Option<Arc<dyn Fn() -> S + Send + Sync>>,
+    pub(super) recipe: Arc<Recipe<S, E>>,
 }
 
 impl<S: Send + 'static> Instance<S> {
@@ -226,8 +222,8 @@ impl<S: Send + 'static, E: Send + Sync + 'static> Instance<S, E> {
         let control = Control::new(store.engine(), options);
         let guest = Guest::new(store, control.clone(), &origin)?;
         let engine = origin.engine().clone();
-        let origin = Arc::new(Mutex::new(origin));
-        Ok(Self { home: Home::new(guest), engine, origin, control, state })
+        let recipe = Recipe { engine, origin: Mutex::new(origin), control, state };
+        Ok(Self { home: Home::new(guest), recipe: Arc::new(recipe) })
     }
 
     /// Gives access to the store between calls: to memories, globals and tables, the host's state, and fuel. While the guard exists,
@@ -253,15 +249,15 @@ impl<S: Send + 'static, E: Send + Sync + 'static> Instance<S, E> {
     /// [`EngineOptions::epoch_interruption`](crate::EngineOptions::epoch_interruption), and for a slice of fuel if it was made
     /// without [`EngineOptions::fuel`](crate::EngineOptions::fuel).
     pub fn set_slice(&self, slice: Slice) -> Result<(), Error> {
-        slice.check(&self.engine)?;
-        self.control.set_slice(slice);
+        slice.check(&self.recipe.engine)?;
+        self.recipe.control.set_slice(slice);
         Ok(())
     }
 
     /// How much the guest may do in one step.
     #[must_use]
     pub fn slice(&self) -> Slice {
-        self.control.slice()
+        self.recipe.control.slice()
     }
 
     /// The fuel that is left to the call in progress, as of its last stop; without one, the fuel that the last call has left. Reading
@@ -275,10 +271,10 @@ impl<S: Send + 'static, E: Send + Sync + 'static> Instance<S, E> {
     ///
     /// [`Error::Unsupported`] if the engine was made without [`EngineOptions::fuel`](crate::EngineOptions::fuel).
     pub fn fuel_remaining(&self) -> Result<u64, Error> {
-        if !self.engine.get_consume_fuel() {
+        if !self.recipe.engine.get_consume_fuel() {
             return Err(unsupported("fuel", "fuel"));
         }
-        Ok(self.control.fuel())
+        Ok(self.recipe.control.fuel())
     }
 
     /// How long the call in progress has run, in the steps that have ended; without a call in progress, how long the last one ran.
@@ -288,7 +284,7 @@ impl<S: Send + 'static, E: Send + Sync + 'static> Instance<S, E> {
     /// [`Error::Unsupported`] if the time is not measured. It is measured if there is a timeout, or with
     /// [`InstanceOptions::measure_time`].
     pub fn time_used(&self) -> Result<Duration, Error> {
-        match self.control.time() {
+        match self.recipe.control.time() {
             Some(time) => Ok(time.used()),
             None => Err(Error::Unsupported {
                 what: "the time used",
@@ -302,7 +298,7 @@ impl<S: Send + 'static, E: Send + Sync + 'static> Instance<S, E> {
     /// A call in progress does not count. This may be asked at any time, from any thread, and disturbs no call.
     #[must_use]
     pub fn is_poisoned(&self) -> bool {
-        self.control.poison().is_set()
+        self.recipe.control.poison().is_set()
     }
 
     /// Declares the guest fit for calls, although a call ended without returning.
@@ -324,18 +320,11 @@ impl<S: Send + 'static, E: Send + Sync + 'static> Instance<S, E> {
 
     /// A second handle of the same instance, for a job. The instance still has one call at a time.
     pub(crate) fn share(&self) -> Self {
-        let Self { home, engine, origin, control, state } = self;
-        Self {
-            home: home.clone(),
-            engine: engine.clone(),
-            origin: origin.clone(),
-            control: control.clone(),
-            state: state.clone(),
-        }
+        Self { home: self.home.clone(), recipe: self.recipe.clone() }
     }
 
     pub(crate) fn control(&self) -> &Control {
-        &self.control
+        &self.recipe.control
     }
 
     pub(crate) fn home(&self) -> &Arc<Home<S, E>> {
@@ -346,7 +335,7 @@ impl<S: Send + 'static, E: Send + Sync + 'static> Instance<S, E> {
 impl<S: 'static, E> fmt::Debug for Instance<S, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Instance")
-            .field("of", &self.origin.lock().name())
+            .field("of", &self.recipe.origin.lock().name())
             .field("home", &self.home)
             .finish()
     }

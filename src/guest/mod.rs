@@ -5,6 +5,8 @@
 //! guest and an export; `running` is that call from its first step to its end; `trap` says how a call failed, and `poison` that it
 //! left the guest half-way.
 //!
+//! An `instance_pool` lends instances to many callers, one after the other; a `recipe` is what an instance keeps for all of its guests.
+//!
 //! `limit` bounds what a guest may do in a step, in a call and in all. `store` gives access to a guest between its calls. `par_map`
 //! makes many calls on several instances: `inputs` deals out their inputs, and `par_map_job` collects their results. `wrapper` is
 //! what the macro's code calls, `types` puts types into words, `stack_pointer` resets that of a guest, and `wasi` is WASI preview 1.
@@ -18,11 +20,14 @@ pub(crate) mod guest;
 pub(crate) mod home;
 pub(crate) mod inputs;
 pub(crate) mod instance;
+pub(crate) mod instance_pool;
 pub(crate) mod limit;
 pub(crate) mod origin;
 pub(crate) mod par_map;
 pub(crate) mod par_map_job;
 pub(crate) mod poison;
+pub(crate) mod pooled_instance;
+pub(crate) mod recipe;
 mod reset;
 pub(crate) mod running;
 pub(crate) mod stack_pointer;
@@ -38,10 +43,12 @@ pub use engine::{EngineOptions, engine};
 pub use fiber::add_yield;
 pub use func::Func;
 pub use instance::Instance;
+pub use instance_pool::{InstancePool, PoolStats};
 pub use limit::options::InstanceOptions;
 pub use limit::slice::Slice;
 pub use par_map::{Instances, ParMap};
 pub use par_map_job::ParMapJob;
+pub use pooled_instance::{OnReturn, PooledInstance};
 pub use store::global::GlobalType;
 pub use store::guard::StoreGuard;
 pub use store::memory::{MemoryGuard, Plain};

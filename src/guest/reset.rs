@@ -29,7 +29,7 @@ impl<S: Send + 'static, E: Send + Sync + 'static> Instance<S, E> {
     ///
     /// As [`reset`](Self::reset), but for [`Error::NoStateFactory`].
     pub fn reset_with(&self, state: S) -> Result<(), Error> {
-        self.renew(None, || Store::new(&self.engine, state))
+        self.renew(None, || Store::new(&self.recipe.engine, state))
     }
 
     /// Replaces the guest by a new one in a store that the caller has made and set up, as for [`with_store`](Self::with_store).
@@ -39,14 +39,14 @@ impl<S: Send + 'static, E: Send + Sync + 'static> Instance<S, E> {
     /// As [`reset_with`](Self::reset_with), and [`Error::OtherEngine`] if the store and the module have different engines, which
     /// leaves the guest as it was.
     pub fn reset_with_store(&self, store: Store<S>) -> Result<(), Error> {
-        self.origin.lock().check_engine(store.engine())?;
+        self.recipe.origin.lock().check_engine(store.engine())?;
         self.renew(None, || store)
     }
 
     /// Makes the store of a new guest.
     fn store_factory(&self) -> Result<impl FnOnce() -> Store<S>, Error> {
-        let state = self.state.as_ref().ok_or(Error::NoStateFactory)?;
-        Ok(|| Store::new(&self.engine, state()))
+        let state = self.recipe.state.as_ref().ok_or(Error::NoStateFactory)?;
+        Ok(|| Store::new(&self.recipe.engine, state()))
     }
 
     /// Replaces the guest by a new one, of `origin` if there is one.
@@ -56,10 +56,10 @@ impl<S: Send + 'static, E: Send + Sync + 'static> Instance<S, E> {
         store: impl FnOnce() -> Store<S>,
     ) -> Result<(), Error> {
         let mut guest: Away<S, E> = claim(&self.home)?;
-        let before = origin.map(|origin| mem::replace(&mut *self.origin.lock(), origin));
+        let before = origin.map(|origin| mem::replace(&mut *self.recipe.origin.lock(), origin));
         // Dropped without the lock, and cloned for a start function, because both run foreign code.
         drop(before);
-        let origin = self.origin.lock().clone();
+        let origin = self.recipe.origin.lock().clone();
         guest.renew(store, &origin)
     }
 }
@@ -99,7 +99,7 @@ impl<S: Send + 'static> Instance<S> {
     ///   new module. `reset_to` with the old module brings that back, with a new guest.
     pub fn reset_to(&self, pre: &InstancePre<S>) -> Result<(), Error> {
         let origin = Origin::module(pre);
-        origin.check_engine(&self.engine)?;
+        origin.check_engine(&self.recipe.engine)?;
         self.renew(Some(origin), self.store_factory()?)
     }
 
@@ -111,7 +111,7 @@ impl<S: Send + 'static> Instance<S> {
     /// As [`reset_to`](Self::reset_to), but for [`Error::NoStateFactory`].
     pub fn reset_to_with(&self, pre: &InstancePre<S>, state: S) -> Result<(), Error> {
         let origin = Origin::module(pre);
-        origin.check_engine(&self.engine)?;
-        self.renew(Some(origin), || Store::new(&self.engine, state))
+        origin.check_engine(&self.recipe.engine)?;
+        self.renew(Some(origin), || Store::new(&self.recipe.engine, state))
     }
 }

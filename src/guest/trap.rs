@@ -1,9 +1,10 @@
 //! How a guest fails: turns wasmtime's errors into [`Error`]s. A call that fails gets its error here, and so does a guest that
 //! cannot be made.
 
-use crate::error::{Error, TimedOut, Timeout, Trap};
+use crate::error::{Error, Trap};
 use crate::guest::limit::call_time::CallTime;
 use crate::guest::limit::control::Control;
+use crate::timed_out::{TimedOut, Timeout};
 use std::time::Duration;
 use wasmtime::{
     AsContextMut as _, GcHeapOutOfMemory, PoolConcurrencyLimitError, RootScope, Store,
@@ -67,6 +68,7 @@ pub(crate) fn failure<S: Send + 'static>(
     }
     match Error::from(error) {
         Error::Wasmtime(error) if attempt.blames_host(&error) => Error::Host(error),
+        Error::Wasmtime(error) => Error::Wasmtime(error.context(attempt.name())),
         error => error,
     }
 }

@@ -67,13 +67,14 @@ use crate::pool::handle::JobHandle;
 /// # Ok::<(), std::io::Error>(())
 /// ```
 ///
-/// Bevy: a [`ComputeTaskPool`](https://docs.rs/bevy_tasks/latest/bevy_tasks/struct.ComputeTaskPool.html).
+/// Bevy: an [`AsyncComputeTaskPool`](https://docs.rs/bevy_tasks/latest/bevy_tasks/struct.AsyncComputeTaskPool.html). On the `ComputeTaskPool`, a
+/// guest that computes for long would delay frames.
 ///
 /// ```
 /// # use wasm_jobs::{Job, JobPool};
-/// use bevy_tasks::ComputeTaskPool;
-/// # ComputeTaskPool::get_or_init(Default::default);
-/// let pool = |job: Job| ComputeTaskPool::get().spawn(async { job.run() }).detach();
+/// use bevy_tasks::AsyncComputeTaskPool;
+/// # AsyncComputeTaskPool::get_or_init(Default::default);
+/// let pool = |job: Job| AsyncComputeTaskPool::get().spawn(async { job.run() }).detach();
 /// # pool.submit_fn(|| ()).wait();
 /// ```
 ///
@@ -94,6 +95,11 @@ use crate::pool::handle::JobHandle;
 ///
 /// A worker of any of these that [waits](JobHandle::wait) for a job blocks. It runs no other jobs meanwhile, as a worker of rayon would. On
 /// such a worker, await the handle instead, or submit what comes next to [run after](Self::submit_after) the job.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a pool of jobs",
+    label = "not a `JobPool`",
+    note = "a pool of jobs is `RayonGlobal`, an `Arc<rayon::ThreadPool>` (with the `Arc`), or a closure `|job: Job| ..` that can be cloned and sent"
+)]
 pub trait JobPool: Clone + Send + Sync + 'static {
     /// Puts a job at the back of the queue, for a worker to [run](Job::run) once.
     ///

@@ -2,7 +2,7 @@
 
 use crate::support::{Counter, Event, Flag, block_on, ok};
 use async_executor::Executor;
-use bevy_tasks::{ComputeTaskPool, TaskPoolBuilder};
+use bevy_tasks::{AsyncComputeTaskPool, TaskPoolBuilder};
 use std::sync::{Arc, mpsc};
 use std::thread::{self, ThreadId};
 use wasm_jobs::{Error, Future, Job, JobHandle, JobPool, yield_now};
@@ -152,15 +152,15 @@ fn a_runtime_of_tokio_that_is_shut_down_gives_its_calls_back() -> Result<(), Err
 
 #[test]
 fn the_compute_pool_of_bevy() -> Result<(), Error> {
-    ComputeTaskPool::get_or_init(|| TaskPoolBuilder::new().num_threads(2).build());
-    let pool = |job: Job| ComputeTaskPool::get().spawn(async { job.run() }).detach();
+    AsyncComputeTaskPool::get_or_init(|| TaskPoolBuilder::new().num_threads(2).build());
+    let pool = |job: Job| AsyncComputeTaskPool::get().spawn(async { job.run() }).detach();
     assert_everything_works_on(&pool)
 }
 
 #[test]
 fn a_system_of_bevy_goes_on_with_its_scope_while_calls_are_finished() -> Result<(), Error> {
-    ComputeTaskPool::get_or_init(|| TaskPoolBuilder::new().num_threads(2).build());
-    let pool = |job: Job| ComputeTaskPool::get().spawn(async { job.run() }).detach();
+    AsyncComputeTaskPool::get_or_init(|| TaskPoolBuilder::new().num_threads(2).build());
+    let pool = |job: Job| AsyncComputeTaskPool::get().spawn(async { job.run() }).detach();
     let may_stop = Flag::default();
     let stops = may_stop.clone();
     let mut yields = Future::new(async move {
@@ -170,7 +170,7 @@ fn a_system_of_bevy_goes_on_with_its_scope_while_calls_are_finished() -> Result<
         Ok(())
     });
     let handle = pool.submit(yields.to_job()?);
-    let squares = ComputeTaskPool::get().scope(|scope| {
+    let squares = AsyncComputeTaskPool::get().scope(|scope| {
         for n in 0..100 {
             scope.spawn(async move { n * n });
         }

@@ -12,7 +12,7 @@ const LAYERS: &[&[&str]] = &[
     &["call"],
     &["wait"],
     &["step"],
-    &["error", "outcome", "sync", "trace", "unwind"],
+    &["error", "outcome", "sync", "timed_out", "trace", "unwind"],
 ];
 
 /// The last row is plain data and primitives. It counts as one folder.

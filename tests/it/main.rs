@@ -4,6 +4,7 @@
 //! into a failure. Real time passes in tests of durations (clocks, slices, time limits, frame budgets) and in WASI programs that sleep. These
 //! tests allow for a slow machine: they assert a lower bound on the time, try again after a timeout, or leave a wide margin.
 
+mod access;
 mod any;
 mod blocking;
 mod clocks;
@@ -21,6 +22,7 @@ mod outcomes;
 mod pools;
 mod results;
 mod runners;
+mod sending;
 mod spares;
 mod stepping;
 mod stress;

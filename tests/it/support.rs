@@ -369,7 +369,10 @@ impl Way {
         Self::Rayon,
     ];
 
-    pub(crate) fn finish<T: Send + 'static>(self, future: &mut Future<T>) -> Result<T, Error> {
+    pub(crate) fn finish<T: Send + 'static, O>(
+        self,
+        future: &mut Future<T, O>,
+    ) -> Result<T, Error> {
         match self {
             Self::Resume => {
                 while future.resume()? != Step::Done {

@@ -243,7 +243,8 @@ fn a_failure_is_told_with_its_error() {
 
         let name = unique_name();
         let work = async { panic!("on purpose") };
-        way.finish::<()>(&mut Future::new(work).named(name.clone())).expect_err("the call panics");
+        way.finish::<(), _>(&mut Future::new(work).named(name.clone()))
+            .expect_err("the call panics");
         let end = end_of(&name);
         assert_eq!(end.kind, "fail", "{way:?}");
         assert!(end.fields["error"].ends_with("on purpose"), "{end:?}");

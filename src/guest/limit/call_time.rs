@@ -1,8 +1,8 @@
 //! [`CallTime`]: how long a call has run, and when it has timed out.
 
-use crate::error::Timeout;
 use crate::guest::limit::options::InstanceOptions;
 use crate::step::interrupt::{NEVER, nanoseconds};
+use crate::timed_out::Timeout;
 use crate::wait::alarm;
 use crate::wait::clock::{Clock, RealtimeClock, Sleep};
 use parking_lot::Mutex;
@@ -227,9 +227,9 @@ impl CallTime {
 #[cfg(test)]
 mod tests {
     use super::{CallTime, Verdict};
-    use crate::error::Timeout;
     use crate::guest::limit::options::InstanceOptions;
     use crate::step::interrupt::NEVER;
+    use crate::timed_out::Timeout;
     use crate::wait::alarm;
     use std::time::Duration;
 

@@ -4,7 +4,6 @@
 //! A store is [attached](Control::attach) to it, and asks it when the epoch has advanced, at each call of the host, and when
 //! memory grows. [`limited`](crate::guest::limit::limited) holds the steps of a call to it.
 
-use crate::error::Timeout;
 use crate::guest::limit::call_time::{CallTime, Verdict};
 use crate::guest::limit::epoch::{EnteredFrom, EpochDeadline, Look};
 use crate::guest::limit::growth::Growth;
@@ -16,6 +15,7 @@ use crate::guest::limit::slice::Slice;
 use crate::guest::limit::slice_state::{Apply, SliceState, StepSlice};
 use crate::guest::poison::Poison;
 use crate::step::interrupt::{Interrupter, NEVER, is_cancelled, step_deadline};
+use crate::timed_out::Timeout;
 use crate::trace::InstanceId;
 use crate::wait::alarm;
 use std::sync::Arc;

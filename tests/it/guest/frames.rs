@@ -4,7 +4,7 @@ use super::{Host, compile, instance_of, linker, small_engine};
 use crate::support::Counter;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use wasm_jobs::{EngineOptions, Error, Future, Instance, run_within, yield_now};
+use wasm_jobs::{EngineOptions, Error, Future, Instance, LocalOwner, run_within, yield_now};
 
 const GUESTS: usize = 40;
 const MS: Duration = Duration::from_millis(1);
@@ -131,7 +131,7 @@ fn a_budget_of_zero_steps_nothing() -> Result<(), Error> {
     assert_eq!((frame.unreached, frame.waiting), (2, 0));
     assert_eq!(run_within(&mut futures, MS * 1000).waiting, 2);
     assert_eq!(run_within(&mut futures, Duration::ZERO).waiting, 2);
-    let nobody = run_within::<()>([], MS);
+    let nobody = run_within::<(), LocalOwner>([], MS);
     assert_eq!(nobody.elapsed, Duration::ZERO, "{nobody:?}");
     Ok(())
 }

@@ -12,6 +12,7 @@ mod frames;
 mod host_calls;
 mod host_functions;
 mod hostile;
+mod instance_pools;
 mod instances;
 mod limits;
 #[cfg(feature = "rayon")]
@@ -23,6 +24,7 @@ mod own_stores;
 mod par_map;
 mod poison;
 mod races;
+mod reloads;
 mod slices;
 #[cfg(feature = "rayon")]
 mod stacks;
