@@ -35,6 +35,7 @@
             (if (i32.eqz (call $move_by (f32.mul (local.get $x) (local.get $way)) (f32.mul (local.get $y) (local.get $way))))
                 (then ;; a wall: it rests, and turns round
                     (call $sleep (f64.const 0.3))
+                    (drop (call $next_frame)) ;; the time of the rest is not walked
                     (local.set $x (f32.neg (local.get $x)))
                     (local.set $y (f32.neg (local.get $y)))))
             (br $again)))
