@@ -156,3 +156,16 @@ fn the_world_may_be_a_trait_object() -> Result<(), Error> {
     assert_eq!(call.wait()?, 5);
     Ok(())
 }
+
+#[test]
+fn a_closure_that_nobody_waits_for_runs_in_its_turn() -> Result<(), Error> {
+    let (queue, mut world) = (AccessQueue::<World>::new(), World::new());
+    queue.post(|world| world.push(1));
+    let mut call = Future::new(ok(queue.with(|world| world.push(2))));
+    assert_eq!(call.resume()?, Step::Waiting);
+    queue.post(|_| panic!("on purpose"));
+    queue.post(|world| world.push(3));
+    assert_eq!((queue.run(&mut world), queue.len()), (4, 0));
+    assert_eq!(world, [1, 2, 3]);
+    Ok(())
+}

@@ -12,8 +12,8 @@ use std::thread;
 use std::time::Duration;
 use wasm_jobs::wasmtime::InstancePre;
 use wasm_jobs::{
-    Error, Future, Instance, InstanceOptions, InstancePool, JobPool, OnReturn, PoolStats,
-    PooledInstance, Step,
+    Error, Func, Future, Instance, InstanceOptions, InstancePool, Instances, IntoSend, JobPool,
+    OnReturn, PoolStats, PooledInstance, SendFuture, Slice, Step,
 };
 
 /// Counts its calls, and ends a call in every way.
@@ -474,5 +474,268 @@ fn a_request_with_too_little_time_is_told_so_and_its_instance_is_replaced() -> R
     let end = pin_and_wait(pool.call::<(), ()>(&workers(1), "forever", ()));
     assert!(matches!(end, Err(Error::TimedOut(_))), "{end:?}");
     assert_eq!((places(&pool), pool.stats().resets), ((0, 0, 0), 1));
+    Ok(())
+}
+
+#[test]
+fn a_pool_makes_instances_in_advance_and_changes_how_it_makes_them() -> Result<(), Error> {
+    let shared = Shared::default();
+    let pool = pool_of(3, &shared)?;
+    pool.prewarm(2)?;
+    assert_eq!((shared.made.get(), places(&pool)), (2, (2, 0, 0)));
+    pool.prewarm(9)?;
+    assert_eq!((shared.made.get(), places(&pool)), (3, (3, 0, 0)));
+
+    let out = pool.try_get()?;
+    assert_eq!((count(&out)?, count_once(&pool)?), (1, 1));
+    let bad = || Err(Error::other("on purpose"));
+    assert!(pool.replace(bad).is_err());
+    assert_eq!((count_once(&pool)?, places(&pool)), (2, (2, 1, 0)), "nothing has changed");
+
+    let other = Shared::default();
+    pool.replace(make(&other, InstanceOptions::default())?)?;
+    assert_eq!((other.made.get(), places(&pool)), (1, (1, 1, 0)));
+    assert_eq!(count(&out)?, 2, "what is out goes on");
+    drop(out);
+    assert_eq!((places(&pool), pool.stats().resets), ((1, 0, 0), 3));
+    let new = [pool.try_get()?, pool.try_get()?, pool.try_get()?];
+    assert_eq!((other.made.get(), shared.made.get()), (3, 3));
+    drop(new);
+    Ok(())
+}
+
+#[test]
+fn an_instance_is_discarded_by_its_caller_and_a_changed_one_is_not_lent_again() -> Result<(), Error>
+{
+    let shared = Shared::default();
+    let pool = InstancePool::with_on_return(1, make(&shared, InstanceOptions::default())?, |_| {
+        OnReturn::Keep
+    })?;
+    assert_eq!(count_once(&pool)?, 1);
+    pool.try_get()?.discard();
+    assert_eq!((count_once(&pool)?, pool.stats().resets), (1, 1));
+
+    let instance = pool.try_get()?;
+    instance.reset_to(&pre(&shared)?)?;
+    assert_eq!(count(&instance)?, 1);
+    drop(instance);
+    assert_eq!(
+        (count_once(&pool)?, pool.stats().resets),
+        (1, 2),
+        "another module may be another plugin"
+    );
+
+    let instance = pool.try_get()?;
+    instance.set_slice(Slice::Time(Duration::from_millis(3)))?;
+    drop(instance);
+    let instance = pool.try_get()?;
+    assert_eq!((instance.slice(), count(&instance)?), (Slice::Unbounded, 2));
+    Ok(())
+}
+
+#[test]
+fn a_plain_instance_goes_back_when_it_is_dropped() -> Result<(), Error> {
+    let pool = pool_of(1, &Shared::default())?;
+    let instance: Instance<Host> = pool.try_get()?.into_instance();
+    let mut future: Future<i32> = instance.call::<i32, i32>("double", 2)?;
+    assert_eq!(places(&pool), (0, 1, 0));
+    drop(instance);
+    assert_eq!((future.wait()?, places(&pool)), (4, (1, 0, 0)));
+    Ok(())
+}
+
+#[test]
+fn what_on_return_keeps_of_an_instance_is_of_no_use() -> Result<(), Error> {
+    type Kept = Arc<Mutex<Vec<(Func<(), i32, Host>, Option<SendFuture<()>>)>>>;
+    let kept = Kept::default();
+    let keep = kept.clone();
+    let made = make(&Shared::default(), InstanceOptions::default())?;
+    let pool = InstancePool::with_on_return(1, made, move |instance| {
+        let func = instance.func::<(), i32>("count").expect("it is exported");
+        let mut kept = keep.lock().unwrap();
+        let call = || instance.call::<(), ()>("wait", ()).into_send().expect("it is free");
+        let call = kept.is_empty().then(call);
+        kept.push((func, call));
+        OnReturn::Keep
+    })?;
+    assert_eq!(count_once(&pool)?, 1);
+    assert_eq!((places(&pool), pool.stats().resets), ((0, 0, 0), 1), "a call has the guest");
+    assert_eq!(count_once(&pool)?, 1, "the next caller gets another");
+    assert_eq!(count_once(&pool)?, 2, "and that one stays");
+    let entries: Vec<_> = kept.lock().unwrap().drain(..).collect();
+    for (func, call) in entries {
+        drop(call);
+        let error = func.call(()).expect_err("the guest is the pool's, or gone");
+        assert!(matches!(error, Error::GivenBack), "{error}");
+    }
+    assert_eq!(count_once(&pool)?, 3);
+    Ok(())
+}
+
+#[test]
+fn on_return_panics_with_a_payload_that_panics() -> Result<(), Error> {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("on purpose");
+        }
+    }
+    let pool = InstancePool::with_on_return(
+        1,
+        make(&Shared::default(), InstanceOptions::default())?,
+        |_| std::panic::panic_any(Bomb),
+    )?;
+    for _ in 0..3 {
+        assert_eq!(count_once(&pool)?, 1);
+    }
+    assert_eq!((places(&pool), pool.stats().resets), ((0, 0, 0), 3));
+    Ok(())
+}
+
+#[test]
+fn a_state_whose_destructor_panics_costs_no_place_in_the_engine() -> Result<(), Error> {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("on purpose");
+        }
+    }
+    let engine = wasm_jobs::engine(&wasm_jobs::EngineOptions::default().pooling(1))?;
+    let pre = wasm_jobs::wasmtime::Linker::new(&engine)
+        .instantiate_pre(&compile(&engine, "(module)")?)?;
+    let make = move || Instance::with_options(&pre, InstanceOptions::default(), || Bomb);
+    let pool = InstancePool::with_on_return(1, make, |_| OnReturn::Reset)?;
+    for _ in 0..3 {
+        let instance = pool.try_get()?;
+        instance.reset()?;
+    }
+    assert_eq!(pool.stats().resets, 3);
+    std::mem::forget(pool);
+    Ok(())
+}
+
+#[test]
+fn guests_go_with_the_pool_although_a_function_of_them_stays() -> Result<(), Error> {
+    let dropped = Counter::default();
+    let pre = wasm_jobs::wasmtime::Linker::new(&ENGINE)
+        .instantiate_pre(&compile(&ENGINE, r#"(module (func (export "run")))"#)?)?;
+    let guard = dropped.clone();
+    let make = move || {
+        let guard = guard.clone();
+        Instance::with_options(&pre, InstanceOptions::default(), move || guard.on_drop())
+    };
+    let pool = InstancePool::new(3, make)?;
+    let instances = [pool.try_get()?, pool.try_get()?, pool.try_get()?];
+    let stale = instances[0].func::<(), ()>("run")?;
+    drop(instances);
+    assert_eq!(dropped.get(), 0);
+    drop(pool);
+    assert_eq!(dropped.get(), 3);
+    assert!(matches!(stale.call(()), Err(Error::GivenBack)));
+    Ok(())
+}
+
+#[test]
+fn a_long_line_of_callers_is_dropped_by_the_wake_of_the_first() -> Result<(), Error> {
+    /// A caller's task, which its waker drops.
+    #[derive(Default)]
+    struct Task(Mutex<Option<Pin<Box<dyn std::future::Future<Output = bool> + Send>>>>);
+    impl std::task::Wake for Task {
+        fn wake(self: Arc<Self>) {
+            let task = self.0.lock().unwrap().take();
+            drop(task);
+        }
+    }
+    let pool = pool_of(1, &Shared::default())?;
+    let first = pool.try_get()?;
+    for _ in 0..50_000 {
+        let get = pool.get();
+        let task = Arc::new(Task::default());
+        let waker = Waker::from(task.clone());
+        let mut get: Pin<Box<dyn std::future::Future<Output = bool> + Send>> =
+            Box::pin(async { get.await.is_ok() });
+        assert!(get.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        *task.0.lock().unwrap() = Some(get);
+    }
+    assert_eq!(pool.stats().waiting, 50_000);
+    drop(first);
+    assert_eq!(places(&pool), (1, 0, 0));
+    Ok(())
+}
+
+#[cfg(feature = "rayon")]
+#[test]
+fn closures_of_rayon_wait_for_the_only_instance_on_the_only_worker() -> Result<(), Error> {
+    let pool = pool_of(1, &Shared::default())?;
+    let rayon = Arc::new(rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap());
+    let first = pool.try_get()?;
+    let jobs = [(); 3].map(|()| {
+        let pool = pool.clone();
+        rayon.submit_fn(move || drop(pool.get_blocking().expect("it comes back")))
+    });
+    while pool.stats().waiting == 0 {
+        thread::yield_now();
+    }
+    drop(first);
+    wasm_jobs::JobHandle::all(jobs).wait();
+    assert_eq!(places(&pool), (1, 0, 0));
+
+    // The instance is with a call that this worker has to run.
+    let instance = pool.try_get()?;
+    let mut future = instance.call::<i32, i32>("double", 1)?;
+    drop(instance);
+    let waits = {
+        let pool = pool.clone();
+        rayon.submit_fn(move || drop(pool.get_blocking().expect("it comes back")))
+    };
+    rayon.submit(future.to_job()?).wait();
+    waits.wait();
+    assert_eq!(future.wait()?, 2);
+    Ok(())
+}
+
+#[test]
+fn tasks_that_travel_make_calls_in_one_expression() -> Result<(), Error> {
+    fn is_send<F: std::future::Future + Send>(future: F) -> F {
+        future
+    }
+    let pool = pool_of(2, &Shared::default())?;
+    let calls = pool.clone();
+    let by_pool = is_send(async move {
+        let instance = calls.get().await?;
+        instance.call::<i32, i32>("double", 1)?.await
+    });
+    assert_eq!(Future::new(by_pool).wait()?, 2);
+
+    let instance = pool.try_get()?.into_instance();
+    let by_word = is_send(async move {
+        let func = instance.func::<i32, i32>("double")?;
+        let one = instance.call::<i32, i32>("double", 1).into_send()?.await?;
+        let two = func.call(one).into_send()?.await?;
+        let three = instance.try_call::<i32, i32>("double", two).into_send()?.await?;
+        let start = instance.start(|_, _| Box::pin(async { Ok(1) })).into_send()?.await?;
+        let inputs = vec![1, 2, 3];
+        let jobs = workers(1);
+        let mapped = std::slice::from_ref(&instance).par_map(&jobs, inputs, "double");
+        let mapped: Vec<Result<i32, Error>> = mapped.submit().into_send()?.await;
+        Ok((three.unwrap(), start, mapped.into_iter().map(Result::unwrap).sum::<i32>()))
+    });
+    assert_eq!(Future::new(by_word).wait()?, (8, 1, 12));
+    let sent: wasm_jobs::SendFuture<i32> = Future::new(async { Ok(1) }).into();
+    drop(sent);
+    Ok(())
+}
+
+#[test]
+fn par_map_tells_that_its_instance_went_back() -> Result<(), Error> {
+    let pool = pool_of(1, &Shared::default())?;
+    let instance = pool.try_get()?;
+    let jobs = crate::support::Queue::default();
+    let plain: &Instance<Host> = &instance;
+    let mapped = std::slice::from_ref(plain).par_map(&jobs, vec![1, 2], "double").submit()?;
+    drop(instance);
+    jobs.run();
+    let results: Vec<Result<i32, Error>> = mapped.wait();
+    assert!(results.iter().all(|result| matches!(result, Err(Error::GivenBack))), "{results:?}");
     Ok(())
 }

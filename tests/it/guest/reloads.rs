@@ -1,6 +1,7 @@
 //! Hot reload: `Instance::reset_to`.
 
 use super::{ENGINE, Host, compile, linker, small_engine};
+use crate::support::Flag;
 use wasm_jobs::wasmtime::InstancePre;
 use wasm_jobs::{Error, Instance, InstanceOptions, Step};
 
@@ -114,5 +115,23 @@ fn a_module_of_another_engine_is_refused_and_changes_nothing() -> Result<(), Err
     assert_eq!(instance.call::<(), i32>("version", ())?.wait()?, 1);
     instance.reset_to_with(&version(2)?, Host::default())?;
     assert_eq!(instance.call::<(), i32>("version", ())?.wait()?, 2);
+    Ok(())
+}
+
+#[test]
+fn a_state_function_that_panics_changes_nothing() -> Result<(), Error> {
+    let panics = Flag::default();
+    let does = panics.clone();
+    let instance = Instance::with_options(&version(1)?, InstanceOptions::default(), move || {
+        assert!(!does.is_set(), "on purpose");
+        Host::default()
+    })?;
+    panics.set();
+    let reset = std::panic::AssertUnwindSafe(|| instance.reset_to(&version(2).unwrap()));
+    assert!(std::panic::catch_unwind(reset).is_err());
+    assert!(!instance.is_poisoned());
+    assert_eq!(instance.call::<(), i32>("version", ())?.wait()?, 1);
+    instance.reset_with(Host::default())?;
+    assert_eq!(instance.call::<(), i32>("version", ())?.wait()?, 1, "it is one of the old module");
     Ok(())
 }
