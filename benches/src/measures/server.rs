@@ -58,7 +58,7 @@ pub(crate) fn under_attack_p99() -> Finding {
 
 fn ours() -> Server {
     let engine = crate::guests::engine_of_their_own(1_000);
-    let mut plugins = Plugins::new(&engine).expect("the engine runs WASI");
+    let mut plugins = Plugins::new(&engine, Plugins::limits()).expect("the engine runs WASI");
     plugins.add("echo", SIZE, ECHO, &[]).expect("the plugin serves");
     plugins.add("loop", SIZE, LOOP, &[]).expect("the plugin serves");
     Server::new(wasm_jobs_server::app(Arc::new(plugins)))
@@ -133,7 +133,8 @@ impl Client {
         let connection = TcpStream::connect(address).expect("the server listens");
         connection.set_nodelay(true).expect("it is a socket");
         let body = "x".repeat(100);
-        let head = format!("POST /plugins/{plugin} HTTP/1.1\r\nhost: here\r\ncontent-length: 100\r\n\r\n");
+        let head =
+            format!("POST /plugins/{plugin} HTTP/1.1\r\nhost: here\r\ncontent-length: 100\r\n\r\n");
         Self { connection, request: (head + &body).into_bytes(), answer: Vec::new() }
     }
 

@@ -105,7 +105,9 @@ impl Request<'_> {
     /// The request has ended, with an answer or with this failure.
     pub fn end(mut self, failure: Option<&Failure>) {
         self.has_ended = true;
-        self.count(failure.map(|failure| (failure.status().as_str().to_owned(), failure.to_string())));
+        self.count(
+            failure.map(|failure| (failure.status().as_str().to_owned(), failure.to_string())),
+        );
     }
 
     fn count(&self, failure: Option<(String, String)>) {
@@ -134,7 +136,10 @@ impl Request<'_> {
 impl Drop for Request<'_> {
     fn drop(&mut self) {
         if !self.has_ended {
-            self.count(Some(("gone".into(), "the client has gone, so the call was cancelled".into())));
+            self.count(Some((
+                "gone".into(),
+                "the client has gone, so the call was cancelled".into(),
+            )));
         }
     }
 }

@@ -10,7 +10,7 @@ use wasm_jobs_server::{Plugins, app};
 const SIZE: usize = 100;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let mut plugins = Plugins::new(&engine(&EngineOptions::default())?)?;
+    let mut plugins = Plugins::new(&engine(&EngineOptions::default())?, Plugins::limits())?;
     plugins.add("upper", SIZE, include_bytes!("../plugins/upper.wat"), &[])?;
     plugins.add("echo", SIZE, include_bytes!("../plugins/echo.wat"), &[])?;
     plugins.add("loop", SIZE, include_bytes!("../plugins/loop.wat"), &[])?;

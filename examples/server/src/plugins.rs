@@ -22,6 +22,7 @@ const ANSWER: usize = 1 << 20;
 #[derive(Debug)]
 pub struct Plugins {
     linker: Linker<WasiCtx>,
+    limits: InstanceOptions,
     by_name: BTreeMap<String, Plugin>,
 }
 
@@ -33,15 +34,25 @@ struct Plugin {
 }
 
 impl Plugins {
-    /// No plugins yet.
+    /// What a request may use: 16 MiB, 50 ms of running, and 2 s in all. A guest that computes makes way for others every millisecond.
+    #[must_use]
+    pub fn limits() -> InstanceOptions {
+        InstanceOptions::default()
+            .memory(16 << 20)
+            .slice(Slice::Time(Duration::from_millis(1)))
+            .running_timeout(Duration::from_millis(50))
+            .elapsed_timeout(Duration::from_secs(2))
+    }
+
+    /// No plugins yet. Those that are added have these limits.
     ///
     /// # Errors
     ///
     /// [`Error::Wasmtime`] if the engine cannot run WASI.
-    pub fn new(engine: &Engine) -> Result<Self, Error> {
+    pub fn new(engine: &Engine, limits: InstanceOptions) -> Result<Self, Error> {
         let mut linker = Linker::new(engine);
         wasi::add_to_linker(&mut linker, |ctx| ctx).map_err(Error::Wasmtime)?;
-        Ok(Self { linker, by_name: BTreeMap::new() })
+        Ok(Self { linker, limits, by_name: BTreeMap::new() })
     }
 
     /// Adds a plugin, of at most `size` instances: a WASI program with these arguments, or a module. Either comes as wasm or as text.
@@ -49,16 +60,19 @@ impl Plugins {
     /// # Errors
     ///
     /// Those of making an instance, and [`Error::ExportNotFound`] or [`Error::Signature`] if the plugin cannot serve requests.
-    pub fn add(&mut self, name: &str, size: usize, wasm: &[u8], args: &[&str]) -> Result<(), Error> {
+    pub fn add(
+        &mut self,
+        name: &str,
+        size: usize,
+        wasm: &[u8],
+        args: &[&str],
+    ) -> Result<(), Error> {
         let wasm = wat::parse_bytes(wasm).map_err(Error::other)?;
         let module = Module::new(self.linker.engine(), wasm).map_err(Error::Wasmtime)?;
         let pre = self.linker.instantiate_pre(&module).map_err(Error::Wasmtime)?;
-        let options = InstanceOptions::default()
-            .memory(16 << 20)
-            .slice(Slice::Time(Duration::from_millis(1)))
-            .running_timeout(Duration::from_millis(50))
-            .elapsed_timeout(Duration::from_secs(2));
-        let make = move || Instance::with_state(&pre, options.clone(), WasiCtxBuilder::new().build()?);
+        let limits = self.limits.clone();
+        let make =
+            move || Instance::with_state(&pre, limits.clone(), WasiCtxBuilder::new().build()?);
         let is_program = module.get_export("_start").is_some();
         let on_return = if is_program { OnReturn::Reset } else { OnReturn::ResetIfPoisoned };
         let instances = InstancePool::with_on_return(size, make, move |_| on_return)?;
@@ -117,12 +131,14 @@ async fn handle(
 ) -> wasmtime::Result<Bytes> {
     let alloc = exports.get_typed_func::<i32, i32>(&mut store, "alloc")?;
     let handle = exports.get_typed_func::<(i32, i32), i64>(&mut store, "handle")?;
-    let memory = exports.get_memory(&mut store, "memory").context("the module exports no memory")?;
+    let memory =
+        exports.get_memory(&mut store, "memory").context("the module exports no memory")?;
     let length = i32::try_from(body.len())?;
     let at = alloc.call_async(&mut store, length).await?;
     memory.write(&mut store, at as u32 as usize, &body)?;
     let answer = handle.call_async(&mut store, (at, length)).await? as u64;
     let (at, length) = ((answer >> 32) as usize, answer as u32 as usize);
-    let answer = memory.data(&store).get(at..at + length).context("the answer is not in the memory")?;
+    let answer =
+        memory.data(&store).get(at..at + length).context("the answer is not in the memory")?;
     Ok(Bytes::copy_from_slice(answer))
 }
