@@ -97,8 +97,8 @@ impl Plugins {
         let plugin = self.by_name.get(name).ok_or_else(|| Failure::NoPlugin(name.into()))?;
         let instance = plugin.instances.get_within(PATIENCE).await?;
         let Some(args) = &plugin.args else {
-            let work = |store, exports| Box::pin(handle(store, exports, body)) as _;
-            return Ok(finish(instance.start(work)?.into_send()).await?);
+            let call = instance.start(|store, exports| Box::pin(handle(store, exports, body)))?;
+            return Ok(finish(call.into_send()).await?);
         };
         let answer = MemoryOutputPipe::new(ANSWER);
         let ctx = WasiCtxBuilder::new().arg(name).args(args);

@@ -251,26 +251,26 @@ fn a_plugin_that_cannot_serve_is_refused_at_once() {
 fn every_request_is_answered_while_other_clients_do_their_worst() {
     let server = Server::with_long_limits();
     let is_over = AtomicBool::new(false);
+    let worst: &[&(dyn Fn() + Sync)] = &[
+        &|| assert_eq!(server.plugin("loop", b"").0, 504),
+        &|| assert_eq!(server.plugin("hog", b"").0, 500),
+        &|| assert_eq!(server.plugin("trap", b"").0, 500),
+        &|| assert_eq!(server.plugin("echo", &vec![0; BODY + 1]).0, 413),
+        &|| drop(server.send("POST /plugins/loop", b"")),
+        &|| drop(server.send("POST /plugins/sleep", b"")),
+        // The body does not come.
+        &|| {
+            let mut connection = TcpStream::connect(server.address).unwrap();
+            connection
+                .write_all(b"POST /plugins/echo HTTP/1.1\r\ncontent-length: 9\r\n\r\nhel")
+                .unwrap();
+        },
+        &|| {
+            let mut connection = TcpStream::connect(server.address).unwrap();
+            let _: io::Result<()> = connection.write_all(&[0xff; 100_000]);
+        },
+    ];
     thread::scope(|scope| {
-        let worst: &[&(dyn Fn() + Sync)] = &[
-            &|| assert_eq!(server.plugin("loop", b"").0, 504),
-            &|| assert_eq!(server.plugin("hog", b"").0, 500),
-            &|| assert_eq!(server.plugin("trap", b"").0, 500),
-            &|| assert_eq!(server.plugin("echo", &vec![0; BODY + 1]).0, 413),
-            &|| drop(server.send("POST /plugins/loop", b"")),
-            &|| drop(server.send("POST /plugins/sleep", b"")),
-            // The body does not come.
-            &|| {
-                let mut connection = TcpStream::connect(server.address).unwrap();
-                connection
-                    .write_all(b"POST /plugins/echo HTTP/1.1\r\ncontent-length: 9\r\n\r\nhel")
-                    .unwrap();
-            },
-            &|| {
-                let mut connection = TcpStream::connect(server.address).unwrap();
-                let _: io::Result<()> = connection.write_all(&[0xff; 100_000]);
-            },
-        ];
         for worst in worst {
             let is_over = &is_over;
             scope.spawn(move || {
