@@ -51,7 +51,7 @@ impl Plugins {
     /// [`Error::Wasmtime`] if the engine cannot run WASI.
     pub fn new(engine: &Engine, limits: InstanceOptions) -> Result<Self, Error> {
         let mut linker = Linker::new(engine);
-        wasi::add_to_linker(&mut linker, |ctx| ctx).map_err(Error::Wasmtime)?;
+        wasi::add_to_linker(&mut linker, |ctx| ctx)?;
         Ok(Self { linker, limits, by_name: BTreeMap::new() })
     }
 
@@ -98,13 +98,16 @@ impl Plugins {
         let instance = plugin.instances.get_within(PATIENCE).await?;
         let Some(args) = &plugin.args else {
             let call = instance.start(|store, exports| Box::pin(handle(store, exports, body)))?;
-            return Ok(finish(call.into_send()).await?);
+            let call = call.into_send();
+            return Ok(finish(call).await?);
         };
         let answer = MemoryOutputPipe::new(ANSWER);
         let ctx = WasiCtxBuilder::new().arg(name).args(args);
         let ctx = ctx.stdin(MemoryInputPipe::new(body)).stdout(answer.clone()).build()?;
         *instance.store()?.data_mut() = ctx;
-        finish(instance.call::<(), ()>("_start", ())?.into_send()).await?;
+        // A statement of its own: until its end, a `Future` that cannot travel is in scope.
+        let call = instance.call::<(), ()>("_start", ())?.into_send();
+        finish(call).await?;
         Ok(answer.contents())
     }
 
