@@ -34,11 +34,11 @@ struct Plugin {
 }
 
 impl Plugins {
-    /// What a request may use: 16 MiB, 50 ms of running, and 2 s in all. A guest that computes makes way for others every millisecond.
+    /// What a request may use: 32 MiB, 50 ms of running, and 2 s in all. A guest that computes makes way for others every millisecond.
     #[must_use]
     pub fn limits() -> InstanceOptions {
         InstanceOptions::default()
-            .memory(16 << 20)
+            .memory(32 << 20)
             .slice(Slice::Time(Duration::from_millis(1)))
             .running_timeout(Duration::from_millis(50))
             .elapsed_timeout(Duration::from_secs(2))

@@ -235,7 +235,7 @@ fn a_plugin_that_cannot_serve_is_refused_at_once() {
         (func (export "handle") (param i32 i32) (result i64) i64.const 0))"#;
     assert!(matches!(add(no_memory), Error::ExportNotFound { export } if &*export == "memory"));
     assert!(matches!(add(r#"(module (import "env" "shell" (func)))"#), Error::Wasmtime(_)));
-    assert!(matches!(add(r#"(module (memory 1000))"#), Error::Wasmtime(_)), "more than 16 MiB");
+    assert!(matches!(add(r#"(module (memory 1000))"#), Error::Wasmtime(_)), "more than 32 MiB");
     assert!(matches!(add(r#"(module (func $f (loop (br 0))) (start $f))"#), Error::TimedOut(_)));
     assert!(matches!(add("no module"), Error::Other(_)));
     let of_another_engine = {

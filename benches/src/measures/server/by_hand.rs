@@ -87,7 +87,7 @@ async fn run(plugin: &Plugin, name: &str, body: Bytes) -> Result<Bytes, Failure>
     let output = MemoryOutputPipe::new(1 << 20);
     let input = MemoryInputPipe::new(body);
     let wasi = WasiCtxBuilder::new().arg(name).stdin(input).stdout(output.clone()).build_p1();
-    let limits = StoreLimitsBuilder::new().memory_size(16 << 20).build();
+    let limits = StoreLimitsBuilder::new().memory_size(32 << 20).build();
     let mut store = Store::new(plugin.pre.module().engine(), Guest { wasi, limits, ticks: 0 });
     store.limiter(|guest| &mut guest.limits);
     store.set_epoch_deadline(1);
