@@ -24,6 +24,7 @@ mod parked;
 mod parked_job;
 mod reset;
 mod resume;
+mod server;
 mod sleep;
 mod slice;
 mod start;
@@ -64,6 +65,10 @@ pub(crate) const ALL: &[(&str, Measure)] = &[
     ("event_many", event::measure),
     ("sleep", sleep::measure),
     ("wasi_sqlite", wasi::sqlite),
+    ("server", server::time),
+    ("server_p99", server::p99),
+    ("server_under_attack", server::under_attack),
+    ("server_under_attack_p99", server::under_attack_p99),
     ("slice_overshoot", slice::overshoot),
     ("slice_overshoot_ticker", slice::overshoot_beside_ticker),
     ("slice_cost", slice::cost),
