@@ -98,16 +98,13 @@ impl Plugins {
         let instance = plugin.instances.get_within(PATIENCE).await?;
         let Some(args) = &plugin.args else {
             let call = instance.start(|store, exports| Box::pin(handle(store, exports, body)))?;
-            let call = call.into_send();
             return Ok(finish(call).await?);
         };
         let answer = MemoryOutputPipe::new(ANSWER);
         let ctx = WasiCtxBuilder::new().arg(name).args(args);
         let ctx = ctx.stdin(MemoryInputPipe::new(body)).stdout(answer.clone()).build()?;
         *instance.store()?.data_mut() = ctx;
-        // A statement of its own: until its end, a `Future` that cannot travel is in scope.
-        let call = instance.call::<(), ()>("_start", ())?.into_send();
-        finish(call).await?;
+        finish(instance.call::<(), ()>("_start", ())?).await?;
         Ok(answer.contents())
     }
 
