@@ -33,3 +33,9 @@ tar --extract --gzip --file "$lua/crate" --directory "$lua" --strip-components 1
 for source in wasi/*.c; do
     compile "$source" -target wasm32-wasi -idirafter "$lua/lua-5.4.8"
 done
+
+# Some of them as components of WASI 0.2, with an adapter that jco has.
+mkdir -p wasi2
+for program in copy given nap sleeper wanderer; do
+    jco new "wasi/$program.wasm" --wasi-command -o "wasi2/$program.wasm"
+done

@@ -116,7 +116,7 @@
 //! - `macros` (default): [`wrapper!`], which writes a type for a guest.
 //! - `rayon` (default): [`JobPool`] for rayon's pools.
 //! - `component-model`: wasmtime's support for components.
-//! - `wasi`: WASI preview 1, on wasmtime-wasi.
+//! - `wasi`: WASI preview 1 and 0.2, on wasmtime-wasi.
 //! - `tracing`: spans and events for a subscriber of the crate `tracing`.
 
 // The private tour, from the top to the bottom. A file imports from its own folder and from those below it.

@@ -1,4 +1,7 @@
-//! WASI preview 1, feature `wasi`: unmodified WASI programs run as calls that use no CPU while they wait.
+//! WASI, feature `wasi`: unmodified programs run as calls that use no CPU while they wait. Modules import preview 1, by [`add_to_linker`];
+//! components import WASI 0.2, by [`add_to_component_linker`], and are run as a [`Command`].
+//!
+//! # Preview 1
 //!
 //! The functions are [`wasmtime_wasi`]'s, except those for time, for yielding and for the program's end:
 //!
@@ -49,7 +52,7 @@
 //! [`Error::Host`](crate::Error::Host). `poll_oneoff` without subscriptions is `EINVAL`, and so is an unknown clock; the clocks of
 //! CPU time count as unknown. A time that does not fit into 64 bits of nanoseconds is `EOVERFLOW`.
 
-// `preview1` defines the functions in a linker. It calls `poll`, which leaves descriptors to `descriptors`; all three use `clocks`,
+// `preview2` defines WASI 0.2 in the linker of a component. `preview1` defines the functions of preview 1 in that of a module. It calls `poll`, which leaves descriptors to `descriptors`; all three use `clocks`,
 // `memory` and `failure`.
 mod clocks;
 mod ctx;
