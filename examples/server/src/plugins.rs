@@ -18,10 +18,13 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// The longest answer of a program, in bytes.
 const ANSWER: usize = 1 << 20;
 
+/// The state of a guest: for a program, the context of the request, once there is one.
+type Guest = Option<WasiCtx>;
+
 /// The plugins of a server.
 #[derive(Debug)]
 pub struct Plugins {
-    linker: Linker<WasiCtx>,
+    linker: Linker<Guest>,
     limits: InstanceOptions,
     by_name: BTreeMap<String, Plugin>,
 }
@@ -29,7 +32,7 @@ pub struct Plugins {
 /// A program, which has arguments, or a module, which has none.
 #[derive(Debug)]
 struct Plugin {
-    instances: InstancePool<WasiCtx>,
+    instances: InstancePool<Guest>,
     args: Option<Vec<String>>,
 }
 
@@ -51,7 +54,9 @@ impl Plugins {
     /// [`Error::Wasmtime`] if the engine cannot run WASI.
     pub fn new(engine: &Engine, limits: InstanceOptions) -> Result<Self, Error> {
         let mut linker = Linker::new(engine);
-        wasi::add_to_linker(&mut linker, |ctx| ctx)?;
+        wasi::add_to_linker(&mut linker, |guest: &mut Guest| {
+            guest.as_mut().expect("a call has a context")
+        })?;
         Ok(Self { linker, limits, by_name: BTreeMap::new() })
     }
 
@@ -71,9 +76,11 @@ impl Plugins {
         let module = Module::new(self.linker.engine(), wasm).map_err(Error::Wasmtime)?;
         let pre = self.linker.instantiate_pre(&module).map_err(Error::Wasmtime)?;
         let limits = self.limits.clone();
-        let make =
-            move || Instance::with_state(&pre, limits.clone(), WasiCtxBuilder::new().build()?);
         let is_program = module.get_export("_start").is_some();
+        // A program's request brings the context.
+        let state =
+            move || if is_program { Ok(None) } else { WasiCtxBuilder::new().build().map(Some) };
+        let make = move || Instance::with_state(&pre, limits.clone(), state()?);
         let on_return = if is_program { OnReturn::Reset } else { OnReturn::ResetIfPoisoned };
         let instances = InstancePool::with_on_return(size, make, move |_| on_return)?;
         if is_program {
@@ -103,7 +110,7 @@ impl Plugins {
         let answer = MemoryOutputPipe::new(ANSWER);
         let ctx = WasiCtxBuilder::new().arg(name).args(args);
         let ctx = ctx.stdin(MemoryInputPipe::new(body)).stdout(answer.clone()).build()?;
-        *instance.store()?.data_mut() = ctx;
+        *instance.store()?.data_mut() = Some(ctx);
         finish(instance.call::<(), ()>("_start", ())?).await?;
         Ok(answer.contents())
     }
@@ -125,7 +132,7 @@ async fn finish<T: Send + 'static>(mut call: SendFuture<T>) -> Result<T, Error> 
 
 /// Asks a module for room for the input, and for the answer: its address in the upper half, and its length in the lower.
 async fn handle(
-    mut store: StoreContextMut<'_, WasiCtx>,
+    mut store: StoreContextMut<'_, Guest>,
     exports: &wasmtime::Instance,
     body: Bytes,
 ) -> wasmtime::Result<Bytes> {
