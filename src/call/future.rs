@@ -21,9 +21,9 @@ use sync_wrapper::SyncWrapper;
 
 /// A call that can be suspended and resumed, and that gives its result once.
 ///
-/// It stays on its owner's thread: it is neither `Send` nor `Sync`. What travels is the [`FutureRunner`] that
-/// [`to_job`](Self::to_job) splits off. Where the owner has to travel too, [`into_send`](Self::into_send) gives a [`SendFuture`]. There are three ways to bring a call to its end, and the owner may change from any to
-/// any other whenever the call stops:
+/// It stays on its owner's thread: it is neither `Send` nor `Sync`. What travels is the [`FutureRunner`] that [`to_job`](Self::to_job) splits
+/// off. Where the owner has to travel too, [`into_send`](Self::into_send) gives a [`SendFuture`]. There are three ways to bring a call to its
+/// end, and the owner may change from any to any other whenever the call stops:
 ///
 /// - [`resume`](Self::resume) it by hand, one step at a time, once a frame for instance;
 /// - [submit](crate::JobPool::submit) its [job](Self::to_job) to a pool;

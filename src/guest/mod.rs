@@ -1,8 +1,8 @@
 //! The guest layer: turns the exports of a wasm instance into the work of the call layer's futures.
 //!
-//! In the order of a call: `engine` makes engines whose guests can suspend; an `instance` makes a `guest` from its `origin`, and
-//! keeps it at `home` between calls, and `reset` replaces it; a `func` is an `export` of the guest, looked up and checked; `fiber` makes a future of a claimed
-//! guest and an export; `running` is that call from its first step to its end; `trap` says how a call failed, and `poison` that it
+//! In the order of a call: `engine` makes engines whose guests can suspend; an `instance` makes a `guest` from its `origin`, and keeps it at
+//! `home` between calls, and `reset` replaces it; a `func` is an `export` of the guest, looked up and checked; `fiber` makes a future of a
+//! claimed guest and an export; `running` is that call from its first step to its end; `trap` says how a call failed, and `poison` that it
 //! left the guest half-way.
 //!
 //! An `instance_pool` has instances for many callers, and its `lender` lends them; a `recipe` is what an instance keeps for all of its guests.

@@ -67,8 +67,8 @@ impl<R: Send + 'static, O> ParMapJob<R, O> {
     /// If the pool has dropped a job, this runs the rest of its calls on this thread.
     ///
     /// An input for which no instance was left has the error of the last instance: [`Error::Poisoned`] if that could not be reset, or
-    /// [`Error::CallInProgress`] if it was in use, or [`Error::GivenBack`] if it went back to its pool. If the handle was cancelled, all inputs of the instances that have not finished are
-    /// [`Error::Cancelled`].
+    /// [`Error::CallInProgress`] if it was in use, or [`Error::GivenBack`] if it went back to its pool. If the handle was cancelled, all
+    /// inputs of the instances that have not finished are [`Error::Cancelled`].
     #[must_use]
     pub fn wait(mut self) -> Vec<Result<R, Error>> {
         let sleeper = Sleeper::new();

@@ -77,8 +77,9 @@ impl<S: Send + 'static> Instance<S> {
     /// [`with_options`](Self::with_options) makes: hot reload. The limits stay. The old guest is dropped first, and so is its memory; to
     /// carry data over, read it through [`store`](Self::store) before, and write it after.
     ///
-    /// A call that has not ended, even one that waits, refuses this. Let it end, or [cancel](crate::Future::cancel) it, which takes effect once
-    /// [`Future::wait`](crate::Future::wait) or awaiting it returns. A [`Func`](crate::Func) stays valid: its next call looks the function up in the new guest.
+    /// A call that has not ended, even one that waits, refuses this. Let it end, or [cancel](crate::Future::cancel) it, which takes effect
+    /// once [`Future::wait`](crate::Future::wait) or awaiting it returns. A [`Func`](crate::Func) stays valid: its next call looks the
+    /// function up in the new guest.
     ///
     /// ```
     /// # use wasm_jobs::{EngineOptions, Instance, InstanceOptions, engine, wasmtime};

@@ -119,8 +119,8 @@ impl<W: ?Sized + 'static> AccessQueue<W> {
 
     /// Runs the closures that wait, in the order of their arrival, and wakes their calls. Returns how many ran.
     ///
-    /// A closure that arrives meanwhile waits for the next run, so `run` always returns. A call that asks many times is answered once a run: call `run`
-    /// again in the same frame while [`is_empty`](Self::is_empty) is false, and the calls go on in the same frame.
+    /// A closure that arrives meanwhile waits for the next run, so `run` always returns. A call that asks many times is answered once a run:
+    /// call `run` again in the same frame while [`is_empty`](Self::is_empty) is false, and the calls go on in the same frame.
     pub fn run(&self, world: &mut W) -> usize {
         let visits = mem::take(&mut self.queue.lock().visits);
         visits.into_values().filter(|visit| visit.run(world)).count()

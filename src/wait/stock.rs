@@ -218,8 +218,8 @@ const_thread_local! {
     static LATER: RefCell<VecDeque<Waker>> = RefCell::new(VecDeque::new());
 }
 
-/// Wakes a taker. Its executor may run it at once, or drop it, and either may put back what it was granted, which wakes the next. By recursion, a long
-/// line of takers would overflow the stack; so beyond a depth, the wakes are queued for the outermost of them.
+/// Wakes a taker. Its executor may run it at once, or drop it, and either may put back what it was granted, which wakes the next. By
+/// recursion, a long line of takers would overflow the stack; so beyond a depth, the wakes are queued for the outermost of them.
 fn wake(waker: Waker) {
     let depth = WAKES.with(Cell::get);
     if depth >= NESTED {
