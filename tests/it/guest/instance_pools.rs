@@ -402,7 +402,7 @@ fn ten_thousand_requests_of_which_some_trap_time_out_or_are_cancelled() -> Resul
     const INSTANCES: usize = 100;
 
     let shared = Shared::default();
-    let options = InstanceOptions::default().running_timeout(Duration::from_millis(500));
+    let options = InstanceOptions::default().running_timeout(Duration::from_secs(1));
     let pool = InstancePool::new(INSTANCES, make(&shared, options)?)?;
     let jobs = workers(2);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
@@ -432,7 +432,7 @@ fn ten_thousand_requests_of_which_some_trap_time_out_or_are_cancelled() -> Resul
                             drop(end);
                             ends[1] += 1;
                         }
-                        2 if request % 7 == 0 => {
+                        2 if request % 14 == 0 => {
                             let end = pool.call::<(), ()>(&jobs, "forever", ()).await;
                             assert!(matches!(end, Err(Error::TimedOut(_))), "{end:?}");
                             ends[2] += 1;
@@ -456,7 +456,7 @@ fn ten_thousand_requests_of_which_some_trap_time_out_or_are_cancelled() -> Resul
         }
     }
     assert_eq!(ends.iter().sum::<usize>(), TASKS * REQUESTS);
-    assert!(ends[0] >= 50 && ends[1] >= 50 && ends[2] >= 10, "{ends:?}");
+    assert!(ends[0] >= 50 && ends[1] >= 50 && ends[2] >= 4, "{ends:?}");
     assert!(most_out.load(SeqCst) <= INSTANCES);
     // A call that was cancelled may still be in a worker's hands.
     let all: Vec<_> = (0..INSTANCES).map(|_| pool.get_blocking()).collect::<Result<_, _>>()?;
