@@ -51,6 +51,10 @@ pub(crate) enum Wanted {
     /// It runs any job.
     Any,
     /// It runs any job, and preferably the one whose task has this address.
+    #[cfg_attr(
+        not(any(feature = "rayon", wasm_jobs_loom)),
+        expect(dead_code, reason = "only rayon's workers look for it")
+    )]
     Job(usize),
     /// It gives turns to calls only. A closure might wait for the same as this worker, on top of it, and keep it from what it is given.
     #[cfg(any(feature = "wasm", wasm_jobs_loom))]

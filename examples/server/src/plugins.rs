@@ -54,8 +54,9 @@ impl Plugins {
     /// [`Error::Wasmtime`] if the engine cannot run WASI.
     pub fn new(engine: &Engine, limits: InstanceOptions) -> Result<Self, Error> {
         let mut linker = Linker::new(engine);
-        wasi::add_to_linker(&mut linker, |guest: &mut Guest| {
-            guest.as_mut().expect("a call has a context")
+        wasi::add_to_linker(&mut linker, |guest: &mut Guest| match guest {
+            Some(ctx) => ctx,
+            None => unreachable!("a call has a context"),
         })?;
         Ok(Self { linker, limits, by_name: BTreeMap::new() })
     }

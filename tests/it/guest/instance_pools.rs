@@ -5,7 +5,7 @@ use crate::support::{Counter, Event, Way, a_thread_each, retry_timeouts, workers
 use std::future::Future as _;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::thread;
@@ -33,13 +33,16 @@ const GUEST: &str = r#"(module $counts
     (func (export "block") (drop (call $count)) (call $block))
     (func (export "forever") (drop (call $count)) (loop $again (br $again))))"#;
 
+/// Where `block` sends, and what it waits for.
+type Gate = (Sender<()>, Receiver<()>);
+
 /// What the guests of a pool share.
 #[derive(Clone, Default)]
 struct Shared {
     /// `wait` waits for this.
     event: Event,
     /// `block` sends here, and blocks until the other side answers.
-    gate: Arc<Mutex<Option<(std::sync::mpsc::Sender<()>, Receiver<()>)>>>,
+    gate: Arc<Mutex<Option<Gate>>>,
     made: Counter,
 }
 
