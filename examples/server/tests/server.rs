@@ -218,7 +218,7 @@ fn while_all_instances_are_out_a_request_waits_and_is_told() {
     let sleepers: Vec<_> = (0..10).map(|_| server.send("POST /plugins/sleep", b"")).collect();
     until(|| server.stats("sleep").out == 10);
     let (status, reason) = server.failure("sleep", b"");
-    assert!(status == 503 && reason.contains("all 10 instances"), "{status} {reason}");
+    assert!(status == 503 && reason.contains("(10) are out"), "{status} {reason}");
     assert_eq!(server.plugin("upper", b"x").0, 200, "other plugins have instances of their own");
     drop(sleepers);
     server.until_none_is_out();
