@@ -29,16 +29,21 @@ struct Server {
 
 impl Server {
     fn new() -> Self {
-        Self::with_limits(Plugins::limits())
+        Self::start(Plugins::limits(), &[])
     }
 
     /// For tests in which a guest that behaves must not be stopped because the machine is busy.
     fn with_long_limits() -> Self {
-        let limits = Plugins::limits().running_timeout(Duration::from_millis(250));
-        Self::with_limits(limits.elapsed_timeout(Duration::from_secs(60)))
+        Self::start(long_limits(), &[])
     }
 
-    fn with_limits(limits: InstanceOptions) -> Self {
+    /// The same, with a program that takes seconds to compile in a debug build.
+    fn with_bzip2() -> Self {
+        Self::start(long_limits(), &[("bzip2", include_bytes!("../../../guests/wasi/bzip2.wasm"))])
+    }
+
+    /// Starts a server with the plugins of most tests, and with these `programs`.
+    fn start(limits: InstanceOptions, programs: &[(&str, &[u8])]) -> Self {
         let engine = engine(&EngineOptions::default()).unwrap();
         let mut plugins = Plugins::new(&engine, limits).unwrap();
         let mut add = |name, size, wasm: &[u8], args: &[&str]| {
@@ -52,7 +57,9 @@ impl Server {
         add("mixed", 10, MIXED, &[]);
         add("nap", 10, include_bytes!("../../../guests/wasi/nap.wasm"), &["5"]);
         add("sleep", 10, include_bytes!("../../../guests/wasi/nap.wasm"), &["60000"]);
-        add("bzip2", 10, include_bytes!("../../../guests/wasi/bzip2.wasm"), &["-1", "-c"]);
+        for (name, wasm) in programs {
+            add(name, 10, wasm, &["-1", "-c"]);
+        }
 
         let plugins = Arc::new(plugins);
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
@@ -118,6 +125,11 @@ impl Server {
     }
 }
 
+fn long_limits() -> InstanceOptions {
+    let limits = Plugins::limits().running_timeout(Duration::from_millis(250));
+    limits.elapsed_timeout(Duration::from_secs(60))
+}
+
 /// Asks again and again.
 fn until(mut is_so: impl FnMut() -> bool) {
     let began = Instant::now();
@@ -129,7 +141,7 @@ fn until(mut is_so: impl FnMut() -> bool) {
 
 #[test]
 fn each_plugin_answers_with_its_output() {
-    let server = Server::with_long_limits();
+    let server = Server::with_bzip2();
     assert_eq!(server.plugin("upper", b"hello"), (200, b"HELLO".to_vec()));
     assert_eq!(server.plugin("echo", b"hello"), (200, b"hello".to_vec()));
     assert_eq!(server.plugin("nap", b""), (200, b"slept for 5 ms\n".to_vec()));
@@ -249,7 +261,7 @@ fn a_plugin_that_cannot_serve_is_refused_at_once() {
 
 #[test]
 fn every_request_is_answered_while_other_clients_do_their_worst() {
-    let server = Server::with_long_limits();
+    let server = Server::with_bzip2();
     let is_over = AtomicBool::new(false);
     let worst: &[&(dyn Fn() + Sync)] = &[
         &|| assert_eq!(server.plugin("loop", b"").0, 504),
