@@ -19,8 +19,9 @@ impl<T: Send + 'static, O> Future<T, O> {
     ///
     /// A worker of a rayon pool runs other jobs instead of sleeping, as with [`JobHandle::wait`](crate::JobHandle::wait).
     ///
-    /// This sleeps for ever if no thread is left to step the call: if this thread holds the call's [`FutureRunner`], or if a pool that
-    /// is not rayon's has the call's job, this thread is one of its workers, and all others are busy for good.
+    /// This sleeps for ever if no thread is left to step the call: if this thread holds the call's
+    /// [`FutureRunner`](crate::FutureRunner), or if a pool that is not rayon's has the call's job, this thread is one of its workers, and all
+    /// others are busy for good.
     ///
     /// On a worker of a rayon pool, what runs meanwhile may be a closure, on top of this wait. If the closure blocks until this thread gives
     /// something back, neither goes on: [`InstancePool::get_blocking`](crate::InstancePool::get_blocking) has an example.
