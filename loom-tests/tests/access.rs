@@ -68,7 +68,7 @@ fn a_call_arrives_while_the_closures_run() {
     });
 }
 
-/// The closure and its result are dropped once, whoever comes first.
+/// The run drops the closure and its result once, or the call does: the one that takes the closure.
 #[test]
 fn a_call_is_dropped_while_its_closure_runs() {
     loom::model(|| {

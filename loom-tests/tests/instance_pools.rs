@@ -220,7 +220,7 @@ fn a_waiter_gets_the_instance_of_a_call_that_ends() {
     });
 }
 
-/// Whoever comes home last brings the thing.
+/// The last holder that returns the thing delivers it to the stock.
 #[test]
 fn a_stale_function_is_called_while_the_instance_goes_back() {
     loom::model(|| {

@@ -4,6 +4,7 @@ use crate::call::future::SendFuture;
 use crate::error::{Error, Trap};
 use crate::guest::instance_pool::InstancePool;
 use crate::guest::origin::BoxFuture;
+use crate::guest::pooled_instance::PooledInstance;
 use crate::pool::JobPool;
 use wasmtime::{StoreContextMut, WasmParams, WasmResults};
 
@@ -20,10 +21,20 @@ impl<S: Send + 'static, E: Send + Sync + 'static> InstancePool<S, E> {
         pool: &impl JobPool,
         work: impl for<'a> FnOnce(StoreContextMut<'a, S>, &'a E) -> BoxFuture<'a, T> + Send + 'static,
     ) -> Result<T, Error> {
+        self.run(pool, |instance| instance.start(work)).await
+    }
+
+    /// Checks an instance out, makes a call with it, and runs that as a job. Only the owner, which is this future, knows of the job.
+    async fn run<T: Send + 'static>(
+        &self,
+        pool: &impl JobPool,
+        make_call: impl FnOnce(&PooledInstance<S, E>) -> Result<SendFuture<T>, Error>,
+    ) -> Result<T, Error> {
         let instance = self.get().await?;
-        let future = instance.start(work)?;
+        let mut future = make_call(&instance)?;
         drop(instance);
-        run(future, pool)?.await
+        pool.submit(future.to_job()?);
+        future.await
     }
 }
 
@@ -45,10 +56,7 @@ impl<S: Send + 'static> InstancePool<S> {
         P: WasmParams + Sync + 'static,
         R: WasmResults + Sync + 'static,
     {
-        let instance = self.get().await?;
-        let future = instance.call::<P, R>(export, params)?;
-        drop(instance);
-        run(future, pool)?.await
+        self.run(pool, |instance| instance.call(export, params)).await
     }
 
     /// Makes a call as [`call`](Self::call) does, but its result has a trap as a value.
@@ -66,10 +74,7 @@ impl<S: Send + 'static> InstancePool<S> {
         P: WasmParams + Sync + 'static,
         R: WasmResults + Sync + 'static,
     {
-        let instance = self.get().await?;
-        let future = instance.try_call::<P, R>(export, params)?;
-        drop(instance);
-        run(future, pool)?.await
+        self.run(pool, |instance| instance.try_call(export, params)).await
     }
 
     /// Checks that the guests export a function of this signature, so that a wrong plugin is found when the pool is made.
@@ -85,13 +90,4 @@ impl<S: Send + 'static> InstancePool<S> {
     {
         self.try_get()?.func::<P, R>(export).map(drop)
     }
-}
-
-/// Submits a call. Only its owner knows of the job.
-fn run<T: Send + 'static>(
-    mut future: SendFuture<T>,
-    pool: &impl JobPool,
-) -> Result<SendFuture<T>, Error> {
-    pool.submit(future.to_job()?);
-    Ok(future)
 }
