@@ -28,6 +28,7 @@ pub struct EngineOptions {
     exceptions: bool,
     simd: bool,
     threads: bool,
+    component_async: bool,
     fuel: bool,
     backtraces: bool,
 }
@@ -45,6 +46,7 @@ impl Default for EngineOptions {
             exceptions: true,
             simd: true,
             threads: false,
+            component_async: false,
             fuel: false,
             backtraces: true,
         }
@@ -150,6 +152,17 @@ impl EngineOptions {
         self
     }
 
+    /// Sets whether components may have async functions, streams and futures, as those of WASI 0.3 do.
+    ///
+    /// Each call of any component of the engine costs more then, also if its functions are not async (`component_async_in_a_call`
+    /// of the benchmark). wasmtime calls its support experimental, and gives it no security patches.
+    #[cfg(feature = "wasi-p3-preview")]
+    #[must_use]
+    pub fn component_async(mut self, enable: bool) -> Self {
+        self.component_async = enable;
+        self
+    }
+
     /// Sets whether instructions are counted, which slices of [fuel](crate::Slice::Fuel) and limits of
     /// [fuel](crate::InstanceOptions::fuel) need. A new instance has `u64::MAX` of fuel, until
     /// [`StoreGuard::set_fuel`](crate::StoreGuard::set_fuel).
@@ -185,6 +198,7 @@ impl EngineOptions {
             .wasm_relaxed_simd(self.simd)
             .wasm_threads(self.threads)
             .shared_memory(self.threads)
+            .concurrency_support(self.component_async)
             .consume_fuel(self.fuel)
             .wasm_backtrace_max_frames(
                 self.backtraces.then_some(const { NonZeroUsize::new(20).unwrap() }),
