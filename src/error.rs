@@ -134,6 +134,18 @@ pub enum Error {
         size: u64,
     },
 
+    /// The address of a typed slice is not a multiple of the type's alignment.
+    #[cfg(feature = "bytemuck")]
+    #[error(
+        "misaligned: address {at} is not a multiple of {align}, which the type needs; `read_vec` copies from any address"
+    )]
+    Misaligned {
+        /// The address.
+        at: u64,
+        /// The alignment of the type in bytes.
+        align: usize,
+    },
+
     /// The linker defines nothing for one of the module's imports.
     #[cfg(feature = "wasm")]
     #[error(

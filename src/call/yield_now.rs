@@ -1,6 +1,5 @@
 //! [`yield_now`]: makes the call that awaits it yield.
 
-use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -14,14 +13,15 @@ use std::task::{Context, Poll};
 /// ```
 #[must_use = "futures do nothing unless awaited"]
 pub fn yield_now() -> YieldNow {
-    YieldNow { has_yielded: false }
+    YieldNow { yielded_in: None }
 }
 
 /// The future of [`yield_now`].
 #[derive(Debug)]
 #[must_use = "futures do nothing unless awaited"]
 pub struct YieldNow {
-    has_yielded: bool,
+    /// The step in which it was first polled.
+    yielded_in: Option<StepNumber>,
 }
 
 impl std::future::Future for YieldNow {
@@ -29,10 +29,73 @@ impl std::future::Future for YieldNow {
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        if mem::replace(&mut self.has_yielded, true) {
-            return Poll::Ready(());
+        let step = StepNumber::current();
+        match self.yielded_in {
+            None => self.yielded_in = Some(step),
+            Some(yielded_in) if yielded_in.is_same(step) => {}
+            Some(_) => return Poll::Ready(()),
         }
         context.waker().wake_by_ref();
         Poll::Pending
+    }
+}
+
+/// Tells the steps of a call apart in which an event loop polls the call's tasks, several times each. A step that polls a call only
+/// once has no number.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StepNumber(#[cfg(feature = "wasi-p3-preview")] u64);
+
+#[cfg(not(feature = "wasi-p3-preview"))]
+impl StepNumber {
+    #[inline(always)]
+    fn current() -> Self {
+        Self()
+    }
+
+    #[inline(always)]
+    fn is_same(self, _: Self) -> bool {
+        false
+    }
+}
+
+#[cfg(feature = "wasi-p3-preview")]
+mod numbered {
+    use super::StepNumber;
+    use std::cell::Cell;
+    use std::sync::atomic::AtomicU64;
+    use std::sync::atomic::Ordering::Relaxed;
+
+    thread_local! {
+        /// The number of the step on top of this thread's stack; zero if it has none.
+        static CURRENT: Cell<u64> = const { Cell::new(0) };
+    }
+
+    impl StepNumber {
+        #[inline]
+        pub(super) fn current() -> Self {
+            Self(CURRENT.get())
+        }
+
+        #[inline]
+        pub(super) fn is_same(self, other: Self) -> bool {
+            self.0 == other.0 && self.0 != 0
+        }
+
+        /// Runs a step under a number of its own.
+        pub(crate) fn numbered<R>(step: impl FnOnce() -> R) -> R {
+            static LAST: AtomicU64 = AtomicU64::new(0);
+            // Relaxed: the numbers need only differ.
+            let _outer = Restore(CURRENT.replace(LAST.fetch_add(1, Relaxed) + 1));
+            step()
+        }
+    }
+
+    /// Sets the number of the outer step again.
+    struct Restore(u64);
+
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            CURRENT.set(self.0);
+        }
     }
 }

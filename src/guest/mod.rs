@@ -11,6 +11,8 @@
 //! makes many calls on several instances: `inputs` deals out their inputs, and `par_map_job` collects their results. `wrapper` is
 //! what the macro's code calls, `types` puts types into words, `stack_pointer` resets that of a guest, and `wasi` is WASI preview 1.
 
+#[cfg(feature = "wasi-p3-preview")]
+pub(crate) mod concurrent;
 pub(crate) mod engine;
 pub(crate) mod export;
 pub(crate) mod fiber;
@@ -54,8 +56,9 @@ pub use par_map_job::ParMapJob;
 pub use pooled_instance::{OnReturn, PooledInstance};
 pub use store::global::GlobalType;
 pub use store::guard::StoreGuard;
-pub use store::memory::{MemoryGuard, Plain};
+pub use store::memory::MemoryGuard;
 pub use store::owned_ref::OwnedRef;
+pub use store::plain::Plain;
 pub use store::table::TableGuard;
 #[cfg(feature = "macros")]
 pub use wrapper::{Embedded, ModuleSource};

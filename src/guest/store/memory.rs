@@ -3,6 +3,7 @@
 use crate::error::Error;
 use crate::guest::instance::Instance;
 use crate::guest::store::guard::StoreGuard;
+use crate::guest::store::plain::Plain;
 use std::fmt;
 use std::ops::Range;
 use wasmtime::Memory;
@@ -89,7 +90,7 @@ impl<'a, S: Send + 'static> MemoryGuard<'a, S> {
         Ok(&mut self.data_mut()[range])
     }
 
-    /// Reads a number, or an array of numbers.
+    /// Reads a number, an array of numbers, or with the feature `bytemuck` a struct. The address need not be aligned.
     ///
     /// # Errors
     ///
@@ -98,7 +99,7 @@ impl<'a, S: Send + 'static> MemoryGuard<'a, S> {
         Ok(T::from_le(self.slice(address, T::SIZE)?))
     }
 
-    /// Writes a number, or an array of numbers.
+    /// Writes a number, an array of numbers, or with the feature `bytemuck` a struct. The address need not be aligned.
     ///
     /// # Errors
     ///
@@ -108,7 +109,7 @@ impl<'a, S: Send + 'static> MemoryGuard<'a, S> {
         Ok(())
     }
 
-    /// Reads `count` numbers, one after another.
+    /// Reads `count` values, one after another.
     ///
     /// # Errors
     ///
@@ -119,7 +120,7 @@ impl<'a, S: Send + 'static> MemoryGuard<'a, S> {
         Ok(bytes.chunks_exact(T::SIZE).map(T::from_le).collect())
     }
 
-    /// Writes some numbers, one after another.
+    /// Writes some values, one after another.
     ///
     /// # Errors
     ///
@@ -131,6 +132,64 @@ impl<'a, S: Send + 'static> MemoryGuard<'a, S> {
             value.to_le(bytes);
         }
         Ok(())
+    }
+
+    /// `count` structs or numbers from an address on, where they are in the memory.
+    ///
+    /// ```
+    /// # use wasm_jobs::{EngineOptions, Error, Instance, engine, wasmtime};
+    /// # let engine = engine(&EngineOptions::default())?;
+    /// # let module = wasmtime::Module::new(&engine, wat::parse_str(r#"(module (memory (export "memory") 1))"#)?)?;
+    /// # let linker = wasmtime::Linker::<()>::new(&engine);
+    /// # let instance = Instance::new(&linker.instantiate_pre(&module)?, ())?;
+    /// #[repr(C)]
+    /// #[derive(Clone, Copy, Debug, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
+    /// struct Creature {
+    ///     position: [f32; 2],
+    ///     health: u32,
+    /// }
+    ///
+    /// let mut memory = instance.memory("memory")?;
+    /// let ada = Creature { position: [1.0, 2.0], health: 100 };
+    /// memory.write_slice(64, &[ada; 3])?;
+    /// for creature in memory.typed_slice_mut::<Creature>(64, 3)? {
+    ///     creature.health -= 1;
+    /// }
+    /// assert_eq!(memory.typed_slice::<Creature>(64, 3)?[2].health, 99);
+    /// assert_eq!(memory.read::<Creature>(64)?.position, ada.position);
+    /// assert!(matches!(memory.typed_slice::<Creature>(66, 3), Err(Error::Misaligned { .. })));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::OutOfBounds`] if they end beyond the memory, and [`Error::Misaligned`] if the address is not a multiple of the type's
+    /// alignment. [`read_vec`](Self::read_vec) copies from any address.
+    #[cfg(feature = "bytemuck")]
+    pub fn typed_slice<T: bytemuck::Pod>(
+        &self,
+        address: usize,
+        count: usize,
+    ) -> Result<&[T], Error> {
+        let range = self.typed_range::<T>(address, count)?;
+        Ok(bytemuck::cast_slice(&self.data()[range]))
+    }
+
+    /// `count` structs or numbers from an address on, where they are in the memory, to be changed. See
+    /// [`typed_slice`](Self::typed_slice) for an example.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::OutOfBounds`] if they end beyond the memory, and [`Error::Misaligned`] if the address is not a multiple of the type's
+    /// alignment. [`write_slice`](Self::write_slice) copies to any address.
+    #[cfg(feature = "bytemuck")]
+    pub fn typed_slice_mut<T: bytemuck::Pod>(
+        &mut self,
+        address: usize,
+        count: usize,
+    ) -> Result<&mut [T], Error> {
+        let range = self.typed_range::<T>(address, count)?;
+        Ok(bytemuck::cast_slice_mut(&mut self.data_mut()[range]))
     }
 
     /// Grows the memory by this many pages, and returns the number that it had before. A page is 64 KiB, unless the type of the
@@ -147,6 +206,19 @@ impl<'a, S: Send + 'static> MemoryGuard<'a, S> {
     /// The store, for everything else.
     pub fn store(&mut self) -> &mut StoreGuard<'a, S> {
         &mut self.store
+    }
+
+    /// The range of `count` values, if they are in the memory and aligned. A memory begins at a page of the machine's, so the address
+    /// alone decides.
+    #[cfg(feature = "bytemuck")]
+    fn typed_range<T: Plain>(&self, address: usize, count: usize) -> Result<Range<usize>, Error> {
+        let range = self.range(address, count.checked_mul(T::SIZE))?;
+        let align = align_of::<T>();
+        if address.is_multiple_of(align) {
+            Ok(range)
+        } else {
+            Err(Error::Misaligned { at: address as u64, align })
+        }
     }
 
     /// The range of these bytes, if they are in the memory. `None` stands for a count that overflowed.
@@ -169,62 +241,5 @@ impl<S: 'static> fmt::Debug for MemoryGuard<'_, S> {
         f.debug_struct("MemoryGuard")
             .field("size", &self.memory.data_size(&self.store))
             .finish_non_exhaustive()
-    }
-}
-
-/// A type that a [`MemoryGuard`] reads and writes: an integer of 8 to 64 bits, a float, or an array of these that is not empty. For
-/// other types, use the bytes of [`MemoryGuard::slice`].
-pub trait Plain: sealed::Plain {}
-
-mod sealed {
-    pub trait Plain: Copy {
-        /// The size in bytes.
-        const SIZE: usize;
-        /// `bytes` has the length `SIZE`.
-        fn from_le(bytes: &[u8]) -> Self;
-        /// `bytes` has the length `SIZE`.
-        fn to_le(self, bytes: &mut [u8]);
-    }
-}
-
-macro_rules! numbers {
-    ($($number:ty)*) => {$(
-        impl Plain for $number {}
-
-        impl sealed::Plain for $number {
-            const SIZE: usize = size_of::<Self>();
-
-            fn from_le(bytes: &[u8]) -> Self {
-                match bytes.try_into() {
-                    Ok(bytes) => Self::from_le_bytes(bytes),
-                    Err(_) => unreachable!("the slice has its size"),
-                }
-            }
-
-            fn to_le(self, bytes: &mut [u8]) {
-                bytes.copy_from_slice(&self.to_le_bytes());
-            }
-        }
-    )*};
-}
-
-numbers!(u8 i8 u16 i16 u32 i32 u64 i64 f32 f64);
-
-impl<T: Plain, const N: usize> Plain for [T; N] {}
-
-impl<T: Plain, const N: usize> sealed::Plain for [T; N] {
-    const SIZE: usize = {
-        assert!(N > 0, "an empty array has no bytes to read or write");
-        N * T::SIZE
-    };
-
-    fn from_le(bytes: &[u8]) -> Self {
-        std::array::from_fn(|index| T::from_le(&bytes[index * T::SIZE..][..T::SIZE]))
-    }
-
-    fn to_le(self, bytes: &mut [u8]) {
-        for (index, value) in self.into_iter().enumerate() {
-            value.to_le(&mut bytes[index * T::SIZE..][..T::SIZE]);
-        }
     }
 }

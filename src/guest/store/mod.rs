@@ -4,4 +4,5 @@ pub(crate) mod global;
 pub(crate) mod guard;
 pub(crate) mod memory;
 pub(crate) mod owned_ref;
+pub(crate) mod plain;
 pub(crate) mod table;

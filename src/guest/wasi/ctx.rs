@@ -2,6 +2,8 @@
 //! guest's store, where the functions of `preview1` find it.
 
 use crate::error::Error;
+#[cfg(feature = "wasi-p3-preview")]
+use crate::guest::wasi::tokio_runtime;
 use crate::wait::clock::{Clock, RealtimeClock};
 use chacha20::ChaCha12Rng;
 use chacha20::rand_core::SeedableRng;
@@ -194,6 +196,9 @@ impl WasiCtxBuilder {
 
     /// wasmtime-wasi's own builder, for settings that have no function here. Its clocks have no effect on the guest.
     pub fn wasmtime(&mut self) -> &mut wasmtime_wasi::WasiCtxBuilder {
+        // They may be a directory.
+        #[cfg(feature = "wasi-p3-preview")]
+        tokio_runtime::set_needed();
         &mut self.wasmtime
     }
 
@@ -203,6 +208,10 @@ impl WasiCtxBuilder {
     ///
     /// [`Error::Directory`] if a directory cannot be opened.
     pub fn build(mut self) -> Result<WasiCtx, Error> {
+        #[cfg(feature = "wasi-p3-preview")]
+        if !self.directories.is_empty() {
+            tokio_runtime::set_needed();
+        }
         for (path, guest_path, perms) in self.directories {
             if let Err(source) = self.wasmtime.preopened_dir(&path, guest_path, perms) {
                 return Err(Error::Directory { path, source });

@@ -55,19 +55,25 @@
 // `preview2` defines WASI 0.2 in the linker of a component. `preview1` defines the functions of preview 1 in that of a module. It calls
 // `poll`, which leaves descriptors to `descriptors`; all three use `clocks`, `memory` and `failure`.
 mod clocks;
+mod command;
 mod ctx;
 mod descriptors;
 mod failure;
 mod lines;
 mod memory;
+#[cfg(feature = "wasi-p3-preview")]
+pub mod p3;
 mod poll;
 mod preview1;
 mod preview2;
+#[cfg(feature = "wasi-p3-preview")]
+pub(crate) mod tokio_runtime;
 
 pub use clocks::MONOTONIC_START;
+pub use command::{Command, CommandPre, Program};
 pub use ctx::{WasiCtx, WasiCtxBuilder};
 pub use lines::Lines;
 pub use preview1::add_to_linker;
-pub use preview2::{Command, CommandPre, WasiView, add_to_component_linker};
+pub use preview2::{WasiView, add_to_component_linker};
 pub use wasmtime_wasi::FsPerms;
 pub use wasmtime_wasi::p2::pipe::{MemoryInputPipe, MemoryOutputPipe};

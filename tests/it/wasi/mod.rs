@@ -10,6 +10,8 @@ mod given;
 mod lua;
 mod output;
 mod polling;
+#[cfg(feature = "wasi-p3-preview")]
+mod preview3;
 #[cfg(feature = "rayon")]
 mod real_programs;
 mod threads;

@@ -1,0 +1,137 @@
+//! A call of a component with async functions: its tasks run in one scope of wasmtime's event loop, which is the work of one
+//! [`Future`](crate::Future).
+
+use crate::call::future::Future;
+use crate::call::yield_now::StepNumber;
+use crate::error::Error;
+use crate::guest::instance::Instance;
+use crate::guest::origin::BoxFuture;
+use crate::guest::wasi::tokio_runtime;
+use std::future::{self, Future as _};
+use std::pin::pin;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Poll, Waker};
+use wasmtime::component::{Accessor, AccessorTask, JoinHandle};
+use wasmtime::{AsContextMut, StoreContextMut};
+
+impl<S: Send + 'static, E: Send + Sync + 'static> Instance<S, E> {
+    /// Makes a call that runs `work` with the exports of a component, whose async functions `work` may call, one after the other or
+    /// several at once. To this instance, all of that is one call, which is resumed and submitted like any other. `work` is called at
+    /// the first step.
+    ///
+    /// The call is over when `work` is. It is [`Waiting`](crate::Step::Waiting) while all tasks of the guest wait, and yields when one of them yields
+    /// and no other can run. When it is cancelled, all its tasks are dropped, and the instance is poisoned.
+    ///
+    /// An error of `work` poisons the instance. A task of the guest that is not finished when `work` is goes on at the next such call.
+    ///
+    /// ```
+    /// use wasm_jobs::wasmtime::component::{Component, Linker};
+    /// use wasm_jobs::{EngineOptions, Instance, InstanceOptions, JobPool, RayonGlobal, Step, engine};
+    ///
+    /// wasm_jobs::wasmtime::component::bindgen!({
+    ///     inline: "package game:scripts; world script { export double: async func(n: u32) -> u32; }",
+    ///     wasmtime_crate: wasm_jobs::wasmtime,
+    ///     exports: { default: async | store },
+    /// });
+    ///
+    /// const GUEST: &str = r#"(component
+    ///     (core func $yield (canon thread.yield))
+    ///     (core module $m
+    ///         (import "host" "yield" (func $yield (result i32)))
+    ///         (func (export "double") (param i32) (result i32)
+    ///             (drop (call $yield))
+    ///             (i32.shl (local.get 0) (i32.const 1))))
+    ///     (core instance $i (instantiate $m (with "host" (instance (export "yield" (func $yield))))))
+    ///     (func (export "double") async (param "n" u32) (result u32) (canon lift (core func $i "double"))))"#;
+    ///
+    /// let engine = engine(&EngineOptions::default().component_async(true))?;
+    /// let component = Component::new(&engine, wat::parse_str(GUEST)?)?;
+    /// let guest = ScriptPre::new(Linker::<()>::new(&engine).instantiate_pre(&component)?)?;
+    /// let instance = Instance::with_exports(&engine, InstanceOptions::default(), || (), move |store| {
+    ///     let guest = guest.clone();
+    ///     Box::pin(async move { guest.instantiate_async(store).await })
+    /// })?;
+    ///
+    /// let mut future = instance.start_concurrent(|store, script| {
+    ///     Box::pin(async move { script.call_double(store, 21).await })
+    /// })?;
+    /// assert_eq!(future.resume()?, Step::Yielded);
+    /// RayonGlobal.submit(future.to_job()?).wait();
+    /// assert_eq!(future.try_get_result()?, Some(42));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::CallInProgress`] if a call or a guard has the instance, and [`Error::Poisoned`] if an earlier call ended without
+    /// returning. The call fails if the engine was made without [`component_async`](crate::EngineOptions::component_async).
+    pub fn start_concurrent<T: Send + 'static>(
+        &self,
+        work: impl for<'a> FnOnce(&'a Accessor<S>, &'a E) -> BoxFuture<'a, T> + Send + 'static,
+    ) -> Result<Future<T>, Error> {
+        self.start(|store, exports| Box::pin(run(store, exports, work)))
+    }
+}
+
+/// Runs `work` in a scope of the store's event loop, until it ends.
+///
+/// The event loop keeps the host's tasks in a `FuturesUnordered`. That wakes itself whenever it has polled all of its tasks, as if one
+/// had yielded: a call that begins to wait would look like one that yields. Hence there is one task more, the [`Bystander`], which
+/// is polled only once, before `work` begins.
+pub(crate) async fn run<S, E, T>(
+    mut store: StoreContextMut<'_, S>,
+    exports: &E,
+    work: impl for<'a> FnOnce(&'a Accessor<S>, &'a E) -> BoxFuture<'a, T> + Send,
+) -> wasmtime::Result<T>
+where
+    S: Send + 'static,
+    E: Sync,
+    T: Send + 'static,
+{
+    let bystander = EndsTask(store.as_context_mut().spawn(Bystander)?);
+    let may_begin = AtomicBool::new(false);
+    let scope = store.run_concurrent(async |accessor| {
+        let begun = future::poll_fn(|_| {
+            // Relaxed: the same thread sets it, between two polls.
+            if may_begin.load(Relaxed) { Poll::Ready(()) } else { Poll::Pending }
+        });
+        begun.await;
+        let ended = work(accessor, exports).await;
+        drop(bystander);
+        ended
+    });
+    let mut scope = pin!(scope);
+    let step = future::poll_fn(|context| {
+        tokio_runtime::enter(|| {
+            if !may_begin.load(Relaxed) {
+                // This polls the bystander, whose wake is nothing to the call.
+                let unawaited = &mut Context::from_waker(Waker::noop());
+                if let Poll::Ready(failed) = scope.as_mut().poll(unawaited) {
+                    return Poll::Ready(failed);
+                }
+                may_begin.store(true, Relaxed);
+            }
+            StepNumber::numbered(|| scope.as_mut().poll(context))
+        })
+    });
+    step.await?
+}
+
+/// A task of the host that is never ready, and not woken before it is ended.
+struct Bystander;
+
+impl<S: 'static> AccessorTask<S> for Bystander {
+    async fn run(self, _: &Accessor<S>) -> wasmtime::Result<()> {
+        future::pending().await
+    }
+}
+
+/// Ends the task when dropped.
+struct EndsTask(JoinHandle);
+
+impl Drop for EndsTask {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

@@ -1,0 +1,406 @@
+//! Components of WASI 0.3, whose functions are async in the guest.
+
+use super::{MONOTONIC_START, args};
+use crate::support::{Way, retry_timeouts, workers};
+use std::iter;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, LazyLock};
+use std::thread;
+use std::time::{Duration, Instant as RealInstant};
+use wasm_jobs::wasi::{self, Command, CommandPre, WasiCtx};
+use wasm_jobs::wasmtime::component::{Component, Linker};
+use wasm_jobs::wasmtime::{self, Engine, Trap};
+use wasm_jobs::{
+    Clock, EngineOptions, Error, Future, InstanceOptions, JobHandle, JobPool, ManualClock, Slice,
+    Step, engine,
+};
+
+static ENGINE: LazyLock<Engine> = LazyLock::new(|| {
+    engine(&EngineOptions::default().pooling(1_000).component_async(true)).expect("an engine")
+});
+
+fn component(engine: &Engine, code: &str) -> Result<Component, Error> {
+    let wat = include_str!("preview3.wat").replace(";; CODE", code);
+    Ok(Component::new(engine, wat::parse_str(wat).expect("the text is correct"))?)
+}
+
+/// A program of WASI 0.3 whose `run` is this code.
+fn program(code: &str) -> Result<CommandPre<WasiCtx>, Error> {
+    program_of(&ENGINE, code)
+}
+
+fn program_of(engine: &Engine, code: &str) -> Result<CommandPre<WasiCtx>, Error> {
+    let mut linker = Linker::<WasiCtx>::new(engine);
+    wasi::p3::add_to_linker(&mut linker)?;
+    CommandPre::new(linker.instantiate_pre(&component(engine, code)?)?)
+}
+
+const SLEEPS_FOR_A_MINUTE: &str = "(call $wait-for (i64.const 60000000000)) (i32.const 0)";
+const LOOPS: &str = "(loop $forever (br $forever)) (i32.const 0)";
+
+/// Two waits at once, of 20 and 30 milliseconds; it ends after the second. It fails if the shorter one does not end first.
+const WAITS_FOR_TWO: &str = "
+    (local.set $set (call $new-set))
+    (local.set $task (i32.shr_u (call $begin-wait-for (i64.const 30000000)) (i32.const 4)))
+    (call $join (local.get $task) (local.get $set))
+    (local.set $n (i32.shr_u (call $begin-wait-for (i64.const 20000000)) (i32.const 4)))
+    (call $join (local.get $n) (local.get $set))
+    (drop (call $wait (local.get $set) (i32.const 0)))
+    (if (i32.ne (i32.load (i32.const 0)) (local.get $n)) (then (return (i32.const 1))))
+    (call $drop-task (local.get $n))
+    (drop (call $wait (local.get $set) (i32.const 0)))
+    (if (i32.ne (i32.load (i32.const 0)) (local.get $task)) (then (return (i32.const 1))))
+    (call $drop-task (local.get $task))
+    (i32.const 0)";
+
+/// The same, but it does not look which of the two ends first: by real time on a busy machine, that may be either.
+const WAITS_FOR_TWO_IN_ANY_ORDER: &str = "
+    (local.set $set (call $new-set))
+    (call $join (i32.shr_u (call $begin-wait-for (i64.const 30000000)) (i32.const 4)) (local.get $set))
+    (call $join (i32.shr_u (call $begin-wait-for (i64.const 20000000)) (i32.const 4)) (local.get $set))
+    (drop (call $wait (local.get $set) (i32.const 0)))
+    (call $drop-task (i32.load (i32.const 0)))
+    (drop (call $wait (local.get $set) (i32.const 0)))
+    (call $drop-task (i32.load (i32.const 0)))
+    (i32.const 0)";
+
+#[test]
+fn a_program_that_sleeps_waits_and_is_woken_by_a_tick() -> Result<(), Error> {
+    let clock = ManualClock::new();
+    let sleeper = Command::new(
+        &program(SLEEPS_FOR_A_MINUTE)?,
+        args(["sleeper"]).clock(clock.clone()).build()?,
+    )?;
+    let mut run = sleeper.run()?;
+    for _ in 0..3 {
+        assert_eq!(run.resume()?, Step::Waiting);
+    }
+    assert_eq!((clock.sleepers(), clock.next_deadline()), (1, Some(Duration::from_secs(60))));
+    clock.tick(Duration::from_secs(60));
+    assert_eq!(run.resume()?, Step::Done);
+    assert_eq!(run.try_get_result()?, Some(()));
+    Ok(())
+}
+
+#[test]
+fn two_tasks_of_one_guest_wait_at_once() -> Result<(), Error> {
+    let clock = ManualClock::new();
+    let ctx = args(["two"]).clock(clock.clone()).build()?;
+    let two = Command::new(&program(WAITS_FOR_TWO)?, ctx)?;
+    let mut run = two.run()?;
+    assert_eq!(run.resume()?, Step::Waiting);
+    assert_eq!((clock.sleepers(), clock.next_deadline()), (2, Some(Duration::from_millis(20))));
+    clock.tick(Duration::from_millis(20));
+    assert_eq!(run.resume()?, Step::Waiting);
+    assert_eq!((clock.sleepers(), clock.next_deadline()), (1, Some(Duration::from_millis(30))));
+    clock.tick(Duration::from_millis(10));
+    assert_eq!(run.resume()?, Step::Done);
+    assert_eq!(run.try_get_result()?, Some(()));
+    Ok(())
+}
+
+#[test]
+fn each_yield_of_the_guest_ends_a_step() -> Result<(), Error> {
+    for code in [
+        "(drop (call $yield)) (drop (call $yield)) (drop (call $yield)) (i32.const 0)",
+        "(call $wait-for (i64.const 0)) (call $wait-until (i64.const 5)) (drop (call $yield)) (i32.const 0)",
+    ] {
+        let ctx = args(["yields"]).clock(ManualClock::new()).build()?;
+        let yields = Command::new(&program(code)?, ctx)?;
+        let mut run = yields.run()?;
+        for _ in 0..3 {
+            assert_eq!(run.resume()?, Step::Yielded, "{code}");
+        }
+        assert_eq!(run.resume()?, Step::Done, "{code}");
+        assert_eq!(run.try_get_result()?, Some(()));
+    }
+    Ok(())
+}
+
+#[test]
+fn a_task_yields_while_another_waits() -> Result<(), Error> {
+    let clock = ManualClock::new();
+    let code = "
+        (local.set $task (call $begin-wait-for (i64.const 1000)))
+        (drop (call $yield)) (drop (call $yield)) (drop (call $yield)) (i32.const 0)";
+    let ctx = args(["yields"]).clock(clock.clone()).build()?;
+    let yields = Command::new(&program(code)?, ctx)?;
+    let mut run = yields.run()?;
+    for _ in 0..3 {
+        assert_eq!(run.resume()?, Step::Yielded);
+        assert_eq!(clock.sleepers(), 1);
+    }
+    assert_eq!(run.resume()?, Step::Done);
+    assert_eq!(run.try_get_result()?, Some(()));
+    drop(yields);
+    assert_eq!(clock.sleepers(), 0, "the task ends with its store");
+    Ok(())
+}
+
+#[test]
+fn a_guest_reads_its_own_clock() -> Result<(), Error> {
+    let clock = ManualClock::new();
+    clock.tick(Duration::from_millis(250));
+    let now = MONOTONIC_START + Duration::from_millis(250);
+    let code = format!("(i64.ne (call $now) (i64.const {}))", now.as_nanos());
+    let ctx = args(["reads"]).clock(clock).build()?;
+    Command::new(&program(&code)?, ctx)?.run()?.wait()
+}
+
+#[test]
+fn exits_are_results_and_errors() -> Result<(), Error> {
+    for (code, succeeds) in [
+        ("(i32.const 0)", true),
+        ("(i32.const 1)", false),
+        ("(call $exit (i32.const 0)) (i32.const 1)", true),
+        ("(call $exit (i32.const 1)) (i32.const 0)", false),
+        ("(drop (call $yield)) (call $exit (i32.const 1)) (i32.const 0)", false),
+    ] {
+        for &way in Way::ALL {
+            let ends = Command::new(&program(code)?, args(["ends"]).build()?)?;
+            match way.finish(&mut ends.run()?) {
+                Ok(()) => assert!(succeeds, "{way:?}: {code}"),
+                Err(Error::Exit(1)) => assert!(!succeeds, "{way:?}: {code}"),
+                Err(other) => panic!("{way:?}: {code}: {other:?}"),
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_program_waits_by_real_time_in_every_way() -> Result<(), Error> {
+    let pre = program(WAITS_FOR_TWO_IN_ANY_ORDER)?;
+    for &way in Way::ALL {
+        let began = RealInstant::now();
+        way.finish(&mut Command::new(&pre, args(["two"]).build()?)?.run()?)?;
+        assert!(began.elapsed() >= Duration::from_millis(30), "{way:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn many_programs_share_a_clock_on_many_workers() -> Result<(), Error> {
+    let pre = program(WAITS_FOR_TWO)?;
+    for count in iter::repeat_n([1, 2, 8], 3).flatten() {
+        let clock = ManualClock::new();
+        let mut runs = (0..50)
+            .map(|_| Command::new(&pre, args(["two"]).clock(clock.clone()).build()?)?.run())
+            .collect::<Result<Vec<Future<()>>, Error>>()?;
+        let pool = workers(count);
+        let jobs = runs.iter_mut().map(|run| Ok(pool.submit(run.to_job()?)));
+        let jobs = JobHandle::all(jobs.collect::<Result<Vec<_>, Error>>()?);
+        let mut ticks = Vec::new();
+        while !jobs.is_complete() {
+            jobs.wait_until_idle();
+            if let Some(next) = clock.next_deadline() {
+                ticks.push((clock.sleepers(), next.as_millis()));
+                clock.tick(next - clock.now());
+            }
+        }
+        assert_eq!(ticks, [(100, 20), (50, 30)]);
+        for mut run in runs {
+            assert_eq!(run.try_get_result()?, Some(()));
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_call_that_waits_is_cancelled_and_all_its_tasks_with_it() -> Result<(), Error> {
+    let pre = program(WAITS_FOR_TWO)?;
+    let clock = ManualClock::new();
+    let make = {
+        let clock = clock.clone();
+        move || args(["two"]).clock(clock.clone()).build().expect("nothing is opened")
+    };
+    let two = Command::with_options(&pre, InstanceOptions::default(), make)?;
+    for is_dropped in [false, true] {
+        let mut run = two.run()?;
+        assert_eq!(run.resume()?, Step::Waiting);
+        assert_eq!(clock.sleepers(), 2);
+        if is_dropped {
+            drop(run);
+        } else {
+            run.cancel();
+            assert!(matches!(run.wait(), Err(Error::Cancelled)));
+        }
+        assert!(two.is_poisoned());
+        assert!(matches!(two.run(), Err(Error::Poisoned)));
+        two.reset()?;
+        assert_eq!(clock.sleepers(), 0);
+    }
+    let mut run = two.run()?;
+    assert_eq!(run.resume()?, Step::Waiting);
+    clock.tick(Duration::from_millis(30));
+    assert_eq!(run.resume()?, Step::Done);
+    Ok(())
+}
+
+#[test]
+fn a_trap_in_a_fiber_is_the_error_of_the_call() -> Result<(), Error> {
+    for (code, trap) in [
+        ("unreachable", Trap::UnreachableCodeReached),
+        ("(drop (call $yield)) unreachable", Trap::UnreachableCodeReached),
+        ("(call $wait-for (i64.const 1000)) unreachable", Trap::UnreachableCodeReached),
+        ("(call $recurse) (i32.const 0)", Trap::StackOverflow),
+        ("(drop (call $yield)) (call $recurse) (i32.const 0)", Trap::StackOverflow),
+    ] {
+        for &way in Way::ALL {
+            let traps = Command::new(&program(code)?, args(["traps"]).build()?)?;
+            match way.finish(&mut traps.run()?) {
+                Err(Error::Trap(error)) => assert_eq!(error.code(), trap, "{way:?}: {code}"),
+                other => panic!("{way:?}: {code}: {other:?}"),
+            }
+            assert!(traps.is_poisoned());
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_guest_that_loops_is_stopped_by_each_limit_in_time() -> Result<(), Error> {
+    let make = || args(["loops"]).build().expect("nothing is opened");
+    for code in [LOOPS, &format!("(drop (call $yield)) {LOOPS}")] {
+        let pre = program(code)?;
+        let slices = InstanceOptions::default().slice(Slice::Time(Duration::from_millis(1)));
+        for options in [
+            slices.clone().elapsed_timeout(Duration::from_millis(20)),
+            InstanceOptions::default().begun_timeout(Duration::from_millis(20)),
+        ] {
+            for &way in Way::ALL {
+                let loops = retry_timeouts(|| Command::with_options(&pre, options.clone(), make))?;
+                let ended = way.finish(&mut loops.run()?);
+                assert!(matches!(ended, Err(Error::TimedOut(_))), "{way:?}: {ended:?}");
+            }
+        }
+        let loops = Command::with_options(&pre, slices, make)?;
+        let mut run = loops.run()?;
+        for _ in 0..5 {
+            assert_eq!(run.resume()?, Step::Yielded);
+        }
+        run.cancel();
+        assert!(matches!(run.wait(), Err(Error::Cancelled)));
+
+        let loops = Command::with_options(&pre, InstanceOptions::default(), make)?;
+        let mut run = loops.run()?;
+        let job = workers(1).submit(run.to_job()?);
+        thread::sleep(Duration::from_millis(2));
+        run.cancel();
+        job.wait();
+        assert!(matches!(run.try_get_result(), Err(Error::Cancelled)));
+    }
+    Ok(())
+}
+
+#[test]
+fn fuel_is_counted_in_fibers() -> Result<(), Error> {
+    let options = EngineOptions::default().pooling(20).component_async(true).fuel(true);
+    let engine = engine(&options)?;
+    let make = || args(["loops"]).build().expect("nothing is opened");
+    for code in [LOOPS, &format!("(drop (call $yield)) {LOOPS}")] {
+        let pre = program_of(&engine, code)?;
+        let limited = InstanceOptions::default().fuel(100_000);
+        let loops = Command::with_options(&pre, limited, make)?;
+        match loops.run()?.wait() {
+            Err(Error::Trap(trap)) => assert_eq!(trap.code(), Trap::OutOfFuel),
+            other => panic!("{other:?}"),
+        }
+        let sliced = InstanceOptions::default().slice(Slice::Fuel(10_000));
+        let loops = Command::with_options(&pre, sliced, make)?;
+        let mut run = loops.run()?;
+        for _ in 0..5 {
+            assert_eq!(run.resume()?, Step::Yielded);
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn an_engine_without_async_components_refuses_one() -> Result<(), Error> {
+    let plain = engine(&EngineOptions::default().pooling(2))?;
+    let error = component(&plain, "(i32.const 0)").expect_err("it has async functions");
+    assert!(format!("{error:?}").contains("async"), "{error:?}");
+    Ok(())
+}
+
+/// What a host function does that finishes another guest's call on the same thread.
+fn finish_another(pre: &CommandPre<WasiCtx>, finished: &AtomicU32) -> wasmtime::Result<()> {
+    Command::new(pre, args(["inner"]).build()?)?.run()?.wait()?;
+    finished.fetch_add(1, Ordering::Relaxed);
+    Ok(())
+}
+
+#[test]
+fn a_host_function_waits_for_another_guest_on_its_thread() -> Result<(), Error> {
+    let inner = program(WAITS_FOR_TWO_IN_ANY_ORDER)?;
+    let outer = "
+        (call $exit (i32.const 0)) (drop (call $yield)) (call $exit (i32.const 0)) (i32.const 0)";
+    let outer = component(&ENGINE, outer)?;
+    let finished = Arc::new(AtomicU32::new(0));
+    for is_async in [false, true] {
+        let mut linker = Linker::<WasiCtx>::new(&ENGINE);
+        wasi::p3::add_to_linker(&mut linker)?;
+        linker.allow_shadowing(true);
+        let mut exit = linker.instance("wasi:cli/exit@0.3.0")?;
+        let (pre, count) = (inner.clone(), finished.clone());
+        if is_async {
+            exit.func_wrap_async("exit", move |_, (_,): (Result<(), ()>,)| {
+                let (pre, count) = (pre.clone(), count.clone());
+                Box::new(async move { finish_another(&pre, &count) })
+            })?;
+        } else {
+            exit.func_wrap("exit", move |_, (_,): (Result<(), ()>,)| finish_another(&pre, &count))?;
+        }
+        let pre = CommandPre::new(linker.instantiate_pre(&outer)?)?;
+        for &way in Way::ALL {
+            finished.store(0, Ordering::Relaxed);
+            way.finish(&mut Command::new(&pre, args(["outer"]).build()?)?.run()?)?;
+            assert_eq!(finished.load(Ordering::Relaxed), 2, "{way:?}, async: {is_async}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_concurrent_host_function_waits_for_another_guest_on_its_thread() -> Result<(), Error> {
+    let inner = program(WAITS_FOR_TWO_IN_ANY_ORDER)?;
+    let outer = component(&ENGINE, "(call $wait-for (i64.const 0)) (i32.const 0)")?;
+    let finished = Arc::new(AtomicU32::new(0));
+    let mut linker = Linker::<WasiCtx>::new(&ENGINE);
+    wasi::p3::add_to_linker(&mut linker)?;
+    linker.allow_shadowing(true);
+    let mut clock = linker.instance("wasi:clocks/monotonic-clock@0.3.0")?;
+    let count = finished.clone();
+    clock.func_wrap_concurrent("wait-for", move |_, (_,): (u64,)| {
+        let (pre, count) = (inner.clone(), count.clone());
+        Box::pin(async move { finish_another(&pre, &count) })
+    })?;
+    let pre = CommandPre::new(linker.instantiate_pre(&outer)?)?;
+    for &way in Way::ALL {
+        finished.store(0, Ordering::Relaxed);
+        way.finish(&mut Command::new(&pre, args(["outer"]).build()?)?.run()?)?;
+        assert_eq!(finished.load(Ordering::Relaxed), 1, "{way:?}");
+    }
+    Ok(())
+}
+
+/// WASI 0.2 keeps its promises on an engine for async components.
+#[test]
+fn a_component_of_wasi_0_2_yields_and_waits_as_ever() -> Result<(), Error> {
+    let mut linker = Linker::<WasiCtx>::new(&ENGINE);
+    wasi::add_to_component_linker(&mut linker)?;
+    wasi::p3::add_to_linker(&mut linker)?;
+    let nap = Component::from_file(&ENGINE, "guests/wasi2/nap.wasm")?;
+    let nap = CommandPre::new(linker.instantiate_pre(&nap)?)?;
+    let clock = ManualClock::new();
+    for (milliseconds, step) in [("0", Step::Yielded), ("20", Step::Waiting)] {
+        let ctx = args(["nap", milliseconds]).clock(clock.clone()).build()?;
+        let mut run = Command::new(&nap, ctx)?.run()?;
+        assert_eq!(run.resume()?, step);
+        clock.tick(Duration::from_millis(20));
+        assert_eq!(run.resume()?, Step::Done);
+        assert_eq!(run.try_get_result()?, Some(()));
+    }
+    Ok(())
+}
