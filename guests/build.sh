@@ -1,6 +1,7 @@
 #!/bin/sh
 # Builds all guests. Needs Python with `pip install ziglang==0.17.1`, which has clang and lld; for the component, Node.js with
-# `npm install --global @bytecodealliance/jco@1.17.6`; and curl, for Lua's source. With these versions, the same source gives the same bytes.
+# `npm install --global @bytecodealliance/jco@1.17.6`; for that of WASI 0.3, `cargo install wit-bindgen-cli@0.63.0`; and curl, for what others
+# wrote. With these versions, the same source gives the same bytes.
 set -eu
 cd "$(dirname "$0")"
 
@@ -22,12 +23,19 @@ for interface in *.wit; do
     jco new "$guest" -o "$guest"
 done
 
+# Fetches a crate's files into a folder, which is removed at the end.
+scratch=$(mktemp -d)
+trap 'rm -r "$scratch"' EXIT
+fetch_crate() {
+    mkdir "$scratch/$1"
+    curl --fail --silent --show-error "https://static.crates.io/crates/$1/$1-$2.crate" --output "$scratch/$1.crate"
+    echo "$3  $scratch/$1.crate" | sha256sum --check --quiet
+    tar --extract --gzip --file "$scratch/$1.crate" --directory "$scratch/$1" --strip-components 1
+}
+
 # Lua's source, from a crate that has it.
-lua=$(mktemp -d)
-trap 'rm -r "$lua"' EXIT
-curl --fail --silent --show-error https://static.crates.io/crates/lua-src/lua-src-548.1.2.crate --output "$lua/crate"
-echo "bdc4e1aff422ad5f08cffb4719603dcdbc2be2307f4c1510d7aab74b7fa88ca8  $lua/crate" | sha256sum --check --quiet
-tar --extract --gzip --file "$lua/crate" --directory "$lua" --strip-components 1
+fetch_crate lua-src 548.1.2 bdc4e1aff422ad5f08cffb4719603dcdbc2be2307f4c1510d7aab74b7fa88ca8
+lua="$scratch/lua-src"
 
 # Programs that use WASI and the C library.
 for source in wasi/*.c; do
@@ -39,3 +47,13 @@ mkdir -p wasi2
 for program in copy given nap sleeper wanderer; do
     jco new "wasi/$program.wasm" --wasi-command -o "wasi2/$program.wasm"
 done
+
+# A program of WASI 0.3, whose interfaces are those of the crate that the library uses.
+fetch_crate wasmtime-wasi 48.0.8 a678afa77874a2d6eed071852f7777ccd77495e0bfbc30f7b8089e1d00b2485f
+bindings="$scratch/bindings"
+wit-bindgen c "$scratch/wasmtime-wasi/src/p3/wit" --world wasi:cli/command --out-dir "$bindings" \
+    --sync 'export:wasi:cli/run@0.3.0#run' \
+    --sync 'import:wasi:filesystem/types@0.3.0#[method]descriptor.open-at'
+python3 -m ziglang cc -O2 -s -target wasm32-wasi -mexec-model=reactor -I "$bindings" \
+    wasi3/errand.c "$bindings/command.c" "$bindings/command_component_type.o" -o "$scratch/errand.wasm"
+jco new "$scratch/errand.wasm" -o wasi3/errand.wasm

@@ -117,6 +117,8 @@
 //! - `rayon` (default): [`JobPool`] for rayon's pools.
 //! - `component-model`: wasmtime's support for components.
 //! - `wasi`: WASI preview 1 and 0.2, on wasmtime-wasi.
+//! - `wasi-p3-preview`: WASI 0.3, and components with async functions. [A preview](wasi::p3).
+//! - `bytemuck`: structs in a guest's memory, by [`MemoryGuard`].
 //! - `tracing`: spans and events for a subscriber of the crate `tracing`.
 
 // The private tour, from the top to the bottom. A file imports from its own folder and from those below it.
@@ -256,13 +258,7 @@ pub mod model {
 }
 
 /// The README and the book: each of their blocks is a test. The page on wrappers is tested as the documentation of [`wrapper!`].
-#[cfg(all(
-    doctest,
-    feature = "component-model",
-    feature = "macros",
-    feature = "rayon",
-    feature = "wasi"
-))]
+#[cfg(all(doctest, feature = "macros", feature = "rayon", feature = "wasi-p3-preview"))]
 mod book {
     macro_rules! pages {
         ($($name:ident: $path:literal,)*) => {$(
@@ -280,6 +276,7 @@ mod book {
         Limits: "docs/limits.md",
         Graphs: "docs/graphs.md",
         Wasi: "docs/wasi.md",
+        WasiP3: "docs/wasi-p3.md",
         Components: "docs/components.md",
         Failures: "docs/failures.md",
         Tracing: "docs/tracing.md",

@@ -81,6 +81,11 @@ mod numbered {
             self.0 == other.0 && self.0 != 0
         }
 
+        /// Whether this thread is inside a step that has a number.
+        pub(crate) fn is_any() -> bool {
+            CURRENT.get() != 0
+        }
+
         /// Runs a step under a number of its own.
         pub(crate) fn numbered<R>(step: impl FnOnce() -> R) -> R {
             static LAST: AtomicU64 = AtomicU64::new(0);

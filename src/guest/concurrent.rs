@@ -23,6 +23,9 @@ impl<S: Send + 'static, E: Send + Sync + 'static> Instance<S, E> {
     /// The call is over when `work` is. It is [`Waiting`](crate::Step::Waiting) while all tasks of the guest wait, and yields when one of them yields
     /// and no other can run. When it is cancelled, all its tasks are dropped, and the instance is poisoned.
     ///
+    /// If `work` awaits several functions at once, a step in which one of them ends may be told as [`Yielded`](crate::Step::Yielded) although
+    /// all others wait.
+    ///
     /// An error of `work` poisons the instance. A task of the guest that is not finished when `work` is goes on at the next such call.
     ///
     /// ```

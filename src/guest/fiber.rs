@@ -5,6 +5,8 @@
 use crate::call::future::Future;
 use crate::call::yield_now::yield_now;
 use crate::error::{Error, Trap};
+#[cfg(feature = "wasi-p3-preview")]
+use crate::guest::apart::Apart;
 use crate::guest::export::Claimed;
 use crate::guest::guest::Guest;
 use crate::guest::home::Away;
@@ -104,6 +106,8 @@ where
         let mut running = Running::begin(&mut **guest, Attempt::Start)?;
         let (store, control, exports) = running.parts();
         let work = async { work(store.as_context_mut(), exports).await };
+        #[cfg(feature = "wasi-p3-preview")]
+        let work = Apart::new(work);
         let ended = Limited::new(work, control).await;
         running.end(ended)
     };

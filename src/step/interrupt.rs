@@ -117,3 +117,19 @@ pub(crate) fn step_deadline() -> u64 {
     let (at, deadline) = DEADLINE.with(Cell::get);
     if deadline == NEVER || at != depth() { NEVER } else { deadline }
 }
+
+/// Runs a part of this thread's step on a thread of its own, and waits for it. There too, the step is told of its cancelling and its
+/// deadline.
+#[cfg(feature = "wasi-p3-preview")]
+pub(crate) fn on_own_thread<R: Send>(part: impl FnOnce() -> R + Send) -> R {
+    let call = CURRENT_CALL.try_with(|place| place.borrow().clone()).ok().flatten();
+    let (depth, deadline) = (depth(), DEADLINE.with(Cell::get));
+    let part = move || {
+        DEPTH.with(|place| place.set(depth));
+        CURRENT_CALL.with(|place| *place.borrow_mut() = call);
+        DEADLINE.with(|place| place.set(deadline));
+        part()
+    };
+    let ended = thread::scope(|scope| scope.spawn(part).join());
+    ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}

@@ -262,6 +262,47 @@ fn what_ends_beyond_a_memory_is_neither_read_nor_written() -> Result<(), Error> 
     Ok(())
 }
 
+#[cfg(feature = "bytemuck")]
+#[test]
+fn structs_are_read_and_written_in_a_memory() -> Result<(), Error> {
+    #[repr(C)]
+    #[derive(Clone, Copy, Debug, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
+    struct Creature {
+        position: [f32; 2],
+        health: u32,
+        kind: u16,
+        flags: [u8; 2],
+    }
+    let creature = |n: u16| Creature {
+        position: [f32::from(n), -1.0],
+        health: 0x0102_0304,
+        kind: n,
+        flags: [7, 8],
+    };
+    let instance = instance(TOTAL)?;
+    let mut memory = instance.memory("memory")?;
+    let end = memory.size();
+
+    memory.write(3, creature(1))?;
+    assert_eq!(memory.read::<Creature>(3)?, creature(1), "at an odd address");
+    assert_eq!(memory.slice(3 + 8, 8)?, [4, 3, 2, 1, 1, 0, 7, 8], "as C lays it out for wasm");
+    memory.write_slice(end - 32, &[creature(2), creature(3)])?;
+    assert_eq!(memory.read_vec::<Creature>(end - 32, 2)?, [creature(2), creature(3)]);
+    assert_eq!(memory.typed_slice::<Creature>(end - 32, 2)?, [creature(2), creature(3)]);
+    memory.typed_slice_mut::<Creature>(end - 32, 2)?[1].kind = 9;
+    assert_eq!(memory.read::<Creature>(end - 16)?.kind, 9);
+    assert_eq!(memory.read::<[Creature; 2]>(end - 32)?[1].kind, 9);
+
+    let misaligned = memory.typed_slice::<Creature>(2, 1).expect_err("it needs a multiple of 4");
+    assert!(matches!(misaligned, Error::Misaligned { at: 2, align: 4 }));
+    assert!(misaligned.to_string().contains("address 2 is not a multiple of 4"));
+    assert!(memory.typed_slice_mut::<u64>(end - 4, 1).is_err());
+    assert!(matches!(memory.typed_slice::<Creature>(end - 12, 1), Err(Error::OutOfBounds { .. })));
+    assert!(memory.typed_slice::<Creature>(0, usize::MAX / 8).is_err());
+    assert!(memory.typed_slice::<Creature>(end, 0)?.is_empty());
+    Ok(())
+}
+
 #[test]
 fn a_memory_and_a_table_grow_between_calls_as_far_as_they_may() -> Result<(), Error> {
     let instance = instance(

@@ -1,18 +1,19 @@
 //! Components of WASI 0.3, whose functions are async in the guest.
 
-use super::{MONOTONIC_START, args};
+use super::{MONOTONIC_START, args, captured, files, printed};
 use crate::support::{Way, retry_timeouts, workers};
+use std::fs;
 use std::iter;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::thread;
 use std::time::{Duration, Instant as RealInstant};
-use wasm_jobs::wasi::{self, Command, CommandPre, WasiCtx};
-use wasm_jobs::wasmtime::component::{Component, Linker};
+use wasm_jobs::wasi::{self, Command, CommandPre, FsPerms, WasiCtx};
+use wasm_jobs::wasmtime::component::{Accessor, Component, HasSelf, Linker};
 use wasm_jobs::wasmtime::{self, Engine, Trap};
 use wasm_jobs::{
-    Clock, EngineOptions, Error, Future, InstanceOptions, JobHandle, JobPool, ManualClock, Slice,
-    Step, engine,
+    Clock, EngineOptions, Error, Future, Instance, InstanceOptions, IntoSend as _, JobHandle,
+    JobPool, ManualClock, Slice, Step, engine,
 };
 
 static ENGINE: LazyLock<Engine> = LazyLock::new(|| {
@@ -362,25 +363,73 @@ fn a_host_function_waits_for_another_guest_on_its_thread() -> Result<(), Error> 
     Ok(())
 }
 
-#[test]
-fn a_concurrent_host_function_waits_for_another_guest_on_its_thread() -> Result<(), Error> {
-    let inner = program(WAITS_FOR_TWO_IN_ANY_ORDER)?;
-    let outer = component(&ENGINE, "(call $wait-for (i64.const 0)) (i32.const 0)")?;
-    let finished = Arc::new(AtomicU32::new(0));
+/// A program whose `wait-for` finishes a call of the guest `inner`, by awaiting or by blocking.
+fn waits_by_another(
+    inner: &CommandPre<WasiCtx>,
+    blocks: bool,
+) -> Result<CommandPre<WasiCtx>, Error> {
     let mut linker = Linker::<WasiCtx>::new(&ENGINE);
     wasi::p3::add_to_linker(&mut linker)?;
     linker.allow_shadowing(true);
     let mut clock = linker.instance("wasi:clocks/monotonic-clock@0.3.0")?;
-    let count = finished.clone();
+    let inner = inner.clone();
     clock.func_wrap_concurrent("wait-for", move |_, (_,): (u64,)| {
-        let (pre, count) = (inner.clone(), count.clone());
-        Box::pin(async move { finish_another(&pre, &count) })
+        let inner = inner.clone();
+        Box::pin(async move {
+            let mut run = Command::new(&inner, args(["inner"]).build()?)?.run().into_send()?;
+            if blocks {
+                run.wait()?
+            } else {
+                run.await?
+            }
+            Ok(())
+        })
     })?;
+    let outer = component(&ENGINE, "(call $wait-for (i64.const 0)) (i32.const 0)")?;
+    CommandPre::new(linker.instantiate_pre(&outer)?)
+}
+
+#[test]
+fn a_concurrent_host_function_runs_another_guest_on_its_thread() -> Result<(), Error> {
+    let inner = program(WAITS_FOR_TWO_IN_ANY_ORDER)?;
+    let fails = program("(call $wait-for (i64.const 1000000)) (i32.const 1)")?;
+    for blocks in [false, true] {
+        for &way in Way::ALL {
+            let began = RealInstant::now();
+            let outer = Command::new(&waits_by_another(&inner, blocks)?, args(["outer"]).build()?)?;
+            way.finish(&mut outer.run()?)?;
+            assert!(began.elapsed() >= Duration::from_millis(30), "{way:?}");
+
+            let outer = Command::new(&waits_by_another(&fails, blocks)?, args(["outer"]).build()?)?;
+            let error = way.finish(&mut outer.run()?).expect_err("the inner program fails");
+            assert!(format!("{error:?}").contains("exited with code 1"), "{way:?}: {error:?}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_guest_inside_another_is_stopped_at_its_own_limits() -> Result<(), Error> {
+    let loops = program(LOOPS)?;
+    let make = || args(["inner"]).build().expect("nothing is opened");
+    let mut linker = Linker::<WasiCtx>::new(&ENGINE);
+    wasi::p3::add_to_linker(&mut linker)?;
+    linker.allow_shadowing(true);
+    let mut clock = linker.instance("wasi:clocks/monotonic-clock@0.3.0")?;
+    clock.func_wrap_concurrent("wait-for", move |_, (_,): (u64,)| {
+        let loops = loops.clone();
+        Box::pin(async move {
+            let options = InstanceOptions::default().begun_timeout(Duration::from_millis(20));
+            let loops = Command::with_options(&loops, options, make)?;
+            let ended = loops.run().into_send()?.await;
+            assert!(matches!(ended, Err(Error::TimedOut(_))), "{ended:?}");
+            Ok(())
+        })
+    })?;
+    let outer = component(&ENGINE, "(call $wait-for (i64.const 0)) (i32.const 0)")?;
     let pre = CommandPre::new(linker.instantiate_pre(&outer)?)?;
     for &way in Way::ALL {
-        finished.store(0, Ordering::Relaxed);
         way.finish(&mut Command::new(&pre, args(["outer"]).build()?)?.run()?)?;
-        assert_eq!(finished.load(Ordering::Relaxed), 1, "{way:?}");
     }
     Ok(())
 }
@@ -402,5 +451,310 @@ fn a_component_of_wasi_0_2_yields_and_waits_as_ever() -> Result<(), Error> {
         assert_eq!(run.resume()?, Step::Done);
         assert_eq!(run.try_get_result()?, Some(()));
     }
+    Ok(())
+}
+
+/// The guest `errand`, which waits for 10 and for 30 milliseconds and then copies a file to its output, if it is given one.
+fn errand() -> Result<CommandPre<WasiCtx>, Error> {
+    static ERRAND: LazyLock<Component> = LazyLock::new(|| {
+        Component::from_file(&ENGINE, "guests/wasi3/errand.wasm").expect("it is in the repository")
+    });
+    let mut linker = Linker::<WasiCtx>::new(&ENGINE);
+    wasi::p3::add_to_linker(&mut linker)?;
+    CommandPre::new(linker.instantiate_pre(&ERRAND)?)
+}
+
+const ERRAND_PRINTS: &str = "waiting\nwaited for 10 ms\nwaited for 30 ms\n";
+
+#[test]
+fn a_program_in_c_prints_what_it_should_by_hand_and_on_many_workers() -> Result<(), Error> {
+    let errand = errand()?;
+    for count in iter::repeat_n([0, 1, 2, 8], 3).flatten() {
+        let clock = ManualClock::new();
+        let start = |_| {
+            let stdout = captured();
+            let ctx = args(["errand"]).clock(clock.clone()).stdout(stdout.clone()).build()?;
+            Ok((Command::new(&errand, ctx)?.run()?, stdout))
+        };
+        let mut runs = (0..20).map(start).collect::<Result<Vec<_>, Error>>()?;
+        let tick = || {
+            if let Some(next) = clock.next_deadline() {
+                clock.tick(next - clock.now());
+            }
+        };
+        if count == 0 {
+            while !runs.iter().all(|(run, _)| run.has_result()) {
+                for (run, _) in &mut runs {
+                    while run.resume()? == Step::Yielded {}
+                }
+                tick();
+            }
+        } else {
+            let pool = workers(count);
+            let jobs = runs.iter_mut().map(|(run, _)| Ok(pool.submit(run.to_job()?)));
+            let jobs = JobHandle::all(jobs.collect::<Result<Vec<_>, Error>>()?);
+            while !jobs.is_complete() {
+                jobs.wait_until_idle();
+                tick();
+            }
+        }
+        assert_eq!(clock.now(), Duration::from_millis(30));
+        for (mut run, stdout) in runs {
+            assert_eq!(run.try_get_result()?, Some(()));
+            assert_eq!(printed(&stdout), ERRAND_PRINTS);
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_file_is_read_in_every_way_inside_and_outside_tokio_and_only_where_it_may_be()
+-> Result<(), Error> {
+    let errand = errand()?;
+    let path = files::directory("a_file_is_read_by_a_component_of_wasi_0_3");
+    let content: String = (0..20_000).map(|n| format!("line {n}\n")).collect();
+    fs::write(path.join("file"), &content).unwrap();
+    let started = |file: &'static str| -> Result<_, Error> {
+        let stdout = captured();
+        let ctx = args(["errand", file])
+            .preopened_dir(&path, "/dir", FsPerms::ReadOnly)
+            .stdout(stdout.clone());
+        Ok((Command::new(&errand, ctx.build()?)?.run()?, stdout))
+    };
+    for &way in Way::ALL {
+        let (mut run, stdout) = started("file")?;
+        way.finish(&mut run)?;
+        assert!(printed(&stdout) == format!("{ERRAND_PRINTS}{content}"), "{way:?}");
+    }
+    for runtime in [
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap(),
+        tokio::runtime::Builder::new_current_thread().build().unwrap(),
+    ] {
+        let (mut run, stdout) = started("file")?;
+        runtime.block_on(&mut run)?;
+        assert!(printed(&stdout) == format!("{ERRAND_PRINTS}{content}"));
+    }
+    for file in ["missing", "../it.rs", "/etc/passwd"] {
+        let (mut run, stdout) = started(file)?;
+        assert!(matches!(run.wait(), Err(Error::Exit(1))));
+        assert_eq!(printed(&stdout), format!("{ERRAND_PRINTS}there is no such file\n"), "{file}");
+    }
+    Ok(())
+}
+
+wasmtime::component::bindgen!({
+    inline: "
+        package test:tasks;
+        world tasks {
+            import wait: async func(n: u32);
+            export sum: async func(n: u32) -> u32;
+            export nap: async func(n: u32) -> u32;
+            export trap: async func();
+        }",
+    wasmtime_crate: wasm_jobs::wasmtime,
+    imports: { default: async | store },
+    exports: { default: async | store },
+});
+
+/// `sum` adds up the numbers from `n` down, waiting for each on a stack of its own. `nap` waits for `n` and returns it, without a stack.
+const TASKS: &str = r#"(component
+    (import "wait" (func $wait async (param "n" u32)))
+    (core module $memory (memory (export "memory") 1))
+    (core instance $memory (instantiate $memory))
+    (core func $begin-wait (canon lower (func $wait) async (memory $memory "memory")))
+    (core func $wait (canon lower (func $wait)))
+    (core func $new-set (canon waitable-set.new))
+    (core func $join (canon waitable.join))
+    (core func $get (canon context.get i32 0))
+    (core func $set (canon context.set i32 0))
+    (core func $return (canon task.return (result u32)))
+    (core module $m
+        (import "host" "wait" (func $wait (param i32)))
+        (import "host" "begin-wait" (func $begin-wait (param i32) (result i32)))
+        (import "host" "new-set" (func $new-set (result i32)))
+        (import "host" "join" (func $join (param i32 i32)))
+        (import "host" "get" (func $get (result i32)))
+        (import "host" "set" (func $set (param i32)))
+        (import "host" "return" (func $return (param i32)))
+        (func (export "sum") (param $n i32) (result i32) (local $sum i32)
+            (loop $next
+                (call $wait (local.get $n))
+                (local.set $sum (i32.add (local.get $sum) (local.get $n)))
+                (br_if $next (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))
+            (local.get $sum))
+        (func (export "nap") (param $n i32) (result i32) (local $waits i32)
+            (call $set (local.get $n))
+            (local.set $waits (call $new-set))
+            (call $join (i32.shr_u (call $begin-wait (local.get $n)) (i32.const 4)) (local.get $waits))
+            (i32.or (i32.const 2) (i32.shl (local.get $waits) (i32.const 4)))) ;; to wait for the set
+        (func (export "nap-goes-on") (param i32 i32 i32) (result i32)
+            (call $return (call $get))
+            (i32.const 0)) ;; to exit
+        (func (export "trap") unreachable))
+    (core instance $i (instantiate $m (with "host" (instance
+        (export "wait" (func $wait))
+        (export "begin-wait" (func $begin-wait))
+        (export "new-set" (func $new-set))
+        (export "join" (func $join))
+        (export "get" (func $get))
+        (export "set" (func $set))
+        (export "return" (func $return))))))
+    (func (export "sum") async (param "n" u32) (result u32) (canon lift (core func $i "sum")))
+    (func (export "nap") async (param "n" u32) (result u32)
+        (canon lift (core func $i "nap") async (callback (func $i "nap-goes-on"))))
+    (func (export "trap") async (canon lift (core func $i "trap"))))"#;
+
+/// What a test's host function waits by.
+#[derive(Clone)]
+struct Waits {
+    clock: ManualClock,
+}
+
+impl TasksImports for Waits {}
+
+impl<T> TasksImportsWithStore<T> for HasSelf<Waits>
+where
+    T: AsMut<Waits> + 'static,
+{
+    async fn wait(store: &Accessor<T, Self>, n: u32) {
+        let clock = store.with(|mut access| access.get().clock.clone());
+        clock.sleep(Duration::from_secs(n.into())).await;
+    }
+}
+
+impl AsMut<Waits> for Waits {
+    fn as_mut(&mut self) -> &mut Waits {
+        self
+    }
+}
+
+fn tasks(clock: &ManualClock) -> Result<Instance<Waits, Tasks>, Error> {
+    let component = Component::new(&ENGINE, wat::parse_str(TASKS).expect("the text is correct"))?;
+    let mut linker = Linker::<Waits>::new(&ENGINE);
+    Tasks::add_to_linker::<_, HasSelf<Waits>>(&mut linker, |waits| waits)?;
+    let pre = TasksPre::new(linker.instantiate_pre(&component)?)?;
+    let waits = Waits { clock: clock.clone() };
+    Instance::with_exports(
+        &ENGINE,
+        InstanceOptions::default(),
+        move || waits.clone(),
+        move |store| {
+            let pre = pre.clone();
+            Box::pin(async move { pre.instantiate_async(store).await })
+        },
+    )
+}
+
+#[test]
+fn two_calls_of_one_component_go_on_at_once_in_one_call_of_its_instance() -> Result<(), Error> {
+    let clock = ManualClock::new();
+    let tasks = tasks(&clock)?;
+    let mut naps = tasks.start_concurrent(|store, tasks| {
+        Box::pin(async move {
+            let (three, two) = both(tasks.call_nap(store, 3), tasks.call_nap(store, 2)).await;
+            Ok((three?, two?))
+        })
+    })?;
+    let mut waited = Vec::new();
+    loop {
+        match naps.resume()? {
+            Step::Waiting => {
+                let next = clock.next_deadline().expect("a task sleeps");
+                waited.push((clock.sleepers(), next.as_secs()));
+                clock.tick(next - clock.now());
+            }
+            // The first of the two has woken the call by its end.
+            Step::Yielded => assert_eq!(clock.sleepers(), 1),
+            Step::Done => break,
+        }
+    }
+    assert_eq!(naps.try_get_result()?, Some((3, 2)));
+    assert_eq!(waited, [(2, 2), (1, 3)]);
+    Ok(())
+}
+
+/// Both results, once both are there.
+async fn both<A, B>(
+    first: impl std::future::Future<Output = A>,
+    second: impl std::future::Future<Output = B>,
+) -> (A, B) {
+    let (mut first, mut second) = (std::pin::pin!(first), std::pin::pin!(second));
+    let (mut one, mut two) = (None, None);
+    std::future::poll_fn(|context| {
+        use std::task::Poll;
+        if one.is_none() {
+            if let Poll::Ready(value) = first.as_mut().poll(context) {
+                one = Some(value);
+            }
+        }
+        if two.is_none() {
+            if let Poll::Ready(value) = second.as_mut().poll(context) {
+                two = Some(value);
+            }
+        }
+        if one.is_some() && two.is_some() { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    (one.expect("it has ended"), two.expect("it has ended"))
+}
+
+#[test]
+fn one_call_after_another_in_one_store() -> Result<(), Error> {
+    let clock = ManualClock::new();
+    let tasks = tasks(&clock)?;
+    for n in 1..5 {
+        let mut call = tasks.start_concurrent(move |store, tasks| {
+            Box::pin(async move { tasks.call_sum(store, n).await })
+        })?;
+        assert!(matches!(
+            tasks.start_concurrent(|_, _| Box::pin(async { Ok(()) })),
+            Err(Error::CallInProgress)
+        ));
+        for _ in 0..n {
+            assert_eq!(call.resume()?, Step::Waiting);
+            clock.tick(Duration::from_secs(5));
+        }
+        assert_eq!(call.resume()?, Step::Done);
+        assert_eq!(call.try_get_result()?, Some(n * (n + 1) / 2));
+    }
+    let traps = tasks
+        .start_concurrent(|store, tasks| Box::pin(async move { tasks.call_trap(store).await }))?;
+    assert!(matches!({ traps }.wait(), Err(Error::Trap(_))));
+    assert!(tasks.is_poisoned());
+    tasks.reset()?;
+    let mut call = tasks
+        .start_concurrent(|store, tasks| Box::pin(async move { tasks.call_sum(store, 1).await }))?;
+    assert_eq!(call.resume()?, Step::Waiting);
+    clock.tick(Duration::from_secs(1));
+    assert_eq!(call.wait()?, 1);
+    Ok(())
+}
+
+#[test]
+fn a_task_that_is_left_behind_goes_on_in_the_next_call() -> Result<(), Error> {
+    let clock = ManualClock::new();
+    let tasks = tasks(&clock)?;
+    // The first call ends while its task still waits.
+    let mut first = tasks.start_concurrent(|store, tasks| {
+        Box::pin(async move {
+            let mut sum = Box::pin(tasks.call_sum(store, 1));
+            std::future::poll_fn(|context| {
+                let polled = sum.as_mut().poll(context);
+                assert!(polled.is_pending());
+                std::task::Poll::Ready(())
+            })
+            .await;
+            Ok(())
+        })
+    })?;
+    assert_eq!(first.resume()?, Step::Done);
+    assert_eq!(first.try_get_result()?, Some(()));
+    let mut second = tasks
+        .start_concurrent(|store, tasks| Box::pin(async move { tasks.call_sum(store, 2).await }))?;
+    while second.resume()? == Step::Waiting {
+        let next = clock.next_deadline().expect("a task sleeps");
+        clock.tick(next - clock.now());
+    }
+    assert_eq!(second.try_get_result()?, Some(3));
     Ok(())
 }
