@@ -12,6 +12,7 @@ mod after_failures;
 mod call;
 mod cancel;
 mod checks;
+mod concurrent_call;
 mod coroutines;
 mod countdown;
 mod event;
@@ -44,6 +45,8 @@ pub(crate) const ALL: &[(&str, Measure)] = &[
     ("resume_pinned", resume::pinned),
     ("call", call::measure),
     ("start", start::measure),
+    ("component_async_in_a_call", start::on_an_async_engine),
+    ("concurrent_call", concurrent_call::measure),
     ("throughput", throughput::beside_tokio::<2>),
     ("throughput_tokio_polls_on", throughput::beside_tokio_that_polls_on),
     ("throughput_async_task_polls_on", throughput::beside_async_task_that_polls_on),

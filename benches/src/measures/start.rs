@@ -4,8 +4,8 @@
 use super::poll_to_end;
 use crate::rounds::{Finding, Other, compare};
 use interface::{Creature, Greeter, GreeterImports, GreeterPre};
-use wasm_jobs::wasmtime::Store;
 use wasm_jobs::wasmtime::component::{Component, HasSelf, Linker};
+use wasm_jobs::wasmtime::{Engine, Store};
 use wasm_jobs::{EngineOptions, Instance, InstanceOptions, Step};
 
 /// What wasmtime makes of the interface, for both sides.
@@ -36,38 +36,9 @@ impl GreeterImports for Gate {
 }
 
 pub(crate) fn measure() -> Finding {
-    let options = EngineOptions::default().pooling(2).core_instances_per_component(CORE_INSTANCES);
-    let engine = wasm_jobs::engine(&options).expect("the options go together");
-    let mut linker = Linker::new(&engine);
-    Greeter::add_to_linker::<_, HasSelf<_>>(&mut linker, |gate: &mut Gate| gate)
-        .expect("the linker is new");
-    let component = Component::new(&engine, GUEST).expect("the guest is valid");
-    let pre = linker.instantiate_pre(&component).expect("the guest imports what is linked");
-    let guest = GreeterPre::new(pre).expect("the guest has this interface");
-
-    let ours = {
-        let guest = guest.clone();
-        let instance = Instance::with_exports(
-            &engine,
-            InstanceOptions::default(),
-            || Gate,
-            move |store| {
-                let guest = guest.clone();
-                Box::pin(async move { guest.instantiate_async(store).await })
-            },
-        );
-        let instance = instance.expect("the pool has room");
-        move || {
-            for _ in 0..CALLS {
-                let call = instance.start(|store, greeter| {
-                    Box::pin(async move { greeter.call_total(store, &NUMBERS).await })
-                });
-                let mut call = call.expect("the instance is free");
-                assert_eq!(call.resume().expect("the call is ours"), Step::Done);
-                assert_eq!(call.try_get_result().expect("the guest returns"), Some(TOTAL));
-            }
-        }
-    };
+    let engine = wasm_jobs::engine(&options()).expect("the options go together");
+    let guest = guest(&engine);
+    let ours = ours(&guest);
 
     let mut store = Store::new(&engine, Gate);
     store.epoch_deadline_async_yield_and_update(1);
@@ -82,4 +53,52 @@ pub(crate) fn measure() -> Finding {
     };
 
     compare(Other::Peer("bindgen"), 31, CALLS.into(), ours, theirs)
+}
+
+/// The same calls on an engine that allows async functions, beside one that does not.
+pub(crate) fn on_an_async_engine() -> Finding {
+    let engines = [true, false].map(|is_async| {
+        wasm_jobs::engine(&options().component_async(is_async)).expect("the options go together")
+    });
+    let [with, without] = engines.map(|engine| ours(&guest(&engine)));
+    compare(Other::Baseline("sync_engine"), 31, CALLS.into(), with, without)
+}
+
+fn options() -> EngineOptions {
+    EngineOptions::default().pooling(2).core_instances_per_component(CORE_INSTANCES)
+}
+
+fn guest(engine: &Engine) -> GreeterPre<Gate> {
+    let mut linker = Linker::new(engine);
+    Greeter::add_to_linker::<_, HasSelf<_>>(&mut linker, |gate: &mut Gate| gate)
+        .expect("the linker is new");
+    let component = Component::new(engine, GUEST).expect("the guest is valid");
+    let pre = linker.instantiate_pre(&component).expect("the guest imports what is linked");
+    GreeterPre::new(pre).expect("the guest has this interface")
+}
+
+/// Makes the calls by `Instance::start`.
+fn ours(guest: &GreeterPre<Gate>) -> impl FnMut() + use<> {
+    let guest = guest.clone();
+    let engine = guest.engine().clone();
+    let instance = Instance::with_exports(
+        &engine,
+        InstanceOptions::default(),
+        || Gate,
+        move |store| {
+            let guest = guest.clone();
+            Box::pin(async move { guest.instantiate_async(store).await })
+        },
+    );
+    let instance = instance.expect("the pool has room");
+    move || {
+        for _ in 0..CALLS {
+            let call = instance.start(|store, greeter| {
+                Box::pin(async move { greeter.call_total(store, &NUMBERS).await })
+            });
+            let mut call = call.expect("the instance is free");
+            assert_eq!(call.resume().expect("the call is ours"), Step::Done);
+            assert_eq!(call.try_get_result().expect("the guest returns"), Some(TOTAL));
+        }
+    }
 }
