@@ -6,6 +6,8 @@ use crate::guest::instance_pool::InstancePool;
 use crate::guest::origin::BoxFuture;
 use crate::guest::pooled_instance::PooledInstance;
 use crate::pool::JobPool;
+#[cfg(feature = "wasi-p3-preview")]
+use wasmtime::component::Accessor;
 use wasmtime::{StoreContextMut, WasmParams, WasmResults};
 
 impl<S: Send + 'static, E: Send + Sync + 'static> InstancePool<S, E> {
@@ -22,6 +24,21 @@ impl<S: Send + 'static, E: Send + Sync + 'static> InstancePool<S, E> {
         work: impl for<'a> FnOnce(StoreContextMut<'a, S>, &'a E) -> BoxFuture<'a, T> + Send + 'static,
     ) -> Result<T, Error> {
         self.run(pool, |instance| instance.start(work)).await
+    }
+
+    /// Makes a call with an instance of the pool, runs `work` with the async functions of a component as a job on `pool`, and gives the
+    /// result: what [`Instance::start_concurrent`](crate::Instance::start_concurrent) is to one instance.
+    ///
+    /// # Errors
+    ///
+    /// As [`call`](InstancePool::call).
+    #[cfg(feature = "wasi-p3-preview")]
+    pub async fn start_concurrent<T: Send + 'static>(
+        &self,
+        pool: &impl JobPool,
+        work: impl for<'a> FnOnce(&'a Accessor<S>, &'a E) -> BoxFuture<'a, T> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.run(pool, |instance| instance.start_concurrent(work)).await
     }
 
     /// Checks an instance out, makes a call with it, and runs that as a job. Only the owner, which is this future, knows of the job.

@@ -7,6 +7,8 @@ use crate::guest::origin::BoxFuture;
 use std::fmt;
 use std::ops::Deref;
 use std::sync::atomic::Ordering::Relaxed;
+#[cfg(feature = "wasi-p3-preview")]
+use wasmtime::component::Accessor;
 use wasmtime::{StoreContextMut, WasmParams, WasmResults};
 
 /// What happens to an instance that comes back to its [`InstancePool`](crate::InstancePool).
@@ -80,6 +82,19 @@ impl<S: Send + 'static, E: Send + Sync + 'static> PooledInstance<S, E> {
         work: impl for<'a> FnOnce(StoreContextMut<'a, S>, &'a E) -> BoxFuture<'a, T> + Send + 'static,
     ) -> Result<SendFuture<T>, Error> {
         Ok(self.instance.start(work)?.into_send())
+    }
+
+    /// Makes a call as [`Instance::start_concurrent`] does, whose owner may travel.
+    ///
+    /// # Errors
+    ///
+    /// As [`Instance::start_concurrent`].
+    #[cfg(feature = "wasi-p3-preview")]
+    pub fn start_concurrent<T: Send + 'static>(
+        &self,
+        work: impl for<'a> FnOnce(&'a Accessor<S>, &'a E) -> BoxFuture<'a, T> + Send + 'static,
+    ) -> Result<SendFuture<T>, Error> {
+        Ok(self.instance.start_concurrent(work)?.into_send())
     }
 }
 

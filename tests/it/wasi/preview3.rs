@@ -1,7 +1,7 @@
 //! Components of WASI 0.3, whose functions are async in the guest.
 
 use super::{MONOTONIC_START, args, captured, files, printed};
-use crate::support::{Way, retry_timeouts, workers};
+use crate::support::{Flag, Way, block_on, retry_timeouts, workers};
 use std::fs;
 use std::iter;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -12,8 +12,8 @@ use wasm_jobs::wasi::{self, Command, CommandPre, FsPerms, WasiCtx};
 use wasm_jobs::wasmtime::component::{Accessor, Component, HasSelf, Linker};
 use wasm_jobs::wasmtime::{self, Engine, Trap};
 use wasm_jobs::{
-    Clock, EngineOptions, Error, Future, Instance, InstanceOptions, IntoSend as _, JobHandle,
-    JobPool, ManualClock, Slice, Step, engine,
+    Clock, EngineOptions, Error, Future, Instance, InstanceOptions, InstancePool, IntoSend as _,
+    JobHandle, JobPool, ManualClock, Slice, Step, engine,
 };
 
 static ENGINE: LazyLock<Engine> = LazyLock::new(|| {
@@ -756,5 +756,41 @@ fn a_task_that_is_left_behind_goes_on_in_the_next_call() -> Result<(), Error> {
         clock.tick(next - clock.now());
     }
     assert_eq!(second.try_get_result()?, Some(3));
+    Ok(())
+}
+
+#[cfg(feature = "rayon")]
+#[test]
+fn a_pool_lends_instances_with_async_functions() -> Result<(), Error> {
+    let clock = ManualClock::new();
+    let pool = {
+        let clock = clock.clone();
+        InstancePool::new(2, move || tasks(&clock))?
+    };
+    let rayon = wasm_jobs::RayonGlobal;
+    let nap = |n| {
+        pool.start_concurrent(&rayon, move |store, tasks| {
+            Box::pin(async move { tasks.call_nap(store, n).await })
+        })
+    };
+    let naps = async { both(both(nap(1), nap(2)), both(nap(3), nap(4))).await };
+    let is_over = Flag::default();
+    let ticking = {
+        let is_over = is_over.clone();
+        thread::spawn(move || {
+            while !is_over.is_set() {
+                assert!(clock.sleepers() <= 2, "the pool has two instances");
+                match clock.next_deadline() {
+                    Some(next) => clock.tick(next.saturating_sub(clock.now())),
+                    None => thread::yield_now(),
+                }
+            }
+        })
+    };
+    let ((one, two), (three, four)) = block_on(naps);
+    is_over.set();
+    ticking.join().expect("the clock ticks");
+    assert_eq!((one?, two?, three?, four?), (1, 2, 3, 4));
+    assert_eq!((pool.stats().out, pool.stats().made), (0, 2));
     Ok(())
 }
