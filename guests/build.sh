@@ -1,6 +1,7 @@
 #!/bin/sh
 # Builds all guests. Needs Python with `pip install ziglang==0.17.1`, which has clang and lld; for the component, Node.js with
-# `npm install --global @bytecodealliance/jco@1.17.6`; and curl, for Lua's source. With these versions, the same source gives the same bytes.
+# `npm install --global @bytecodealliance/jco@1.17.6`; curl, for Lua's source; and what kit/build.sh says. With these versions, the same
+# source gives the same bytes.
 set -eu
 cd "$(dirname "$0")"
 
@@ -33,6 +34,9 @@ tar --extract --gzip --file "$lua/crate" --directory "$lua" --strip-components 1
 for source in wasi/*.c; do
     compile "$source" -target wasm32-wasi -idirafter "$lua/lua-5.4.8"
 done
+
+# The guests that use the kit. They are in several languages, and need their compilers.
+kit/build.sh
 
 # Some of them as components of WASI 0.2, with an adapter that jco has.
 mkdir -p wasi2

@@ -162,6 +162,8 @@ pub use frame::coroutine::Coroutine;
 pub use frame::coroutines::{Coroutines, TickReport};
 pub use frame::frames::{Frames, frames, next_frame, sleep};
 pub use frame::run_within::{FrameReport, run_within};
+#[cfg(feature = "wasm")]
+pub use guest::kit as guest_kit;
 #[cfg(feature = "wasi")]
 pub use guest::wasi;
 #[cfg(feature = "macros")]
