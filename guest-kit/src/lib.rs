@@ -2,14 +2,15 @@
 //!
 //! ```no_run
 //! use std::time::Duration;
+//! use wasm_jobs_guest::{sleep, yield_now};
 //!
 //! #[no_mangle]
 //! pub extern "C" fn watch(hours: u32) {
 //!     for _ in 0..hours {
-//!         wasm_jobs_guest::sleep(Duration::from_secs(3600)); // the call waits; the host runs others
+//!         sleep(Duration::from_secs(3600)); // the call waits, and the host runs others
 //!         for _ in 0..100 {
 //!             look_around();
-//!             wasm_jobs_guest::yield_now(); // the call's step ends here
+//!             yield_now(); // the call's step ends here
 //!         }
 //!     }
 //! }
@@ -42,12 +43,7 @@
 //! There is no way to ask whether the call was cancelled: a cancelled call ends where it stands, and its guest runs no further.
 
 #![no_std]
-#![warn(
-    missing_docs,
-    unreachable_pub,
-    unsafe_op_in_unsafe_fn,
-    clippy::undocumented_unsafe_blocks
-)]
+#![warn(missing_docs, unreachable_pub, unsafe_op_in_unsafe_fn, clippy::undocumented_unsafe_blocks)]
 
 #[cfg(any(feature = "std", not(target_family = "wasm")))]
 extern crate std;
@@ -58,19 +54,13 @@ extern crate std;
 ))]
 mod component_type;
 mod panic;
-#[cfg(any(
-    test,
-    all(
-        target_family = "wasm",
-        any(feature = "std", feature = "panic-handler")
-    )
-))]
+#[cfg(any(test, all(target_family = "wasm", any(feature = "std", feature = "panic-handler"))))]
 mod text;
 mod wait;
 
+pub use panic::panic_with;
 #[cfg(feature = "std")]
 pub use panic::set_panic_hook;
-pub use panic::panic_with;
 
 use core::time::Duration;
 

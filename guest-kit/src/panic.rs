@@ -14,25 +14,16 @@ pub fn panic_with(message: &str) -> ! {
 #[cfg(feature = "std")]
 pub fn set_panic_hook() {
     #[cfg(target_family = "wasm")]
-    std::panic::set_hook(std::boxed::Box::new(|panic| {
-        tell_formatted(format_args!("{}", panic))
-    }));
+    std::panic::set_hook(std::boxed::Box::new(|panic| tell_formatted(format_args!("{}", panic))));
 }
 
-#[cfg(all(
-    feature = "panic-handler",
-    not(feature = "std"),
-    target_family = "wasm"
-))]
+#[cfg(all(feature = "panic-handler", not(feature = "std"), target_family = "wasm"))]
 #[panic_handler]
 fn handle(panic: &core::panic::PanicInfo<'_>) -> ! {
     tell_formatted(format_args!("{}", panic))
 }
 
-#[cfg(all(
-    target_family = "wasm",
-    any(feature = "std", feature = "panic-handler")
-))]
+#[cfg(all(target_family = "wasm", any(feature = "std", feature = "panic-handler")))]
 fn tell_formatted(message: core::fmt::Arguments<'_>) -> ! {
     let mut text = crate::text::Text::new();
     // What does not fit is left out.

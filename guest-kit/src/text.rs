@@ -8,10 +8,7 @@ pub(crate) struct Text {
 
 impl Text {
     pub(crate) fn new() -> Self {
-        Self {
-            bytes: [0; 1024],
-            used: 0,
-        }
+        Self { bytes: [0; 1024], used: 0 }
     }
 
     pub(crate) fn as_str(&self) -> &str {

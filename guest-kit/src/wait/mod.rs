@@ -4,10 +4,7 @@
 #[path = "native.rs"]
 mod target;
 
-#[cfg(all(
-    target_os = "wasi",
-    not(any(target_env = "p2", target_env = "p3"))
-))]
+#[cfg(all(target_os = "wasi", not(any(target_env = "p2", target_env = "p3"))))]
 #[path = "preview1.rs"]
 mod target;
 
@@ -19,19 +16,11 @@ mod target;
 #[path = "preview3.rs"]
 mod target;
 
-#[cfg(all(
-    target_family = "wasm",
-    not(target_os = "wasi"),
-    feature = "component"
-))]
+#[cfg(all(target_family = "wasm", not(target_os = "wasi"), feature = "component"))]
 #[path = "component.rs"]
 mod target;
 
-#[cfg(all(
-    target_family = "wasm",
-    not(target_os = "wasi"),
-    not(feature = "component")
-))]
+#[cfg(all(target_family = "wasm", not(target_os = "wasi"), not(feature = "component")))]
 #[path = "module.rs"]
 mod target;
 

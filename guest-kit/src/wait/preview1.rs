@@ -51,12 +51,7 @@ pub(crate) fn sleep(nanoseconds: u64) {
     let subscription = Subscription {
         userdata: 0,
         kind: 0,
-        clock: SubscriptionClock {
-            id: MONOTONIC,
-            timeout: nanoseconds,
-            precision: 0,
-            flags: 0,
-        },
+        clock: SubscriptionClock { id: MONOTONIC, timeout: nanoseconds, precision: 0, flags: 0 },
     };
     let mut event = MaybeUninit::uninit();
     let mut events = 0;
