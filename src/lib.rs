@@ -258,7 +258,8 @@ pub mod model {
     }
 }
 
-/// The README and the book: each of their blocks is a test. The page on wrappers is tested as the documentation of [`wrapper!`].
+/// The README and the book: each of their blocks is a test, but for that of a guest, which is an example of `set_panic_hook` in `guest-kit`. The
+/// page on wrappers is tested as the documentation of [`wrapper!`].
 #[cfg(all(
     doctest,
     feature = "component-model",

@@ -11,6 +11,22 @@ pub fn panic_with(message: &str) -> ! {
 /// Has the host told of each panic: the call fails with a trap that has the panic's message. Call it once, before the first panic.
 ///
 /// It replaces the hook that prints the message, as [`std::panic::set_hook`] does. On targets that are not wasm it does nothing.
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use wasm_jobs_guest::{set_panic_hook, sleep, yield_now};
+///
+/// #[no_mangle]
+/// pub extern "C" fn watch(hours: u32) {
+///     set_panic_hook();
+///     for _ in 0..hours {
+///         sleep(Duration::from_secs(3600));
+///         look_around();
+///         yield_now();
+///     }
+/// }
+/// # fn look_around() {}
+/// ```
 #[cfg(feature = "std")]
 pub fn set_panic_hook() {
     #[cfg(target_family = "wasm")]

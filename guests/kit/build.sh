@@ -13,20 +13,21 @@ zig() {
     python3 -m ziglang "$@"
 }
 
-# A module as a component with the world of berries.wit: `component FROM TO`.
+# `component FROM TO WIT` makes a component of a module, with the world of this file.
 component() {
-    jco embed "$1" --wit "$scratch/world" --world-name berries -o "$scratch/embedded.wasm"
+    rm -rf "$scratch/world"
+    mkdir -p "$scratch/world/deps"
+    cp "$3" "$scratch/world"
+    cp $kit/wit/guest.wit "$scratch/world/deps"
+    jco embed "$1" --wit "$scratch/world" -o "$scratch/embedded.wasm"
     jco new "$scratch/embedded.wasm" -o "$2"
 }
-mkdir -p "$scratch/world/deps"
-cp berries.wit "$scratch/world"
-cp $kit/wit/guest.wit "$scratch/world/deps"
 
-# The kit's own imports, as custom sections: `section FOLDER FILE` for the interface of a folder. A section is what `jco embed` adds to a
-# module of nothing.
+# The kit's own imports, as custom sections. `section FOLDER FILE` makes one of a folder's world: it is what `jco embed` adds to an
+# empty module.
 section() {
     printf '\0asm\1\0\0\0' >"$scratch/empty.wasm"
-    jco embed "$scratch/empty.wasm" --wit "$1" --world-name imports -o "$scratch/section.wasm"
+    jco embed "$scratch/empty.wasm" --wit "$1" -o "$scratch/section.wasm"
     python3 - "$scratch/section.wasm" "$2" <<'END'
 import sys
 
@@ -49,7 +50,7 @@ c() {
 c -o c.wasm -target wasm32-freestanding -Wl,--no-entry
 c -o c-wasi.wasm -target wasm32-wasi -mexec-model=reactor
 c -o "$scratch/c.wasm" -target wasm32-freestanding -Wl,--no-entry -DWASM_JOBS_COMPONENT
-component "$scratch/c.wasm" c-component.wasm
+component "$scratch/c.wasm" c-component.wasm berries.wit
 
 # Zig.
 zig build-exe berries.zig -target wasm32-freestanding -O ReleaseSmall -fno-entry -rdynamic -femit-bin=zig.wasm
@@ -80,9 +81,11 @@ rust() {
 rust wasm32-unknown-unknown rust.wasm --cfg 'feature="panic-handler"'
 rust wasm32-wasi rust-wasi.wasm --cfg 'feature="std"'
 rust wasm32-unknown-unknown "$scratch/rust.wasm" --cfg 'feature="panic-handler"' --cfg 'feature="component"'
-component "$scratch/rust.wasm" rust-component.wasm
-# This Rust has no target for WASI 0.2. Without std, such a guest is the same but for how the kit is told.
+component "$scratch/rust.wasm" rust-component.wasm berries.wit
+# This Rust has no targets for WASI 0.2 and 0.3. Without std, such a guest differs only in how the kit is told of its target.
 rust wasm32-unknown-unknown "$scratch/rust.wasm" --cfg 'feature="panic-handler"' --cfg 'target_os="wasi"' --cfg 'target_env="p2"'
-component "$scratch/rust.wasm" rust-preview2.wasm
+component "$scratch/rust.wasm" rust-preview2.wasm berries.wit
+rust wasm32-unknown-unknown "$scratch/rust.wasm" --cfg 'feature="panic-handler"' --cfg 'target_os="wasi"' --cfg 'target_env="p3"'
+component "$scratch/rust.wasm" rust-preview3.wasm berries-async.wit
 
 chmod -x -- *.wasm

@@ -161,6 +161,81 @@ mod components {
     }
 }
 
+/// A component whose exports are async functions.
+#[cfg(feature = "wasi-p3-preview")]
+mod async_components {
+    use super::{Guest, Make, guest_kit};
+    use std::sync::LazyLock;
+    use wasm_jobs::wasmtime::Engine;
+    use wasm_jobs::wasmtime::component::{Component, Linker, TypedFunc};
+    use wasm_jobs::{
+        EngineOptions, Error, Future, Instance, InstanceOptions, ManualClock, Slice, engine,
+    };
+
+    static ENGINE: LazyLock<Engine> = LazyLock::new(|| {
+        let options = EngineOptions::default().pooling(4).core_instances_per_component(3);
+        engine(&options.component_async(true)).expect("the options of a small engine")
+    });
+
+    struct Berries {
+        sum: TypedFunc<(i32,), (i64,)>,
+        nap: TypedFunc<(i32,), ()>,
+        spin: TypedFunc<(), ()>,
+        fail: TypedFunc<(), ()>,
+    }
+
+    impl Guest for Instance<(), Berries> {
+        fn sum(&self, last: i32) -> Result<Future<i64>, Error> {
+            self.start(move |store, guest| {
+                Box::pin(async move { Ok(guest.sum.call_async(store, (last,)).await?.0) })
+            })
+        }
+
+        fn nap(&self, milliseconds: i32) -> Result<Future<()>, Error> {
+            self.start(move |store, guest| Box::pin(guest.nap.call_async(store, (milliseconds,))))
+        }
+
+        fn spin(&self) -> Result<Future<()>, Error> {
+            self.start(|store, guest| Box::pin(guest.spin.call_async(store, ())))
+        }
+
+        fn fail(&self) -> Result<Future<()>, Error> {
+            self.start(|store, guest| Box::pin(guest.fail.call_async(store, ())))
+        }
+
+        fn set_slice(&self, slice: Slice) -> Result<(), Error> {
+            self.set_slice(slice)
+        }
+    }
+
+    pub(super) fn component(name: &str) -> Result<Make, Error> {
+        let component = Component::from_file(&ENGINE, format!("guests/kit/{name}.wasm"))?;
+        Ok(Box::new(move |clock: &ManualClock| {
+            let mut linker = Linker::<()>::new(&ENGINE);
+            guest_kit::add_to_component_linker(&mut linker, clock.clone())?;
+            let pre = linker.instantiate_pre(&component)?;
+            let options = InstanceOptions::default();
+            Ok(Box::new(Instance::with_exports(
+                &ENGINE,
+                options,
+                || (),
+                move |mut store| {
+                    let pre = pre.clone();
+                    Box::pin(async move {
+                        let guest = pre.instantiate_async(&mut store).await?;
+                        Ok(Berries {
+                            sum: guest.get_typed_func(&mut store, "sum")?,
+                            nap: guest.get_typed_func(&mut store, "nap")?,
+                            spin: guest.get_typed_func(&mut store, "spin")?,
+                            fail: guest.get_typed_func(&mut store, "fail")?,
+                        })
+                    })
+                },
+            )?))
+        }))
+    }
+}
+
 fn guests() -> Result<Vec<(&'static str, Make)>, Error> {
     Ok(vec![
         ("C", module("c")?),
@@ -173,6 +248,8 @@ fn guests() -> Result<Vec<(&'static str, Make)>, Error> {
         ("Rust in a component", components::component("rust-component")?),
         #[cfg(all(feature = "component-model", feature = "wasi"))]
         ("Rust for WASI 0.2", components::wasi_component("rust-preview2")?),
+        #[cfg(feature = "wasi-p3-preview")]
+        ("Rust for WASI 0.3", async_components::component("rust-preview3")?),
         #[cfg(feature = "wasi")]
         ("C for WASI preview 1", wasi_module("c-wasi")?),
         #[cfg(feature = "wasi")]
