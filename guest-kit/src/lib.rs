@@ -22,10 +22,13 @@
 //! | target | [`yield_now`] | [`sleep`] | the message of a panic |
 //! |---|---|---|---|
 //! | `wasm32-unknown-unknown` | `env.yield` | `env.sleep` | `env.panic` |
-//! | the same, with the feature `component` | `wasm-jobs:guest/host` | `wasm-jobs:guest/host` | `wasm-jobs:guest/host` |
 //! | `wasm32-wasip1`, or `wasm32-wasi` | `sched_yield` | `poll_oneoff` | `env.panic` |
 //! | `wasm32-wasip2` | `wasi:io/poll` | `wasi:io/poll` | `wasm-jobs:guest/host` |
 //! | `wasm32-wasip3` | `thread.yield` | `wasm-jobs:guest/host` | `wasm-jobs:guest/host` |
+//! | any, with the feature `component` | `wasm-jobs:guest/host` | `wasm-jobs:guest/host` | `wasm-jobs:guest/host` |
+//!
+//! Take the feature `component` if a tool makes a component of a module for another target, or if a guest for `wasm32-wasip3` yields in
+//! functions that are not async: there, `thread.yield` returns at once.
 //!
 //! A guest imports only what it uses. On any other target, std does it: so the guest's own tests run on the machine that builds it.
 //!

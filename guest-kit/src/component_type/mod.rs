@@ -1,14 +1,14 @@
 //! What the kit imports, in the words of WIT: a custom section of the module, which a linker of components reads. So a guest's own world
 //! need not name the kit. `guests/build.sh` makes the files from `wit/guest.wit` and `preview2.wit`.
 
-#[cfg(not(target_env = "p2"))]
+#[cfg(any(feature = "component", not(target_env = "p2")))]
 macro_rules! section {
     () => {
         include_bytes!("host.bin")
     };
 }
 
-#[cfg(target_env = "p2")]
+#[cfg(all(not(feature = "component"), target_env = "p2"))]
 macro_rules! section {
     () => {
         include_bytes!("preview2.bin")
