@@ -59,6 +59,8 @@ const INTERFACE: &str = "wasm-jobs:guest/host@0.1.0";
 
 /// Defines what modules that use the kit import: `env.yield`, `env.sleep` and `env.panic`. All instances of this linker sleep by `clock`.
 ///
+/// A guest gives up all the same if its message is not UTF-8, or lies outside its memory: the trap's message then says so.
+///
 /// A guest that was compiled for WASI yields and sleeps by WASI's functions, and needs `wasi::add_to_linker` as well.
 ///
 /// # Errors
@@ -81,6 +83,8 @@ pub fn add_to_linker<S: Send + 'static>(
 }
 
 /// Defines what components that use the kit import: the interface `wasm-jobs:guest/host`. All instances of this linker sleep by `clock`.
+///
+/// A component whose message is not a string in its memory breaks the rules of components. Its call fails with [`Error::Host`].
 ///
 /// # Errors
 ///

@@ -76,7 +76,7 @@ fn wasi_module(name: &str) -> Result<Make, Error> {
 #[cfg(feature = "component-model")]
 mod components {
     use self::bindings::{Berries, BerriesPre};
-    use super::{Guest, Make, guest_kit};
+    use super::{Guest, Make, guest_kit, message_of};
     use std::sync::LazyLock;
     use wasm_jobs::wasmtime::Engine;
     use wasm_jobs::wasmtime::component::{Component, Linker};
@@ -149,6 +149,59 @@ mod components {
 
     pub(super) fn component(name: &str) -> Result<Make, Error> {
         made::<()>(name, |_| Ok(()), |_| ())
+    }
+
+    /// A component that gives up with the message at an address.
+    const GIVES_UP: &str = r#"(component
+        (import "wasm-jobs:guest/host@0.1.0" (instance $host
+            (export "panic" (func (param "message" string)))))
+        (core module $memory
+            (memory (export "memory") 1)
+            (data (i32.const 0) "ber\fcries"))
+        (core instance $memory (instantiate $memory))
+        (core func $panic (canon lower (func $host "panic") (memory $memory "memory")))
+        (core module $run
+            (import "host" "panic" (func $panic (param i32 i32)))
+            (func (export "run") (param i32 i32) (call $panic (local.get 0) (local.get 1))))
+        (core instance $run (instantiate $run
+            (with "host" (instance (export "panic" (func $panic))))))
+        (func (export "run") (param "address" u32) (param "bytes" u32)
+            (canon lift (core func $run "run"))))"#;
+
+    #[test]
+    fn a_components_message_is_cut_off_and_one_that_is_no_string_fails_the_call()
+    -> Result<(), Error> {
+        let component = Component::new(&ENGINE, wat::parse_str(GIVES_UP).expect("the text"))?;
+        let mut linker = Linker::<()>::new(&ENGINE);
+        guest_kit::add_to_component_linker(&mut linker, ManualClock::new())?;
+        let pre = linker.instantiate_pre(&component)?;
+        let guest = Instance::with_exports(
+            &ENGINE,
+            InstanceOptions::default(),
+            || (),
+            move |mut store| {
+                let pre = pre.clone();
+                Box::pin(async move {
+                    let guest = pre.instantiate_async(&mut store).await?;
+                    guest.get_typed_func::<(u32, u32), ()>(&mut store, "run")
+                })
+            },
+        )?;
+        let gives_up_with = |address, bytes| -> Result<Error, Error> {
+            guest.reset()?;
+            let mut call =
+                guest.start(move |store, run| Box::pin(run.call_async(store, (address, bytes))))?;
+            Ok(call.wait().expect_err("the guest gives up"))
+        };
+        assert_eq!(message_of(&gives_up_with(0, 3)?), "ber");
+        let message = format!("{}…", "\0".repeat(guest_kit::MAX_MESSAGE));
+        assert_eq!(message_of(&gives_up_with(9, 60_000)?), message);
+        for (address, bytes) in [(0, 4), (65_536, 1), (u32::MAX, u32::MAX)] {
+            let error = gives_up_with(address, bytes)?;
+            assert!(matches!(error, Error::Host(_)), "{error:?}");
+            assert!(guest.is_poisoned());
+        }
+        Ok(())
     }
 
     #[cfg(feature = "wasi")]
