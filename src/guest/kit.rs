@@ -59,7 +59,7 @@ const INTERFACE: &str = "wasm-jobs:guest/host@0.1.0";
 
 /// Defines what modules that use the kit import: `env.yield`, `env.sleep` and `env.panic`. All instances of this linker sleep by `clock`.
 ///
-/// A guest gives up all the same if its message is not UTF-8, or lies outside its memory: the trap's message then says so.
+/// Bytes of a message that are not UTF-8 become `U+FFFD`. If a message lies outside the guest's memory, the trap's message says so instead.
 ///
 /// A guest that was compiled for WASI yields and sleeps by WASI's functions, and needs `wasi::add_to_linker` as well.
 ///
