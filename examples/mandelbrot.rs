@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 use wasm_jobs::wasmtime::{Caller, InstancePre, Linker};
-use wasm_jobs::{EngineOptions, Future, Instance, JobPool, add_yield, engine};
+use wasm_jobs::{EngineOptions, Future, Instance, JobPool, RealtimeClock, engine, guest_kit};
 
 wasm_jobs::wrapper! {
     /// Draws the tiles.
@@ -52,7 +52,7 @@ type Rows = Arc<AtomicU64>;
 fn main() -> Result<(), Box<dyn Error>> {
     let engine = engine(&EngineOptions::default())?;
     let mut linker = Linker::new(&engine);
-    add_yield(&mut linker, "env", "yield")?;
+    guest_kit::add_to_linker(&mut linker, RealtimeClock)?;
     linker.func_wrap("env", "row_done", |caller: Caller<'_, Rows>| {
         caller.data().fetch_add(1, Ordering::Relaxed);
     })?;

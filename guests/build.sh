@@ -1,7 +1,7 @@
 #!/bin/sh
 # Builds all guests. Needs Python with `pip install ziglang==0.17.1`, which has clang and lld; for the component, Node.js with
-# `npm install --global @bytecodealliance/jco@1.17.6`; for that of WASI 0.3, `cargo install wit-bindgen-cli@0.63.0`; and curl, for what others
-# wrote. With these versions, the same source gives the same bytes.
+# `npm install --global @bytecodealliance/jco@1.17.6`; for that of WASI 0.3, `cargo install wit-bindgen-cli@0.63.0`; curl, for what others wrote;
+# and what kit/build.sh says. With these versions, the same source gives the same bytes.
 set -eu
 cd "$(dirname "$0")"
 
@@ -41,6 +41,9 @@ lua="$scratch/lua-src"
 for source in wasi/*.c; do
     compile "$source" -target wasm32-wasi -idirafter "$lua/lua-5.4.8"
 done
+
+# The guests that use the kit. They are in several languages, and need their compilers.
+kit/build.sh
 
 # Some of them as components of WASI 0.2, with an adapter that jco has.
 mkdir -p wasi2

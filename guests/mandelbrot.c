@@ -1,5 +1,7 @@
 // Tiles of the Mandelbrot set, for examples/mandelbrot.rs.
 
+#include "../guest-kit/wasm_jobs.h"
+
 #include <stdint.h>
 
 #define EXPORT(name) __attribute__((export_name(#name))) name
@@ -8,7 +10,6 @@
 enum { WIDTH = 160, HEIGHT = 90, CHANNELS = 3, SAMPLES = 4, ITERATIONS = 3000 };
 
 void IMPORT(row_done)(void);
-void IMPORT(yield)(void);
 
 // The samples of one pixel, computed side by side.
 typedef double samples __attribute__((vector_size(SAMPLES * sizeof(double))));
@@ -69,7 +70,7 @@ const uint8_t *EXPORT(render)(double left, double top, double step) {
                 pixels[row][column][channel] = brightness(depth, channel);
         }
         row_done();
-        yield();
+        wasm_jobs_yield();
     }
     return &pixels[0][0][0];
 }

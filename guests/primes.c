@@ -1,14 +1,13 @@
 // Prime numbers, the slow way: a guest that computes for a while, and yields now and then.
 
+#include "../guest-kit/wasm_jobs.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
 #define EXPORT(name) __attribute__((export_name(#name))) name
-#define IMPORT(name) __attribute__((import_module("env"), import_name(#name))) name
 
 enum { NUMBERS_A_STEP = 1000 };
-
-void IMPORT(yield)(void);
 
 static bool is_prime(uint32_t n) {
     if (n < 2)
@@ -25,7 +24,7 @@ int32_t EXPORT(count_primes)(int32_t from, int32_t to) {
     for (int32_t n = from; n < to; n++) {
         primes += n >= 0 && is_prime(n);
         if ((n - from) % NUMBERS_A_STEP == NUMBERS_A_STEP - 1)
-            yield();
+            wasm_jobs_yield();
     }
     return primes;
 }

@@ -318,6 +318,12 @@ impl Trap {
         self.code
     }
 
+    /// What the guest said when it gave up, by the function of the [kit for guests](crate::guest_kit). `None` for every other trap.
+    #[must_use]
+    pub fn message(&self) -> Option<&str> {
+        self.error.downcast_ref().map(|GuestMessage(message)| message.as_str())
+    }
+
     /// Where the guest was, with the names of its functions if the module has them. `None` if the engine collects no backtraces.
     #[must_use]
     pub fn backtrace(&self) -> Option<&wasmtime::WasmBacktrace> {
@@ -325,9 +331,18 @@ impl Trap {
     }
 }
 
+/// What a guest said when it gave up. It is a context of the trap's error.
+#[cfg(feature = "wasm")]
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct GuestMessage(pub(crate) String);
+
 #[cfg(feature = "wasm")]
 impl fmt::Display for Trap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(message) = self.message() {
+            return write!(f, "the guest trapped: {message}");
+        }
         write!(f, "the guest trapped: {}", self.code)?;
         match self.backtrace().and_then(|backtrace| backtrace.frames().first()) {
             Some(frame) => match frame.func_name() {

@@ -67,7 +67,8 @@
 //! ```
 //!
 //! A guest that waits costs nothing: its host function awaits an [`Event`], a [`Clock`] or any other std future, and the call
-//! goes on when one of these wakes it. With the feature `wasi`, unmodified programs that sleep and poll wait in the same way.
+//! goes on when one of these wakes it. With the feature `wasi`, unmodified programs that sleep and poll wait in the same way. For those who
+//! write guests, there is a [kit](guest_kit) to yield, to sleep and to say why a guest gives up.
 //!
 //! A [`Slice`] limits how much a guest computes in one step, and [`InstanceOptions`] limits what it may use in all. By default
 //! nothing is limited. [`run_within`] advances many calls within a budget of time.
@@ -164,6 +165,8 @@ pub use frame::coroutine::Coroutine;
 pub use frame::coroutines::{Coroutines, TickReport};
 pub use frame::frames::{Frames, frames, next_frame, sleep};
 pub use frame::run_within::{FrameReport, run_within};
+#[cfg(feature = "wasm")]
+pub use guest::kit as guest_kit;
 #[cfg(feature = "wasi")]
 pub use guest::wasi;
 #[cfg(feature = "macros")]
@@ -257,7 +260,8 @@ pub mod model {
     }
 }
 
-/// The README and the book: each of their blocks is a test. The page on wrappers is tested as the documentation of [`wrapper!`].
+/// The README and the book: each of their blocks is a test, but for that of a guest, which is an example of `set_panic_hook` in `guest-kit`. The
+/// page on wrappers is tested as the documentation of [`wrapper!`].
 #[cfg(all(doctest, feature = "macros", feature = "rayon", feature = "wasi-p3-preview"))]
 mod book {
     macro_rules! pages {
@@ -278,6 +282,7 @@ mod book {
         Wasi: "docs/wasi.md",
         WasiP3: "docs/wasi-p3.md",
         Components: "docs/components.md",
+        GuestKit: "docs/guest-kit.md",
         Failures: "docs/failures.md",
         Tracing: "docs/tracing.md",
         Replays: "docs/replays.md",

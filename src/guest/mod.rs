@@ -26,6 +26,7 @@ pub(crate) mod home;
 pub(crate) mod inputs;
 pub(crate) mod instance;
 pub(crate) mod instance_pool;
+pub mod kit;
 mod lender;
 pub(crate) mod limit;
 pub(crate) mod loan;

@@ -9,6 +9,7 @@ mod coroutines;
 mod epochs;
 mod failures;
 mod frames;
+mod guest_kit;
 mod host_calls;
 mod host_functions;
 mod hostile;

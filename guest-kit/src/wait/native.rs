@@ -1,0 +1,11 @@
+//! No guest at all: tests of a guest's code, on the machine that builds it.
+
+use core::time::Duration;
+
+pub(crate) fn yield_now() {
+    std::thread::yield_now();
+}
+
+pub(crate) fn sleep(nanoseconds: u64) {
+    std::thread::sleep(Duration::from_nanos(nanoseconds));
+}
