@@ -182,12 +182,12 @@ fn a_module_keeps_its_instance() {
 
 #[test]
 fn each_failure_has_its_status_and_its_reason() {
-    let server = Server::new();
+    let server = Server::with_long_limits();
     assert_eq!(server.failure("nobody", b""), (404, "there is no plugin \"nobody\"\n".into()));
     assert_eq!(server.failure("upper", &vec![b'x'; BODY + 1]).0, 413);
 
     let (status, reason) = server.failure("loop", b"");
-    assert!(status == 504 && reason.contains("50ms"), "{status} {reason}");
+    assert!(status == 504 && reason.contains("250ms"), "{status} {reason}");
     let (status, reason) = server.failure("hog", b"");
     assert!(status == 500 && reason.contains("out_of_memory"), "{status} {reason}");
     let (status, reason) = server.failure("trap", b"");
