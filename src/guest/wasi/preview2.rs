@@ -1,5 +1,5 @@
 //! WASI 0.2: [`add_to_component_linker`] defines its interfaces in the linker of a component, and [`Command`] is a component that is a
-//! program. All is wasmtime-wasi's, except the two clocks, which are here.
+//! program. All is wasmtime-wasi's, except the two clocks, which are here, and `pollable.ready`, which is in `pollables`.
 
 use crate::call::future::Future;
 use crate::call::yield_now::yield_now;
@@ -9,6 +9,7 @@ use crate::guest::limit::options::InstanceOptions;
 use crate::guest::origin::BoxFuture;
 use crate::guest::wasi::clocks::{MONOTONIC_START, since_1970};
 use crate::guest::wasi::ctx::WasiCtx;
+use crate::guest::wasi::pollables::{HasPollables, Pollables};
 use crate::wait::clock::Clock;
 use std::fmt;
 use std::ops::Deref;
@@ -84,7 +85,7 @@ fn define<S: WasiView>(l: &mut Linker<S>) -> wasmtime::Result<()> {
     wall_clock::add_to_linker::<S, HasClock>(l, clock)?;
 
     io::error::add_to_linker::<S, HasIo>(l, table)?;
-    io::poll::add_to_linker::<S, HasIo>(l, table)?;
+    io::poll::add_to_linker::<S, HasPollables>(l, |s| Pollables(table(s)))?;
     io::streams::add_to_linker::<S, HasIo>(l, table)?;
 
     random::random::add_to_linker::<S, WasiRandom>(l, |s| s.wasi().p1().random())?;

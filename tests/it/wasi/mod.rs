@@ -2,16 +2,21 @@
 
 mod bad_input;
 mod clocks;
+#[cfg(all(target_os = "linux", feature = "rayon"))]
+mod component_threads;
 mod components;
+mod components_of_others;
 mod determinism;
 mod exit;
 mod files;
 mod given;
 mod lua;
 mod output;
+mod pollables;
 mod polling;
 #[cfg(feature = "rayon")]
 mod real_programs;
+mod seeds;
 mod threads;
 
 use std::collections::BTreeMap;
