@@ -47,7 +47,7 @@ kit/build.sh
 
 # Some of them as components of WASI 0.2, with an adapter that jco has.
 mkdir -p wasi2
-for program in copy given nap sleeper wanderer; do
+for program in copy given lua nap sleeper wanderer; do
     jco new "wasi/$program.wasm" --wasi-command -o "wasi2/$program.wasm"
 done
 

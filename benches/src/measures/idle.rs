@@ -85,6 +85,11 @@ fn used_while_all_wait(waiting: &AtomicUsize) -> f64 {
     while waiting.load(Ordering::Relaxed) < CALLS {
         thread::yield_now();
     }
+    used()
+}
+
+/// The CPU time for each second while nothing happens.
+pub(super) fn used() -> f64 {
     // By the end of this, the last call waits, and the workers have found nothing to do.
     thread::sleep(PERIOD / 5);
     let (start, used) = (Instant::now(), cpu_time());

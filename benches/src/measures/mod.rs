@@ -27,6 +27,7 @@ mod reset;
 mod resume;
 mod server;
 mod sleep;
+mod sleep_components;
 mod slice;
 mod start;
 mod startup;
@@ -36,6 +37,7 @@ mod ticker;
 mod waiting_resume;
 mod wake;
 mod wasi;
+mod wasi2;
 mod wrapper_call;
 
 pub(crate) type Measure = fn() -> Finding;
@@ -67,7 +69,10 @@ pub(crate) const ALL: &[(&str, Measure)] = &[
     ("wake_8", wake::measure::<8>),
     ("event_many", event::measure),
     ("sleep", sleep::measure),
+    ("sleep_components", sleep_components::measure),
     ("wasi_sqlite", wasi::sqlite),
+    ("wasi2_sqlite", wasi2::sqlite),
+    ("wasi2_lua", wasi2::lua),
     ("server", server::time),
     ("server_p99", server::p99),
     ("server_under_attack", server::under_attack),

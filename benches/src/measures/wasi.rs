@@ -8,10 +8,10 @@ use wasm_jobs::wasmtime::{Engine, Linker, Module, Store};
 use wasm_jobs::wasmtime_wasi::{self, I32Exit, p1::WasiP1Ctx};
 use wasm_jobs::{Future, Instance, JobPool};
 
-const ROUNDS: usize = 15;
+pub(super) const ROUNDS: usize = 15;
 
 /// More than a program prints, in bytes.
-const OUTPUT: usize = 64 * 1024;
+pub(super) const OUTPUT: usize = 64 * 1024;
 
 /// The speed test of SQLite.
 pub(super) const SQLITE: Program = Program {
@@ -36,10 +36,10 @@ const SCRIPT: &str = "
     print(fib(28), #text, sum)";
 
 pub(super) struct Program {
-    path: &'static str,
-    args: &'static [&'static str],
+    pub(super) path: &'static str,
+    pub(super) args: &'static [&'static str],
     /// A line that it prints when it has done all of its work.
-    prints: &'static str,
+    pub(super) prints: &'static str,
 }
 
 /// The speed test of SQLite as a job on rayon, beside wasmtime with wasmtime-wasi: from its instantiation to the end of its
@@ -114,7 +114,7 @@ impl Program {
     }
 
     /// Both sides must have done the same work, and all of it.
-    fn check(&self, stdout: &MemoryOutputPipe) {
+    pub(super) fn check(&self, stdout: &MemoryOutputPipe) {
         let stdout = stdout.contents();
         let stdout = String::from_utf8_lossy(&stdout);
         let (line, mut lines) = (self.prints, stdout.lines());

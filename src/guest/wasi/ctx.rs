@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::guest::wasi::tokio_runtime;
 use crate::wait::clock::{Clock, RealtimeClock};
 use chacha20::ChaCha12Rng;
-use chacha20::rand_core::SeedableRng;
+use chacha20::rand_core::{Rng as _, SeedableRng as _};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -188,9 +188,13 @@ impl WasiCtxBuilder {
     }
 
     /// Makes the guest's random numbers from this seed, by ChaCha12, in place of the system's. They are the same in each run and
-    /// on each machine, and can be predicted from the seed.
+    /// on each machine, and can be predicted from the seed. So are those that a component calls insecure.
     pub fn seed(mut self, seed: u64) -> Self {
         self.wasmtime.secure_random(ChaCha12Rng::seed_from_u64(seed));
+        let mut insecure = ChaCha12Rng::seed_from_u64(seed);
+        insecure.set_stream(1);
+        let [high, low] = [insecure.next_u64(), insecure.next_u64()].map(u128::from);
+        self.wasmtime.insecure_random_seed(high << 64 | low).insecure_random(insecure);
         self
     }
 

@@ -52,8 +52,8 @@
 //! [`Error::Host`](crate::Error::Host). `poll_oneoff` without subscriptions is `EINVAL`, and so is an unknown clock; the clocks of
 //! CPU time count as unknown. A time that does not fit into 64 bits of nanoseconds is `EOVERFLOW`.
 
-// `preview2` defines WASI 0.2 in the linker of a component. `preview1` defines the functions of preview 1 in that of a module. It calls
-// `poll`, which leaves descriptors to `descriptors`; all three use `clocks`, `memory` and `failure`.
+// `preview2` defines WASI 0.2 in the linker of a component, with `pollables`. `preview1` defines the functions of preview 1 in that of a
+// module. It calls `poll`, which leaves descriptors to `descriptors`; all three use `clocks`, `memory` and `failure`.
 mod clocks;
 mod command;
 mod ctx;
@@ -64,6 +64,7 @@ mod memory;
 #[cfg(feature = "wasi-p3-preview")]
 pub mod p3;
 mod poll;
+mod pollables;
 mod preview1;
 mod preview2;
 #[cfg(feature = "wasi-p3-preview")]

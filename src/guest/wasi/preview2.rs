@@ -1,10 +1,11 @@
 //! WASI 0.2: [`add_to_component_linker`] defines its interfaces in the linker of a component. All are wasmtime-wasi's, except the two
-//! clocks, which are here.
+//! clocks, which are here, and `pollable.ready`, which is in `pollables`.
 
 use crate::call::yield_now::yield_now;
 use crate::error::Error;
 use crate::guest::wasi::clocks::{MONOTONIC_START, since_1970};
 use crate::guest::wasi::ctx::WasiCtx;
+use crate::guest::wasi::pollables::{HasPollables, Pollables};
 use crate::wait::clock::Clock;
 use std::sync::Arc;
 use std::time::Duration;
@@ -75,7 +76,7 @@ fn define<S: WasiView>(l: &mut Linker<S>) -> wasmtime::Result<()> {
     wall_clock::add_to_linker::<S, HasClock>(l, clock)?;
 
     io::error::add_to_linker::<S, HasIo>(l, table)?;
-    io::poll::add_to_linker::<S, HasIo>(l, table)?;
+    io::poll::add_to_linker::<S, HasPollables>(l, |s| Pollables(table(s)))?;
     io::streams::add_to_linker::<S, HasIo>(l, table)?;
 
     random::random::add_to_linker::<S, WasiRandom>(l, |s| s.wasi().p1().random())?;

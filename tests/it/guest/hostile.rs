@@ -148,6 +148,9 @@ struct State {
     held: Tally,
     #[cfg(feature = "wasi")]
     wasi: wasm_jobs::wasi::WasiCtx,
+    /// The guest, if it is a component.
+    #[cfg(feature = "wasi")]
+    component: Option<wasmtime::component::Instance>,
     _counted: OnDrop,
 }
 
@@ -234,6 +237,9 @@ struct Arena {
     kind: Kind,
     linker: Linker<State>,
     hostile: InstancePre<State>,
+    /// The hostile component. It is compiled when a test needs it.
+    #[cfg(feature = "wasi")]
+    hostile_component: OnceLock<wasmtime::component::InstancePre<State>>,
     /// The well-behaved guests. They are compiled when a test needs them.
     behaved: OnceLock<[InstancePre<State>; 3]>,
     states: Tally,
@@ -287,6 +293,8 @@ impl Arena {
         Ok(Self {
             kind,
             hostile: linker.instantiate_pre(&compile(&engine, HOSTILE_GUEST)?)?,
+            #[cfg(feature = "wasi")]
+            hostile_component: OnceLock::new(),
             behaved: OnceLock::new(),
             linker,
             states: Tally::default(),
@@ -336,9 +344,45 @@ impl Arena {
             wasi: wasm_jobs::wasi::WasiCtxBuilder::new()
                 .build()
                 .expect("the context has no directories"),
+            #[cfg(feature = "wasi")]
+            component: None,
             _counted: states.one(),
         }
     }
+}
+
+/// A hostile guest, whichever its form.
+trait Guest {
+    fn harm(&self, export: &'static str) -> Result<Future<()>, Error>;
+    fn double(&self, number: i32) -> Result<Future<i32>, Error>;
+    fn is_poisoned(&self) -> bool;
+    fn reset(&self) -> Result<(), Error>;
+}
+
+impl Guest for Instance<State> {
+    fn harm(&self, export: &'static str) -> Result<Future<()>, Error> {
+        self.call(export, ())
+    }
+
+    fn double(&self, number: i32) -> Result<Future<i32>, Error> {
+        self.call("double", number)
+    }
+
+    fn is_poisoned(&self) -> bool {
+        self.is_poisoned()
+    }
+
+    fn reset(&self) -> Result<(), Error> {
+        self.reset()
+    }
+}
+
+/// Makes a hostile guest of one form.
+type Make = fn(&Arena, InstanceOptions) -> Result<Box<dyn Guest>, Error>;
+
+fn module(arena: &Arena, options: InstanceOptions) -> Result<Box<dyn Guest>, Error> {
+    let state = arena.state(&Event::default());
+    Ok(Box::new(Instance::with_options(&arena.hostile, options, state)?))
 }
 
 /// A well-behaved guest.
@@ -528,11 +572,12 @@ struct Case {
     memory: Option<usize>,
     nesting: Option<u32>,
     end: End,
+    make: Make,
 }
 
 impl Case {
     const fn new(export: &'static str, end: End) -> Self {
-        Self { export, slice: Slice::Unbounded, memory: None, nesting: None, end }
+        Self { export, slice: Slice::Unbounded, memory: None, nesting: None, end, make: module }
     }
 
     fn options(&self) -> InstanceOptions {
@@ -564,9 +609,8 @@ impl Case {
         }
     }
 
-    fn guest(&self, arena: &Arena) -> Result<Instance<State>, Error> {
-        let state = || arena.state(&Event::default());
-        retry_timeouts(|| Instance::with_options(&arena.hostile, self.options(), state()))
+    fn guest(&self, arena: &Arena) -> Result<Box<dyn Guest>, Error> {
+        retry_timeouts(|| (self.make)(arena, self.options()))
     }
 
     fn is_given_up(&self) -> bool {
@@ -578,10 +622,10 @@ impl Case {
         &self,
         pool: &impl JobPool,
         arena: &Arena,
-        guests: &[Instance<State>],
+        guests: &[Box<dyn Guest>],
     ) -> Result<(), Error> {
         arena.forget_what_has_begun();
-        let calls = guests.iter().map(|guest| guest.call::<(), ()>(self.export, ()));
+        let calls = guests.iter().map(|guest| guest.harm(self.export));
         let calls = submit(pool, calls)?;
         if self.is_given_up() {
             for _ in guests {
@@ -602,7 +646,7 @@ impl Case {
             self.assert_end(future.wait());
         }
         for guest in guests {
-            self.assert_recovers(guest, |future| {
+            self.assert_recovers(&**guest, |future| {
                 pool.submit(future.to_job()?).wait();
                 Ok(future.try_get_result()?.expect("the job of the call is over"))
             })?;
@@ -611,9 +655,9 @@ impl Case {
     }
 
     /// Steps the call by hand, and then cancels or drops it.
-    fn step_by_hand(&self, arena: &Arena, guest: &Instance<State>) -> Result<(), Error> {
+    fn step_by_hand(&self, arena: &Arena, guest: &dyn Guest) -> Result<(), Error> {
         arena.forget_what_has_begun();
-        let mut future = guest.call::<(), ()>(self.export, ())?;
+        let mut future = guest.harm(self.export)?;
         while arena.has_begun.try_recv().is_err() {
             assert_ne!(future.resume()?, Step::Done, "{self:?}");
         }
@@ -635,17 +679,17 @@ impl Case {
     /// Asserts that the instance is free and poisoned, and that it works again after a reset.
     fn assert_recovers(
         &self,
-        guest: &Instance<State>,
+        guest: &dyn Guest,
         mut finish: impl FnMut(&mut Future<i32>) -> Result<i32, Error>,
     ) -> Result<(), Error> {
         // If the time was over before the call began, the instance is not poisoned.
         if guest.is_poisoned() || !matches!(self.end, End::ElapsedTimeout) {
-            let refused = guest.call::<(), ()>(self.export, ());
+            let refused = guest.harm(self.export);
             assert!(matches!(refused, Err(Error::Poisoned)), "{self:?}: {refused:?}");
         }
         let doubled = retry_timeouts(|| {
             guest.reset()?;
-            finish(&mut guest.call::<i32, i32>("double", 21)?)
+            finish(&mut guest.double(21)?)
         })?;
         assert_eq!(doubled, 42, "{self:?}");
         assert!(!guest.is_poisoned(), "{self:?}");
@@ -663,16 +707,17 @@ fn alone(cases: &[Case]) -> Result<(), Error> {
             case.run_on(&workers(1), &arena, guests)?;
             #[cfg(feature = "rayon")]
             case.run_on(&crate::rayon_pools::pool(1), &arena, guests)?;
-            let comes_back = case.slice != Slice::Unbounded || [YIELD, WAIT].contains(&case.export);
+            let comes_back =
+                case.slice != Slice::Unbounded || [YIELD, WAIT, POLL].contains(&case.export);
             if comes_back && !matches!(case.end, End::CancelByHandle) {
-                case.step_by_hand(&arena, &guest)?;
+                case.step_by_hand(&arena, &*guest)?;
             }
         } else {
             for &way in Way::ALL {
-                let mut future = guest.call::<(), ()>(case.export, ())?;
+                let mut future = guest.harm(case.export)?;
                 case.assert_end(way.finish(&mut future));
                 assert!(future.is_disposed());
-                case.assert_recovers(&guest, |future| way.finish(future))?;
+                case.assert_recovers(&*guest, |future| way.finish(future))?;
             }
         }
     }
@@ -718,6 +763,8 @@ const fn never_ends(export: &'static str, end: End) -> [Case; 3] {
 const LOOP: &str = "loop";
 const YIELD: &str = "yield for ever";
 const WAIT: &str = "wait for ever";
+/// An export of the component alone.
+const POLL: &str = "poll for ever";
 const INNER_LOOP: &str = "loop inside the host";
 const THROUGH_THE_HOST: &str = "recurse through the host";
 
@@ -822,53 +869,72 @@ hostile! {
     an_exit_half_way: [EXIT];
 }
 
-/// A module that does harm while it is instantiated.
-#[derive(Clone, Copy, Debug)]
-struct Module {
+// Behind the macro, which it uses.
+#[cfg(feature = "wasi")]
+mod components;
+
+/// Makes a call that instantiates a guest of this text.
+type Instantiate = fn(&Arena, &'static str, InstanceOptions) -> Result<Future<()>, Error>;
+
+fn instantiate_module(
+    arena: &Arena,
     text: &'static str,
-    end: End,
+    options: InstanceOptions,
+) -> Result<Future<()>, Error> {
+    let (linker, module) = (arena.linker.clone(), compile(arena.engine(), text)?);
+    let state = arena.state(&Event::default());
+    Ok(Future::new(async move {
+        let pre = linker.instantiate_pre(&module)?;
+        Instance::with_options(&pre, options, state).map(drop)
+    }))
 }
 
-impl Module {
-    /// A call that instantiates the module.
+/// A guest that does harm while it is instantiated.
+#[derive(Clone, Copy, Debug)]
+struct Start {
+    text: &'static str,
+    end: End,
+    instantiate: Instantiate,
+}
+
+impl Start {
+    const fn new(text: &'static str, end: End) -> Self {
+        Self { text, end, instantiate: instantiate_module }
+    }
+
     fn instantiation(self, arena: &Arena) -> Result<Future<()>, Error> {
-        let (linker, module) = (arena.linker.clone(), compile(arena.engine(), self.text)?);
-        let state = arena.state(&Event::default());
-        Ok(Future::new(async move {
-            let pre = linker.instantiate_pre(&module)?;
-            Instance::with_options(&pre, self.end.limits(), state).map(drop)
-        }))
+        (self.instantiate)(arena, self.text, self.end.limits())
     }
 
     #[track_caller]
     fn assert_end(self, end: Result<(), Error>) {
-        let error = end.expect_err("the module cannot be instantiated");
+        let error = end.expect_err("the guest cannot be instantiated");
         assert!(self.end.is_right(&error), "{self:?}: {error:?}");
     }
 }
 
-fn instantiate_alone(modules: &[Module]) -> Result<(), Error> {
+fn instantiate_alone(starts: &[Start]) -> Result<(), Error> {
     let arena = Arena::take(Kind { room: 1, counts_fuel: true, has_more_stacks: false })?;
-    for module in modules {
+    for start in starts {
         for &way in Way::ALL {
-            module.assert_end(way.finish(&mut module.instantiation(&arena)?));
+            start.assert_end(way.finish(&mut start.instantiation(&arena)?));
         }
     }
     arena.give_back()
 }
 
-fn instantiate_beside_fifty(pool: &impl JobPool, modules: &[Module]) -> Result<(), Error> {
+fn instantiate_beside_fifty(pool: &impl JobPool, starts: &[Start]) -> Result<(), Error> {
     let arena = Arena::take(Kind {
         room: NEIGHBOURS + HOSTILE_CALLS,
         counts_fuel: true,
         has_more_stacks: false,
     })?;
-    for module in modules {
+    for start in starts {
         beside_fifty_calls(pool, &arena, || {
             for (mut future, _) in
-                submit(pool, [module.instantiation(&arena), module.instantiation(&arena)])?
+                submit(pool, [start.instantiation(&arena), start.instantiation(&arena)])?
             {
-                module.assert_end(future.wait());
+                start.assert_end(future.wait());
             }
             Ok(())
         })?;
@@ -880,25 +946,25 @@ const ENDLESS_START: &str = "(module (func $start (loop $again (br $again))) (st
 const WAITING_START: &str =
     r#"(module (import "env" "never" (func $never)) (memory 1) (start $never))"#;
 
-const STARTS: [Module; 4] = [
-    Module { text: ENDLESS_START, end: End::RunningTimeout },
-    Module { text: ENDLESS_START, end: End::ElapsedTimeout },
-    Module { text: ENDLESS_START, end: End::FuelLimit },
-    Module { text: WAITING_START, end: End::ElapsedTimeout },
+const STARTS: [Start; 4] = [
+    Start::new(ENDLESS_START, End::RunningTimeout),
+    Start::new(ENDLESS_START, End::ElapsedTimeout),
+    Start::new(ENDLESS_START, End::FuelLimit),
+    Start::new(WAITING_START, End::ElapsedTimeout),
 ];
 
-const IMPORTS: [Module; 2] = [
-    Module {
-        text: r#"(module (import "env" "format_disk" (func)))"#,
-        end: End::Failure(|error| {
+const IMPORTS: [Start; 2] = [
+    Start::new(
+        r#"(module (import "env" "format_disk" (func)))"#,
+        End::Failure(|error| {
             let Error::MissingImport { module, name } = error else { return false };
             (&**module, &**name) == ("env", "format_disk")
         }),
-    },
-    Module {
-        text: r#"(module (import "env" "yield" (func (param i64) (result i64))))"#,
-        end: End::Failure(|error| matches!(error, Error::Wasmtime(_))),
-    },
+    ),
+    Start::new(
+        r#"(module (import "env" "yield" (func (param i64) (result i64))))"#,
+        End::Failure(|error| matches!(error, Error::Wasmtime(_))),
+    ),
 ];
 
 #[test]
@@ -933,11 +999,11 @@ fn imports_that_a_module_may_not_have_beside_fifty_on_rayon() -> Result<(), Erro
     instantiate_beside_fifty(&crate::rayon_pools::pool(2), &IMPORTS)
 }
 
-fn each_worker_has_an_endless_loop(pool: &impl JobPool) -> Result<(), Error> {
-    for case in &never_ends(LOOP, End::Cancel)[1..] {
+fn each_worker_has_an_endless_loop(pool: &impl JobPool, loops: &[Case]) -> Result<(), Error> {
+    for case in loops.iter().filter(|case| case.slice != Slice::Unbounded) {
         let arena = Arena::take(Case::kind(NEIGHBOURS + HOSTILE_CALLS, &[*case]))?;
         let guests = [case.guest(&arena)?, case.guest(&arena)?];
-        let calls = submit(pool, guests.iter().map(|guest| guest.call(case.export, ())))?;
+        let calls = submit(pool, guests.iter().map(|guest| guest.harm(case.export)))?;
         assert!(receives(&arena.has_begun) && receives(&arena.has_begun));
         beside_fifty_calls(pool, &arena, || Ok(()))?;
         for (mut future, _) in calls {
@@ -953,13 +1019,13 @@ fn each_worker_has_an_endless_loop(pool: &impl JobPool) -> Result<(), Error> {
 
 #[test]
 fn two_endless_loops_leave_fifty_calls_their_share() -> Result<(), Error> {
-    each_worker_has_an_endless_loop(&workers(2))
+    each_worker_has_an_endless_loop(&workers(2), &never_ends(LOOP, End::Cancel))
 }
 
 #[cfg(feature = "rayon")]
 #[test]
 fn two_endless_loops_leave_fifty_calls_their_share_of_rayon() -> Result<(), Error> {
-    each_worker_has_an_endless_loop(&crate::rayon_pools::pool(2))
+    each_worker_has_an_endless_loop(&crate::rayon_pools::pool(2), &never_ends(LOOP, End::Cancel))
 }
 
 /// Calls that fail at once.
@@ -985,8 +1051,11 @@ fn calls_fail(pool: &impl JobPool) -> Result<(), Error> {
     const AT_A_TIME: usize = 10;
     let kind = Kind { room: NEIGHBOURS + AT_A_TIME, counts_fuel: false, has_more_stacks: false };
     let arena = Arena::make(kind, &EngineOptions::default().backtraces(false))?;
-    let guests =
-        (0..AT_A_TIME).map(|_| UNREACHABLE.guest(&arena)).collect::<Result<Vec<_>, _>>()?;
+    let guest = |_| {
+        let state = arena.state(&Event::default());
+        Instance::with_options(&arena.hostile, InstanceOptions::default(), state)
+    };
+    let guests = (0..AT_A_TIME).map(guest).collect::<Result<Vec<_>, _>>()?;
     beside_fifty_calls(pool, &arena, || {
         for round in 0..1_000 {
             let cases = FAILURES.iter().cycle().skip(round % FAILURES.len());

@@ -16,14 +16,14 @@ use wasm_jobs::{
     Clock, Error, Future, InstanceOptions, JobHandle, JobPool, ManualClock, Slice, Step,
 };
 
-fn linked(component: &Component) -> Result<CommandPre<WasiCtx>, Error> {
+pub(super) fn linked(component: &Component) -> Result<CommandPre<WasiCtx>, Error> {
     let mut linker = Linker::new(component.engine());
     wasi::add_to_component_linker(&mut linker)?;
     Ok(CommandPre::new(linker.instantiate_pre(component)?)?)
 }
 
 /// A program from `guests/wasi2`. Each is compiled once.
-fn command(name: &'static str) -> Result<CommandPre<WasiCtx>, Error> {
+pub(super) fn command(name: &'static str) -> Result<CommandPre<WasiCtx>, Error> {
     static COMMANDS: Mutex<BTreeMap<&str, CommandPre<WasiCtx>>> = Mutex::new(BTreeMap::new());
     let mut commands = COMMANDS.lock().unwrap();
     if let Some(command) = commands.get(name) {
@@ -36,13 +36,13 @@ fn command(name: &'static str) -> Result<CommandPre<WasiCtx>, Error> {
 }
 
 /// A component that was started, and its output.
-struct Started {
-    run: Future<()>,
-    stdout: MemoryOutputPipe,
+pub(super) struct Started {
+    pub(super) run: Future<()>,
+    pub(super) stdout: MemoryOutputPipe,
 }
 
 impl Started {
-    fn new(name: &'static str, ctx: WasiCtxBuilder) -> Result<Self, Error> {
+    pub(super) fn new(name: &'static str, ctx: WasiCtxBuilder) -> Result<Self, Error> {
         let stdout = captured();
         let command = Command::new(&command(name)?, ctx.stdout(stdout.clone()).build()?)?;
         let run = command.run()?;
@@ -51,10 +51,10 @@ impl Started {
 }
 
 /// The end of a program, and what it has printed.
-type Outcome = (String, String);
+pub(super) type Outcome = (String, String);
 
 /// Resumes programs by hand, and ticks the clock when all of them sleep.
-fn by_hand(
+pub(super) fn by_hand(
     clock: &ManualClock,
     mut programs: Vec<(Future<()>, MemoryOutputPipe)>,
 ) -> Result<Vec<Outcome>, Error> {
@@ -67,7 +67,7 @@ fn by_hand(
     Ok(programs.into_iter().map(outcome).collect())
 }
 
-fn on(
+pub(super) fn on(
     pool: impl JobPool,
     clock: &ManualClock,
     mut programs: Vec<(Future<()>, MemoryOutputPipe)>,
@@ -82,7 +82,7 @@ fn on(
     Ok(programs.into_iter().map(outcome).collect())
 }
 
-fn tick(clock: &ManualClock) {
+pub(super) fn tick(clock: &ManualClock) {
     if let Some(next) = clock.next_deadline() {
         clock.tick(next - clock.now());
     }

@@ -2,18 +2,23 @@
 
 mod bad_input;
 mod clocks;
+#[cfg(all(target_os = "linux", feature = "rayon"))]
+mod component_threads;
 mod components;
+mod components_of_others;
 mod determinism;
 mod exit;
 mod files;
 mod given;
 mod lua;
 mod output;
+mod pollables;
 mod polling;
 #[cfg(feature = "wasi-p3-preview")]
 mod preview3;
 #[cfg(feature = "rayon")]
 mod real_programs;
+mod seeds;
 mod threads;
 
 use std::collections::BTreeMap;
