@@ -8,6 +8,7 @@ use wasm_jobs::JobPool;
 use wasm_jobs::wasi::{self, Command, CommandPre, MemoryOutputPipe, WasiCtx, WasiCtxBuilder};
 use wasm_jobs::wasmtime::component::{Component, Linker};
 use wasm_jobs::wasmtime::{Engine, Store};
+use wasm_jobs::wasmtime_wasi::p2::bindings;
 use wasm_jobs::wasmtime_wasi::{self, ResourceTable, WasiCtxView, WasiView};
 
 /// The speed test of SQLite as a job on rayon, beside wasmtime with wasmtime-wasi: from its instantiation to the end of its output.
@@ -66,11 +67,11 @@ pub(super) fn ours(component: &Component) -> CommandPre<WasiCtx> {
 }
 
 /// The program as a user of wasmtime-wasi links it.
-pub(super) fn theirs(component: &Component) -> CommandPre<State> {
+pub(super) fn theirs(component: &Component) -> bindings::CommandPre<State> {
     let mut linker = Linker::new(component.engine());
     wasmtime_wasi::p2::add_to_linker_async(&mut linker).expect("the linker is new");
     let pre = linker.instantiate_pre(component).expect("the guest imports WASI");
-    CommandPre::new(pre).expect("the guest is a program")
+    bindings::CommandPre::new(pre).expect("the guest is a program")
 }
 
 /// A store for such a program. It yields when the epoch changes, as an instance of this library does.

@@ -1,5 +1,6 @@
 //! WASI, feature `wasi`: unmodified programs run as calls that use no CPU while they wait. Modules import preview 1, by [`add_to_linker`];
-//! components import WASI 0.2, by [`add_to_component_linker`], and are run as a [`Command`].
+//! components import WASI 0.2, by [`add_to_component_linker`], and are run as a [`Command`]. [WASI 0.3](https://docs.rs/wasm-jobs/latest/wasm_jobs/wasi/p3/index.html) is
+//! a preview, by the feature `wasi-p3-preview`.
 //!
 //! # Preview 1
 //!
@@ -52,8 +53,9 @@
 //! [`Error::Host`](crate::Error::Host). `poll_oneoff` without subscriptions is `EINVAL`, and so is an unknown clock; the clocks of
 //! CPU time count as unknown. A time that does not fit into 64 bits of nanoseconds is `EOVERFLOW`.
 
-// `preview2` defines WASI 0.2 in the linker of a component, with `pollables`. `preview1` defines the functions of preview 1 in that of a
-// module. It calls `poll`, which leaves descriptors to `descriptors`; all three use `clocks`, `memory` and `failure`.
+// `preview2` defines WASI 0.2 in the linker of a component, with `pollables`; `p3` defines WASI 0.3, and `command` runs programs of both. `preview1`
+// defines the functions of preview 1 in the linker of a module. It calls `poll`, which leaves descriptors to `descriptors`; all three use `clocks`,
+// `memory` and `failure`.
 mod clocks;
 mod command;
 mod ctx;
