@@ -25,6 +25,13 @@ fn component(engine: &Engine, code: &str) -> Result<Component, Error> {
     Ok(Component::new(engine, wat::parse_str(wat).expect("the text is correct"))?)
 }
 
+/// Moves the clock on to its next deadline, if there is one.
+fn tick(clock: &ManualClock) {
+    if let Some(next) = clock.next_deadline() {
+        clock.tick(next - clock.now());
+    }
+}
+
 /// A program of WASI 0.3 whose `run` is this code.
 fn program(code: &str) -> Result<CommandPre<WasiCtx>, Error> {
     program_of(&ENGINE, code)
@@ -318,6 +325,63 @@ fn fuel_is_counted_in_fibers() -> Result<(), Error> {
 }
 
 #[test]
+fn memory_is_limited_in_fibers() -> Result<(), Error> {
+    let make = || args(["grows"]).build().expect("nothing is opened");
+    // It succeeds if its memory grows by 100 pages.
+    let grows = "(drop (call $yield)) (i32.eq (memory.grow (i32.const 100)) (i32.const -1))";
+    let pre = program(grows)?;
+    for (pages, succeeds) in [(100, false), (101, true)] {
+        let options = InstanceOptions::default().memory(pages * 65_536);
+        let ended = Command::with_options(&pre, options, make)?.run()?.wait();
+        assert_eq!(ended.is_ok(), succeeds, "{pages} pages: {ended:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_limit_of_nesting_does_not_count_the_tasks_of_a_guest() -> Result<(), Error> {
+    let clock = ManualClock::new();
+    let options = InstanceOptions::default().nesting(1);
+    let tasks = tasks_with(options, &clock)?;
+    for n in 1..3 {
+        let mut naps = tasks.start_concurrent(move |store, tasks| {
+            Box::pin(async move {
+                let (one, two) = both(tasks.call_nap(store, n), tasks.call_sum(store, n)).await;
+                Ok((one?, two?))
+            })
+        })?;
+        while naps.resume()? != Step::Done {
+            tick(&clock);
+        }
+        assert_eq!(naps.try_get_result()?, Some((n, n * (n + 1) / 2)));
+    }
+    Ok(())
+}
+
+#[test]
+fn a_guest_yields_before_its_host_calls_in_each_task() -> Result<(), Error> {
+    let clock = ManualClock::new();
+    let options = InstanceOptions::default().yield_before_host_calls(true);
+    let make = {
+        let clock = clock.clone();
+        move || args(["two"]).clock(clock.clone()).build().expect("nothing is opened")
+    };
+    let two = Command::with_options(&program(WAITS_FOR_TWO)?, options, make)?;
+    let mut run = two.run()?;
+    let mut yields = 0;
+    loop {
+        match run.resume()? {
+            Step::Yielded => yields += 1,
+            Step::Waiting => tick(&clock),
+            Step::Done => break,
+        }
+    }
+    assert_eq!(run.try_get_result()?, Some(()));
+    assert!(yields >= 2, "it calls `wait-for` twice: {yields}");
+    Ok(())
+}
+
+#[test]
 fn an_engine_without_async_components_refuses_one() -> Result<(), Error> {
     let plain = engine(&EngineOptions::default().pooling(2))?;
     let error = component(&plain, "(i32.const 0)").expect_err("it has async functions");
@@ -477,17 +541,12 @@ fn a_program_in_c_prints_what_it_should_by_hand_and_on_many_workers() -> Result<
             Ok((Command::new(&errand, ctx)?.run()?, stdout))
         };
         let mut runs = (0..20).map(start).collect::<Result<Vec<_>, Error>>()?;
-        let tick = || {
-            if let Some(next) = clock.next_deadline() {
-                clock.tick(next - clock.now());
-            }
-        };
         if count == 0 {
             while !runs.iter().all(|(run, _)| run.has_result()) {
                 for (run, _) in &mut runs {
                     while run.resume()? == Step::Yielded {}
                 }
-                tick();
+                tick(&clock);
             }
         } else {
             let pool = workers(count);
@@ -495,7 +554,7 @@ fn a_program_in_c_prints_what_it_should_by_hand_and_on_many_workers() -> Result<
             let jobs = JobHandle::all(jobs.collect::<Result<Vec<_>, Error>>()?);
             while !jobs.is_complete() {
                 jobs.wait_until_idle();
-                tick();
+                tick(&clock);
             }
         }
         assert_eq!(clock.now(), Duration::from_millis(30));
@@ -629,6 +688,13 @@ impl AsMut<Waits> for Waits {
 }
 
 fn tasks(clock: &ManualClock) -> Result<Instance<Waits, Tasks>, Error> {
+    tasks_with(InstanceOptions::default(), clock)
+}
+
+fn tasks_with(
+    options: InstanceOptions,
+    clock: &ManualClock,
+) -> Result<Instance<Waits, Tasks>, Error> {
     let component = Component::new(&ENGINE, wat::parse_str(TASKS).expect("the text is correct"))?;
     let mut linker = Linker::<Waits>::new(&ENGINE);
     Tasks::add_to_linker::<_, HasSelf<Waits>>(&mut linker, |waits| waits)?;
@@ -636,7 +702,7 @@ fn tasks(clock: &ManualClock) -> Result<Instance<Waits, Tasks>, Error> {
     let waits = Waits { clock: clock.clone() };
     Instance::with_exports(
         &ENGINE,
-        InstanceOptions::default(),
+        options,
         move || waits.clone(),
         move |store| {
             let pre = pre.clone();
