@@ -62,7 +62,7 @@ pub enum Error {
     #[error("the guest threw an exception and did not catch it")]
     UncaughtException,
 
-    /// The guest exited, by `proc_exit` with this code.
+    /// The guest exited, by `proc_exit` or `wasi:cli/exit`, with this code.
     ///
     /// A call without results, such as one of a program's `_start`, succeeds if the code is zero. A call with results, and an instance
     /// whose start function exits, fail with any code.
@@ -137,7 +137,7 @@ pub enum Error {
     /// The address of a typed slice is not a multiple of the type's alignment.
     #[cfg(feature = "bytemuck")]
     #[error(
-        "misaligned: address {at} is not a multiple of {align}, which the type needs; `read_vec` copies from any address"
+        "misaligned: address {at} is not a multiple of {align}, which the type needs; `read_vec` and `write_slice` copy at any address"
     )]
     Misaligned {
         /// The address.
@@ -298,7 +298,7 @@ impl fmt::Debug for Panic {
     }
 }
 
-/// The guest did something that wasm forbids, and was stopped there.
+/// The guest did something that wasm forbids, or [gave up](Self::message), and was stopped there.
 #[cfg(feature = "wasm")]
 pub struct Trap {
     code: wasmtime::Trap,

@@ -260,8 +260,8 @@ pub mod model {
     }
 }
 
-/// The README and the book: each of their blocks is a test, but for that of a guest, which is an example of `set_panic_hook` in `guest-kit`. The
-/// page on wrappers is tested as the documentation of [`wrapper!`].
+/// The README and the book: each Rust block is a test. The exception is the guest's block in `guest-kit.md`, which `guest-kit` tests as the
+/// example of `set_panic_hook`. The page on wrappers is tested as the documentation of [`wrapper!`].
 #[cfg(all(doctest, feature = "macros", feature = "rayon", feature = "wasi-p3-preview"))]
 mod book {
     macro_rules! pages {

@@ -40,8 +40,8 @@ impl std::future::Future for YieldNow {
     }
 }
 
-/// Tells the steps of a call apart in which an event loop polls the call's tasks, several times each. A step that polls a call only
-/// once has no number.
+/// Identifies the step in which an event loop polls the tasks of a call. One step may poll a task several times, and [`YieldNow`] has to
+/// stay pending until the next step. Steps without an event loop have no number.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct StepNumber(#[cfg(feature = "wasi-p3-preview")] u64);
 
@@ -82,12 +82,12 @@ mod numbered {
         }
 
         /// Whether this thread is inside a step that has a number.
-        pub(crate) fn is_any() -> bool {
+        pub(crate) fn is_inside_event_loop() -> bool {
             CURRENT.get() != 0
         }
 
-        /// Runs a step under a number of its own.
-        pub(crate) fn numbered<R>(step: impl FnOnce() -> R) -> R {
+        /// Runs a step under a new number.
+        pub(crate) fn with_new<R>(step: impl FnOnce() -> R) -> R {
             static LAST: AtomicU64 = AtomicU64::new(0);
             // Relaxed: the numbers need only differ.
             let _outer = Restore(CURRENT.replace(LAST.fetch_add(1, Relaxed) + 1));

@@ -1,6 +1,6 @@
-//! [`Apart`]: a call that takes its steps on threads of their own where it is called inside the event loop of another call.
+//! [`Apart`]: a call that takes its steps on new threads while it is polled inside another call's event loop.
 //!
-//! wasmtime refuses to enter an event loop inside another one's poll on the same thread. That is where a concurrent host function awaits
+//! wasmtime refuses to enter an event loop inside another one's poll on the same thread. That happens where a concurrent host function awaits
 //! another guest's call, or blocks until it has ended.
 
 use crate::call::yield_now::StepNumber;
@@ -32,7 +32,7 @@ where
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         let work = self.project().work;
-        if StepNumber::is_any() {
+        if StepNumber::is_inside_event_loop() {
             let waker = context.waker();
             on_own_thread(|| work.poll(&mut Context::from_waker(waker)))
         } else {

@@ -16,17 +16,16 @@ use wasmtime::component::{Accessor, AccessorTask, JoinHandle};
 use wasmtime::{AsContextMut, StoreContextMut};
 
 impl<S: Send + 'static, E: Send + Sync + 'static> Instance<S, E> {
-    /// Makes a call that runs `work` with the exports of a component, whose async functions `work` may call, one after the other or
-    /// several at once. To this instance, all of that is one call, which is resumed and submitted like any other. `work` is called at
-    /// the first step.
+    /// Makes a call that runs `work` with the exports of a component. `work` may call async functions, one after the other or several at once.
+    /// To this instance they are one call, which is resumed and submitted like any other. `work` is called at the first step.
     ///
-    /// The call is over when `work` is. It is [`Waiting`](crate::Step::Waiting) while all tasks of the guest wait, and yields when one of them yields
-    /// and no other can run. When it is cancelled, all its tasks are dropped, and the instance is poisoned.
+    /// The call is over when `work` is. It is [`Waiting`](crate::Step::Waiting) while all tasks of the guest wait, and yields when one of them
+    /// yields and no other can run. When it is cancelled, all its tasks are dropped, and the instance is poisoned.
     ///
-    /// If `work` awaits several functions at once, a step in which one of them ends may be told as [`Yielded`](crate::Step::Yielded) although
-    /// all others wait.
+    /// If `work` awaits several functions, the step in which one of them ends can report [`Yielded`](crate::Step::Yielded), although the others
+    /// wait. Resume it once more.
     ///
-    /// An error of `work` poisons the instance. A task of the guest that is not finished when `work` is goes on at the next such call.
+    /// An error of `work` poisons the instance. Tasks of the guest that outlive `work` go on in the next such call.
     ///
     /// ```
     /// use wasm_jobs::wasmtime::component::{Component, Linker};
@@ -79,9 +78,9 @@ impl<S: Send + 'static, E: Send + Sync + 'static> Instance<S, E> {
 
 /// Runs `work` in a scope of the store's event loop, until it ends.
 ///
-/// The event loop keeps the host's tasks in a `FuturesUnordered`. That wakes itself whenever it has polled all of its tasks, as if one
-/// had yielded: a call that begins to wait would look like one that yields. Hence there is one task more, the [`Bystander`], which
-/// is polled only once, before `work` begins.
+/// wasmtime keeps the host's tasks in a `FuturesUnordered`, which wakes its own waker once it has polled every task. A call that begins to
+/// wait would be told as one that yields. One more task, [`NeverReady`], is polled before `work` begins and never again, so that
+/// `FuturesUnordered` has not polled every task.
 pub(crate) async fn run<S, E, T>(
     mut store: StoreContextMut<'_, S>,
     exports: &E,
@@ -92,7 +91,7 @@ where
     E: Sync,
     T: Send + 'static,
 {
-    let bystander = EndsTask(store.as_context_mut().spawn(Bystander)?);
+    let never_ready = AbortOnDrop(store.as_context_mut().spawn(NeverReady)?);
     let may_begin = AtomicBool::new(false);
     let scope = store.run_concurrent(async |accessor| {
         let begun = future::poll_fn(|_| {
@@ -101,39 +100,39 @@ where
         });
         begun.await;
         let ended = work(accessor, exports).await;
-        drop(bystander);
+        drop(never_ready);
         ended
     });
     let mut scope = pin!(scope);
     let step = future::poll_fn(|context| {
         tokio_runtime::enter(|| {
             if !may_begin.load(Relaxed) {
-                // This polls the bystander, whose wake is nothing to the call.
+                // Polls `NeverReady`, whose wake must not reach the call.
                 let unawaited = &mut Context::from_waker(Waker::noop());
                 if let Poll::Ready(failed) = scope.as_mut().poll(unawaited) {
                     return Poll::Ready(failed);
                 }
                 may_begin.store(true, Relaxed);
             }
-            StepNumber::numbered(|| scope.as_mut().poll(context))
+            StepNumber::with_new(|| scope.as_mut().poll(context))
         })
     });
     step.await?
 }
 
 /// A task of the host that is never ready, and not woken before it is ended.
-struct Bystander;
+struct NeverReady;
 
-impl<S: 'static> AccessorTask<S> for Bystander {
+impl<S: 'static> AccessorTask<S> for NeverReady {
     async fn run(self, _: &Accessor<S>) -> wasmtime::Result<()> {
         future::pending().await
     }
 }
 
 /// Ends the task when dropped.
-struct EndsTask(JoinHandle);
+struct AbortOnDrop(JoinHandle);
 
-impl Drop for EndsTask {
+impl Drop for AbortOnDrop {
     fn drop(&mut self) {
         self.0.abort();
     }

@@ -154,8 +154,7 @@ impl EngineOptions {
 
     /// Sets whether components may have async functions, streams and futures, as those of WASI 0.3 do.
     ///
-    /// Each call of any component of the engine costs more then, also if its functions are not async (`component_async_in_a_call`
-    /// of the benchmark). wasmtime calls its support experimental, and gives it no security patches.
+    /// Each call of a component then costs more, even of a function that is not async (`component_async_in_a_call` of the benchmark). wasmtime calls its support experimental, and gives it no security patches.
     #[cfg(feature = "wasi-p3-preview")]
     #[must_use]
     pub fn component_async(mut self, enable: bool) -> Self {

@@ -118,8 +118,7 @@ pub(crate) fn step_deadline() -> u64 {
     if deadline == NEVER || at != depth() { NEVER } else { deadline }
 }
 
-/// Runs a part of this thread's step on a thread of its own, and waits for it. There too, the step is told of its cancelling and its
-/// deadline.
+/// Runs a part of this thread's step on a new thread, and waits for it. The step's cancellation and deadline hold there as well.
 #[cfg(feature = "wasi-p3-preview")]
 pub(crate) fn on_own_thread<R: Send>(part: impl FnOnce() -> R + Send) -> R {
     let call = CURRENT_CALL.try_with(|place| place.borrow().clone()).ok().flatten();

@@ -134,7 +134,7 @@ impl<'a, S: Send + 'static> MemoryGuard<'a, S> {
         Ok(())
     }
 
-    /// `count` structs or numbers from an address on, where they are in the memory.
+    /// Borrows `count` values in place, from an address on, without copying.
     ///
     /// ```
     /// # use wasm_jobs::{EngineOptions, Error, Instance, engine, wasmtime};
@@ -175,8 +175,7 @@ impl<'a, S: Send + 'static> MemoryGuard<'a, S> {
         Ok(bytemuck::cast_slice(&self.data()[range]))
     }
 
-    /// `count` structs or numbers from an address on, where they are in the memory, to be changed. See
-    /// [`typed_slice`](Self::typed_slice) for an example.
+    /// Borrows `count` values in place, from an address on, to be changed. See [`typed_slice`](Self::typed_slice) for an example.
     ///
     /// # Errors
     ///

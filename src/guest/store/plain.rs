@@ -1,12 +1,20 @@
 //! [`Plain`]: what is read from a guest's memory and written to it as it is.
 
 /// A type that a [`MemoryGuard`](crate::MemoryGuard) reads and writes: an integer of 8 to 64 bits, a float, or an array of these that
-/// is not empty. With the feature `bytemuck`, any type that is [`Pod`](https://docs.rs/bytemuck/1/bytemuck/trait.Pod.html), as a `#[repr(C)]` struct that derives it: its
-/// fields must lie as those of the guest do. For other types, use the bytes of [`MemoryGuard::slice`](crate::MemoryGuard::slice).
+/// is not empty. For other types, use the bytes of [`MemoryGuard::slice`](crate::MemoryGuard::slice).
+///
+/// With the feature `bytemuck`, also any [`Pod`](https://docs.rs/bytemuck/1/bytemuck/trait.Pod.html) type that is not empty, for example a `#[repr(C)]` struct that
+/// derives `Pod`. Its fields need the same layout as in the guest. The feature needs a little-endian machine.
 pub trait Plain: sealed::Plain {}
 
 mod sealed {
-    pub trait Plain: Copy {
+    // With the feature, what is `Plain` is `Pod` in generic code too. Arrays of it are `Plain` then, as they are without the feature.
+    #[cfg(feature = "bytemuck")]
+    use bytemuck::Pod as Base;
+    #[cfg(not(feature = "bytemuck"))]
+    use std::marker::Copy as Base;
+
+    pub trait Plain: Base {
         /// The size in bytes.
         const SIZE: usize;
         /// `bytes` has the length `SIZE`.

@@ -91,7 +91,7 @@ impl<S> fmt::Debug for CommandPre<S> {
     }
 }
 
-/// The exports of an instance that is a [`Command`].
+/// The exports of an instance that is a [`Command`]: its `wasi:cli/run`.
 pub struct Program {
     entry: Entry,
 }
@@ -103,8 +103,12 @@ enum Entry {
 }
 
 impl Program {
-    /// Runs the program to its end.
-    async fn run<S: WasiView>(&self, store: StoreContextMut<'_, S>) -> wasmtime::Result<()> {
+    /// Runs the program to its end, as the work of a call that [`Instance::start`] makes.
+    ///
+    /// # Errors
+    ///
+    /// wasmtime's, and [`I32Exit`] if the program ends with another code than zero. The call then fails with [`Error::Exit`].
+    pub async fn run<S: WasiView>(&self, store: StoreContextMut<'_, S>) -> wasmtime::Result<()> {
         let ended = match &self.entry {
             Entry::Wasi02(command) => command.wasi_cli_run().call_run(store).await?,
             #[cfg(feature = "wasi-p3-preview")]
@@ -142,7 +146,30 @@ impl fmt::Debug for Program {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// It is an [`Instance`], and like a process it runs once. `start` calls its other exports, if it has any.
+/// It is an [`Instance`], and like a process it runs once. A component with exports of its own is no program: it is driven by
+/// [`Instance::with_exports`] and `bindgen!`.
+///
+/// An [`InstancePool`](crate::InstancePool) lends programs as plain instances:
+///
+/// ```
+/// # use wasm_jobs::wasi::{self, Command, CommandPre, WasiCtx, WasiCtxBuilder};
+/// # use wasm_jobs::wasmtime::component::{Component, Linker};
+/// # use wasm_jobs::{EngineOptions, Error, Future, InstanceOptions, InstancePool, OnReturn, RayonGlobal, engine};
+/// # let engine = engine(&EngineOptions::default())?;
+/// # let mut linker = Linker::<WasiCtx>::new(&engine);
+/// # wasi::add_to_component_linker(&mut linker)?;
+/// # let component = Component::from_file(&engine, "guests/wasi2/nap.wasm")?;
+/// # let nap = CommandPre::new(linker.instantiate_pre(&component)?)?;
+/// let state = || WasiCtxBuilder::new().args(["nap", "1"]).build().expect("it has no directories");
+/// let make = move || Ok(Command::with_options(&nap, InstanceOptions::default(), state)?.into_instance());
+/// let pool = InstancePool::with_on_return(10, make, |_| OnReturn::Reset)?; // each request gets a new guest
+/// # let requests = async move {
+/// pool.start(&RayonGlobal, |store, program| Box::pin(program.run(store))).await?;
+/// # Ok::<(), Error>(())
+/// # };
+/// # Future::new(requests).wait()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Command<S: WasiView = WasiCtx> {
     instance: Instance<S, Program>,
 }
@@ -172,7 +199,8 @@ impl<S: WasiView> Command<S> {
         Ok(Self { instance })
     }
 
-    /// Runs the program: the call ends when its `main` returns, or when it exits.
+    /// Runs the program. The call ends when its `main` returns, or when it exits; that of a program of WASI 0.3 ends when none of its tasks
+    /// is left.
     ///
     /// # Errors
     ///
@@ -180,6 +208,12 @@ impl<S: WasiView> Command<S> {
     /// with another code than zero; a `main` that returns an error ends it with one.
     pub fn run(&self) -> Result<Future<()>, Error> {
         self.instance.start(|store, program| Box::pin(program.run(store)))
+    }
+
+    /// The program as a plain instance, for what takes an [`Instance`], such as an [`InstancePool`](crate::InstancePool).
+    #[must_use]
+    pub fn into_instance(self) -> Instance<S, Program> {
+        self.instance
     }
 }
 

@@ -1,5 +1,5 @@
 //! [`WasiCtx`]: what the host gives to a WASI guest. The host builds it with a [`WasiCtxBuilder`] and owns it as the state of the
-//! guest's store, where the functions of `preview1` find it.
+//! guest's store, where the functions of WASI find it.
 
 use crate::error::Error;
 #[cfg(feature = "wasi-p3-preview")]
@@ -198,7 +198,8 @@ impl WasiCtxBuilder {
         self
     }
 
-    /// wasmtime-wasi's own builder, for settings that have no function here. Its clocks have no effect on the guest.
+    /// wasmtime-wasi's own builder, for settings that have no function here. Its clocks have no effect on the guest. With the feature
+    /// `wasi-p3-preview`, later calls of components with async functions enter a tokio runtime, because the settings may be a directory.
     pub fn wasmtime(&mut self) -> &mut wasmtime_wasi::WasiCtxBuilder {
         // They may be a directory.
         #[cfg(feature = "wasi-p3-preview")]

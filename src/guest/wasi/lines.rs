@@ -124,7 +124,7 @@ impl StdoutStream for Lines {
         Box::new(Stream::open(&self.log))
     }
 
-    /// For components of preview 3. The functions of preview 1 do not call it.
+    /// For components of WASI 0.3. The other versions do not call it.
     fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
         Box::new(Stream::open(&self.log))
     }

@@ -1,5 +1,5 @@
 //! WASI, feature `wasi`: unmodified programs run as calls that use no CPU while they wait. Modules import preview 1, by [`add_to_linker`];
-//! components import WASI 0.2, by [`add_to_component_linker`], and are run as a [`Command`]. [WASI 0.3](https://docs.rs/wasm-jobs/latest/wasm_jobs/wasi/p3/index.html) is
+//! components import WASI 0.2, by [`add_to_component_linker`], and are run as a [`Command`]. [WASI 0.3](p3) is
 //! a preview, by the feature `wasi-p3-preview`.
 //!
 //! # Preview 1
@@ -40,7 +40,7 @@
 //! # Threads
 //!
 //! The host needs no tokio runtime. wasmtime-wasi has a runtime of its own, whose threads start when a guest first uses a real
-//! file; they read and write the file while the call waits. On a thread that is inside a tokio runtime of the host, wasmtime-wasi
+//! file, or asks for a socket; they read and write the file while the call waits. On a thread that is inside a tokio runtime of the host, wasmtime-wasi
 //! uses that runtime; if it is shut down before the file is read, the call fails with [`Error::Panic`](crate::Error::Panic). A
 //! stream of the host that needs a runtime's timers or sockets must enter that runtime itself.
 //!
@@ -52,6 +52,9 @@
 //! aligned, is `EFAULT` in `poll_oneoff` and the functions of the clock; in the other functions it ends the call, as
 //! [`Error::Host`](crate::Error::Host). `poll_oneoff` without subscriptions is `EINVAL`, and so is an unknown clock; the clocks of
 //! CPU time count as unknown. A time that does not fit into 64 bits of nanoseconds is `EOVERFLOW`.
+
+// The feature has the module that the documentation links to.
+#![cfg_attr(not(feature = "wasi-p3-preview"), allow(rustdoc::broken_intra_doc_links))]
 
 // `preview2` defines WASI 0.2 in the linker of a component, with `pollables`; `p3` defines WASI 0.3, and `command` runs programs of both. `preview1`
 // defines the functions of preview 1 in the linker of a module. It calls `poll`, which leaves descriptors to `descriptors`; all three use `clocks`,

@@ -12,8 +12,8 @@
 //!   with zero, and `wait-until` with a time that has come.
 //! - All times are read from the guest's own [`Clock`](crate::Clock), as those of [the other versions](super).
 //! - A call that ends early, by cancelling, a limit or a trap, ends all of its tasks, and poisons the instance. A reset makes a new store.
-//! - A call ends when its function returns. What other tasks of the guest have begun and not finished goes on at the next call of
-//!   the same instance.
+//! - A [`Command`](super::Command) ends when none of its tasks is left. A call of [`start_concurrent`](crate::Instance::start_concurrent) ends
+//!   when its closure does; tasks that the guest has not finished go on at the next such call.
 //!
 //! The engine needs [`EngineOptions::component_async`](crate::EngineOptions::component_async).
 

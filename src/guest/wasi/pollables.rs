@@ -28,8 +28,8 @@ impl HostPollable for Pollables<'_> {
         self.0.block(pollable).await
     }
 
-    /// Asks twice. A time that had come already when the guest subscribed makes who waits for it yield, and is not ready before. A guest that
-    /// only asks does not yield.
+    /// Asks twice. A deadline that had passed when the guest subscribed is pending at the first poll, so that `block` and `poll` yield.
+    /// `ready` must answer at once.
     async fn ready(&mut self, pollable: Resource<DynPollable>) -> wasmtime::Result<bool> {
         let again = Resource::new_borrow(pollable.rep());
         Ok(is_ready(self.0, pollable)? || is_ready(self.0, again)?)

@@ -21,7 +21,7 @@ use wasmtime_wasi::sockets::{WasiSockets, WasiSocketsView as _};
 use wasmtime_wasi::{ResourceTable, WasiView as _, async_trait};
 use wasmtime_wasi_io::bindings::wasi::io;
 
-/// The state of a store in which the functions of WASI 0.2 find the context of their guest.
+/// The state of a store in which WASI 0.2 and 0.3 find the context of their guest.
 ///
 /// ```
 /// use wasm_jobs::wasi::{WasiCtx, WasiView};

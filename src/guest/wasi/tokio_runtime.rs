@@ -1,5 +1,5 @@
-//! The tokio runtime that the files of WASI 0.3 need in each step of a call: wasmtime-wasi spawns their reading and writing there, without
-//! bringing a runtime of its own, as it does for the other versions of WASI.
+//! The tokio runtime that each step enters once a guest may use files. In WASI 0.3, wasmtime-wasi spawns the reading of files on the runtime that
+//! the thread is in. It does not start its own, as it does for the other versions.
 
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
