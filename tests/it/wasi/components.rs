@@ -19,7 +19,7 @@ use wasm_jobs::{
 pub(super) fn linked(component: &Component) -> Result<CommandPre<WasiCtx>, Error> {
     let mut linker = Linker::new(component.engine());
     wasi::add_to_component_linker(&mut linker)?;
-    Ok(CommandPre::new(linker.instantiate_pre(component)?)?)
+    CommandPre::new(linker.instantiate_pre(component)?)
 }
 
 /// A program from `guests/wasi2`. Each is compiled once.
@@ -266,7 +266,7 @@ fn the_context_is_a_part_of_the_state() -> Result<(), Error> {
 #[test]
 fn a_component_that_is_no_program_is_refused_by_name() -> Result<(), Error> {
     let component = Component::new(&ENGINE, wat::parse_str("(component)").unwrap())?;
-    let error = linked(&component).err().expect("it exports nothing");
+    let error = linked(&component).expect_err("it exports nothing");
     assert!(error.to_string().contains("wasi:cli/run"), "{error}");
     Ok(())
 }

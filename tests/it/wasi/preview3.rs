@@ -2,6 +2,7 @@
 
 use super::{MONOTONIC_START, args, captured, files, printed};
 use crate::support::{Flag, Way, block_on, retry_timeouts, workers};
+use futures_util::future::join;
 use std::fs;
 use std::iter;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -346,7 +347,7 @@ fn a_limit_of_nesting_does_not_count_the_tasks_of_a_guest() -> Result<(), Error>
     for n in 1..3 {
         let mut naps = tasks.start_concurrent(move |store, tasks| {
             Box::pin(async move {
-                let (one, two) = both(tasks.call_nap(store, n), tasks.call_sum(store, n)).await;
+                let (one, two) = join(tasks.call_nap(store, n), tasks.call_sum(store, n)).await;
                 Ok((one?, two?))
             })
         })?;
@@ -717,7 +718,7 @@ fn two_calls_of_one_component_go_on_at_once_in_one_call_of_its_instance() -> Res
     let tasks = tasks(&clock)?;
     let mut naps = tasks.start_concurrent(|store, tasks| {
         Box::pin(async move {
-            let (three, two) = both(tasks.call_nap(store, 3), tasks.call_nap(store, 2)).await;
+            let (three, two) = join(tasks.call_nap(store, 3), tasks.call_nap(store, 2)).await;
             Ok((three?, two?))
         })
     })?;
@@ -737,31 +738,6 @@ fn two_calls_of_one_component_go_on_at_once_in_one_call_of_its_instance() -> Res
     assert_eq!(naps.try_get_result()?, Some((3, 2)));
     assert_eq!(waited, [(2, 2), (1, 3)]);
     Ok(())
-}
-
-/// Both results, once both are there.
-async fn both<A, B>(
-    first: impl std::future::Future<Output = A>,
-    second: impl std::future::Future<Output = B>,
-) -> (A, B) {
-    let (mut first, mut second) = (std::pin::pin!(first), std::pin::pin!(second));
-    let (mut one, mut two) = (None, None);
-    std::future::poll_fn(|context| {
-        use std::task::Poll;
-        if one.is_none() {
-            if let Poll::Ready(value) = first.as_mut().poll(context) {
-                one = Some(value);
-            }
-        }
-        if two.is_none() {
-            if let Poll::Ready(value) = second.as_mut().poll(context) {
-                two = Some(value);
-            }
-        }
-        if one.is_some() && two.is_some() { Poll::Ready(()) } else { Poll::Pending }
-    })
-    .await;
-    (one.expect("it has ended"), two.expect("it has ended"))
 }
 
 #[test]
@@ -839,7 +815,7 @@ fn a_pool_lends_instances_with_async_functions() -> Result<(), Error> {
             Box::pin(async move { tasks.call_nap(store, n).await })
         })
     };
-    let naps = async { both(both(nap(1), nap(2)), both(nap(3), nap(4))).await };
+    let naps = async { join(join(nap(1), nap(2)), join(nap(3), nap(4))).await };
     let is_over = Flag::default();
     let ticking = {
         let is_over = is_over.clone();
