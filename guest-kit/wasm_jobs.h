@@ -1,6 +1,6 @@
 // The kit for guests of wasm-jobs, for C and C++: this header is all of it.
 //
-// A guest that includes it yields, sleeps, and says why it gives up. Each function imports something from the host, and only if it is used:
+// A guest that includes it yields, sleeps, and says why it panics. Each function imports something from the host, and only if it is used:
 //
 //                        a freestanding module    a module with wasi-libc    a component
 //     wasm_jobs_yield    env.yield                sched_yield                wasm-jobs:guest/host yield-now

@@ -4,7 +4,7 @@
 //! use std::time::Duration;
 //! use wasm_jobs_guest::{sleep, yield_now};
 //!
-//! #[no_mangle]
+//! #[unsafe(no_mangle)] // before Rust 1.82: `#[no_mangle]`
 //! pub extern "C" fn watch(hours: u32) {
 //!     for _ in 0..hours {
 //!         sleep(Duration::from_secs(3600)); // the call waits, and the host runs others
@@ -30,7 +30,8 @@
 //! Take the feature `component` if a tool makes a component of a module for another target, or if a guest for `wasm32-wasip3` yields in
 //! functions that are not async: there, `thread.yield` returns at once.
 //!
-//! A guest imports only what it uses. On any other target, std does it: so the guest's own tests run on the machine that builds it.
+//! A guest imports only what it uses. On a native target, [`yield_now`] and [`sleep`] call `std::thread`'s, so that the guest's unit tests run
+//! under `cargo test`.
 //!
 //! The host defines `env` by `guest_kit::add_to_linker`, `wasm-jobs:guest/host` by `guest_kit::add_to_component_linker`, and WASI by the
 //! functions of its module `wasi`.
@@ -38,8 +39,9 @@
 //! # Panics
 //!
 //! With the feature `std`, [`set_panic_hook`] has the host told of each panic. With the feature `panic-handler`, for guests without std, this
-//! crate has the guest's `#[panic_handler]`. Either way the call fails with a trap that has the message. [`panic_with`] does the same without
-//! a panic, and without the code that formats one.
+//! crate has the guest's `#[panic_handler]`. Either way the call fails with a trap that has the message. The guest formats it on its stack, and
+//! cuts it off after 1024 bytes. [`panic_with`] fails the call in the same way, but runs no panic hook and formats nothing. The host keeps 4096
+//! bytes of its message.
 //!
 //! # Cancelling
 //!

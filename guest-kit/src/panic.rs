@@ -2,21 +2,23 @@
 
 /// Ends the call: it fails with a trap that has this message.
 ///
-/// This needs none of the code that formats the message of a panic, which is most of a small guest. The host keeps 4096 bytes of the
-/// message.
+/// It runs no panic hook and formats nothing: the code that formats the message of a panic is most of a small guest. The host keeps 4096 bytes
+/// of the message.
 pub fn panic_with(message: &str) -> ! {
     tell(message)
 }
 
 /// Has the host told of each panic: the call fails with a trap that has the panic's message. Call it once, before the first panic.
 ///
-/// It replaces the hook that prints the message, as [`std::panic::set_hook`] does. On targets that are not wasm it does nothing.
+/// It replaces the hook that prints the message, as [`std::panic::set_hook`] does. On native targets it does nothing.
+///
+/// The guest formats the message on its stack, and cuts it off after 1024 bytes.
 ///
 /// ```no_run
 /// use std::time::Duration;
 /// use wasm_jobs_guest::{set_panic_hook, sleep, yield_now};
 ///
-/// #[no_mangle]
+/// #[unsafe(no_mangle)] // before Rust 1.82: `#[no_mangle]`
 /// pub extern "C" fn watch(hours: u32) {
 ///     set_panic_hook();
 ///     for _ in 0..hours {

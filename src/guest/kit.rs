@@ -2,7 +2,7 @@
 //! [`add_to_component_linker`] for components.
 //!
 //! The kit is for those who write guests. It is in the folder `guest-kit` of the repository: a crate for Rust, a header for C, and an interface
-//! for components. Its functions let a guest yield, sleep, and say why it gives up:
+//! for components. Its functions let a guest yield, sleep, and say why it panics:
 //!
 //! | a module imports | a component imports from `wasm-jobs:guest/host` | what happens |
 //! |---|---|---|
@@ -59,7 +59,8 @@ const INTERFACE: &str = "wasm-jobs:guest/host@0.1.0";
 
 /// Defines what modules that use the kit import: `env.yield`, `env.sleep` and `env.panic`. All instances of this linker sleep by `clock`.
 ///
-/// Bytes of a message that are not UTF-8 become `U+FFFD`. If a message lies outside the guest's memory, the trap's message says so instead.
+/// A message is read from the memory that the guest exports as `memory`. One in a shared memory, or at an address of 64 bits, cannot be read.
+/// Bytes of a message that are not UTF-8 become `U+FFFD`. If a message cannot be read, the trap's message says why instead.
 ///
 /// A guest that was compiled for WASI yields and sleeps by WASI's functions, and needs `wasi::add_to_linker` as well.
 ///
@@ -85,6 +86,9 @@ pub fn add_to_linker<S: Send + 'static>(
 /// Defines what components that use the kit import: the interface `wasm-jobs:guest/host`. All instances of this linker sleep by `clock`.
 ///
 /// A component whose message is not a string in its memory breaks the rules of components. Its call fails with [`Error::Host`].
+///
+/// A guest that was compiled for WASI 0.2 yields and sleeps by WASI's functions, and needs `wasi::add_to_component_linker` as well. A guest that
+/// was compiled for WASI 0.3 needs `wasi::p3::add_to_linker`, and sleeps by `clock`.
 ///
 /// # Errors
 ///
@@ -132,7 +136,7 @@ fn sleep(
     }
 }
 
-/// The trap of a guest that has given up. It has the code of `unreachable`, by which guests give up without the kit.
+/// The trap of a guest that panics. It has the code of `unreachable`, by which guests without the kit panic.
 fn panic(message: String) -> wasmtime::Error {
     wasmtime::Error::from(wasmtime::Trap::UnreachableCodeReached).context(GuestMessage(message))
 }
@@ -142,7 +146,7 @@ fn message_at<S>(caller: &mut Caller<'_, S>, address: u32, bytes: u32) -> String
     let memory = match caller.get_export("memory") {
         Some(Extern::Memory(memory)) => memory,
         Some(Extern::SharedMemory(_)) => return "(its message is in a shared memory)".to_owned(),
-        _ => return "(its message cannot be read: it exports no memory)".to_owned(),
+        _ => return "(its message cannot be read: no memory named \"memory\")".to_owned(),
     };
     let memory = memory.data(&*caller);
     // An address and a length of 32 bits each fit into 64 bits together.

@@ -1,5 +1,5 @@
 //! What the kit imports, in the words of WIT: a custom section of the module, which a linker of components reads. So a guest's own world
-//! need not name the kit. `guests/build.sh` makes the files from `wit/guest.wit` and `preview2.wit`.
+//! need not name the kit. `guests/kit/build.sh` makes the files from `wit/guest.wit` and `preview2.wit`.
 
 #[cfg(any(feature = "component", not(target_env = "p2")))]
 macro_rules! section {

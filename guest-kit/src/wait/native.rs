@@ -1,4 +1,4 @@
-//! No guest at all: tests of a guest's code, on the machine that builds it.
+//! Native targets, for the guest's unit tests.
 
 use core::time::Duration;
 

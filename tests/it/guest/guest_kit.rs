@@ -151,8 +151,8 @@ mod components {
         made::<()>(name, |_| Ok(()), |_| ())
     }
 
-    /// A component that gives up with the message at an address.
-    const GIVES_UP: &str = r#"(component
+    /// A component that panics with the message at an address.
+    const PANICS: &str = r#"(component
         (import "wasm-jobs:guest/host@0.1.0" (instance $host
             (export "panic" (func (param "message" string)))))
         (core module $memory
@@ -171,7 +171,7 @@ mod components {
     #[test]
     fn a_components_message_is_cut_off_and_one_that_is_no_string_fails_the_call()
     -> Result<(), Error> {
-        let component = Component::new(&ENGINE, wat::parse_str(GIVES_UP).expect("the text"))?;
+        let component = Component::new(&ENGINE, wat::parse_str(PANICS).expect("the text"))?;
         let mut linker = Linker::<()>::new(&ENGINE);
         guest_kit::add_to_component_linker(&mut linker, ManualClock::new())?;
         let pre = linker.instantiate_pre(&component)?;
@@ -187,17 +187,17 @@ mod components {
                 })
             },
         )?;
-        let gives_up_with = |address, bytes| -> Result<Error, Error> {
+        let panics_with = |address, bytes| -> Result<Error, Error> {
             guest.reset()?;
             let mut call =
                 guest.start(move |store, run| Box::pin(run.call_async(store, (address, bytes))))?;
-            Ok(call.wait().expect_err("the guest gives up"))
+            Ok(call.wait().expect_err("the guest panics"))
         };
-        assert_eq!(message_of(&gives_up_with(0, 3)?), "ber");
+        assert_eq!(message_of(&panics_with(0, 3)?), "ber");
         let message = format!("{}…", "\0".repeat(guest_kit::MAX_MESSAGE));
-        assert_eq!(message_of(&gives_up_with(9, 60_000)?), message);
+        assert_eq!(message_of(&panics_with(9, 60_000)?), message);
         for (address, bytes) in [(0, 4), (65_536, 1), (u32::MAX, u32::MAX)] {
-            let error = gives_up_with(address, bytes)?;
+            let error = panics_with(address, bytes)?;
             assert!(matches!(error, Error::Host(_)), "{error:?}");
             assert!(guest.is_poisoned());
         }
@@ -311,7 +311,7 @@ fn guests() -> Result<Vec<(&'static str, Make)>, Error> {
 }
 
 #[test]
-fn every_guest_computes_yields_sleeps_ends_when_cancelled_and_says_why_it_gives_up()
+fn every_guest_computes_yields_sleeps_ends_when_cancelled_and_says_why_it_panics()
 -> Result<(), Error> {
     for (name, make) in guests()? {
         println!("{name}");
@@ -319,7 +319,7 @@ fn every_guest_computes_yields_sleeps_ends_when_cancelled_and_says_why_it_gives_
         sleeps(&make)?;
         is_cancelled_while_it_computes(&make)?;
         is_cancelled_while_it_sleeps(&make)?;
-        says_why_it_gives_up(&make)?;
+        says_why_it_panics(&make)?;
     }
     Ok(())
 }
@@ -392,9 +392,9 @@ fn is_cancelled_while_it_sleeps(make: &Make) -> Result<(), Error> {
     Ok(())
 }
 
-fn says_why_it_gives_up(make: &Make) -> Result<(), Error> {
+fn says_why_it_panics(make: &Make) -> Result<(), Error> {
     let guest = make(&ManualClock::new())?;
-    let error = guest.fail()?.wait().expect_err("the guest gives up");
+    let error = guest.fail()?.wait().expect_err("the guest panics");
     assert!(error.to_string().contains("the berries are gone"), "{error}");
     let Error::Trap(trap) = error else { panic!("{error:?}") };
     assert!(trap.message().is_some_and(|message| message.contains("the berries are gone")));
@@ -402,8 +402,8 @@ fn says_why_it_gives_up(make: &Make) -> Result<(), Error> {
     Ok(())
 }
 
-/// A module that gives up with a message at this address.
-fn gives_up_with(memory: &str, address: u32, bytes: u32) -> Result<Error, Error> {
+/// A module that panics with a message at this address.
+fn panics_with(memory: &str, address: u32, bytes: u32) -> Result<Error, Error> {
     let text = format!(
         r#"(module
             (import "env" "panic" (func $panic (param i32 i32)))
@@ -413,7 +413,7 @@ fn gives_up_with(memory: &str, address: u32, bytes: u32) -> Result<Error, Error>
     let mut linker = Linker::<()>::new(&ENGINE);
     guest_kit::add_to_linker(&mut linker, ManualClock::new())?;
     let guest = Instance::new(&linker.instantiate_pre(&compile(&ENGINE, &text)?)?, ())?;
-    let error = guest.call::<(), ()>("run", ())?.wait().expect_err("the guest gives up");
+    let error = guest.call::<(), ()>("run", ())?.wait().expect_err("the guest panics");
     assert!(guest.is_poisoned());
     Ok(error)
 }
@@ -428,14 +428,16 @@ fn message_of(error: &Error) -> &str {
 fn a_message_that_is_not_text_or_lies_outside_the_memory_is_a_trap_all_the_same()
 -> Result<(), Error> {
     let memory = r#"(memory (export "memory") 1) (data (i32.const 0) "gr\fc\c3\bc\c3")"#;
-    assert_eq!(message_of(&gives_up_with(memory, 0, 6)?), "gr\u{fffd}ü\u{fffd}");
-    assert_eq!(message_of(&gives_up_with(memory, 65_536, 0)?), "");
+    assert_eq!(message_of(&panics_with(memory, 0, 6)?), "gr\u{fffd}ü\u{fffd}");
+    assert_eq!(message_of(&panics_with(memory, 65_536, 0)?), "");
     for (address, bytes) in [(65_536, 1), (0, 65_537), (u32::MAX, u32::MAX), (65_530, u32::MAX)] {
-        let error = gives_up_with(memory, address, bytes)?;
+        let error = panics_with(memory, address, bytes)?;
         assert_eq!(message_of(&error), "(its message lies outside its memory)");
     }
-    let error = gives_up_with("", 0, 1)?;
-    assert_eq!(message_of(&error), "(its message cannot be read: it exports no memory)");
+    let unread = r#"(its message cannot be read: no memory named "memory")"#;
+    for memory in ["", r#"(memory (export "berries") 1)"#] {
+        assert_eq!(message_of(&panics_with(memory, 0, 1)?), unread);
+    }
     Ok(())
 }
 
@@ -444,25 +446,25 @@ fn a_long_message_is_cut_off_between_two_characters() -> Result<(), Error> {
     let fits = "ab".repeat(guest_kit::MAX_MESSAGE / 2);
     let memory = format!(r#"(memory (export "memory") 1) (data (i32.const 0) "{fits}c")"#);
     let bytes = u32::try_from(guest_kit::MAX_MESSAGE).expect("the bound is small");
-    assert_eq!(message_of(&gives_up_with(&memory, 0, bytes)?), fits);
-    assert_eq!(message_of(&gives_up_with(&memory, 0, bytes + 1)?), format!("{fits}…"));
+    assert_eq!(message_of(&panics_with(&memory, 0, bytes)?), fits);
+    assert_eq!(message_of(&panics_with(&memory, 0, bytes + 1)?), format!("{fits}…"));
 
     // The cut goes through the last character of three bytes.
     let characters = guest_kit::MAX_MESSAGE / 3;
     let text = "€".repeat(characters + 1);
     let memory = format!(r#"(memory (export "memory") 1) (data (i32.const 0) "{text}")"#);
     let message = format!("{}…", "€".repeat(characters));
-    assert_eq!(message_of(&gives_up_with(&memory, 0, bytes + 2)?), message);
+    assert_eq!(message_of(&panics_with(&memory, 0, bytes + 2)?), message);
     Ok(())
 }
 
 #[test]
-fn a_guest_that_gives_up_is_a_trap_as_a_value() -> Result<(), Error> {
+fn a_guest_that_panics_is_a_trap_as_a_value() -> Result<(), Error> {
     let mut linker = Linker::<()>::new(&ENGINE);
     guest_kit::add_to_linker(&mut linker, ManualClock::new())?;
     let module = Module::from_file(&ENGINE, "guests/kit/c.wasm")?;
     let guest = Instance::new(&linker.instantiate_pre(&module)?, ())?;
-    let trap = guest.try_call::<(), ()>("fail", ())?.wait()?.expect_err("the guest gives up");
+    let trap = guest.try_call::<(), ()>("fail", ())?.wait()?.expect_err("the guest panics");
     assert_eq!(trap.message(), Some("the berries are gone"));
     assert_eq!(trap.to_string(), "the guest trapped: the berries are gone");
     Ok(())
