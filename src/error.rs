@@ -298,7 +298,7 @@ impl fmt::Debug for Panic {
     }
 }
 
-/// The guest did something that wasm forbids, or [gave up](Self::message), and was stopped there.
+/// The guest did something that wasm forbids, or [panicked](Self::message), and was stopped there.
 #[cfg(feature = "wasm")]
 pub struct Trap {
     code: wasmtime::Trap,
@@ -318,7 +318,7 @@ impl Trap {
         self.code
     }
 
-    /// What the guest said when it gave up, by the function of the [kit for guests](crate::guest_kit). `None` for every other trap.
+    /// What the guest said when it panicked, by the function of the [kit for guests](crate::guest_kit). `None` for every other trap.
     #[must_use]
     pub fn message(&self) -> Option<&str> {
         self.error.downcast_ref().map(|GuestMessage(message)| message.as_str())

@@ -68,7 +68,7 @@
 //!
 //! A guest that waits costs nothing: its host function awaits an [`Event`], a [`Clock`] or any other std future, and the call
 //! goes on when one of these wakes it. With the feature `wasi`, unmodified programs that sleep and poll wait in the same way. For those who
-//! write guests, there is a [kit](guest_kit) to yield, to sleep and to say why a guest gives up.
+//! write guests, there is a [kit](guest_kit) to yield, to sleep and to say why a guest panics.
 //!
 //! A [`Slice`] limits how much a guest computes in one step, and [`InstanceOptions`] limits what it may use in all. By default
 //! nothing is limited. [`run_within`] advances many calls within a budget of time.

@@ -117,7 +117,7 @@ where
 /// Defines a host function, without parameters and results, by which the guest [yields](crate::Step::Yielded). The guest goes on in
 /// the next step of its call.
 ///
-/// The [kit for guests](crate::guest_kit) has one, as `env.yield`, beside one that sleeps and one that tells why a guest gives up.
+/// The [kit for guests](crate::guest_kit) has one, as `env.yield`, beside one that sleeps and one that tells why a guest panics.
 ///
 /// To have a guest wait for something, define an async host function with [`Linker::func_wrap_async`].
 ///
