@@ -331,7 +331,7 @@ impl Trap {
     }
 }
 
-/// What a guest said when it gave up. It is a context of the trap's error.
+/// What a guest said when it panicked. It is a context of the trap's error.
 #[cfg(feature = "wasm")]
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
