@@ -2,6 +2,7 @@
 
 use crate::call::future::{Call, Future};
 use crate::call::step::Step;
+use crate::call::yield_now::StepNumber;
 use crate::error::Error;
 use crate::wait::block::{Sleeper, Wanted, help_or_sleep};
 use std::pin::Pin;
@@ -79,9 +80,17 @@ impl<T: Send + 'static, O> std::future::Future for Future<T, O> {
     type Output = Result<T, Error>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.get_mut().advance(context.waker()) {
+        let this = self.get_mut();
+        let step = StepNumber::current();
+        // As `YieldNow`: an event loop polls several times in one step.
+        if this.yielded_in.is_some_and(|yielded_in| yielded_in.is_same(step)) {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        match this.advance(context.waker()) {
             Advance::Ended(result) => Poll::Ready(result),
             Advance::Yielded => {
+                this.yielded_in = Some(step);
                 context.waker().wake_by_ref();
                 Poll::Pending
             }

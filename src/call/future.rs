@@ -8,6 +8,7 @@ use crate::call::state::Custody;
 use crate::call::step::Step;
 use crate::call::task::Task;
 use crate::call::work::{Progress, Work};
+use crate::call::yield_now::StepNumber;
 use crate::error::Error;
 use crate::outcome::Outcome;
 use crate::step::interrupt::Interrupter;
@@ -55,6 +56,8 @@ pub struct Future<T: Send + 'static, O = LocalOwner> {
     /// Whether the task may hold a waker of the owner's.
     pub(super) has_waker: bool,
     owner: PhantomData<O>,
+    /// The step of an event loop, if any, in which this was polled and has yielded.
+    pub(super) yielded_in: Option<StepNumber>,
 }
 
 /// A [`Future`] that is `Send` and `Sync`: the same call, the same functions and the same guarantees, for an owner that travels. A task
@@ -123,7 +126,13 @@ impl<T: Send + 'static> Future<T> {
         traced: Traced,
     ) -> Self {
         let (task, work) = Task::new(work, interrupter, traced);
-        Self { call: Call::Ours(work), task, has_waker: false, owner: PhantomData }
+        Self {
+            call: Call::Ours(work),
+            task,
+            has_waker: false,
+            owner: PhantomData,
+            yielded_in: None,
+        }
     }
 }
 
@@ -161,6 +170,7 @@ impl<T: Send + 'static, O> Future<T, O> {
             task: self.task.clone(),
             has_waker: mem::take(&mut self.has_waker),
             owner: PhantomData,
+            yielded_in: self.yielded_in,
         }
     }
 

@@ -48,12 +48,12 @@ pub(crate) struct StepNumber(#[cfg(feature = "wasi-p3-preview")] u64);
 #[cfg(not(feature = "wasi-p3-preview"))]
 impl StepNumber {
     #[inline(always)]
-    fn current() -> Self {
+    pub(crate) fn current() -> Self {
         Self()
     }
 
     #[inline(always)]
-    fn is_same(self, _: Self) -> bool {
+    pub(crate) fn is_same(self, _: Self) -> bool {
         false
     }
 }
@@ -61,42 +61,46 @@ impl StepNumber {
 #[cfg(feature = "wasi-p3-preview")]
 mod numbered {
     use super::StepNumber;
+    use crate::step::interrupt::depth;
     use std::cell::Cell;
     use std::sync::atomic::AtomicU64;
     use std::sync::atomic::Ordering::Relaxed;
 
     thread_local! {
-        /// The number of the step on top of this thread's stack; zero if it has none.
-        static CURRENT: Cell<u64> = const { Cell::new(0) };
+        /// The innermost step with a number on this thread: its depth, and its number. The number is zero if there is none.
+        static CURRENT: Cell<(u32, u64)> = const { Cell::new((0, 0)) };
     }
 
     impl StepNumber {
         #[inline]
-        pub(super) fn current() -> Self {
-            Self(CURRENT.get())
+        pub(crate) fn current() -> Self {
+            let (at, number) = CURRENT.get();
+            // A step inside that one, such as a call that a host function finishes, has none.
+            Self(if at == depth() { number } else { 0 })
         }
 
         #[inline]
-        pub(super) fn is_same(self, other: Self) -> bool {
+        pub(crate) fn is_same(self, other: Self) -> bool {
             self.0 == other.0 && self.0 != 0
         }
 
         /// Whether this thread is inside a step that has a number.
         pub(crate) fn is_inside_event_loop() -> bool {
-            CURRENT.get() != 0
+            CURRENT.get().1 != 0
         }
 
         /// Runs a step under a new number.
         pub(crate) fn with_new<R>(step: impl FnOnce() -> R) -> R {
             static LAST: AtomicU64 = AtomicU64::new(0);
             // Relaxed: the numbers need only differ.
-            let _outer = Restore(CURRENT.replace(LAST.fetch_add(1, Relaxed) + 1));
+            let number = LAST.fetch_add(1, Relaxed) + 1;
+            let _outer = Restore(CURRENT.replace((depth(), number)));
             step()
         }
     }
 
     /// Sets the number of the outer step again.
-    struct Restore(u64);
+    struct Restore((u32, u64));
 
     impl Drop for Restore {
         fn drop(&mut self) {

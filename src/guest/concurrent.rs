@@ -2,30 +2,31 @@
 //! [`Future`](crate::Future).
 
 use crate::call::future::Future;
-use crate::call::yield_now::StepNumber;
 use crate::error::Error;
 use crate::guest::instance::Instance;
 use crate::guest::origin::BoxFuture;
-use crate::guest::wasi::tokio_runtime;
+use parking_lot::Mutex;
 use std::future::{self, Future as _};
 use std::pin::pin;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, Waker};
+use wasmtime::StoreContextMut;
 use wasmtime::component::{Accessor, AccessorTask, JoinHandle};
-use wasmtime::{AsContextMut, StoreContextMut};
 
 impl<S: Send + 'static, E: Send + Sync + 'static> Instance<S, E> {
     /// Makes a call that runs `work` with the exports of a component. `work` may call async functions, one after the other or several at once.
     /// To this instance they are one call, which is resumed and submitted like any other. `work` is called at the first step.
     ///
     /// The call is over when `work` is. It is [`Waiting`](crate::Step::Waiting) while all tasks of the guest wait, and yields when one of them
-    /// yields and no other can run. When it is cancelled, all its tasks are dropped, and the instance is poisoned.
+    /// yields and no other can run. When it is cancelled, the instance is poisoned, and its tasks
+    /// are dropped with their store, at the reset.
     ///
     /// If `work` awaits several functions, the step in which one of them ends can report [`Yielded`](crate::Step::Yielded), although the others
     /// wait. Resume it once more.
     ///
-    /// An error of `work` poisons the instance. Tasks of the guest that outlive `work` go on in the next such call.
+    /// An error of `work` poisons the instance. So do tasks of the guest that are left when `work` has ended and that cannot finish in the same
+    /// step, because the next call would go on with them: after [`clear_poison`](Self::clear_poison), it does. A reset drops them.
     ///
     /// ```
     /// use wasm_jobs::wasmtime::component::{Component, Linker};
@@ -72,52 +73,84 @@ impl<S: Send + 'static, E: Send + Sync + 'static> Instance<S, E> {
         &self,
         work: impl for<'a> FnOnce(&'a Accessor<S>, &'a E) -> BoxFuture<'a, T> + Send + 'static,
     ) -> Result<Future<T>, Error> {
-        self.start(|store, exports| Box::pin(run(store, exports, work)))
+        let control = self.recipe.control.clone();
+        self.start(|store, exports| {
+            Box::pin(async move {
+                let ended = run(store, exports, work).await?;
+                if ended.has_left_tasks {
+                    control.poison().set();
+                }
+                Ok(ended.result)
+            })
+        })
     }
 }
 
-/// Runs `work` in a scope of the store's event loop, until it ends.
+/// How a scope has ended.
+pub(crate) struct Ended<T> {
+    pub(crate) result: T,
+    /// Whether tasks of the guest are left that were not finished when `work` was.
+    pub(crate) has_left_tasks: bool,
+}
+
+/// Runs `work` in a scope of the store's event loop, until it ends and until no other task of the guest can go on at once.
 ///
 /// wasmtime keeps the host's tasks in a `FuturesUnordered`, which wakes its own waker once it has polled every task. A call that begins to
 /// wait would be told as one that yields. One more task, [`NeverReady`], is polled before `work` begins and never again, so that
 /// `FuturesUnordered` has not polled every task.
 pub(crate) async fn run<S, E, T>(
-    mut store: StoreContextMut<'_, S>,
+    store: StoreContextMut<'_, S>,
     exports: &E,
     work: impl for<'a> FnOnce(&'a Accessor<S>, &'a E) -> BoxFuture<'a, T> + Send,
-) -> wasmtime::Result<T>
+) -> wasmtime::Result<Ended<T>>
 where
     S: Send + 'static,
     E: Sync,
     T: Send + 'static,
 {
-    let never_ready = AbortOnDrop(store.as_context_mut().spawn(NeverReady)?);
     let may_begin = AtomicBool::new(false);
+    let result = Mutex::new(None);
     let scope = store.run_concurrent(async |accessor| {
+        let never_ready = AbortOnDrop(accessor.spawn(NeverReady)?);
         let begun = future::poll_fn(|_| {
             // Relaxed: the same thread sets it, between two polls.
             if may_begin.load(Relaxed) { Poll::Ready(()) } else { Poll::Pending }
         });
         begun.await;
-        let ended = work(accessor, exports).await;
+        *result.lock() = Some(work(accessor, exports).await?);
         drop(never_ready);
-        ended
+        future::poll_fn(|context| accessor.poll_no_interesting_tasks(context)).await;
+        wasmtime::Result::Ok(())
     });
     let mut scope = pin!(scope);
-    let step = future::poll_fn(|context| {
-        tokio_runtime::enter(|| {
-            if !may_begin.load(Relaxed) {
-                // Polls `NeverReady`, whose wake must not reach the call.
-                let unawaited = &mut Context::from_waker(Waker::noop());
-                if let Poll::Ready(failed) = scope.as_mut().poll(unawaited) {
-                    return Poll::Ready(failed);
-                }
-                may_begin.store(true, Relaxed);
+    future::poll_fn(|context| {
+        if !may_begin.load(Relaxed) {
+            // Polls `NeverReady`, whose wake must not reach the call.
+            let unawaited = &mut Context::from_waker(Waker::noop());
+            if let Poll::Ready(ended) = scope.as_mut().poll(unawaited) {
+                return Poll::Ready(Err(failure(ended.flatten())));
             }
-            StepNumber::with_new(|| scope.as_mut().poll(context))
-        })
-    });
-    step.await?
+            may_begin.store(true, Relaxed);
+        }
+        let polled = scope.as_mut().poll(context);
+        let has_left_tasks = polled.is_pending();
+        if let Poll::Ready(Err(error)) = polled.map(Result::flatten) {
+            return Poll::Ready(Err(error));
+        }
+        match result.lock().take() {
+            Some(result) => Poll::Ready(Ok(Ended { result, has_left_tasks })),
+            None => Poll::Pending,
+        }
+    })
+    .await
+}
+
+/// The failure of a scope that cannot have succeeded.
+fn failure(ended: wasmtime::Result<()>) -> wasmtime::Error {
+    match ended {
+        Err(error) => error,
+        Ok(()) => unreachable!("`work` has not begun"),
+    }
 }
 
 /// A task of the host that is never ready, and not woken before it is ended.

@@ -103,11 +103,13 @@ where
     let Guest { control, .. } = &**guest;
     let (interrupter, traced) = (control.interrupter(), Traced::of_instance(control.number()));
     let call = async move {
+        #[cfg(feature = "wasi-p3-preview")]
+        let may_run_event_loop = guest.may_run_event_loop;
         let mut running = Running::begin(&mut **guest, Attempt::Start)?;
         let (store, control, exports) = running.parts();
         let work = async { work(store.as_context_mut(), exports).await };
         #[cfg(feature = "wasi-p3-preview")]
-        let work = Apart::new(work);
+        let work = Apart::new(work, may_run_event_loop);
         let ended = Limited::new(work, control).await;
         running.end(ended)
     };

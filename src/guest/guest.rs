@@ -22,6 +22,9 @@ pub(crate) struct Guest<S: 'static, E = wasmtime::Instance> {
     pub(crate) generation: u64,
     /// In a box, because it is larger than all the rest.
     stack_pointer: Option<Box<StackPointer>>,
+    /// Whether its calls may run wasmtime's event loop, as those of components do.
+    #[cfg(feature = "wasi-p3-preview")]
+    pub(crate) may_run_event_loop: bool,
 }
 
 impl<S: Send + 'static, E> Guest<S, E> {
@@ -30,8 +33,15 @@ impl<S: Send + 'static, E> Guest<S, E> {
         control: Arc<Control>,
         origin: &Origin<S, E>,
     ) -> Result<Box<Self>, Error> {
-        let mut guest =
-            Box::new(Self { store, control, exports: None, generation: 0, stack_pointer: None });
+        let mut guest = Box::new(Self {
+            store,
+            control,
+            exports: None,
+            generation: 0,
+            stack_pointer: None,
+            #[cfg(feature = "wasi-p3-preview")]
+            may_run_event_loop: matches!(origin, Origin::Other { .. }),
+        });
         guest.instantiate(origin)?;
         Ok(guest)
     }

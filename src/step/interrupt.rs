@@ -118,17 +118,27 @@ pub(crate) fn step_deadline() -> u64 {
     if deadline == NEVER || at != depth() { NEVER } else { deadline }
 }
 
-/// Runs a part of this thread's step on a new thread, and waits for it. The step's cancellation and deadline hold there as well.
+/// What a thread knows of the step that it is in, for another thread that runs a part of the same step.
 #[cfg(feature = "wasi-p3-preview")]
-pub(crate) fn on_own_thread<R: Send>(part: impl FnOnce() -> R + Send) -> R {
-    let call = CURRENT_CALL.try_with(|place| place.borrow().clone()).ok().flatten();
-    let (depth, deadline) = (depth(), DEADLINE.with(Cell::get));
-    let part = move || {
-        DEPTH.with(|place| place.set(depth));
-        CURRENT_CALL.with(|place| *place.borrow_mut() = call);
-        DEADLINE.with(|place| place.set(deadline));
+pub(crate) struct StepContext {
+    depth: u32,
+    call: Option<(u32, Arc<dyn Interruptible>)>,
+    deadline: (u32, u64),
+}
+
+#[cfg(feature = "wasi-p3-preview")]
+impl StepContext {
+    /// That of this thread's step.
+    pub(crate) fn current() -> Self {
+        let call = CURRENT_CALL.try_with(|place| place.borrow().clone()).ok().flatten();
+        Self { depth: depth(), call, deadline: DEADLINE.with(Cell::get) }
+    }
+
+    /// Runs a part of the step on this thread, which is a new one and runs nothing else. The step's cancellation and deadline hold here as well.
+    pub(crate) fn run<R>(self, part: impl FnOnce() -> R) -> R {
+        DEPTH.with(|place| place.set(self.depth));
+        CURRENT_CALL.with(|place| *place.borrow_mut() = self.call);
+        DEADLINE.with(|place| place.set(self.deadline));
         part()
-    };
-    let ended = thread::scope(|scope| scope.spawn(part).join());
-    ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
 }

@@ -166,13 +166,10 @@ impl<'a, S: Send + 'static> MemoryGuard<'a, S> {
     /// [`Error::OutOfBounds`] if they end beyond the memory, and [`Error::Misaligned`] if the address is not a multiple of the type's
     /// alignment. [`read_vec`](Self::read_vec) copies from any address.
     #[cfg(feature = "bytemuck")]
-    pub fn typed_slice<T: bytemuck::Pod>(
-        &self,
-        address: usize,
-        count: usize,
-    ) -> Result<&[T], Error> {
-        let range = self.typed_range::<T>(address, count)?;
-        Ok(bytemuck::cast_slice(&self.data()[range]))
+    pub fn typed_slice<T: Plain>(&self, address: usize, count: usize) -> Result<&[T], Error> {
+        let range = self.range(address, count.checked_mul(T::SIZE))?;
+        let values = bytemuck::try_cast_slice(&self.data()[range]);
+        values.map_err(|_| misaligned::<T>(address))
     }
 
     /// Borrows `count` values in place, from an address on, to be changed. See [`typed_slice`](Self::typed_slice) for an example.
@@ -182,13 +179,14 @@ impl<'a, S: Send + 'static> MemoryGuard<'a, S> {
     /// [`Error::OutOfBounds`] if they end beyond the memory, and [`Error::Misaligned`] if the address is not a multiple of the type's
     /// alignment. [`write_slice`](Self::write_slice) copies to any address.
     #[cfg(feature = "bytemuck")]
-    pub fn typed_slice_mut<T: bytemuck::Pod>(
+    pub fn typed_slice_mut<T: Plain>(
         &mut self,
         address: usize,
         count: usize,
     ) -> Result<&mut [T], Error> {
-        let range = self.typed_range::<T>(address, count)?;
-        Ok(bytemuck::cast_slice_mut(&mut self.data_mut()[range]))
+        let range = self.range(address, count.checked_mul(T::SIZE))?;
+        let values = bytemuck::try_cast_slice_mut(&mut self.data_mut()[range]);
+        values.map_err(|_| misaligned::<T>(address))
     }
 
     /// Grows the memory by this many pages, and returns the number that it had before. A page is 64 KiB, unless the type of the
@@ -207,19 +205,6 @@ impl<'a, S: Send + 'static> MemoryGuard<'a, S> {
         &mut self.store
     }
 
-    /// The range of `count` values, if they are in the memory and aligned. A memory begins at a page of the machine's, so the address
-    /// alone decides.
-    #[cfg(feature = "bytemuck")]
-    fn typed_range<T: Plain>(&self, address: usize, count: usize) -> Result<Range<usize>, Error> {
-        let range = self.range(address, count.checked_mul(T::SIZE))?;
-        let align = align_of::<T>();
-        if address.is_multiple_of(align) {
-            Ok(range)
-        } else {
-            Err(Error::Misaligned { at: address as u64, align })
-        }
-    }
-
     /// The range of these bytes, if they are in the memory. `None` stands for a count that overflowed.
     fn range(&self, address: usize, bytes: Option<usize>) -> Result<Range<usize>, Error> {
         let size = self.size();
@@ -233,6 +218,12 @@ impl<'a, S: Send + 'static> MemoryGuard<'a, S> {
                 size: size as u64,
             })
     }
+}
+
+/// The whole values fit, so only the alignment can be wrong.
+#[cfg(feature = "bytemuck")]
+fn misaligned<T>(address: usize) -> Error {
+    Error::Misaligned { at: address as u64, align: align_of::<T>() }
 }
 
 impl<S: 'static> fmt::Debug for MemoryGuard<'_, S> {

@@ -11,9 +11,10 @@
 //! - `thread.yield` yields: the call's step ends as [`Step::Yielded`](crate::Step::Yielded), when no other task of the guest can run. So does `wait-for`
 //!   with zero, and `wait-until` with a time that has come.
 //! - All times are read from the guest's own [`Clock`](crate::Clock), as those of [the other versions](super).
-//! - A call that ends early, by cancelling, a limit or a trap, ends all of its tasks, and poisons the instance. A reset makes a new store.
+//! - A call that ends early, by cancelling, a limit or a trap, poisons the instance. A reset drops all tasks, and makes a new store.
 //! - A [`Command`](super::Command) ends when none of its tasks is left. A call of [`start_concurrent`](crate::Instance::start_concurrent) ends
-//!   when its closure does; tasks that the guest has not finished go on at the next such call.
+//!   when its closure does. If tasks of the guest are left then, the instance is poisoned.
+//! - A guest that waits for what cannot come, such as an empty set of waitables, waits until it is cancelled or a timeout ends it.
 //!
 //! The engine needs [`EngineOptions::component_async`](crate::EngineOptions::component_async).
 
@@ -128,12 +129,12 @@ pub(super) async fn run<S: WasiView>(
     command: &bindings::Command,
     store: StoreContextMut<'_, S>,
 ) -> wasmtime::Result<Result<(), ()>> {
-    concurrent::run(store, command, |store, command| {
+    let run = concurrent::run(store, command, |store, command| {
         Box::pin(async move {
             let ended = command.wasi_cli_run().call_run(store).await?;
             future::poll_fn(|context| store.poll_no_interesting_tasks(context)).await;
             Ok(ended)
         })
-    })
-    .await
+    });
+    Ok(run.await?.result)
 }

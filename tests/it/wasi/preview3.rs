@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant as RealInstant};
 use wasm_jobs::wasi::{self, Command, CommandPre, FsPerms, WasiCtx};
 use wasm_jobs::wasmtime::component::{Accessor, Component, HasSelf, Linker};
-use wasm_jobs::wasmtime::{self, Engine, Trap};
+use wasm_jobs::wasmtime::{self, Engine, InstancePre, Module, Trap};
 use wasm_jobs::{
     Clock, EngineOptions, Error, Future, Instance, InstanceOptions, InstancePool, IntoSend as _,
     JobHandle, JobPool, ManualClock, Slice, Step, engine,
@@ -772,32 +772,174 @@ fn one_call_after_another_in_one_store() -> Result<(), Error> {
     Ok(())
 }
 
-#[test]
-fn a_task_that_is_left_behind_goes_on_in_the_next_call() -> Result<(), Error> {
-    let clock = ManualClock::new();
-    let tasks = tasks(&clock)?;
-    // The first call ends while its task still waits.
-    let mut first = tasks.start_concurrent(|store, tasks| {
+/// A call that returns while a task of its guest still waits.
+fn leaves_a_task(tasks: &Instance<Waits, Tasks>) -> Result<(), Error> {
+    let mut call = tasks.start_concurrent(|store, tasks| {
         Box::pin(async move {
-            let mut sum = Box::pin(tasks.call_sum(store, 1));
+            let mut nap = Box::pin(tasks.call_nap(store, 1));
             std::future::poll_fn(|context| {
-                let polled = sum.as_mut().poll(context);
-                assert!(polled.is_pending());
+                assert!(nap.as_mut().poll(context).is_pending());
                 std::task::Poll::Ready(())
             })
             .await;
             Ok(())
         })
     })?;
-    assert_eq!(first.resume()?, Step::Done);
-    assert_eq!(first.try_get_result()?, Some(()));
-    let mut second = tasks
-        .start_concurrent(|store, tasks| Box::pin(async move { tasks.call_sum(store, 2).await }))?;
-    while second.resume()? == Step::Waiting {
-        let next = clock.next_deadline().expect("a task sleeps");
-        clock.tick(next - clock.now());
+    assert_eq!(call.resume()?, Step::Done);
+    assert_eq!(call.try_get_result()?, Some(()));
+    Ok(())
+}
+
+#[test]
+fn a_task_that_is_left_behind_poisons_and_a_reset_drops_it() -> Result<(), Error> {
+    let clock = ManualClock::new();
+    let tasks = tasks(&clock)?;
+    leaves_a_task(&tasks)?;
+    assert!(tasks.is_poisoned());
+    assert_eq!(clock.sleepers(), 1);
+    tasks.reset()?;
+    assert_eq!(clock.sleepers(), 0);
+    let mut nap = tasks.start_concurrent(|store, tasks| Box::pin(tasks.call_nap(store, 2)))?;
+    assert_eq!(nap.resume()?, Step::Waiting);
+    tick(&clock);
+    assert_eq!(nap.wait()?, 2);
+    assert!(!tasks.is_poisoned(), "a task that has finished does not poison");
+
+    // After `clear_poison`, the next call goes on with what is left.
+    leaves_a_task(&tasks)?;
+    tasks.clear_poison()?;
+    let mut nap = tasks.start_concurrent(|store, tasks| Box::pin(tasks.call_nap(store, 2)))?;
+    assert_eq!(nap.resume()?, Step::Waiting);
+    assert_eq!(clock.sleepers(), 2);
+    while nap.resume()? != Step::Done {
+        tick(&clock);
     }
-    assert_eq!(second.try_get_result()?, Some(3));
+    assert_eq!(nap.try_get_result()?, Some(2));
+    Ok(())
+}
+
+/// A module that yields once, in `run` and in its start function.
+fn yields_once() -> Result<InstancePre<()>, Error> {
+    let wat = r#"(module
+        (import "env" "yield" (func $yield))
+        (func $start (call $yield))
+        (start $start)
+        (func (export "run") (call $yield)))"#;
+    let module = Module::new(&ENGINE, wat::parse_str(wat).expect("the text is correct"))?;
+    let mut linker = wasmtime::Linker::<()>::new(&ENGINE);
+    wasm_jobs::add_yield(&mut linker, "env", "yield")?;
+    Ok(linker.instantiate_pre(&module)?)
+}
+
+/// A program whose `wait-for` runs this future.
+fn waits_by<F>(
+    code: &str,
+    wait: impl Fn() -> F + Send + Sync + 'static,
+) -> Result<CommandPre<WasiCtx>, Error>
+where
+    F: std::future::Future<Output = wasmtime::Result<()>> + Send + 'static,
+{
+    let mut linker = Linker::<WasiCtx>::new(&ENGINE);
+    wasi::p3::add_to_linker(&mut linker)?;
+    linker.allow_shadowing(true);
+    let mut clock = linker.instance("wasi:clocks/monotonic-clock@0.3.0")?;
+    clock.func_wrap_concurrent("wait-for", move |_, (_,): (u64,)| Box::pin(wait()))?;
+    CommandPre::new(linker.instantiate_pre(&component(&ENGINE, code)?)?)
+}
+
+const WAITS_ONCE: &str = "(call $wait-for (i64.const 0)) (i32.const 0)";
+const WAITS_FOR_EVER: &str =
+    "(loop $again (call $wait-for (i64.const 0)) (br $again)) (i32.const 0)";
+
+#[test]
+fn a_host_function_blocks_on_what_yields() -> Result<(), Error> {
+    let module = yields_once()?;
+    let pre = waits_by(WAITS_ONCE, move || {
+        let module = module.clone();
+        async move {
+            Instance::new(&module, ())?.call::<(), ()>("run", ())?.wait()?;
+            Future::new(async { Ok(wasm_jobs::yield_now().await) }).wait()?;
+            Ok(())
+        }
+    })?;
+    for &way in Way::ALL {
+        way.finish(&mut Command::new(&pre, args(["outer"]).build()?)?.run()?)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_step_ends_where_a_concurrent_host_function_yields_or_awaits_a_guest_that_yields()
+-> Result<(), Error> {
+    let inner = program("(drop (call $yield)) (i32.const 0)")?;
+    let yields = waits_by(WAITS_FOR_EVER, || async { Ok(wasm_jobs::yield_now().await) })?;
+    let awaits = waits_by(WAITS_FOR_EVER, move || {
+        let inner = inner.clone();
+        async move {
+            let mut run = Command::new(&inner, args(["inner"]).build()?)?.run().into_send()?;
+            (&mut run).await?;
+            Ok(())
+        }
+    })?;
+    for pre in [yields, awaits] {
+        let mut run = Command::new(&pre, args(["outer"]).build()?)?.run()?;
+        for _ in 0..10 {
+            assert_eq!(run.resume()?, Step::Yielded);
+        }
+    }
+    Ok(())
+}
+
+/// wasmtime's own event loop, by `call_async`, keeps what `start_concurrent` promises.
+#[test]
+fn a_step_of_start_ends_where_its_guest_sleeps_for_no_time() -> Result<(), Error> {
+    let component = component(&ENGINE, WAITS_FOR_EVER)?;
+    let mut linker = Linker::<WasiCtx>::new(&ENGINE);
+    wasi::p3::add_to_linker(&mut linker)?;
+    let pre = linker.instantiate_pre(&component)?;
+    let state = || args(["waits"]).build().expect("nothing is opened");
+    let options = InstanceOptions::default();
+    let instance = Instance::with_exports(&ENGINE, options, state, move |mut store| {
+        let pre = pre.clone();
+        Box::pin(async move {
+            let instance = pre.instantiate_async(&mut store).await?;
+            let cli = instance.get_export_index(&mut store, None, "wasi:cli/run@0.3.0");
+            let run = instance.get_export_index(&mut store, cli.as_ref(), "run");
+            let run = run.expect("it exports `run`");
+            instance.get_typed_func::<(), (Result<(), ()>,)>(&mut store, run)
+        })
+    })?;
+    let mut call = instance.start(|store, run| Box::pin(run.call_async(store, ())))?;
+    for _ in 0..10 {
+        assert_eq!(call.resume()?, Step::Yielded);
+    }
+    Ok(())
+}
+
+/// An inner guest's host function waits for a job of the only worker, whose step the outer guest is in.
+#[cfg(feature = "rayon")]
+#[test]
+fn a_guest_inside_another_waits_for_a_job_of_its_only_worker() -> Result<(), Error> {
+    let pool = Arc::new(rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a pool"));
+    let jobs = pool.clone();
+    let inner = waits_by(WAITS_ONCE, move || {
+        let jobs = jobs.clone();
+        async move {
+            jobs.submit_fn(|| ()).wait();
+            Ok(())
+        }
+    })?;
+    let outer = waits_by(WAITS_ONCE, move || {
+        let inner = inner.clone();
+        async move {
+            let mut run = Command::new(&inner, args(["inner"]).build()?)?.run().into_send()?;
+            (&mut run).await?;
+            Ok(())
+        }
+    })?;
+    let mut run = Command::new(&outer, args(["outer"]).build()?)?.run()?;
+    pool.submit(run.to_job()?).wait();
+    assert_eq!(run.try_get_result()?, Some(()));
     Ok(())
 }
 
