@@ -280,6 +280,7 @@ mod book {
         Limits: "docs/limits.md",
         Graphs: "docs/graphs.md",
         Wasi: "docs/wasi.md",
+        WasiComponents: "docs/wasi-components.md",
         WasiP3: "docs/wasi-p3.md",
         Components: "docs/components.md",
         GuestKit: "docs/guest-kit.md",
