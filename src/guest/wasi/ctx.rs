@@ -203,7 +203,7 @@ impl WasiCtxBuilder {
     pub fn wasmtime(&mut self) -> &mut wasmtime_wasi::WasiCtxBuilder {
         // They may be a directory.
         #[cfg(feature = "wasi-p3-preview")]
-        tokio_runtime::set_needed();
+        tokio_runtime::has_directory();
         &mut self.wasmtime
     }
 
@@ -215,7 +215,7 @@ impl WasiCtxBuilder {
     pub fn build(mut self) -> Result<WasiCtx, Error> {
         #[cfg(feature = "wasi-p3-preview")]
         if !self.directories.is_empty() {
-            tokio_runtime::set_needed();
+            tokio_runtime::has_directory();
         }
         for (path, guest_path, perms) in self.directories {
             if let Err(source) = self.wasmtime.preopened_dir(&path, guest_path, perms) {

@@ -23,6 +23,7 @@ use crate::error::Error;
 use crate::guest::concurrent;
 use crate::guest::wasi::clocks::{MONOTONIC_START, since_1970};
 use crate::guest::wasi::preview2::{ClockView, HasClock, WasiView, clock, nanoseconds};
+use crate::guest::wasi::tokio_runtime;
 use crate::wait::clock::Clock;
 use std::future;
 use std::sync::Arc;
@@ -45,6 +46,7 @@ use wasmtime_wasi::sockets::{WasiSockets, WasiSocketsView as _};
 ///
 /// [`Error::Wasmtime`] if the linker has one of the interfaces already, and does not allow shadowing.
 pub fn add_to_linker<S: WasiView>(linker: &mut Linker<S>) -> Result<(), Error> {
+    tokio_runtime::files_are_linked();
     Ok(define(linker)?)
 }
 
