@@ -124,15 +124,15 @@ where
     });
     let mut scope = pin!(scope);
     future::poll_fn(|context| {
+        let mut polled = Poll::Pending;
         if !may_begin.load(Relaxed) {
             // Polls `NeverReady`, whose wake must not reach the call.
-            let unawaited = &mut Context::from_waker(Waker::noop());
-            if let Poll::Ready(ended) = scope.as_mut().poll(unawaited) {
-                return Poll::Ready(Err(failure(ended.flatten())));
-            }
+            polled = scope.as_mut().poll(&mut Context::from_waker(Waker::noop()));
             may_begin.store(true, Relaxed);
         }
-        let polled = scope.as_mut().poll(context);
+        if polled.is_pending() {
+            polled = scope.as_mut().poll(context);
+        }
         let has_left_tasks = polled.is_pending();
         if let Poll::Ready(Err(error)) = polled.map(Result::flatten) {
             return Poll::Ready(Err(error));
@@ -143,14 +143,6 @@ where
         }
     })
     .await
-}
-
-/// The failure of a scope that cannot have succeeded.
-fn failure(ended: wasmtime::Result<()>) -> wasmtime::Error {
-    match ended {
-        Err(error) => error,
-        Ok(()) => unreachable!("`work` has not begun"),
-    }
 }
 
 /// A task of the host that is never ready, and not woken before it is ended.

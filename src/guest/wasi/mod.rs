@@ -56,11 +56,12 @@
 // The feature has the module that the documentation links to.
 #![cfg_attr(not(feature = "wasi-p3-preview"), allow(rustdoc::broken_intra_doc_links))]
 
-// `preview2` defines WASI 0.2 in the linker of a component, with `pollables`; `p3` defines WASI 0.3, and `command` runs programs of both. `preview1`
+// `preview2` defines WASI 0.2 in the linker of a component, with `pollables`; `p3` defines WASI 0.3, and `command` runs programs of both; what both define is in `common`. `preview1`
 // defines the functions of preview 1 in the linker of a module. It calls `poll`, which leaves descriptors to `descriptors`; all three use `clocks`,
 // `memory` and `failure`.
 mod clocks;
 mod command;
+mod common;
 mod ctx;
 mod descriptors;
 mod failure;

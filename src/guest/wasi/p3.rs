@@ -22,6 +22,7 @@ use crate::call::yield_now::yield_now;
 use crate::error::Error;
 use crate::guest::concurrent;
 use crate::guest::wasi::clocks::{MONOTONIC_START, since_1970};
+use crate::guest::wasi::common::define_common;
 use crate::guest::wasi::preview2::{ClockView, HasClock, WasiView, clock, nanoseconds};
 use crate::guest::wasi::tokio_runtime;
 use crate::wait::clock::Clock;
@@ -55,23 +56,7 @@ fn define<S: WasiView>(l: &mut Linker<S>) -> wasmtime::Result<()> {
     monotonic_clock::add_to_linker::<S, HasClock>(l, clock)?;
     system_clock::add_to_linker::<S, HasClock>(l, clock)?;
 
-    random::random::add_to_linker::<S, WasiRandom>(l, |s| s.wasi().p1().random())?;
-    random::insecure::add_to_linker::<S, WasiRandom>(l, |s| s.wasi().p1().random())?;
-    random::insecure_seed::add_to_linker::<S, WasiRandom>(l, |s| s.wasi().p1().random())?;
-
-    cli::environment::add_to_linker::<S, WasiCli>(l, |s| s.wasi().p1().cli())?;
-    cli::exit::add_to_linker::<S, WasiCli>(l, |s| s.wasi().p1().cli())?;
-    cli::stdin::add_to_linker::<S, WasiCli>(l, |s| s.wasi().p1().cli())?;
-    cli::stdout::add_to_linker::<S, WasiCli>(l, |s| s.wasi().p1().cli())?;
-    cli::stderr::add_to_linker::<S, WasiCli>(l, |s| s.wasi().p1().cli())?;
-    cli::terminal_input::add_to_linker::<S, WasiCli>(l, |s| s.wasi().p1().cli())?;
-    cli::terminal_output::add_to_linker::<S, WasiCli>(l, |s| s.wasi().p1().cli())?;
-    cli::terminal_stdin::add_to_linker::<S, WasiCli>(l, |s| s.wasi().p1().cli())?;
-    cli::terminal_stdout::add_to_linker::<S, WasiCli>(l, |s| s.wasi().p1().cli())?;
-    cli::terminal_stderr::add_to_linker::<S, WasiCli>(l, |s| s.wasi().p1().cli())?;
-
-    filesystem::preopens::add_to_linker::<S, WasiFilesystem>(l, |s| s.wasi().p1().filesystem())?;
-    filesystem::types::add_to_linker::<S, WasiFilesystem>(l, |s| s.wasi().p1().filesystem())?;
+    define_common!(l, S);
 
     // The context lets a guest connect to nothing.
     sockets::ip_name_lookup::add_to_linker::<S, WasiSockets>(l, |s| s.wasi().p1().sockets())?;

@@ -4,6 +4,7 @@
 use crate::call::yield_now::yield_now;
 use crate::error::Error;
 use crate::guest::wasi::clocks::{MONOTONIC_START, since_1970};
+use crate::guest::wasi::common::define_common;
 use crate::guest::wasi::ctx::WasiCtx;
 use crate::guest::wasi::pollables::{HasPollables, Pollables};
 use crate::wait::clock::Clock;
@@ -79,23 +80,7 @@ fn define<S: WasiView>(l: &mut Linker<S>) -> wasmtime::Result<()> {
     io::poll::add_to_linker::<S, HasPollables>(l, |s| Pollables(table(s)))?;
     io::streams::add_to_linker::<S, HasIo>(l, table)?;
 
-    random::random::add_to_linker::<S, WasiRandom>(l, |s| s.wasi().p1().random())?;
-    random::insecure::add_to_linker::<S, WasiRandom>(l, |s| s.wasi().p1().random())?;
-    random::insecure_seed::add_to_linker::<S, WasiRandom>(l, |s| s.wasi().p1().random())?;
-
-    cli::environment::add_to_linker::<S, WasiCli>(l, |s| s.wasi().p1().cli())?;
-    cli::exit::add_to_linker::<S, WasiCli>(l, |s| s.wasi().p1().cli())?;
-    cli::stdin::add_to_linker::<S, WasiCli>(l, |s| s.wasi().p1().cli())?;
-    cli::stdout::add_to_linker::<S, WasiCli>(l, |s| s.wasi().p1().cli())?;
-    cli::stderr::add_to_linker::<S, WasiCli>(l, |s| s.wasi().p1().cli())?;
-    cli::terminal_input::add_to_linker::<S, WasiCli>(l, |s| s.wasi().p1().cli())?;
-    cli::terminal_output::add_to_linker::<S, WasiCli>(l, |s| s.wasi().p1().cli())?;
-    cli::terminal_stdin::add_to_linker::<S, WasiCli>(l, |s| s.wasi().p1().cli())?;
-    cli::terminal_stdout::add_to_linker::<S, WasiCli>(l, |s| s.wasi().p1().cli())?;
-    cli::terminal_stderr::add_to_linker::<S, WasiCli>(l, |s| s.wasi().p1().cli())?;
-
-    filesystem::preopens::add_to_linker::<S, WasiFilesystem>(l, |s| s.wasi().p1().filesystem())?;
-    filesystem::types::add_to_linker::<S, WasiFilesystem>(l, |s| s.wasi().p1().filesystem())?;
+    define_common!(l, S);
 
     // Every program of a current toolchain imports sockets. The context lets it connect to nothing.
     let options = sockets::network::LinkOptions::default();

@@ -25,6 +25,7 @@ use std::collections::BTreeMap;
 use std::sync::{LazyLock, Mutex};
 use std::time::Duration;
 use wasm_jobs::wasi::{self, MemoryOutputPipe, WasiCtx, WasiCtxBuilder};
+use wasm_jobs::wasmtime::component::{self, Component};
 use wasm_jobs::wasmtime::{Engine, InstancePre, Linker, Module};
 use wasm_jobs::{EngineOptions, Error, Future, Instance};
 
@@ -39,6 +40,14 @@ fn linked(module: &Module) -> Result<InstancePre<WasiCtx>, Error> {
 
 fn text(wat: &str) -> Result<InstancePre<WasiCtx>, Error> {
     linked(&Module::new(&ENGINE, wat::parse_str(wat).expect("the text of a module"))?)
+}
+
+/// A component of WASI 0.2.
+fn component_text(wat: &str) -> Result<component::InstancePre<WasiCtx>, Error> {
+    let component = Component::new(&ENGINE, wat::parse_str(wat).expect("the text of a component"))?;
+    let mut linker = component::Linker::new(&ENGINE);
+    wasi::add_to_component_linker(&mut linker)?;
+    Ok(linker.instantiate_pre(&component)?)
 }
 
 /// A guest whose exports are functions of WASI.

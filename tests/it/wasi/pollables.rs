@@ -1,10 +1,10 @@
 //! What components poll: pollables of the clock, asked and waited for.
 
-use super::ENGINE;
+use super::{ENGINE, component_text};
 use std::sync::LazyLock;
 use std::time::Duration;
-use wasm_jobs::wasi::{self, WasiCtx, WasiCtxBuilder};
-use wasm_jobs::wasmtime::component::{Component, Instance as Exports, InstancePre, Linker, Lower};
+use wasm_jobs::wasi::{WasiCtx, WasiCtxBuilder};
+use wasm_jobs::wasmtime::component::{Instance as Exports, InstancePre, Lower};
 use wasm_jobs::{Error, Future, Instance, InstanceOptions, ManualClock, Step};
 
 const SECOND: u64 = 1_000_000_000;
@@ -64,13 +64,8 @@ const GUEST: &str = r#"(component
 type Guest = Instance<WasiCtx, Exports>;
 
 fn guest(clock: &ManualClock) -> Result<Guest, Error> {
-    static PRE: LazyLock<InstancePre<WasiCtx>> = LazyLock::new(|| {
-        let text = wat::parse_str(GUEST).expect("the text of a component");
-        let component = Component::new(&ENGINE, text).expect("the component is valid");
-        let mut linker = Linker::new(&ENGINE);
-        wasi::add_to_component_linker(&mut linker).expect("the linker is new");
-        linker.instantiate_pre(&component).expect("WASI defines all imports")
-    });
+    static PRE: LazyLock<InstancePre<WasiCtx>> =
+        LazyLock::new(|| component_text(GUEST).expect("WASI defines all imports"));
     let clock = clock.clone();
     let ctx =
         move || WasiCtxBuilder::new().clock(clock.clone()).build().expect("it has no directories");

@@ -1,5 +1,6 @@
 //! Components of WASI 0.3, whose functions are async in the guest.
 
+use super::components::{by_hand, on, tick};
 use super::{MONOTONIC_START, args, captured, files, printed};
 use crate::support::{Flag, Way, block_on, ok, retry_timeouts, workers};
 use futures_util::future::join;
@@ -26,13 +27,6 @@ fn component(engine: &Engine, code: &str) -> Result<Component, Error> {
     Ok(Component::new(engine, wat::parse_str(wat).expect("the text is correct"))?)
 }
 
-/// Moves the clock on to its next deadline, if there is one.
-fn tick(clock: &ManualClock) {
-    if let Some(next) = clock.next_deadline() {
-        clock.tick(next - clock.now());
-    }
-}
-
 /// A program of WASI 0.3 whose `run` is this code.
 fn program(code: &str) -> Result<CommandPre<WasiCtx>, Error> {
     program_of(&ENGINE, code)
@@ -43,6 +37,31 @@ fn program_of(engine: &Engine, code: &str) -> Result<CommandPre<WasiCtx>, Error>
     wasi::p3::add_to_linker(&mut linker)?;
     CommandPre::new(linker.instantiate_pre(&component(engine, code)?)?)
 }
+
+/// The call of a new program whose `run` is this code.
+fn started(code: &str, clock: &ManualClock) -> Result<Future<()>, Error> {
+    Command::new(&program(code)?, args(["program"]).clock(clock.clone()).build()?)?.run()
+}
+
+/// A program whose `wait-for` runs this future.
+fn waits_by<F>(
+    code: &str,
+    wait: impl Fn() -> F + Send + Sync + 'static,
+) -> Result<CommandPre<WasiCtx>, Error>
+where
+    F: std::future::Future<Output = wasmtime::Result<()>> + Send + 'static,
+{
+    let mut linker = Linker::<WasiCtx>::new(&ENGINE);
+    wasi::p3::add_to_linker(&mut linker)?;
+    linker.allow_shadowing(true);
+    let mut clock = linker.instance("wasi:clocks/monotonic-clock@0.3.0")?;
+    clock.func_wrap_concurrent("wait-for", move |_, (_,): (u64,)| Box::pin(wait()))?;
+    CommandPre::new(linker.instantiate_pre(&component(&ENGINE, code)?)?)
+}
+
+const WAITS_ONCE: &str = "(call $wait-for (i64.const 0)) (i32.const 0)";
+const WAITS_FOR_EVER: &str =
+    "(loop $again (call $wait-for (i64.const 0)) (br $again)) (i32.const 0)";
 
 const SLEEPS_FOR_A_MINUTE: &str = "(call $wait-for (i64.const 60000000000)) (i32.const 0)";
 const LOOPS: &str = "(loop $forever (br $forever)) (i32.const 0)";
@@ -76,11 +95,7 @@ const WAITS_FOR_TWO_IN_ANY_ORDER: &str = "
 #[test]
 fn a_program_that_sleeps_waits_and_is_woken_by_a_tick() -> Result<(), Error> {
     let clock = ManualClock::new();
-    let sleeper = Command::new(
-        &program(SLEEPS_FOR_A_MINUTE)?,
-        args(["sleeper"]).clock(clock.clone()).build()?,
-    )?;
-    let mut run = sleeper.run()?;
+    let mut run = started(SLEEPS_FOR_A_MINUTE, &clock)?;
     for _ in 0..3 {
         assert_eq!(run.resume()?, Step::Waiting);
     }
@@ -94,9 +109,7 @@ fn a_program_that_sleeps_waits_and_is_woken_by_a_tick() -> Result<(), Error> {
 #[test]
 fn two_tasks_of_one_guest_wait_at_once() -> Result<(), Error> {
     let clock = ManualClock::new();
-    let ctx = args(["two"]).clock(clock.clone()).build()?;
-    let two = Command::new(&program(WAITS_FOR_TWO)?, ctx)?;
-    let mut run = two.run()?;
+    let mut run = started(WAITS_FOR_TWO, &clock)?;
     assert_eq!(run.resume()?, Step::Waiting);
     assert_eq!((clock.sleepers(), clock.next_deadline()), (2, Some(Duration::from_millis(20))));
     clock.tick(Duration::from_millis(20));
@@ -114,9 +127,7 @@ fn each_yield_of_the_guest_ends_a_step() -> Result<(), Error> {
         "(drop (call $yield)) (drop (call $yield)) (drop (call $yield)) (i32.const 0)",
         "(call $wait-for (i64.const 0)) (call $wait-until (i64.const 5)) (drop (call $yield)) (i32.const 0)",
     ] {
-        let ctx = args(["yields"]).clock(ManualClock::new()).build()?;
-        let yields = Command::new(&program(code)?, ctx)?;
-        let mut run = yields.run()?;
+        let mut run = started(code, &ManualClock::new())?;
         for _ in 0..3 {
             assert_eq!(run.resume()?, Step::Yielded, "{code}");
         }
@@ -152,8 +163,7 @@ fn a_guest_reads_its_own_clock() -> Result<(), Error> {
     clock.tick(Duration::from_millis(250));
     let now = MONOTONIC_START + Duration::from_millis(250);
     let code = format!("(i64.ne (call $now) (i64.const {}))", now.as_nanos());
-    let ctx = args(["reads"]).clock(clock).build()?;
-    Command::new(&program(&code)?, ctx)?.run()?.wait()
+    started(&code, &clock)?.wait()
 }
 
 #[test]
@@ -290,11 +300,26 @@ fn a_guest_that_loops_is_stopped_by_each_limit_in_time() -> Result<(), Error> {
         }
         run.cancel();
         assert!(matches!(run.wait(), Err(Error::Cancelled)));
+    }
+    Ok(())
+}
 
-        let loops = Command::with_options(&pre, InstanceOptions::default(), make)?;
-        let mut run = loops.run()?;
+#[test]
+fn a_guest_that_loops_on_a_worker_is_cancelled() -> Result<(), Error> {
+    for code in [LOOPS, &format!("(drop (call $yield)) {LOOPS}")] {
+        let begun = Flag::default();
+        let pre = {
+            let begun = begun.clone();
+            waits_by(&format!("(call $wait-for (i64.const 0)) {code}"), move || {
+                begun.set();
+                async { Ok(()) }
+            })?
+        };
+        let mut run = Command::new(&pre, args(["loops"]).build()?)?.run()?;
         let job = workers(1).submit(run.to_job()?);
-        thread::sleep(Duration::from_millis(2));
+        while !begun.is_set() {
+            thread::yield_now();
+        }
         run.cancel();
         job.wait();
         assert!(matches!(run.try_get_result(), Err(Error::Cancelled)));
@@ -433,14 +458,10 @@ fn waits_by_another(
     inner: &CommandPre<WasiCtx>,
     blocks: bool,
 ) -> Result<CommandPre<WasiCtx>, Error> {
-    let mut linker = Linker::<WasiCtx>::new(&ENGINE);
-    wasi::p3::add_to_linker(&mut linker)?;
-    linker.allow_shadowing(true);
-    let mut clock = linker.instance("wasi:clocks/monotonic-clock@0.3.0")?;
     let inner = inner.clone();
-    clock.func_wrap_concurrent("wait-for", move |_, (_,): (u64,)| {
+    waits_by(WAITS_ONCE, move || {
         let inner = inner.clone();
-        Box::pin(async move {
+        async move {
             let mut run = Command::new(&inner, args(["inner"]).build()?)?.run().into_send()?;
             if blocks {
                 run.wait()?
@@ -448,10 +469,8 @@ fn waits_by_another(
                 run.await?
             }
             Ok(())
-        })
-    })?;
-    let outer = component(&ENGINE, "(call $wait-for (i64.const 0)) (i32.const 0)")?;
-    CommandPre::new(linker.instantiate_pre(&outer)?)
+        }
+    })
 }
 
 #[test]
@@ -477,22 +496,16 @@ fn a_concurrent_host_function_runs_another_guest_on_its_thread() -> Result<(), E
 fn a_guest_inside_another_is_stopped_at_its_own_limits() -> Result<(), Error> {
     let loops = program(LOOPS)?;
     let make = || args(["inner"]).build().expect("nothing is opened");
-    let mut linker = Linker::<WasiCtx>::new(&ENGINE);
-    wasi::p3::add_to_linker(&mut linker)?;
-    linker.allow_shadowing(true);
-    let mut clock = linker.instance("wasi:clocks/monotonic-clock@0.3.0")?;
-    clock.func_wrap_concurrent("wait-for", move |_, (_,): (u64,)| {
+    let pre = waits_by(WAITS_ONCE, move || {
         let loops = loops.clone();
-        Box::pin(async move {
+        async move {
             let options = InstanceOptions::default().begun_timeout(Duration::from_millis(20));
             let loops = Command::with_options(&loops, options, make)?;
             let ended = loops.run().into_send()?.await;
             assert!(matches!(ended, Err(Error::TimedOut(_))), "{ended:?}");
             Ok(())
-        })
+        }
     })?;
-    let outer = component(&ENGINE, "(call $wait-for (i64.const 0)) (i32.const 0)")?;
-    let pre = CommandPre::new(linker.instantiate_pre(&outer)?)?;
     for &way in Way::ALL {
         way.finish(&mut Command::new(&pre, args(["outer"]).build()?)?.run()?)?;
     }
@@ -541,28 +554,13 @@ fn a_program_in_c_prints_what_it_should_by_hand_and_on_many_workers() -> Result<
             let ctx = args(["errand"]).clock(clock.clone()).stdout(stdout.clone()).build()?;
             Ok((Command::new(&errand, ctx)?.run()?, stdout))
         };
-        let mut runs = (0..20).map(start).collect::<Result<Vec<_>, Error>>()?;
-        if count == 0 {
-            while !runs.iter().all(|(run, _)| run.has_result()) {
-                for (run, _) in &mut runs {
-                    while run.resume()? == Step::Yielded {}
-                }
-                tick(&clock);
-            }
-        } else {
-            let pool = workers(count);
-            let jobs = runs.iter_mut().map(|(run, _)| Ok(pool.submit(run.to_job()?)));
-            let jobs = JobHandle::all(jobs.collect::<Result<Vec<_>, Error>>()?);
-            while !jobs.is_complete() {
-                jobs.wait_until_idle();
-                tick(&clock);
-            }
-        }
+        let runs = (0..20).map(start).collect::<Result<Vec<_>, Error>>()?;
+        let outcomes = match count {
+            0 => by_hand(&clock, runs)?,
+            count => on(workers(count), &clock, runs)?,
+        };
         assert_eq!(clock.now(), Duration::from_millis(30));
-        for (mut run, stdout) in runs {
-            assert_eq!(run.try_get_result()?, Some(()));
-            assert_eq!(printed(&stdout), ERRAND_PRINTS);
-        }
+        assert_eq!(outcomes, vec![("Ok(Some(()))".to_owned(), ERRAND_PRINTS.to_owned()); 20]);
     }
     Ok(())
 }
@@ -834,26 +832,6 @@ fn yields_once() -> Result<InstancePre<()>, Error> {
     Ok(linker.instantiate_pre(&module)?)
 }
 
-/// A program whose `wait-for` runs this future.
-fn waits_by<F>(
-    code: &str,
-    wait: impl Fn() -> F + Send + Sync + 'static,
-) -> Result<CommandPre<WasiCtx>, Error>
-where
-    F: std::future::Future<Output = wasmtime::Result<()>> + Send + 'static,
-{
-    let mut linker = Linker::<WasiCtx>::new(&ENGINE);
-    wasi::p3::add_to_linker(&mut linker)?;
-    linker.allow_shadowing(true);
-    let mut clock = linker.instance("wasi:clocks/monotonic-clock@0.3.0")?;
-    clock.func_wrap_concurrent("wait-for", move |_, (_,): (u64,)| Box::pin(wait()))?;
-    CommandPre::new(linker.instantiate_pre(&component(&ENGINE, code)?)?)
-}
-
-const WAITS_ONCE: &str = "(call $wait-for (i64.const 0)) (i32.const 0)";
-const WAITS_FOR_EVER: &str =
-    "(loop $again (call $wait-for (i64.const 0)) (br $again)) (i32.const 0)";
-
 #[test]
 fn a_host_function_blocks_on_what_yields() -> Result<(), Error> {
     let module = yields_once()?;
@@ -935,14 +913,7 @@ fn a_guest_inside_another_waits_for_a_job_of_its_only_worker() -> Result<(), Err
             Ok(())
         }
     })?;
-    let outer = waits_by(WAITS_ONCE, move || {
-        let inner = inner.clone();
-        async move {
-            let mut run = Command::new(&inner, args(["inner"]).build()?)?.run().into_send()?;
-            (&mut run).await?;
-            Ok(())
-        }
-    })?;
+    let outer = waits_by_another(&inner, false)?;
     let mut run = Command::new(&outer, args(["outer"]).build()?)?.run()?;
     pool.submit(run.to_job()?).wait();
     assert_eq!(run.try_get_result()?, Some(()));

@@ -1,9 +1,9 @@
 //! The random numbers of components: secure ones, insecure ones, and what a program makes its own generators from.
 
-use super::ENGINE;
+use super::{ENGINE, component_text};
 use std::sync::LazyLock;
-use wasm_jobs::wasi::{self, WasiCtx, WasiCtxBuilder};
-use wasm_jobs::wasmtime::component::{Component, InstancePre, Linker};
+use wasm_jobs::wasi::{WasiCtx, WasiCtxBuilder};
+use wasm_jobs::wasmtime::component::InstancePre;
 use wasm_jobs::{Error, Instance, InstanceOptions};
 
 /// Each export returns a random number. `seed` and `seed-too` are the two halves of the insecure seed.
@@ -45,13 +45,8 @@ const GUEST: &str = r#"(component
 
 /// Six random numbers of a new guest: two secure ones, two insecure ones, and the seed.
 fn numbers(ctx: impl Fn() -> WasiCtxBuilder + Send + Sync + 'static) -> Result<Vec<u64>, Error> {
-    static PRE: LazyLock<InstancePre<WasiCtx>> = LazyLock::new(|| {
-        let text = wat::parse_str(GUEST).expect("the text of a component");
-        let component = Component::new(&ENGINE, text).expect("the component is valid");
-        let mut linker = Linker::new(&ENGINE);
-        wasi::add_to_component_linker(&mut linker).expect("the linker is new");
-        linker.instantiate_pre(&component).expect("WASI defines all imports")
-    });
+    static PRE: LazyLock<InstancePre<WasiCtx>> =
+        LazyLock::new(|| component_text(GUEST).expect("WASI defines all imports"));
     let ctx = move || ctx().build().expect("it has no directories");
     let guest = Instance::with_exports(&ENGINE, InstanceOptions::default(), ctx, |store| {
         Box::pin(PRE.instantiate_async(store))
