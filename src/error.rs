@@ -232,6 +232,45 @@ pub enum Error {
         module: Box<str>,
     },
 
+    /// The module was not [prepared](crate::prepare), or by another version of this library.
+    #[cfg(feature = "checkpoint")]
+    #[error("{module}: it was not prepared for checkpoints by this version: compile it by `prepare`")]
+    NotPrepared {
+        /// Which module.
+        module: Box<str>,
+    },
+
+    /// The module cannot be [prepared](crate::prepare).
+    #[cfg(feature = "checkpoint")]
+    #[error("the module cannot be prepared for checkpoints: {0}")]
+    Prepare(#[source] wasm_jobs_transform::Error),
+
+    /// The [`Checkpoint`](crate::Checkpoint) is of a guest of another module.
+    #[cfg(feature = "checkpoint")]
+    #[error("{module}: the checkpoint is of a guest of another module")]
+    OtherModule {
+        /// The module that the checkpoint was to be used with.
+        module: Box<str>,
+    },
+
+    /// The bytes are not those of a [`Checkpoint`](crate::Checkpoint) that can be used here.
+    #[cfg(feature = "checkpoint")]
+    #[error("the checkpoint is not valid: {why}")]
+    InvalidCheckpoint {
+        /// What is wrong.
+        why: Box<str>,
+    },
+
+    /// A part of the guest's or the host's state cannot be saved.
+    #[cfg(feature = "checkpoint")]
+    #[error("{what} cannot be saved: {why}")]
+    CannotSave {
+        /// What cannot be saved, for example a global or an element of a table, by its number.
+        what: Box<str>,
+        /// Why.
+        why: Box<str>,
+    },
+
     /// wasmtime refused something else: for example an invalid module.
     #[cfg(feature = "wasm")]
     #[error("{0:#}")]

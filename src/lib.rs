@@ -167,6 +167,8 @@ pub use frame::frames::{Frames, frames, next_frame, sleep};
 pub use frame::run_within::{FrameReport, run_within};
 #[cfg(feature = "wasm")]
 pub use guest::kit as guest_kit;
+#[cfg(feature = "checkpoint")]
+pub use guest::{Checkpoint, CheckpointSize, HostState, RefCodec, prepare};
 #[cfg(feature = "wasi")]
 pub use guest::wasi;
 #[cfg(feature = "macros")]
@@ -188,6 +190,8 @@ pub use timed_out::{TimedOut, Timeout};
 pub use wait::access::AccessQueue;
 pub use wait::clock::{Clock, ManualClock, RealtimeClock, Sleep};
 pub use wait::event::Event;
+#[cfg(feature = "checkpoint")]
+pub use wasm_jobs_transform as transform;
 #[cfg(feature = "wasm")]
 pub use wasmtime;
 #[cfg(feature = "wasi")]

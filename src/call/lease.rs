@@ -132,6 +132,12 @@ impl<X, H: AsRef<Lease<X>>> Leased<X, H> {
         }
     }
 
+    /// Replaces the thing by what `replace` makes of it. If that panics, the thing is lost, and nothing comes home.
+    #[cfg(feature = "checkpoint")]
+    pub(crate) fn replace(&mut self, replace: impl FnOnce(X) -> X) {
+        self.thing = self.thing.take().map(replace);
+    }
+
     /// Replaces the way home: `home` is, or has, the same home.
     #[cfg(feature = "wasm")]
     pub(crate) fn via<I: AsRef<Lease<X>>>(mut self, home: Arc<I>) -> Leased<X, I> {

@@ -1,6 +1,8 @@
 //! [`Guest`]: a store with what its instance exports. It stays in its `home` between calls, and a call takes it from there.
 
 use crate::error::{Error, Mismatch, Panic};
+#[cfg(feature = "checkpoint")]
+use crate::guest::checkpoint::saves::Saves;
 use crate::guest::limit::control::Control;
 use crate::guest::limit::limited::Limited;
 use crate::guest::origin::Origin;
@@ -25,6 +27,17 @@ pub(crate) struct Guest<S: 'static, E = wasmtime::Instance> {
     /// Whether its calls may run wasmtime's event loop, as those of components do.
     #[cfg(feature = "wasi-p3-preview")]
     pub(crate) may_run_event_loop: bool,
+    #[cfg(feature = "checkpoint")]
+    pub(crate) saves: Saves<S>,
+}
+
+/// Whether a new guest's start function runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Start {
+    Run,
+    /// It has run before, in the guest whose state the new one gets. The module has to be prepared: in any other, wasmtime runs it.
+    #[cfg(feature = "checkpoint")]
+    Skip,
 }
 
 impl<S: Send + 'static, E> Guest<S, E> {
@@ -32,6 +45,7 @@ impl<S: Send + 'static, E> Guest<S, E> {
         store: Store<S>,
         control: Arc<Control>,
         origin: &Origin<S, E>,
+        start: Start,
     ) -> Result<Box<Self>, Error> {
         let mut guest = Box::new(Self {
             store,
@@ -41,8 +55,10 @@ impl<S: Send + 'static, E> Guest<S, E> {
             stack_pointer: None,
             #[cfg(feature = "wasi-p3-preview")]
             may_run_event_loop: matches!(origin, Origin::Other { .. }),
+            #[cfg(feature = "checkpoint")]
+            saves: Saves::new(),
         });
-        guest.instantiate(origin)?;
+        guest.instantiate(origin, start)?;
         Ok(guest)
     }
 
@@ -55,7 +71,7 @@ impl<S: Send + 'static, E> Guest<S, E> {
         let exports = self.exports.take();
         ignore_panic(|| drop(exports));
         end_store(mem::replace(&mut self.store, store));
-        self.instantiate(origin)?;
+        self.instantiate(origin, Start::Run)?;
         self.control.poison().clear();
         Ok(())
     }
@@ -68,7 +84,7 @@ impl<S: Send + 'static, E> Guest<S, E> {
     }
 
     /// Instantiating counts as a call, with the limits of one.
-    fn instantiate(&mut self, origin: &Origin<S, E>) -> Result<(), Error> {
+    pub(crate) fn instantiate(&mut self, origin: &Origin<S, E>, start: Start) -> Result<(), Error> {
         let engine = origin.engine();
         self.control.attach(&mut self.store);
         if engine.get_consume_fuel() && self.store.get_fuel().is_ok_and(|fuel| fuel == 0) {
@@ -81,6 +97,8 @@ impl<S: Send + 'static, E> Guest<S, E> {
                 let instance = pre.instantiate_async(&mut self.store);
                 let instance = to_the_end(instance, &self.control)?;
                 let instance = instance.map_err(|error| self.not_made(error, origin))?;
+                #[cfg(feature = "checkpoint")]
+                self.begin_prepared(instance, pre.module(), origin, start)?;
                 self.exports = Some(exports(instance));
                 let stack_pointer = StackPointer::of(instance, pre.module(), &mut self.store);
                 self.stack_pointer = stack_pointer.map(Box::new);
@@ -92,6 +110,38 @@ impl<S: Send + 'static, E> Guest<S, E> {
             }
         }
         Ok(())
+    }
+
+    /// Begins with a new instance of a module that may be prepared. wasmtime does not run the start function of one that is.
+    #[cfg(feature = "checkpoint")]
+    fn begin_prepared(
+        &mut self,
+        instance: wasmtime::Instance,
+        module: &wasmtime::Module,
+        origin: &Origin<S, E>,
+        start: Start,
+    ) -> Result<(), Error> {
+        self.saves.begin(instance, module, &mut self.store)?;
+        if start == Start::Run
+            && let Some(function) = start_function(instance, module, &mut self.store)
+        {
+            let started = function.call_async(&mut self.store, ());
+            let started = to_the_end(started, &self.control)?;
+            started.map_err(|error| self.not_made(error, origin))?;
+        }
+        Ok(())
+    }
+
+    /// Moves the state to a new store, and drops the old one with all else that is in it. There is no guest then.
+    #[cfg(feature = "checkpoint")]
+    pub(crate) fn into_new_store(mut self: Box<Self>) -> Box<Self> {
+        self.control.poison().set();
+        self.saves.end();
+        let exports = self.exports.take();
+        ignore_panic(|| drop(exports));
+        let engine = self.store.engine().clone();
+        let store = Store::new(&engine, self.store.into_data());
+        Box::new(Self { store, generation: self.generation + 1, stack_pointer: None, ..*self })
     }
 
     fn not_made(&mut self, error: wasmtime::Error, origin: &Origin<S, E>) -> Error {

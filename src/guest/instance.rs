@@ -4,7 +4,7 @@
 use crate::call::future::Future;
 use crate::error::Error;
 use crate::guest::fiber;
-use crate::guest::guest::Guest;
+use crate::guest::guest::{Guest, Start};
 use crate::guest::home::{Away, Home, claim, with_guest};
 use crate::guest::limit::control::Control;
 use crate::guest::limit::options::{InstanceOptions, unsupported};
@@ -97,7 +97,7 @@ impl<S: Send + 'static> Instance<S> {
         let (origin, state) = (Origin::module(pre), Arc::new(state));
         options.check(origin.engine())?;
         let store = Store::new(origin.engine(), state());
-        Self::make(origin, store, options, Some(state))
+        Self::make(origin, store, options, Some(state), Start::Run, |_| Ok(()))
     }
 
     /// Instantiates a module within limits, with this one state, as [`new`](Self::new) does without limits.
@@ -128,7 +128,7 @@ impl<S: Send + 'static> Instance<S> {
         let origin = Origin::module(pre);
         options.check(origin.engine())?;
         let store = Store::new(origin.engine(), state);
-        Self::make(origin, store, options, None)
+        Self::make(origin, store, options, None, Start::Run, |_| Ok(()))
     }
 
     /// Instantiates a module in a store that the caller has made and set up, for example with a limiter.
@@ -143,7 +143,7 @@ impl<S: Send + 'static> Instance<S> {
     pub fn with_store(pre: &InstancePre<S>, store: Store<S>) -> Result<Self, Error> {
         let origin = Origin::module(pre);
         origin.check_engine(store.engine())?;
-        Self::make(origin, store, InstanceOptions::default(), None)
+        Self::make(origin, store, InstanceOptions::default(), None, Start::Run, |_| Ok(()))
     }
 }
 
@@ -193,7 +193,7 @@ impl<S: Send + 'static, E: Send + Sync + 'static> Instance<S, E> {
         let origin = Origin::Other { engine: engine.clone(), exports: Arc::new(exports) };
         options.check(engine)?;
         let store = Store::new(engine, state());
-        Self::make(origin, store, options, Some(Arc::new(state)))
+        Self::make(origin, store, options, Some(Arc::new(state)), Start::Run, |_| Ok(()))
     }
 
     /// Makes an instance as [`with_exports`](Self::with_exports) does, without limits, and with this one state.
@@ -204,7 +204,8 @@ impl<S: Send + 'static, E: Send + Sync + 'static> Instance<S, E> {
         exports: impl for<'a> Fn(StoreContextMut<'a, S>) -> BoxFuture<'a, E> + Send + Sync + 'static,
     ) -> Result<Self, Error> {
         let origin = Origin::Other { engine: engine.clone(), exports: Arc::new(exports) };
-        Self::make(origin, Store::new(engine, state), InstanceOptions::default(), None)
+        let store = Store::new(engine, state);
+        Self::make(origin, store, InstanceOptions::default(), None, Start::Run, |_| Ok(()))
     }
 
     /// Makes a call that runs `work` with the exports. `work` may call the guest several times; to this instance, all of that is one
@@ -228,14 +229,18 @@ impl<S: Send + 'static, E: Send + Sync + 'static> Instance<S, E> {
         Ok(fiber::start(guest, work))
     }
 
-    fn make(
+    /// `begin` has the guest before anybody else.
+    pub(crate) fn make(
         origin: Origin<S, E>,
         store: Store<S>,
         options: InstanceOptions,
         state: Option<Arc<dyn Fn() -> S + Send + Sync>>,
+        start: Start,
+        begin: impl FnOnce(&mut Guest<S, E>) -> Result<(), Error>,
     ) -> Result<Self, Error> {
         let control = Control::new(store.engine(), options);
-        let guest = Guest::new(store, control.clone(), &origin)?;
+        let mut guest = Guest::new(store, control.clone(), &origin, start)?;
+        begin(&mut guest)?;
         let engine = origin.engine().clone();
         let is_discarded = AtomicBool::new(false);
         let recipe = Recipe { engine, origin: Mutex::new(origin), control, state, is_discarded };

@@ -40,6 +40,15 @@ impl<S: 'static, E> Origin<S, E> {
         }
     }
 
+    /// The module, if it is one.
+    #[cfg(feature = "checkpoint")]
+    pub(crate) fn the_module(&self) -> Option<&Module> {
+        match self {
+            Self::Module { pre, .. } => Some(pre.module()),
+            Self::Other { .. } => None,
+        }
+    }
+
     /// Its name in error messages.
     pub(crate) fn name(&self) -> Box<str> {
         match self {

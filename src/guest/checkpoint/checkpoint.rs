@@ -1,0 +1,226 @@
+//! [`Checkpoint`]: the state of a guest between two calls, as data that belongs to nobody.
+
+use crate::error::Error;
+use crate::guest::checkpoint::bytes::{self, Limits};
+use crate::guest::checkpoint::check::check;
+use crate::guest::checkpoint::image::plan_of;
+use crate::guest::checkpoint::plan::{Hash, Plan};
+use crate::guest::checkpoint::state::GuestState;
+use crate::guest::limit::options::InstanceOptions;
+use crate::guest::origin::module_name;
+use std::fmt;
+use std::sync::Arc;
+use wasmtime::{InstancePre, Module};
+
+/// The whole state of a guest between two calls, from [`Instance::checkpoint`](crate::Instance::checkpoint): its memories, globals and tables,
+/// and which of its segments it has dropped. `H` is what was saved of the host's state, if that was asked for.
+///
+/// The guest's module has to be [prepared](crate::prepare).
+///
+/// A clone costs nothing. Checkpoints of one instance that follow each other share the pages of memory that did not change between them,
+/// and none holds a page that is as it was when the guest was made. A checkpoint does not refer to the instance: it outlives it, goes to other
+/// threads, and can be used any number of times.
+///
+/// Not saved are the limits, the slice, the fuel and the time used: they belong to the instance. [`InstanceOptions`](crate::InstanceOptions) sets
+/// them for a new one. An instance that is rolled back keeps its own, and its fuel is not given back.
+///
+/// ```
+/// use wasm_jobs::{Checkpoint, EngineOptions, Instance, engine, prepare, wasmtime};
+///
+/// let engine = engine(&EngineOptions::default())?;
+/// let module = prepare(&engine, wat::parse_str(r#"(module
+///     (global $n (mut i32) (i32.const 0)) ;; not even an export
+///     (func (export "next") (result i32)
+///         (global.set $n (i32.add (global.get $n) (i32.const 1)))
+///         (global.get $n)))"#)?)?;
+/// let pre = wasmtime::Linker::new(&engine).instantiate_pre(&module)?;
+/// let instance = Instance::new(&pre, ())?;
+///
+/// assert_eq!(instance.call::<(), i32>("next", ())?.wait()?, 1);
+/// let here = instance.checkpoint()?;
+/// assert_eq!(instance.call::<(), i32>("next", ())?.wait()?, 2);
+/// instance.rollback(&here)?; // as often as one likes
+/// assert_eq!(instance.call::<(), i32>("next", ())?.wait()?, 2);
+///
+/// let twin = here.instantiate(&pre, ())?; // another instance that goes on from there
+/// assert_eq!(twin.call::<(), i32>("next", ())?.wait()?, 2);
+///
+/// let bytes = here.to_bytes(); // for a file, or another process
+/// let loaded = Checkpoint::from_bytes(&pre, &bytes)?;
+/// assert_eq!(loaded.hash(), here.hash());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Checkpoint<H = ()> {
+    guest: Arc<SavedGuest>,
+    state: H,
+}
+
+/// What a checkpoint has of the guest.
+#[derive(Debug)]
+pub(crate) struct SavedGuest {
+    layout: Hash,
+    pub(crate) state: GuestState,
+    /// The plan that the state is known to fit.
+    plan: Option<Arc<Plan>>,
+}
+
+/// How many bytes a [`Checkpoint`] holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CheckpointSize {
+    /// The bytes of memory pages. Globals, tables and the host's state are not counted.
+    pub bytes: usize,
+    /// How many of these bytes other checkpoints, or the instance, hold too.
+    pub shared: usize,
+}
+
+impl SavedGuest {
+    pub(crate) fn new(state: GuestState, plan: Arc<Plan>) -> Arc<Self> {
+        Arc::new(Self { layout: plan.hash, state, plan: Some(plan) })
+    }
+
+    /// Refuses a module whose guest this is not.
+    pub(crate) fn check_module(&self, module: &Module) -> Result<(), Error> {
+        self.check(&plan_of(module)?)
+    }
+
+    /// Refuses a state that is not of this module.
+    pub(crate) fn check(&self, plan: &Arc<Plan>) -> Result<(), Error> {
+        if self.plan.as_ref().is_some_and(|ours| Arc::ptr_eq(ours, plan)) {
+            return Ok(());
+        }
+        if self.layout != plan.hash {
+            return Err(Error::OtherModule { module: module_name(&plan.module) });
+        }
+        check(plan, &self.state)
+    }
+}
+
+impl Checkpoint {
+    /// Reads what [`to_bytes`](Self::to_bytes) has written. `pre` is of the module that the guest was of, also if another engine or another
+    /// process has compiled it.
+    ///
+    /// The bytes may come from a stranger: what they say is checked, and a guest that is made of them is in its sandbox as any other. They can claim a guest that is
+    /// as large as the module allows; [`from_bytes_within`](Self::from_bytes_within) sets a smaller bound.
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::InvalidCheckpoint`] if the bytes are cut off, were changed, or have another version of the format;
+    /// - [`Error::OtherModule`] if they are of a guest of another module, and [`Error::NotPrepared`] if the module was not prepared.
+    pub fn from_bytes<S: 'static>(pre: &InstancePre<S>, bytes: &[u8]) -> Result<Self, Error> {
+        Self::from_bytes_within(pre, &InstanceOptions::default(), bytes)
+    }
+
+    /// Reads bytes as [`from_bytes`](Self::from_bytes) does, of a guest that keeps within the limits of memory and table elements in `options`.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_bytes`](Self::from_bytes), and [`Error::InvalidCheckpoint`] if the guest has more than it may have.
+    pub fn from_bytes_within<S: 'static>(
+        pre: &InstancePre<S>,
+        options: &InstanceOptions,
+        bytes: &[u8],
+    ) -> Result<Self, Error> {
+        let plan = plan_of(pre.module())?;
+        let limits = Limits {
+            memory: plan.most_memory(options.memory),
+            elements: options.table_elements,
+        };
+        let mut guest = SavedGuest::read(bytes, limits)?;
+        guest.check(&plan)?;
+        guest.plan = Some(plan);
+        Ok(Self { guest: Arc::new(guest), state: () })
+    }
+}
+
+impl SavedGuest {
+    fn read(bytes: &[u8], limits: Limits) -> Result<Self, Error> {
+        let (layout, state) = bytes::decode(bytes, limits)?;
+        Ok(Self { layout, state, plan: None })
+    }
+}
+
+impl<H> Checkpoint<H> {
+    pub(crate) fn new(guest: Arc<SavedGuest>, state: H) -> Self {
+        Self { guest, state }
+    }
+
+    pub(crate) fn guest(&self) -> &SavedGuest {
+        &self.guest
+    }
+
+    /// What was saved of the host's state.
+    #[must_use]
+    pub fn state(&self) -> &H {
+        &self.state
+    }
+
+    /// The same state of the guest, with another one of the host's. [`to_bytes`](Self::to_bytes) writes the guest alone, so a program that reads both
+    /// from a file puts them together by this.
+    #[must_use]
+    pub fn with_state<I>(&self, state: I) -> Checkpoint<I> {
+        Checkpoint { guest: self.guest.clone(), state }
+    }
+
+    /// A hash of the guest's state, by XXH3: the same for all guests of a module that are in the same state, on every machine. Two players of a
+    /// game compare theirs to see whether their simulations still agree. It is no protection against someone who looks for two states with
+    /// the same hash.
+    ///
+    /// Bits of a NaN that a processor chooses may differ from machine to machine:
+    /// [`Config::cranelift_nan_canonicalization`](wasmtime::Config::cranelift_nan_canonicalization) makes them the same.
+    #[must_use]
+    pub fn hash(&self) -> u128 {
+        bytes::hash(self.guest.layout, &self.guest.state)
+    }
+
+    /// How many bytes it holds.
+    #[must_use]
+    pub fn size(&self) -> CheckpointSize {
+        let (mut bytes, mut shared) = (0, 0);
+        for memory in &self.guest.state.memories {
+            let (of_memory, of_these) = memory.size();
+            bytes += of_memory;
+            shared += of_these;
+        }
+        CheckpointSize { bytes, shared }
+    }
+
+    /// The guest's state as bytes. What was saved of the host's is not among them: see [`state`](Self::state) and
+    /// [`with_state`](Self::with_state), or the feature `serde`.
+    ///
+    /// Only pages that differ from the module's initial memory are written, without longer runs of zeros.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        bytes::encode(self.guest.layout, &self.guest.state)
+    }
+}
+
+impl<H: Clone> Clone for Checkpoint<H> {
+    fn clone(&self) -> Self {
+        Self { guest: self.guest.clone(), state: self.state.clone() }
+    }
+}
+
+impl<H> fmt::Debug for Checkpoint<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Checkpoint").field("size", &self.size()).finish_non_exhaustive()
+    }
+}
+
+/// The guest's bytes, and the host's state.
+#[cfg(feature = "serde")]
+impl<H: serde::Serialize> serde::Serialize for Checkpoint<H> {
+    fn serialize<T: serde::Serializer>(&self, serializer: T) -> Result<T::Ok, T::Error> {
+        (&*self.to_bytes(), &self.state).serialize(serializer)
+    }
+}
+
+/// The bytes are checked. Whether they are of a guest's module is checked when the checkpoint is used.
+#[cfg(feature = "serde")]
+impl<'de, H: serde::Deserialize<'de>> serde::Deserialize<'de> for Checkpoint<H> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (bytes, state) = <(Vec<u8>, H)>::deserialize(deserializer)?;
+        let guest = SavedGuest::read(&bytes, Limits { memory: None, elements: None });
+        Ok(Self { guest: Arc::new(guest.map_err(serde::de::Error::custom)?), state })
+    }
+}

@@ -1,0 +1,104 @@
+//! [`Image`]: what the memories of a module contain before any of its code has run, with the [`Plan`] of the module. The first guest of a module reads it off
+//! its own memories, and the others of the same process share it.
+
+use crate::error::Error;
+use crate::guest::checkpoint::pages::{PAGE, ZEROS};
+use crate::guest::checkpoint::plan::Plan;
+use parking_lot::Mutex;
+use std::collections::{HashMap, VecDeque};
+use std::ops::Range;
+use std::sync::{Arc, LazyLock, Weak};
+use wasmtime::Module;
+
+/// A prepared module: where its state is, and the initial contents of its memories, in the order of the plan.
+#[derive(Debug)]
+pub(crate) struct Image {
+    pub(crate) plan: Arc<Plan>,
+    memories: Vec<MemoryImage>,
+}
+
+/// The initial contents of a memory: these bytes, from a page on, and zeros in all other places.
+#[derive(Debug, Default)]
+pub(crate) struct MemoryImage {
+    first_page: usize,
+    bytes: Vec<u8>,
+}
+
+/// The images of this process.
+#[derive(Default)]
+struct Images {
+    /// By the address of the module's code, which no other module has while the image keeps its module alive. What a module says of itself would not do as a
+    /// key: a guest could take the place of another one's image.
+    all: HashMap<usize, Weak<Image>>,
+    /// The images that were made last. They stay although nobody uses them, so that a host that makes one guest after the other reads the
+    /// image once.
+    latest: VecDeque<Arc<Image>>,
+}
+
+/// The number of images that stay although nobody uses them.
+const LATEST: usize = 4;
+
+static IMAGES: LazyLock<Mutex<Images>> = LazyLock::new(Mutex::default);
+
+impl Image {
+    /// The image of a module, if this process has it.
+    pub(crate) fn find(module: &Module) -> Option<Arc<Self>> {
+        let image = IMAGES.lock().all.get(&key(module)).and_then(Weak::upgrade)?;
+        Module::same(&image.plan.module, module).then_some(image)
+    }
+
+    /// Keeps an image for other guests. If another thread has kept one of the module, this gives that one.
+    pub(crate) fn keep(plan: Arc<Plan>, memories: Vec<MemoryImage>) -> Arc<Self> {
+        let key = key(&plan.module);
+        let image = Arc::new(Self { plan, memories });
+        let mut images = IMAGES.lock();
+        let Images { all, latest } = &mut *images;
+        if let Some(image) = all.get(&key).and_then(Weak::upgrade) {
+            return image;
+        }
+        let oldest = if latest.len() == LATEST { latest.pop_front() } else { None };
+        latest.push_back(image.clone());
+        all.retain(|_, image| image.strong_count() > 0);
+        all.insert(key, Arc::downgrade(&image));
+        drop(images);
+        drop(oldest);
+        image
+    }
+
+    /// The image of a memory. One that is not known from the module has zeros here.
+    pub(crate) fn memory(&self, place: usize) -> &MemoryImage {
+        &self.memories[place]
+    }
+}
+
+/// The plan of a module.
+///
+/// # Errors
+///
+/// As [`Plan::of`].
+pub(crate) fn plan_of(module: &Module) -> Result<Arc<Plan>, Error> {
+    Image::find(module).map_or_else(|| Plan::of(module), |image| Ok(image.plan.clone()))
+}
+
+fn key(module: &Module) -> usize {
+    module.image_range().start.addr()
+}
+
+impl MemoryImage {
+    /// Reads the part of a memory that is not zero.
+    pub(crate) fn read(memory: &[u8], part: Range<usize>) -> Self {
+        let part = part.start.min(memory.len())..part.end.min(memory.len());
+        if part.is_empty() {
+            return Self::default();
+        }
+        let first_page = part.start / PAGE;
+        let end = part.end.next_multiple_of(PAGE).min(memory.len());
+        Self { first_page, bytes: memory[first_page * PAGE..end].into() }
+    }
+
+    pub(crate) fn page(&self, index: usize) -> &[u8] {
+        let from = index.checked_sub(self.first_page).and_then(|pages| pages.checked_mul(PAGE));
+        let page = from.and_then(|from| self.bytes.get(from..from.checked_add(PAGE)?));
+        page.unwrap_or(ZEROS)
+    }
+}

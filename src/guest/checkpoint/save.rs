@@ -1,0 +1,143 @@
+//! How an [`Instance`] saves its guest as a [`Checkpoint`], and goes back to one.
+
+use crate::error::Error;
+use crate::guest::checkpoint::checkpoint::{Checkpoint, SavedGuest};
+use crate::guest::checkpoint::codec::RefCodec;
+use crate::guest::checkpoint::host_state::HostState;
+use crate::guest::checkpoint::state::Fit;
+use crate::guest::guest::{Guest, Start};
+use crate::guest::home::{Away, claim};
+use crate::guest::instance::Instance;
+use std::sync::Arc;
+
+impl<S: Send + 'static> Instance<S> {
+    /// Saves the guest as it is, between two calls: its memories, globals and tables. Its module has to be [prepared](crate::prepare).
+    ///
+    /// The time that it takes depends on the pages of memory that the guest has ever written, and on how many changed since the last checkpoint or
+    /// rollback. The instance keeps a copy of the memory that changed, to compare with (`checkpoint_save_4m` of the benchmark).
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::CallInProgress`] if a call, which goes on undisturbed, or a guard has the guest;
+    /// - [`Error::Poisoned`] if an earlier call ended without returning;
+    /// - [`Error::NotPrepared`] if the module was not prepared;
+    /// - [`Error::CannotSave`] if a global or a table refers to something that has no name: a function of another instance, an exception, or an object
+    ///   of the host's that no [`RefCodec`] writes.
+    pub fn checkpoint(&self) -> Result<Checkpoint, Error> {
+        let mut guest: Away<S> = claim(&self.home)?;
+        Ok(Checkpoint::new(guest.save()?, ()))
+    }
+
+    /// Saves the guest, and with it the state of the host in its store, as [`HostState`] says: a clone, if it can be cloned.
+    ///
+    /// # Errors
+    ///
+    /// As [`checkpoint`](Self::checkpoint), and those of [`HostState::save`].
+    pub fn checkpoint_with_state(&self) -> Result<Checkpoint<S::Saved>, Error>
+    where
+        S: HostState,
+    {
+        let mut guest: Away<S> = claim(&self.home)?;
+        let saved = guest.save()?;
+        let state = guest.store.data_mut().save()?;
+        Ok(Checkpoint::new(saved, state))
+    }
+
+    /// Brings the guest back to a checkpoint: of this instance, or of another one of the same module. The host's state stays as it is.
+    ///
+    /// A poisoned instance can be rolled back, and is fit afterwards. Each [`Func`](crate::Func) stays valid. The fuel stays what it is now.
+    ///
+    /// Memories and tables cannot shrink. If one has grown since the checkpoint, the guest gets a new store with the same state and the same fuel,
+    /// which takes about as long as a [`reset`](Self::reset). Anything else that the caller had set up in the old store, such as a limiter, is lost then.
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::CallInProgress`] if a call, which goes on undisturbed, or a guard has the guest;
+    /// - [`Error::OtherModule`] if the checkpoint is of a guest of another module, and [`Error::NotPrepared`] if this module was not prepared;
+    /// - [`Error::Wasmtime`] if the limits do not allow the memory or the table elements that the guest had, or if a [`RefCodec`] fails. The
+    ///   instance is poisoned then. Roll it back to another checkpoint, or reset it.
+    pub fn rollback<H>(&self, to: &Checkpoint<H>) -> Result<(), Error> {
+        let mut guest: Away<S> = claim(&self.home)?;
+        self.bring(&mut guest, to.guest())
+    }
+
+    /// Brings the guest and the host's state back to a checkpoint, as [`rollback`](Self::rollback) does with the guest.
+    ///
+    /// # Errors
+    ///
+    /// As [`rollback`](Self::rollback), and those of [`HostState::restore`], which leave the guest as it was.
+    pub fn rollback_with_state(&self, to: &Checkpoint<S::Saved>) -> Result<(), Error>
+    where
+        S: HostState,
+    {
+        let mut guest: Away<S> = claim(&self.home)?;
+        self.check_module(to.guest())?;
+        guest.store.data_mut().restore(to.state())?;
+        self.bring(&mut guest, to.guest())
+    }
+
+    /// Sets what writes and reads the objects of the host's that the guest refers to. It stays for all guests of this instance.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::CallInProgress`] if a call or a guard has the guest.
+    pub fn set_ref_codec(&self, codec: impl RefCodec<S>) -> Result<(), Error> {
+        let mut guest: Away<S> = claim(&self.home)?;
+        let before = guest.saves.codec.replace(Arc::new(codec));
+        drop(guest);
+        drop(before);
+        Ok(())
+    }
+
+    fn check_module(&self, saved: &SavedGuest) -> Result<(), Error> {
+        // Cloned, so that nothing runs under the lock.
+        let origin = self.recipe.origin.lock().clone();
+        origin.the_module().map_or(Ok(()), |module| saved.check_module(module))
+    }
+
+    fn bring(&self, guest: &mut Away<S>, saved: &SavedGuest) -> Result<(), Error> {
+        self.check_module(saved)?;
+        if guest.fit(saved)? == Fit::Grows {
+            return guest.restore(saved, false);
+        }
+        let origin = self.recipe.origin.lock().clone();
+        let fuel = guest.store.get_fuel().ok();
+        guest.replace(Guest::into_new_store);
+        guest.instantiate(&origin, Start::Skip)?;
+        if let Some(fuel) = fuel {
+            guest.store.set_fuel(fuel)?;
+            guest.control.set_fuel(fuel);
+        }
+        guest.restore(saved, true)
+    }
+}
+
+impl<S: Send + 'static> Guest<S> {
+    fn save(&mut self) -> Result<Arc<SavedGuest>, Error> {
+        self.refuse_if_poisoned()?;
+        let instance = self.exports.ok_or(Error::Poisoned)?;
+        let (tracked, codec) = self.saves.tracked(instance, &mut self.store)?;
+        let state = tracked.save(&mut self.store, codec)?;
+        Ok(SavedGuest::new(state, tracked.plan().clone()))
+    }
+
+    /// Whether the guest can be brought to this state in its store.
+    fn fit(&mut self, saved: &SavedGuest) -> Result<Fit, Error> {
+        // Without an instance, there has to be a new one.
+        let Some(instance) = self.exports else { return Ok(Fit::TooLarge) };
+        let (tracked, _) = self.saves.tracked(instance, &mut self.store)?;
+        saved.check(tracked.plan())?;
+        Ok(tracked.fit(&saved.state, &self.store))
+    }
+
+    /// Brings the guest to a state that fits. `is_new` says that nothing of the guest has run.
+    pub(crate) fn restore(&mut self, saved: &SavedGuest, is_new: bool) -> Result<(), Error> {
+        let instance = self.exports.ok_or(Error::Poisoned)?;
+        self.control.poison().set();
+        let (tracked, codec) = self.saves.tracked(instance, &mut self.store)?;
+        saved.check(tracked.plan())?;
+        tracked.restore(&saved.state, is_new, &mut self.store, codec)?;
+        self.control.poison().clear();
+        Ok(())
+    }
+}
