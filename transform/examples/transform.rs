@@ -1,0 +1,23 @@
+//! Transforms a module, writes the result, and prints what the state of an instance is:
+//! `cargo run --release --example transform -- in.wasm out.wasm`.
+
+use std::error::Error;
+use std::time::Instant;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [from, to] = &arguments[..] else {
+        return Err("say the path of a module, and the path that the transformed one gets".into());
+    };
+    let wasm = std::fs::read(from)?;
+    let start = Instant::now();
+    let transformed = wasm_jobs_transform::transform(&wasm)?;
+    let took = start.elapsed();
+    println!("{} bytes in, {} bytes out, {took:.1?}", wasm.len(), transformed.wasm.len());
+    println!("{:#?}", transformed.layout);
+    for export in transformed.layout.exports() {
+        println!("{export}");
+    }
+    std::fs::write(to, transformed.wasm)?;
+    Ok(())
+}

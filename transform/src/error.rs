@@ -1,0 +1,92 @@
+//! [`Error`]: why a module cannot be transformed, and [`Place`]: where in the module the reason stands.
+
+use std::fmt;
+
+/// Why a module cannot be transformed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The bytes are no valid module.
+    #[error("the module is not valid: {message}, at offset {offset:#x}")]
+    Invalid {
+        /// What wasmparser says.
+        message: String,
+        /// The place in the bytes.
+        offset: usize,
+    },
+    /// The bytes are a component, and only modules can be transformed.
+    #[error(
+        "this is a component, not a module; transform the modules inside it before they become a component"
+    )]
+    Component,
+    /// The module uses a proposal that the transformation does not carry.
+    #[error(
+        "{what} needs the proposal `{proposal}`, which the transformation does not carry: {place}"
+    )]
+    Unsupported {
+        /// The name of the proposal, as the repositories of WebAssembly have it.
+        proposal: &'static str,
+        /// The instruction in backquotes, or what else needs the proposal.
+        what: String,
+        /// Where it stands.
+        place: Place,
+    },
+    /// A memory is shared between threads. Other threads may write to it at any time, so there is no moment at which it could be saved.
+    #[error(
+        "memory {index} is shared between threads, and the state of one instance cannot hold it"
+    )]
+    SharedMemory {
+        /// The index of the memory.
+        index: u32,
+    },
+    /// An export of the module has a name with the prefix that the transformation uses for its own.
+    #[error(
+        "export {name:?}: names with the prefix `{}` are reserved for the transformation",
+        crate::PREFIX
+    )]
+    ReservedExport {
+        /// The name.
+        name: String,
+    },
+    /// The module is a transformed one.
+    #[error("the module is transformed already: it has the export {name:?}")]
+    AlreadyTransformed {
+        /// The export that tells.
+        name: String,
+    },
+    /// The transformed module would be larger than WebAssembly's implementations allow.
+    #[error("the transformed module would have {count} {what}, and at most {limit} are allowed")]
+    TooLarge {
+        /// What there are too many of: "exports", for example.
+        what: String,
+        /// How many there would be.
+        count: usize,
+        /// How many there may be.
+        limit: usize,
+    },
+}
+
+/// A place in a module.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Place {
+    /// The index of the function, if the place is in a function's body.
+    pub function: Option<u32>,
+    /// The function's name, if the module has a name section that gives one.
+    pub name: Option<String>,
+    /// The section: "code", for example.
+    pub section: &'static str,
+    /// The offset in the module's bytes.
+    pub offset: usize,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.function, &self.name) {
+            (Some(function), Some(name)) => write!(f, "function {function} (`{name}`)")?,
+            (Some(function), None) => write!(f, "function {function}")?,
+            (None, _) => write!(f, "the {} section", self.section)?,
+        }
+        write!(f, ", at offset {:#x}", self.offset)
+    }
+}

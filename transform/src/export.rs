@@ -1,0 +1,148 @@
+//! [`StateExport`]: the names of the exports that a transformed module has for its state. [`Layout`](crate::Layout) lists them,
+//! [`parse_export`] reads them back.
+
+use std::fmt;
+use std::ops::Range;
+
+/// The prefix of all exports that the transformation adds. A module that uses it for an export of its own is refused.
+pub const PREFIX: &str = "__wasm_jobs_";
+
+/// The export with the first half of the hash, an immutable global of type i64.
+pub const HASH_LOW: &str = "__wasm_jobs_hash_low";
+
+/// The export with the second half of the hash, an immutable global of type i64.
+pub const HASH_HIGH: &str = "__wasm_jobs_hash_high";
+
+/// The export that was the module's start function. The host calls it once, before any other export, where it makes a new instance.
+/// An instance that takes over the state of another does not need it.
+pub const START: &str = "__wasm_jobs_start";
+
+/// The version of the layout that this package writes.
+pub const LAYOUT_VERSION: u32 = 1;
+
+/// An export that the transformation adds. Its `Display` is the export's name, and [`parse_export`] reads that back.
+///
+/// All indices are those of the module before the transformation, which the transformed module has too.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum StateExport {
+    /// `__wasm_jobs_layout_{version}_{hash}`: an immutable global of type i64, the first half of the hash.
+    Layout {
+        /// The version of the layout.
+        version: u32,
+        /// The hash of the module, [`Layout::hash`](crate::Layout::hash).
+        hash: [u8; 16],
+    },
+    /// [`HASH_LOW`]: bytes 0 to 7 of the hash, as a little-endian number.
+    HashLow,
+    /// [`HASH_HIGH`]: bytes 8 to 15 of the hash, as a little-endian number.
+    HashHigh,
+    /// `__wasm_jobs_global_{index}`: a mutable global.
+    Global(u32),
+    /// `__wasm_jobs_memory_{index}` or `__wasm_jobs_memory_{index}_{from}_{to}`: a memory.
+    Memory {
+        /// The memory's index.
+        index: u32,
+        /// When an instance is made, all bytes of the memory outside of this range are zero. `None` if that is not known: the memory
+        /// is imported, or one of its segments has an offset that is not constant.
+        image: Option<Range<u64>>,
+    },
+    /// `__wasm_jobs_table_{index}`: a table that can change.
+    Table(u32),
+    /// `__wasm_jobs_function_{index}`: a function that a reference in the state may be to.
+    Function(u32),
+    /// `__wasm_jobs_dropped_data_{index}`: a mutable global of type i32. It is 0, or -1 once the data segment was dropped.
+    DroppedData(u32),
+    /// `__wasm_jobs_dropped_elem_{index}`: a mutable global of type i32. It is 0, or -1 once the element segment was dropped.
+    DroppedElem(u32),
+    /// [`START`]: the function that was the module's start function.
+    Start,
+}
+
+impl fmt::Display for StateExport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Layout { version, hash } => {
+                write!(f, "{PREFIX}layout_{version}_")?;
+                hash.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+            }
+            Self::HashLow => f.write_str(HASH_LOW),
+            Self::HashHigh => f.write_str(HASH_HIGH),
+            Self::Global(index) => write!(f, "{PREFIX}global_{index}"),
+            Self::Memory { index, image: None } => write!(f, "{PREFIX}memory_{index}"),
+            Self::Memory { index, image: Some(Range { start, end }) } => {
+                write!(f, "{PREFIX}memory_{index}_{start}_{end}")
+            }
+            Self::Table(index) => write!(f, "{PREFIX}table_{index}"),
+            Self::Function(index) => write!(f, "{PREFIX}function_{index}"),
+            Self::DroppedData(index) => write!(f, "{PREFIX}dropped_data_{index}"),
+            Self::DroppedElem(index) => write!(f, "{PREFIX}dropped_elem_{index}"),
+            Self::Start => f.write_str(START),
+        }
+    }
+}
+
+/// Reads the name of an export that the transformation adds. `None` for all other names.
+///
+/// Names of other versions of the layout are read too; [`StateExport::Layout`] tells the version.
+///
+/// ```
+/// use wasm_jobs_transform::{StateExport, parse_export};
+///
+/// assert_eq!(parse_export("__wasm_jobs_table_2"), Some(StateExport::Table(2)));
+/// assert_eq!(parse_export("memory"), None);
+/// ```
+#[must_use]
+pub fn parse_export(name: &str) -> Option<StateExport> {
+    let rest = name.strip_prefix(PREFIX)?;
+    match rest {
+        "hash_low" => return Some(StateExport::HashLow),
+        "hash_high" => return Some(StateExport::HashHigh),
+        "start" => return Some(StateExport::Start),
+        _ => {}
+    }
+    let index = |text| u32::try_from(number(text)?).ok();
+    if let Some(rest) = rest.strip_prefix("dropped_data_") {
+        return index(rest).map(StateExport::DroppedData);
+    }
+    if let Some(rest) = rest.strip_prefix("dropped_elem_") {
+        return index(rest).map(StateExport::DroppedElem);
+    }
+    let (kind, rest) = rest.split_once('_')?;
+    match kind {
+        "layout" => {
+            let (version, hash) = rest.split_once('_')?;
+            Some(StateExport::Layout { version: index(version)?, hash: hash_of(hash)? })
+        }
+        "global" => index(rest).map(StateExport::Global),
+        "table" => index(rest).map(StateExport::Table),
+        "function" => index(rest).map(StateExport::Function),
+        "memory" => {
+            let Some((memory, image)) = rest.split_once('_') else {
+                return Some(StateExport::Memory { index: index(rest)?, image: None });
+            };
+            let (start, end) = image.split_once('_')?;
+            let image = number(start)?..number(end)?;
+            let sound = image.start <= image.end;
+            sound.then_some(StateExport::Memory { index: index(memory)?, image: Some(image) })
+        }
+        _ => None,
+    }
+}
+
+/// Reads a number as `Display` writes it: no sign, and no zeros before it.
+fn number(text: &str) -> Option<u64> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    let short = text == "0" || !text.starts_with('0');
+    if digits && short { text.parse().ok() } else { None }
+}
+
+/// Reads 32 lower-case hex digits.
+fn hash_of(text: &str) -> Option<[u8; 16]> {
+    let lower_hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    if text.len() == 32 && text.bytes().all(lower_hex) {
+        u128::from_str_radix(text, 16).ok().map(u128::to_be_bytes)
+    } else {
+        None
+    }
+}

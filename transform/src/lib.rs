@@ -1,0 +1,49 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+// The private tour, in the order of a transformation: `parse` validates the bytes and collects what the transformation needs in a
+// `module`; if they are no module that can be transformed, `refuse` finds out why. `state` decides what is state and describes it in a
+// `layout`. `write` copies the module, with bodies that `body` rewrote, the exports of the `layout`, and custom sections that `custom`
+// and `names` keep right.
+
+mod body;
+mod custom;
+mod error;
+mod export;
+mod layout;
+mod module;
+mod names;
+mod parse;
+mod refuse;
+mod state;
+mod write;
+
+pub use crate::error::{Error, Place};
+pub use crate::export::{
+    HASH_HIGH, HASH_LOW, LAYOUT_VERSION, PREFIX, START, StateExport, parse_export,
+};
+pub use crate::layout::{
+    GlobalState, Image, Layout, MemoryState, ReferenceType, Referent, Run, TableState, ValueType,
+};
+
+/// A transformed module.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Transformed {
+    /// The module, in the binary format.
+    pub wasm: Vec<u8>,
+    /// What its state is.
+    pub layout: Layout,
+}
+
+/// Transforms a module, in the binary format. The same bytes give the same result on every machine.
+///
+/// # Errors
+///
+/// The bytes are no valid module, or one that cannot be transformed; see [`Error`].
+pub fn transform(wasm: &[u8]) -> Result<Transformed, Error> {
+    let module = parse::parse(wasm)?;
+    let layout = state::layout(&module);
+    let wasm = write::write(&module, &layout)?;
+    Ok(Transformed { wasm, layout })
+}

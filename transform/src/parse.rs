@@ -1,0 +1,302 @@
+//! [`parse`]: validates a module's bytes and collects what the transformation needs in a [`Module`], in one pass.
+
+use crate::error::Error;
+use crate::export::{HASH_LOW, PREFIX};
+use crate::module::{Body, Bulk, Data, DataKind, Elem, Module, Section, Site, Table, leb_len};
+use crate::refuse::{self, CARRIED};
+use std::ops::Range;
+use wasmparser::{
+    BinaryReaderError, ConstExpr, ElementItems, ElementKind, ElementSectionReader,
+    ExportSectionReader, ExternalKind, FuncToValidate, FuncValidatorAllocations, FunctionBody,
+    ImportSectionReader, Operator, OperatorsReader, OperatorsReaderAllocations, Parser, Payload,
+    TableInit, TypeRef, ValidPayload, Validator, ValidatorResources,
+};
+
+type Read<T> = Result<T, BinaryReaderError>;
+
+pub(crate) fn parse(wasm: &[u8]) -> Result<Module<'_>, Error> {
+    let mut pass = Pass { module: Module { wasm, ..Module::default() }, ..Pass::default() };
+    pass.run().map_err(|error| refuse::reason(wasm, &error))?;
+    let Pass { module, reserved, .. } = pass;
+    if let Some(name) = reserved {
+        let transformed = name == HASH_LOW
+            || matches!(crate::parse_export(name), Some(crate::StateExport::Layout { .. }));
+        let name = name.to_owned();
+        return Err(match transformed {
+            true => Error::AlreadyTransformed { name },
+            false => Error::ReservedExport { name },
+        });
+    }
+    if let Some(index) = module.memories.iter().position(|memory| memory.shared) {
+        return Err(Error::SharedMemory { index: index as u32 });
+    }
+    Ok(module)
+}
+
+#[derive(Default)]
+struct Pass<'a> {
+    module: Module<'a>,
+    /// The first export with the reserved prefix. Those of a transformed module begin with its layout.
+    reserved: Option<&'a str>,
+    /// The end of what was read last.
+    end: usize,
+    validation: FuncValidatorAllocations,
+    reading: OperatorsReaderAllocations,
+}
+
+impl<'a> Pass<'a> {
+    fn run(&mut self) -> Read<()> {
+        let mut validator = Validator::new_with_features(CARRIED);
+        let mut parser = Parser::new(0);
+        parser.set_features(CARRIED);
+        for payload in parser.parse_all(self.module.wasm) {
+            let payload = payload?;
+            match validator.payload(&payload)? {
+                ValidPayload::Func(function, body) => self.body(function, &body)?,
+                _ => self.take(payload)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, payload: Payload<'a>) -> Read<()> {
+        if let Some((id, contents)) = payload.as_section() {
+            self.section(id, contents, &payload);
+        }
+        let module = &mut self.module;
+        match payload {
+            Payload::Version { range, .. } => self.end = range.end,
+            Payload::ImportSection(imports) => self.imports(imports)?,
+            Payload::TableSection(tables) => {
+                for table in tables {
+                    let table = table?;
+                    if let TableInit::Expr(init) = table.init {
+                        references(&init, &mut module.referenced)?;
+                    }
+                    module.tables.push(Table { ty: table.ty, written: false, exported: false });
+                }
+            }
+            Payload::MemorySection(memories) => {
+                for memory in memories {
+                    module.memories.push(memory?);
+                }
+            }
+            Payload::GlobalSection(globals) => {
+                for global in globals {
+                    let global = global?;
+                    references(&global.init_expr, &mut module.referenced)?;
+                    module.globals.push(global.ty);
+                }
+            }
+            Payload::ExportSection(exports) => self.exports(exports)?,
+            Payload::StartSection { func, .. } => module.start = Some(func),
+            Payload::ElementSection(elements) => self.elements(elements)?,
+            Payload::DataCountSection { count, .. } => {
+                let unread = || Data { kind: DataKind::Passive, bytes: &[], dropped: false };
+                module.data.resize_with(count as usize, unread);
+            }
+            // The bodies come after the number of them.
+            Payload::CodeSectionStart { count, ref range, .. } => {
+                self.end = range.start + leb_len(&module.wasm[range.start..]);
+                debug_assert!(count == 0 || self.end < range.end);
+            }
+            Payload::DataSection(segments) => {
+                let counted = !module.data.is_empty();
+                for (n, segment) in segments.into_iter().enumerate() {
+                    let segment = segment?;
+                    let kind = match segment.kind {
+                        wasmparser::DataKind::Passive => DataKind::Passive,
+                        wasmparser::DataKind::Active { memory_index: memory, offset_expr } => {
+                            DataKind::Active { memory, offset: constant(&offset_expr)? }
+                        }
+                    };
+                    let dropped = counted && module.data[n].dropped;
+                    let segment = Data { kind, bytes: segment.data, dropped };
+                    match counted {
+                        true => module.data[n] = segment,
+                        false => module.data.push(segment),
+                    }
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn section(&mut self, id: u8, contents: Range<usize>, payload: &Payload<'a>) {
+        let whole = self.end..contents.end;
+        self.end = contents.end;
+        let custom = match payload {
+            Payload::CustomSection(custom) => Some((custom.name(), custom.data())),
+            _ => None,
+        };
+        self.module.sections.push(Section { id, whole, contents, custom });
+    }
+
+    fn imports(&mut self, imports: ImportSectionReader<'a>) -> Read<()> {
+        let module = &mut self.module;
+        for import in imports.into_imports() {
+            match import?.ty {
+                TypeRef::Func(_) | TypeRef::FuncExact(_) => module.imported.functions += 1,
+                TypeRef::Table(ty) => {
+                    module.imported.tables += 1;
+                    module.tables.push(Table { ty, written: false, exported: false });
+                }
+                TypeRef::Memory(ty) => {
+                    module.imported.memories += 1;
+                    module.memories.push(ty);
+                }
+                TypeRef::Global(ty) => {
+                    module.imported.globals += 1;
+                    module.globals.push(ty);
+                }
+                TypeRef::Tag(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn exports(&mut self, exports: ExportSectionReader<'a>) -> Read<()> {
+        let module = &mut self.module;
+        module.exports = exports.count() as usize;
+        for export in exports {
+            let export = export?;
+            if export.name.starts_with(PREFIX) && self.reserved.is_none() {
+                self.reserved = Some(export.name);
+            }
+            match export.kind {
+                ExternalKind::Func | ExternalKind::FuncExact => {
+                    module.entries.push(export.name);
+                    module.referenced.push(export.index);
+                }
+                ExternalKind::Table => module.tables[export.index as usize].exported = true,
+                ExternalKind::Memory | ExternalKind::Global | ExternalKind::Tag => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn elements(&mut self, elements: ElementSectionReader<'a>) -> Read<()> {
+        let module = &mut self.module;
+        for element in elements {
+            let element = element?;
+            match element.items {
+                ElementItems::Functions(functions) => {
+                    for function in functions {
+                        module.referenced.push(function?);
+                    }
+                }
+                ElementItems::Expressions(_, expressions) => {
+                    for expression in expressions {
+                        references(&expression?, &mut module.referenced)?;
+                    }
+                }
+            }
+            let passive = matches!(element.kind, ElementKind::Passive);
+            module.elems.push(Elem { passive, dropped: false });
+        }
+        Ok(())
+    }
+
+    fn body(
+        &mut self,
+        function: FuncToValidate<ValidatorResources>,
+        body: &FunctionBody<'a>,
+    ) -> Read<()> {
+        let mut validator = function.into_validator(std::mem::take(&mut self.validation));
+        let mut reader = body.get_binary_reader();
+        reader.set_features(CARRIED);
+        validator.read_locals(&mut reader)?;
+        let code = reader.original_position();
+        let mut reader =
+            OperatorsReader::new_with_allocs(reader, std::mem::take(&mut self.reading));
+        let mut sites = Vec::new();
+        let module = &mut self.module;
+        let written = |tables: &mut Vec<Table>, table: u32| tables[table as usize].written = true;
+        while !reader.eof() {
+            let start = reader.original_position();
+            let operator = reader.read()?;
+            validator.op(start, &operator)?;
+            let bulk = match operator {
+                Operator::TableSet { table }
+                | Operator::TableGrow { table }
+                | Operator::TableFill { table }
+                | Operator::TableCopy { dst_table: table, .. } => {
+                    written(&mut module.tables, table);
+                    continue;
+                }
+                Operator::TableInit { elem_index, table } => {
+                    written(&mut module.tables, table);
+                    Bulk::TableInit(elem_index)
+                }
+                Operator::MemoryInit { data_index, .. } => Bulk::MemoryInit(data_index),
+                Operator::DataDrop { data_index } => {
+                    module.data[data_index as usize].dropped = true;
+                    Bulk::DataDrop(data_index)
+                }
+                Operator::ElemDrop { elem_index } => {
+                    module.elems[elem_index as usize].dropped = true;
+                    Bulk::ElemDrop(elem_index)
+                }
+                _ => continue,
+            };
+            sites.push(Site { bulk, range: start..reader.original_position() });
+        }
+        reader.finish()?;
+        let whole = self.end..body.range().end;
+        self.end = whole.end;
+        if !sites.is_empty() {
+            module.bodies.push(Body {
+                function: validator.index(),
+                whole,
+                contents: body.range(),
+                code,
+                locals: validator.len_locals(),
+                sites,
+            });
+        }
+        self.reading = reader.into_allocations();
+        self.validation = validator.into_allocations();
+        Ok(())
+    }
+}
+
+/// Collects the functions that a constant expression makes references to.
+fn references(expression: &ConstExpr<'_>, referenced: &mut Vec<u32>) -> Read<()> {
+    for operator in expression.get_operators_reader() {
+        if let Operator::RefFunc { function_index } = operator? {
+            referenced.push(function_index);
+        }
+    }
+    Ok(())
+}
+
+/// The address that a valid constant expression gives. `None` if it depends on an imported global.
+fn constant(expression: &ConstExpr<'_>) -> Read<Option<u64>> {
+    let mut stack = Vec::new();
+    // Values of type i32 are kept with their upper half zero.
+    let narrow = |value: i64| i64::from(value as u32);
+    for operator in expression.get_operators_reader() {
+        let operator = operator?;
+        let value = match operator {
+            Operator::I32Const { value } => narrow(i64::from(value)),
+            Operator::I64Const { value } => value,
+            Operator::End => break,
+            _ => {
+                let (Some(right), Some(left)) = (stack.pop(), stack.pop()) else { return Ok(None) };
+                let (left, right): (i64, i64) = (left, right);
+                match operator {
+                    Operator::I32Add => narrow(left.wrapping_add(right)),
+                    Operator::I32Sub => narrow(left.wrapping_sub(right)),
+                    Operator::I32Mul => narrow(left.wrapping_mul(right)),
+                    Operator::I64Add => left.wrapping_add(right),
+                    Operator::I64Sub => left.wrapping_sub(right),
+                    Operator::I64Mul => left.wrapping_mul(right),
+                    _ => return Ok(None),
+                }
+            }
+        };
+        stack.push(value);
+    }
+    Ok(stack.pop().map(|value| value as u64))
+}

@@ -1,0 +1,4 @@
+//! The tests, one module for each thing that the transformation does.
+
+mod exports;
+mod run;
