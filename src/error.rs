@@ -234,7 +234,9 @@ pub enum Error {
 
     /// The module was not [prepared](crate::prepare), or by another version of this library.
     #[cfg(feature = "checkpoint")]
-    #[error("{module}: it was not prepared for checkpoints by this version: compile it by `prepare`")]
+    #[error(
+        "{module}: it was not prepared for checkpoints by this version: compile it by `prepare`"
+    )]
     NotPrepared {
         /// Which module.
         module: Box<str>,

@@ -167,10 +167,10 @@ pub use frame::frames::{Frames, frames, next_frame, sleep};
 pub use frame::run_within::{FrameReport, run_within};
 #[cfg(feature = "wasm")]
 pub use guest::kit as guest_kit;
-#[cfg(feature = "checkpoint")]
-pub use guest::{Checkpoint, CheckpointSize, HostState, RefCodec, prepare};
 #[cfg(feature = "wasi")]
 pub use guest::wasi;
+#[cfg(feature = "checkpoint")]
+pub use guest::{Checkpoint, CheckpointSize, HostState, RefCodec, prepare};
 #[cfg(feature = "macros")]
 pub use guest::{Embedded, ModuleSource};
 #[cfg(feature = "wasm")]

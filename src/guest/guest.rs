@@ -122,7 +122,8 @@ impl<S: Send + 'static, E> Guest<S, E> {
         start: Start,
     ) -> Result<(), Error> {
         self.saves.begin(instance, module, &mut self.store)?;
-        if start == Start::Run
+        if self.saves.is_prepared()
+            && start == Start::Run
             && let Some(function) = start_function(instance, module, &mut self.store)
         {
             let started = function.call_async(&mut self.store, ());
@@ -220,6 +221,18 @@ impl<S: Send + 'static> Guest<S> {
 fn end_store<S: 'static>(store: Store<S>) {
     let state = store.into_data();
     ignore_panic(|| drop(state));
+}
+
+/// The start function of a module that is prepared.
+#[cfg(feature = "checkpoint")]
+fn start_function<S: 'static>(
+    instance: wasmtime::Instance,
+    module: &wasmtime::Module,
+    store: &mut Store<S>,
+) -> Option<wasmtime::TypedFunc<(), ()>> {
+    let export = module.get_export_index(wasm_jobs_transform::START)?;
+    let function = instance.get_module_export(&mut *store, &export)?.into_func()?;
+    function.typed(store).ok()
 }
 
 /// Runs `work` to its end on this thread, as a step, because a start function runs in the guest as any call does.

@@ -77,7 +77,8 @@ pub(crate) fn decode(bytes: &[u8], limits: Limits) -> Result<(Hash, GuestState),
     let (version, _) = contents.split_first_chunk().ok_or_else(truncated)?;
     let version = u32::from_le_bytes(*version);
     if version != VERSION {
-        let why = format!("its format is version {version}, and this library reads version {VERSION}");
+        let why =
+            format!("its format is version {version}, and this library reads version {VERSION}");
         return Err(Error::InvalidCheckpoint { why: why.into() });
     }
     let (checked, hash) = bytes.split_last_chunk().ok_or_else(truncated)?;
@@ -100,7 +101,8 @@ pub(crate) fn decode(bytes: &[u8], limits: Limits) -> Result<(Hash, GuestState),
         }
         Ok(Arc::from(runs))
     })?;
-    let all = tables.iter().fold(0_u64, |all, runs: &Arc<[Run]>| all.saturating_add(elements(runs)));
+    let all =
+        tables.iter().fold(0_u64, |all, runs: &Arc<[Run]>| all.saturating_add(elements(runs)));
     if limits.elements.is_some_and(|limit| all > limit as u64) {
         return Err(invalid("its tables have more elements than the guest may have"));
     }

@@ -65,4 +65,3 @@ fn check_value(plan: &Plan, value: &Value, ty: &ValType) -> Result<(), Error> {
 fn invalid(why: &str) -> Error {
     Error::InvalidCheckpoint { why: why.into() }
 }
-

@@ -122,10 +122,8 @@ impl Checkpoint {
         bytes: &[u8],
     ) -> Result<Self, Error> {
         let plan = plan_of(pre.module())?;
-        let limits = Limits {
-            memory: plan.most_memory(options.memory),
-            elements: options.table_elements,
-        };
+        let limits =
+            Limits { memory: plan.most_memory(options.memory), elements: options.table_elements };
         let mut guest = SavedGuest::read(bytes, limits)?;
         guest.check(&plan)?;
         guest.plan = Some(plan);

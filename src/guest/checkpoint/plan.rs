@@ -6,9 +6,7 @@ use crate::guest::origin::module_name;
 use std::ops::Range;
 use std::sync::Arc;
 use wasm_jobs_transform::{HASH_LOW, LAYOUT_VERSION, StateExport, parse_export};
-use wasmtime::{
-    ExternType, FuncType, GlobalType, MemoryType, Module, ModuleExport, TableType,
-};
+use wasmtime::{ExternType, FuncType, GlobalType, MemoryType, Module, ModuleExport, TableType};
 
 /// What tells the layouts of modules apart.
 pub(crate) type Hash = [u8; 16];

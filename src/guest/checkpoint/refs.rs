@@ -1,4 +1,4 @@
-//! [`Refs`]: reads the values of a guest's globals and tables, and writes them.
+//! [`Refs`]: reads the values of a guest's globals and tables, and writes them. [`Names`] are what references are to, as data.
 
 use crate::error::Error;
 use crate::guest::checkpoint::codec::RefCodec;
@@ -7,16 +7,20 @@ use crate::guest::checkpoint::value::{Run, Value, elements};
 use crate::wait::block::block_on;
 use std::collections::HashMap;
 use wasmtime::{
-    AsContext, AsContextMut, Extern, Func, Global, HeapType, Instance, Ref, RootScope, Store,
-    Table, Val,
+    AsContext, AsContextMut, Extern, Func, Global, HeapType, Instance, ModuleExport, Ref,
+    RootScope, Store, Table, Val,
 };
 
 /// The numbers of a guest's functions, by the address that wasmtime gives for a function. It is the same for each reference to it.
 pub(crate) type Numbers = HashMap<usize, u32>;
 
-/// Reads and writes values of a guest.
+/// A guest's store, with the names of what references in it are to.
 pub(crate) struct Refs<'a, S: 'static> {
     pub(crate) store: &'a mut Store<S>,
+    pub(crate) names: Names<'a, S>,
+}
+
+pub(crate) struct Names<'a, S: 'static> {
     pub(crate) plan: &'a Plan,
     pub(crate) instance: Instance,
     /// Made when the first reference to a function is read.
@@ -28,21 +32,17 @@ type Scope<'a, S> = RootScope<&'a mut Store<S>>;
 
 impl<S: 'static> Refs<'_, S> {
     pub(crate) fn read_global(&mut self, global: Global, name: &str) -> Result<Value, Error> {
-        let Self { store, plan, instance, numbers, codec } = self;
-        let mut scope = RootScope::new(&mut **store);
+        let mut scope = RootScope::new(&mut *self.store);
         Ok(match global.get(&mut scope) {
             Val::I32(value) => Value::I32(value),
             Val::I64(value) => Value::I64(value),
             Val::F32(bits) => Value::F32(bits),
             Val::F64(bits) => Value::F64(bits),
             Val::V128(value) => Value::V128(value.as_u128()),
-            reference => {
-                let number = |scope: &mut _, function| number(scope, plan, *instance, numbers, function);
-                match reference.ref_() {
-                    Some(reference) => read(&mut scope, reference, number, *codec, || name.into())?,
-                    None => return Err(unnamed(name.into())),
-                }
-            }
+            reference => match reference.ref_() {
+                Some(reference) => self.names.read(&mut scope, reference, || name.into())?,
+                None => return Err(nameless(name.into())),
+            },
         })
     }
 
@@ -57,22 +57,19 @@ impl<S: 'static> Refs<'_, S> {
             Value::V128(value) => Val::V128((*value).into()),
             reference => {
                 let ty = ty.content().as_ref().ok_or_else(mistyped)?;
-                write(&mut scope, reference, ty.heap_type(), self.plan, self.instance, self.codec)?
-                    .into()
+                self.names.write(&mut scope, reference, ty.heap_type())?.into()
             }
         };
         Ok(global.set(scope, value)?)
     }
 
     pub(crate) fn read_table(&mut self, table: Table, name: &str) -> Result<Vec<Run>, Error> {
-        let Self { store, plan, instance, numbers, codec } = self;
         let mut runs: Vec<Run> = Vec::new();
-        for index in 0..table.size(&**store) {
-            let mut scope = RootScope::new(&mut **store);
+        for index in 0..table.size(&*self.store) {
+            let mut scope = RootScope::new(&mut *self.store);
             let Some(element) = table.get(&mut scope, index) else { break };
-            let number = |scope: &mut _, function| number(scope, plan, *instance, numbers, function);
             let place = || format!("element {index} of {name}").into();
-            let value = read(&mut scope, element, number, *codec, place)?;
+            let value = self.names.read(&mut scope, element, place)?;
             match runs.last_mut() {
                 Some(run) if run.value == value => run.count += 1,
                 _ => runs.push(Run { count: 1, value }),
@@ -92,9 +89,7 @@ impl<S: 'static> Refs<'_, S> {
         {
             let ty = table.ty(&*self.store);
             let mut scope = RootScope::new(&mut *self.store);
-            let heap_type = ty.element().heap_type();
-            let element =
-                write(&mut scope, value, heap_type, self.plan, self.instance, self.codec)?;
+            let element = self.names.write(&mut scope, value, ty.element().heap_type())?;
             // A limiter of the user's may be asynchronous.
             block_on(table.grow_async(&mut scope, missing, element))?;
         }
@@ -107,9 +102,7 @@ impl<S: 'static> Refs<'_, S> {
         let mut index = 0;
         for Run { count, value } in runs {
             let mut scope = RootScope::new(&mut *self.store);
-            let heap_type = ty.element().heap_type();
-            let element =
-                write(&mut scope, value, heap_type, self.plan, self.instance, self.codec)?;
+            let element = self.names.write(&mut scope, value, ty.element().heap_type())?;
             table.fill(&mut scope, index, element, *count)?;
             index += count;
         }
@@ -117,86 +110,78 @@ impl<S: 'static> Refs<'_, S> {
     }
 }
 
-fn read<S: 'static>(
-    scope: &mut Scope<'_, S>,
-    reference: Ref,
-    number: impl FnOnce(&mut Scope<'_, S>, &Func) -> Option<u32>,
-    codec: Option<&dyn RefCodec<S>>,
-    name: impl FnOnce() -> Box<str>,
-) -> Result<Value, Error> {
-    match reference {
-        Ref::Func(None) | Ref::Extern(None) | Ref::Any(None) | Ref::Exn(None) => Ok(Value::Null),
-        Ref::Func(Some(function)) => {
-            number(scope, &function).map(Value::Function).ok_or_else(|| {
-                let why = "it refers to a function that is not the module's".into();
-                Error::CannotSave { what: name(), why }
-            })
+impl<S: 'static> Names<'_, S> {
+    fn read(
+        &mut self,
+        scope: &mut Scope<'_, S>,
+        reference: Ref,
+        name: impl FnOnce() -> Box<str>,
+    ) -> Result<Value, Error> {
+        match reference {
+            Ref::Func(None) | Ref::Extern(None) | Ref::Any(None) | Ref::Exn(None) => {
+                Ok(Value::Null)
+            }
+            Ref::Func(Some(function)) => {
+                self.number(scope, &function).map(Value::Function).ok_or_else(|| {
+                    let why = "it refers to a function that is not the module's".into();
+                    Error::CannotSave { what: name(), why }
+                })
+            }
+            Ref::Extern(Some(object)) => {
+                let object = object.data(scope.as_context())?;
+                let bytes = object.zip(self.codec).and_then(|(object, codec)| codec.encode(object));
+                let bytes = bytes.ok_or_else(|| {
+                    let why = "it refers to an object of the host's: see `Instance::set_ref_codec`";
+                    Error::CannotSave { what: name(), why: why.into() }
+                })?;
+                Ok(Value::Object(bytes.into()))
+            }
+            Ref::Any(Some(_)) | Ref::Exn(Some(_)) => Err(nameless(name())),
         }
-        Ref::Extern(Some(object)) => {
-            let object = object.data(scope.as_context())?;
-            let bytes = object.zip(codec).and_then(|(object, codec)| codec.encode(object));
-            let bytes = bytes.ok_or_else(|| {
-                let why = "it refers to an object of the host's: see `Instance::set_ref_codec`";
-                Error::CannotSave { what: name(), why: why.into() }
-            })?;
-            Ok(Value::Object(bytes.into()))
+    }
+
+    /// The number of a function, if it is one of the module's.
+    fn number(&mut self, scope: &mut Scope<'_, S>, function: &Func) -> Option<u32> {
+        if self.numbers.is_none() {
+            let functions = self.plan.functions.iter().filter_map(|(number, (export, _))| {
+                let function = self.function(scope, export)?;
+                Some((function.to_raw(scope.as_context_mut()).addr(), *number))
+            });
+            *self.numbers = Some(functions.collect());
         }
-        Ref::Any(Some(_)) | Ref::Exn(Some(_)) => Err(unnamed(name())),
+        let address = function.to_raw(scope.as_context_mut()).addr();
+        self.numbers.as_ref()?.get(&address).copied()
+    }
+
+    fn write(
+        &self,
+        scope: &mut Scope<'_, S>,
+        value: &Value,
+        heap_type: &HeapType,
+    ) -> Result<Ref, Error> {
+        match value {
+            Value::Null => Ok(Ref::null(heap_type)),
+            Value::Function(number) => {
+                let (export, _) = self.plan.function(*number).ok_or_else(mistyped)?;
+                Ok(Ref::Func(Some(self.function(scope, export).ok_or_else(mistyped)?)))
+            }
+            Value::Object(bytes) => {
+                let codec = self.codec.ok_or_else(|| Error::InvalidCheckpoint {
+                    why: "it has an object of the host's, and the instance has no `RefCodec`"
+                        .into(),
+                })?;
+                Ok(Ref::Extern(Some(codec.decode(bytes, scope.as_context_mut())?)))
+            }
+            _ => Err(mistyped()),
+        }
+    }
+
+    fn function(&self, scope: &mut Scope<'_, S>, export: &ModuleExport) -> Option<Func> {
+        self.instance.get_module_export(scope.as_context_mut(), export).and_then(Extern::into_func)
     }
 }
 
-/// The number of a function, if it is one of the module's.
-fn number<S: 'static>(
-    scope: &mut Scope<'_, S>,
-    plan: &Plan,
-    instance: Instance,
-    numbers: &mut Option<Numbers>,
-    function: &Func,
-) -> Option<u32> {
-    let numbers = numbers.get_or_insert_with(|| {
-        let functions = plan.functions.iter().filter_map(|(number, (export, _))| {
-            let function = get_function(scope, instance, export)?;
-            Some((function.to_raw(scope.as_context_mut()).addr(), *number))
-        });
-        functions.collect()
-    });
-    numbers.get(&function.to_raw(scope.as_context_mut()).addr()).copied()
-}
-
-fn write<S: 'static>(
-    scope: &mut Scope<'_, S>,
-    value: &Value,
-    heap_type: &HeapType,
-    plan: &Plan,
-    instance: Instance,
-    codec: Option<&dyn RefCodec<S>>,
-) -> Result<Ref, Error> {
-    match value {
-        Value::Null => Ok(Ref::null(heap_type)),
-        Value::Function(number) => {
-            let function = plan.function(*number);
-            let function = function.and_then(|(export, _)| get_function(scope, instance, export));
-            Ok(Ref::Func(Some(function.ok_or_else(mistyped)?)))
-        }
-        Value::Object(bytes) => {
-            let codec = codec.ok_or_else(|| Error::InvalidCheckpoint {
-                why: "it has an object of the host's, and the instance has no `RefCodec`".into(),
-            })?;
-            Ok(Ref::Extern(Some(codec.decode(bytes, scope.as_context_mut())?)))
-        }
-        _ => Err(mistyped()),
-    }
-}
-
-fn get_function<S: 'static>(
-    scope: &mut Scope<'_, S>,
-    instance: Instance,
-    export: &wasmtime::ModuleExport,
-) -> Option<Func> {
-    instance.get_module_export(scope.as_context_mut(), export).and_then(Extern::into_func)
-}
-
-fn unnamed(what: Box<str>) -> Error {
+fn nameless(what: Box<str>) -> Error {
     Error::CannotSave { what, why: "it refers to an exception or an object of the guest's".into() }
 }
 

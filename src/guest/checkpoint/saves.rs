@@ -51,6 +51,10 @@ impl<S: 'static> Saves<S> {
         Ok(())
     }
 
+    pub(crate) fn is_prepared(&self) -> bool {
+        self.image.is_some()
+    }
+
     /// What is known of the guest's state, and the codec of its references.
     ///
     /// # Errors

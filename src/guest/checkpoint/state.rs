@@ -5,7 +5,7 @@ use crate::guest::checkpoint::codec::RefCodec;
 use crate::guest::checkpoint::image::Image;
 use crate::guest::checkpoint::pages::Pages;
 use crate::guest::checkpoint::plan::Plan;
-use crate::guest::checkpoint::refs::{Numbers, Refs};
+use crate::guest::checkpoint::refs::{Names, Numbers, Refs};
 use crate::guest::checkpoint::tracked_memory::TrackedMemory;
 use crate::guest::checkpoint::value::{Run, Value, elements};
 use crate::wait::block::block_on;
@@ -55,7 +55,8 @@ impl Tracked {
         let globals = globals.collect();
         let tables = plan.tables.iter().filter_map(|table| export(&table.export).into_table());
         let tables = tables.map(|table| (table, Arc::default())).collect();
-        let memories = plan.memories.iter().filter_map(|memory| export(&memory.export).into_memory());
+        let memories =
+            plan.memories.iter().filter_map(|memory| export(&memory.export).into_memory());
         let memories: Vec<Memory> = memories.collect();
         let memories = memories.into_iter().zip(&plan.images).map(|(memory, image)| {
             let initial = Pages::initial(memory.data_size(&*store));
@@ -76,7 +77,8 @@ impl Tracked {
     ) -> Result<GuestState, Error> {
         let Self { image, instance, globals, memories, tables, numbers } = self;
         let plan = &*image.plan;
-        let mut refs = Refs { store, plan, instance: *instance, numbers, codec };
+        let names = Names { plan, instance: *instance, numbers, codec };
+        let mut refs = Refs { store, names };
         let globals = globals.iter().zip(&plan.globals);
         let globals = globals.map(|(global, planned)| refs.read_global(*global, &planned.name));
         let globals = globals.collect::<Result<_, _>>()?;
@@ -121,7 +123,8 @@ impl Tracked {
                 block_on(memory.grow_async(&mut *store, missing))?;
             }
         }
-        let mut refs = Refs { store, plan, instance: *instance, numbers, codec };
+        let names = Names { plan, instance: *instance, numbers, codec };
+        let mut refs = Refs { store, names };
         for ((table, _), runs) in tables.iter().zip(&state.tables) {
             refs.grow_table(*table, runs)?;
         }
