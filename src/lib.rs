@@ -158,9 +158,12 @@ pub use call::runner::FutureRunner;
 pub use call::step::Step;
 pub use call::turn::Job;
 pub use call::yield_now::{YieldNow, yield_now};
-pub use error::{Error, Panic};
+pub use error::Error;
 #[cfg(feature = "wasm")]
-pub use error::{Mismatch, Trap};
+pub use error::Mismatch;
+pub use error::panic::Panic;
+#[cfg(feature = "wasm")]
+pub use error::trap::Trap;
 pub use frame::coroutine::Coroutine;
 pub use frame::coroutines::{Coroutines, TickReport};
 pub use frame::frames::{Frames, frames, next_frame, sleep};

@@ -111,6 +111,7 @@ impl Wrapper<'_> {
         let fields = self.functions.groups.iter().map(|Group { field, exports, .. }| {
             quote!(#field: #library::__wrapper::look_up(&instance, [#(#exports),*])?)
         });
+        let checkpoints = options.checkpoints;
         let check_others = (functions < self.methods.len()).then(|| {
             let functions = Literal::usize_unsuffixed(functions);
             // Functions are checked as they are looked up.
@@ -124,7 +125,7 @@ impl Wrapper<'_> {
                 linker: &#library::wasmtime::Linker<#state>,
                 state: #state,
             ) -> #result {
-                let pre = #library::__wrapper::link::<Self, _>(module, linker, Self::EXPORTS)?;
+                let pre = #library::__wrapper::link::<Self, _>(module, linker, Self::EXPORTS, #checkpoints)?;
                 Self::from_instance(#library::Instance::new(&pre, state)?)
             }
 
@@ -135,7 +136,7 @@ impl Wrapper<'_> {
                 options: #library::InstanceOptions,
                 state: impl ::core::ops::Fn() -> #state + ::core::marker::Send + ::core::marker::Sync + 'static,
             ) -> #result {
-                let pre = #library::__wrapper::link::<Self, _>(module, linker, Self::EXPORTS)?;
+                let pre = #library::__wrapper::link::<Self, _>(module, linker, Self::EXPORTS, #checkpoints)?;
                 Self::from_instance(#library::Instance::with_options(&pre, options, state)?)
             }
 
@@ -150,16 +151,17 @@ impl Wrapper<'_> {
     }
 
     fn module_function(&self) -> TokenStream {
-        let Declaration { library, vis, .. } = self.declaration;
+        let Declaration { library, vis, options, .. } = self.declaration;
         let docs = comment(docs::COMPILE);
+        let compile = match options.checkpoints {
+            true => quote!(#library::prepare),
+            false => quote!(#library::wasmtime::Module::new),
+        };
         let result = self.declaration.result(&quote!(#library::wasmtime::Module));
         quote! {
             #docs
             #vis fn module(engine: &#library::wasmtime::Engine) -> #result {
-                ::core::result::Result::Ok(#library::wasmtime::Module::new(
-                    engine,
-                    <Self as #library::Embedded>::WASM,
-                )?)
+                ::core::result::Result::Ok(#compile(engine, <Self as #library::Embedded>::WASM)?)
             }
         }
     }
@@ -200,11 +202,17 @@ impl Wrapper<'_> {
             }
             false => file.clone(),
         };
+        let checkpoints = options.checkpoints.then(|| {
+            quote!(
+                const CHECKPOINTS: ::core::primitive::bool = true;
+            )
+        });
         let embedded = options.embed.then(|| {
             quote! {
                 #(#cfgs)*
                 impl #library::Embedded for #name {
                     const WASM: &'static [::core::primitive::u8] = #wasm;
+                    #checkpoints
                 }
             }
         });

@@ -33,6 +33,8 @@ pub(crate) struct FilePath {
 pub(crate) struct Options {
     pub(crate) traps: Traps,
     pub(crate) embed: bool,
+    /// Whether the module is prepared for checkpoints.
+    pub(crate) checkpoints: bool,
     pub(crate) rename: Vec<Rename>,
 }
 
@@ -153,7 +155,7 @@ fn state(input: ParseStream<'_>) -> Result<Type> {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { traps: Traps::Error, embed: true, rename: Vec::new() }
+        Self { traps: Traps::Error, embed: true, checkpoints: false, rename: Vec::new() }
     }
 }
 
@@ -171,9 +173,10 @@ impl Parse for Options {
                     format!("the option `{option}` is given twice"),
                 ));
             }
-            if !["traps", "embed", "rename"].iter().any(|known| option == known) {
+            if !["traps", "embed", "checkpoints", "rename"].iter().any(|known| option == known) {
                 let message = format!(
-                    "no option is named `{option}`: the options are `traps`, `embed` and `rename`"
+                    "no option is named `{option}`: the options are `traps`, `embed`, `checkpoints` and \
+                     `rename`"
                 );
                 return Err(Error::new(option.span(), message));
             }
@@ -182,12 +185,8 @@ impl Parse for Options {
             }
             match &*option.to_string() {
                 "traps" => options.traps = content.parse()?,
-                "embed" => {
-                    let embed = content.parse::<LitBool>();
-                    options.embed = embed
-                        .map_err(|error| Error::new(error.span(), "expected `true` or `false`"))?
-                        .value;
-                }
+                "embed" => options.embed = boolean(&content)?,
+                "checkpoints" => options.checkpoints = boolean(&content)?,
                 _ => options.rename = renames(&content)?,
             }
             seen.push(option);
@@ -197,6 +196,11 @@ impl Parse for Options {
         }
         Ok(options)
     }
+}
+
+fn boolean(input: ParseStream<'_>) -> Result<bool> {
+    let value = input.parse::<LitBool>();
+    Ok(value.map_err(|error| Error::new(error.span(), "expected `true` or `false`"))?.value)
 }
 
 impl Parse for Traps {

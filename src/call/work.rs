@@ -4,7 +4,8 @@
 use crate::call::spare;
 use crate::call::state::{State, WakeCount};
 use crate::call::turn::Quantum;
-use crate::error::{Error, Panic};
+use crate::error::Error;
+use crate::error::panic::Panic;
 use crate::outcome::Outcome;
 use crate::step::interrupt::in_step;
 use crate::trace::Traced;

@@ -7,7 +7,8 @@
 //! nobody takes panics, or the waker of the task that awaits the handle. It drops the value of a coroutine that was cancelled
 //! during its last step, and its `cancel` consumes the handle.
 
-use crate::error::{Error, Panic};
+use crate::error::Error;
+use crate::error::panic::Panic;
 use crate::unwind::{catch, ignore_panic};
 use pin_project_lite::pin_project;
 use slab::Slab;

@@ -4,7 +4,8 @@
 
 use crate::call::future::Future;
 use crate::call::yield_now::yield_now;
-use crate::error::{Error, Trap};
+use crate::error::Error;
+use crate::error::trap::Trap;
 #[cfg(feature = "wasi-p3-preview")]
 use crate::guest::apart::Apart;
 use crate::guest::export::Claimed;

@@ -1,7 +1,8 @@
 //! [`Func`]: an export, looked up and checked once for many calls; and the functions of [`Instance`] that make calls.
 
 use crate::call::future::Future;
-use crate::error::{Error, Trap};
+use crate::error::Error;
+use crate::error::trap::Trap;
 use crate::guest::export::{Claimed, Export};
 use crate::guest::fiber;
 use crate::guest::home::{Away, claim, with_guest};

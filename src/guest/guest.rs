@@ -1,6 +1,7 @@
 //! [`Guest`]: a store with what its instance exports. It stays in its `home` between calls, and a call takes it from there.
 
-use crate::error::{Error, Mismatch, Panic};
+use crate::error::panic::Panic;
+use crate::error::{Error, Mismatch};
 #[cfg(feature = "checkpoint")]
 use crate::guest::checkpoint::saves::Saves;
 use crate::guest::limit::control::Control;

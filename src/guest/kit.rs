@@ -40,7 +40,8 @@
 //! ```
 
 use crate::call::yield_now::yield_now;
-use crate::error::{Error, GuestMessage};
+use crate::error::Error;
+use crate::error::trap::GuestMessage;
 use crate::guest::fiber::add_yield;
 use crate::wait::clock::Clock;
 use std::sync::Arc;

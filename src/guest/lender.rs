@@ -1,6 +1,7 @@
 //! [`Lender`]: the inside of an `instance_pool`. It makes guests, lends them to callers, and takes them back.
 
-use crate::error::{Error, Panic};
+use crate::error::Error;
+use crate::error::panic::Panic;
 use crate::guest::guest::Guest;
 use crate::guest::home::Home;
 use crate::guest::instance::Instance;

@@ -4,7 +4,8 @@
 use crate::call::future::Future;
 use crate::call::turn::Quantum;
 use crate::call::yield_now::yield_now;
-use crate::error::{Error, Panic};
+use crate::error::Error;
+use crate::error::panic::Panic;
 use crate::guest::fiber;
 use crate::guest::func::Func;
 use crate::guest::inputs::Inputs;

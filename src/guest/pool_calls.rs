@@ -1,7 +1,8 @@
 //! Calls by way of an [`InstancePool`]: each checks an instance out, runs as a job, and gives the instance back when it ends.
 
 use crate::call::future::SendFuture;
-use crate::error::{Error, Trap};
+use crate::error::Error;
+use crate::error::trap::Trap;
 use crate::guest::instance_pool::InstancePool;
 use crate::guest::origin::BoxFuture;
 use crate::guest::pooled_instance::PooledInstance;

@@ -1,7 +1,8 @@
 //! [`PooledInstance`]: an instance that was checked out from an `instance_pool`; and [`OnReturn`], what happens to it when it comes back.
 
 use crate::call::future::SendFuture;
-use crate::error::{Error, Trap};
+use crate::error::Error;
+use crate::error::trap::Trap;
 use crate::guest::instance::Instance;
 use crate::guest::origin::BoxFuture;
 use std::fmt;

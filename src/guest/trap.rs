@@ -1,7 +1,8 @@
 //! How a guest fails: turns wasmtime's errors into [`Error`]s. A call that fails gets its error here, and so does a guest that
 //! cannot be made.
 
-use crate::error::{Error, Trap};
+use crate::error::Error;
+use crate::error::trap::Trap;
 use crate::guest::limit::call_time::CallTime;
 use crate::guest::limit::control::Control;
 use crate::timed_out::{TimedOut, Timeout};

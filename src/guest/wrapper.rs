@@ -2,6 +2,10 @@
 //! the wrapper was written from, [links](link) the module, and [looks up](look_up) its functions.
 
 use crate::error::{Error, Mismatch};
+#[cfg(feature = "checkpoint")]
+use crate::guest::checkpoint::plan::is_prepared;
+#[cfg(feature = "checkpoint")]
+use crate::guest::checkpoint::prepare::prepare;
 use crate::guest::func::Func;
 use crate::guest::home::with_guest;
 use crate::guest::instance::Instance;
@@ -32,6 +36,9 @@ pub trait ModuleSource<W> {
 pub trait Embedded {
     /// The bytes of the module.
     const WASM: &'static [u8];
+
+    /// Whether the module is [prepared](crate::prepare) for checkpoints when it is compiled.
+    const CHECKPOINTS: bool = false;
 }
 
 impl<W> ModuleSource<W> for &Module {
@@ -42,6 +49,10 @@ impl<W> ModuleSource<W> for &Module {
 
 impl<W: Embedded> ModuleSource<W> for &Engine {
     fn module(self) -> Result<Module, Error> {
+        #[cfg(feature = "checkpoint")]
+        if W::CHECKPOINTS {
+            return prepare(self, W::WASM);
+        }
         Ok(Module::new(self, W::WASM)?)
     }
 }
@@ -49,23 +60,41 @@ impl<W: Embedded> ModuleSource<W> for &Engine {
 /// An export that a wrapper was written from: its name, and its type in the words of [`extern_type`].
 type Described = (&'static str, &'static str);
 
-/// Links the module of a wrapper, after checking that it has these exports.
+/// Links the module of a wrapper, after checking that it has these exports, and is prepared if it is to have `checkpoints`.
 ///
 /// # Errors
 ///
-/// Those of the [source](ModuleSource::module) and of linking; and [`Error::ExportNotFound`], [`Error::ExportKind`],
+/// Those of the [source](ModuleSource::module) and of linking; `Error::NotPrepared`; and [`Error::ExportNotFound`], [`Error::ExportKind`],
 /// [`Error::Signature`] or [`Error::WrongType`] for an export that is missing or of another type.
 pub fn link<W, S: 'static>(
     module: impl ModuleSource<W>,
     linker: &Linker<S>,
     exports: &[Described],
+    checkpoints: bool,
 ) -> Result<InstancePre<S>, Error> {
     let module = module.module()?;
+    if checkpoints {
+        check_prepared(&module)?;
+    }
     if !Engine::same(module.engine(), linker.engine()) {
         return Err(Error::OtherEngine { module: module_name(&module) });
     }
     exports.iter().try_for_each(|export| compare(*export, module.get_export(export.0)))?;
     Ok(linker.instantiate_pre(&module)?)
+}
+
+#[cfg(feature = "checkpoint")]
+fn check_prepared(module: &Module) -> Result<(), Error> {
+    if is_prepared(module) {
+        return Ok(());
+    }
+    Err(Error::NotPrepared { module: module_name(module) })
+}
+
+#[cfg(not(feature = "checkpoint"))]
+fn check_prepared(_: &Module) -> Result<(), Error> {
+    let why = "enable the feature `checkpoint` of wasm-jobs".into();
+    Err(Error::Unsupported { what: "a wrapper with `checkpoints: true`", why })
 }
 
 /// Checks that the instance has these exports.

@@ -11,6 +11,7 @@ use tokio::runtime::Runtime;
 mod after_failures;
 mod call;
 mod cancel;
+mod checkpoint;
 mod checks;
 mod concurrent_call;
 mod coroutines;
@@ -110,6 +111,13 @@ pub(crate) const ALL: &[(&str, Measure)] = &[
     ("epochs_in_lua", checks::epochs_in_lua),
     ("fuel_in_lua", checks::fuel_in_lua),
     ("both_in_lua", checks::both_in_lua),
+    ("checkpoint_save_4m", checkpoint::save_4m),
+    ("checkpoint_save_4m_cold", checkpoint::save_4m_cold),
+    ("checkpoint_load_4m", checkpoint::load_4m),
+    ("checkpoint_save_64m", checkpoint::save_64m),
+    ("checkpoint_save_64m_untouched", checkpoint::save_64m_untouched),
+    ("checkpoint_clone", checkpoint::clone),
+    ("rollback_60_guests", checkpoint::rollback_60_guests),
     ("time_slice_in_a_step", steps::time_slice),
     ("fuel_slice_in_a_step", steps::fuel_slice),
     ("timeout_in_a_step", steps::timeout),

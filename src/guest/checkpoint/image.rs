@@ -2,7 +2,7 @@
 //! its own memories, and the others of the same process share it.
 
 use crate::error::Error;
-use crate::guest::checkpoint::pages::{PAGE, ZEROS};
+use crate::guest::checkpoint::pages::{PAGE, Page, Pages, ZEROS};
 use crate::guest::checkpoint::plan::Plan;
 use parking_lot::Mutex;
 use std::collections::{HashMap, VecDeque};
@@ -17,12 +17,9 @@ pub(crate) struct Image {
     memories: Vec<MemoryImage>,
 }
 
-/// The initial contents of a memory: these bytes, from a page on, and zeros in all other places.
+/// The initial contents of a memory: these pages, and zeros in all other places.
 #[derive(Debug, Default)]
-pub(crate) struct MemoryImage {
-    first_page: usize,
-    bytes: Vec<u8>,
-}
+pub(crate) struct MemoryImage(Pages);
 
 /// The images of this process.
 #[derive(Default)]
@@ -87,18 +84,18 @@ fn key(module: &Module) -> usize {
 impl MemoryImage {
     /// Reads the part of a memory that is not zero.
     pub(crate) fn read(memory: &[u8], part: Range<usize>) -> Self {
-        let part = part.start.min(memory.len())..part.end.min(memory.len());
-        if part.is_empty() {
-            return Self::default();
+        let mut pages = Pages::initial(memory.len());
+        let first = part.start / PAGE;
+        let places = first..part.end.min(memory.len()).div_ceil(PAGE).max(first);
+        for (page, index) in memory.chunks_exact(PAGE).zip(0..).take(places.end).skip(first) {
+            if page != ZEROS {
+                pages.set(index, Some(Page::new(index, page)));
+            }
         }
-        let first_page = part.start / PAGE;
-        let end = part.end.next_multiple_of(PAGE).min(memory.len());
-        Self { first_page, bytes: memory[first_page * PAGE..end].into() }
+        Self(pages)
     }
 
     pub(crate) fn page(&self, index: usize) -> &[u8] {
-        let from = index.checked_sub(self.first_page).and_then(|pages| pages.checked_mul(PAGE));
-        let page = from.and_then(|from| self.bytes.get(from..from.checked_add(PAGE)?));
-        page.unwrap_or(ZEROS)
+        self.0.page(index).map_or(ZEROS, Page::bytes)
     }
 }

@@ -1,4 +1,4 @@
-//! [`Pages`]: what is in a memory, as data. Only pages that differ from the memory's initial [`Image`](super::image::Image) are held, and
+//! [`Pages`]: what is in a memory, as data. Only pages that differ from the memory's initial contents, its image, are held, and
 //! checkpoints that follow each other share those that have not changed.
 
 use std::iter;

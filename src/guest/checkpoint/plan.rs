@@ -32,6 +32,9 @@ pub(crate) struct Planned<T> {
     pub(crate) ty: T,
 }
 
+/// The size of a page of wasm, in bytes. The transformation refuses memories with pages of another size.
+const WASM_PAGE: u64 = 65_536;
+
 /// Whether a module was prepared.
 pub(crate) fn is_prepared(module: &Module) -> bool {
     module.get_export_index(HASH_LOW).is_some()
@@ -68,7 +71,9 @@ impl Plan {
                     let name = format!("element segment {place}");
                     globals.push(((2, place), planned(name, index, ty)));
                 }
-                (StateExport::Memory { index: place, image }, ExternType::Memory(ty)) => {
+                (StateExport::Memory { index: place, image }, ExternType::Memory(ty))
+                    if !ty.is_shared() && ty.page_size() == WASM_PAGE =>
+                {
                     let image = image.and_then(|image| {
                         Some(image.start.try_into().ok()?..image.end.try_into().ok()?)
                     });

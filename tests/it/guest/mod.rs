@@ -3,6 +3,8 @@
 mod begun_timeouts;
 mod calls;
 mod cancelling;
+#[cfg(feature = "checkpoint")]
+mod checkpoints;
 #[cfg(feature = "component-model")]
 mod components;
 mod coroutines;

@@ -1,10 +1,14 @@
 //! [`Error`]: everything that can go wrong. It is plain data; every layer makes errors.
 
+pub(crate) mod panic;
+#[cfg(feature = "wasm")]
+pub(crate) mod trap;
+
+use crate::error::panic::Panic;
+#[cfg(feature = "wasm")]
+use crate::error::trap::Trap;
 #[cfg(feature = "wasm")]
 use crate::timed_out::TimedOut;
-use parking_lot::Mutex;
-use std::any::Any;
-use std::fmt;
 #[cfg(feature = "wasm")]
 use std::time::Duration;
 
@@ -297,115 +301,4 @@ pub struct Mismatch {
     pub expected: String,
     /// The type of the export.
     pub found: String,
-}
-
-/// A panic of the host inside a call.
-///
-/// To panic with it again, pass its [payload](Self::into_payload) to [`std::panic::resume_unwind`].
-pub struct Panic {
-    /// In a mutex, so that `Error` is `Sync`: a payload need not be.
-    payload: Box<Mutex<Box<dyn Any + Send>>>,
-}
-
-impl Panic {
-    pub(crate) fn new(payload: Box<dyn Any + Send>) -> Self {
-        Self { payload: Box::new(Mutex::new(payload)) }
-    }
-
-    /// The message of the panic; `None` if the payload is not text.
-    #[must_use]
-    pub fn message(&self) -> Option<String> {
-        let payload = self.payload.lock();
-        let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
-        text.or_else(|| payload.downcast_ref::<String>().cloned())
-    }
-
-    /// The value that the host panicked with.
-    #[must_use]
-    pub fn into_payload(self) -> Box<dyn Any + Send> {
-        self.payload.into_inner()
-    }
-}
-
-impl fmt::Display for Panic {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.message().as_deref().unwrap_or("with a value that is not text"))
-    }
-}
-
-impl fmt::Debug for Panic {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Panic").field(&self.message()).finish()
-    }
-}
-
-/// The guest did something that wasm forbids, or [panicked](Self::message), and was stopped there.
-#[cfg(feature = "wasm")]
-pub struct Trap {
-    code: wasmtime::Trap,
-    /// wasmtime's error: the code, with the backtrace as its context.
-    error: wasmtime::Error,
-}
-
-#[cfg(feature = "wasm")]
-impl Trap {
-    pub(crate) fn new(code: wasmtime::Trap, error: wasmtime::Error) -> Self {
-        Self { code, error }
-    }
-
-    /// The kind of the trap.
-    #[must_use]
-    pub fn code(&self) -> wasmtime::Trap {
-        self.code
-    }
-
-    /// What the guest said when it panicked, by the function of the [kit for guests](crate::guest_kit). `None` for every other trap.
-    #[must_use]
-    pub fn message(&self) -> Option<&str> {
-        self.error.downcast_ref().map(|GuestMessage(message)| message.as_str())
-    }
-
-    /// Where the guest was, with the names of its functions if the module has them. `None` if the engine collects no backtraces.
-    #[must_use]
-    pub fn backtrace(&self) -> Option<&wasmtime::WasmBacktrace> {
-        self.error.downcast_ref()
-    }
-}
-
-/// What a guest said when it panicked. It is a context of the trap's error.
-#[cfg(feature = "wasm")]
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct GuestMessage(pub(crate) String);
-
-#[cfg(feature = "wasm")]
-impl fmt::Display for Trap {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(message) = self.message() {
-            return write!(f, "the guest trapped: {message}");
-        }
-        write!(f, "the guest trapped: {}", self.code)?;
-        match self.backtrace().and_then(|backtrace| backtrace.frames().first()) {
-            Some(frame) => match frame.func_name() {
-                Some(name) => write!(f, ", in function {name:?}"),
-                None => write!(f, ", in function {}", frame.func_index()),
-            },
-            None => Ok(()),
-        }
-    }
-}
-
-#[cfg(feature = "wasm")]
-impl fmt::Debug for Trap {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.error, f)
-    }
-}
-
-#[cfg(feature = "wasm")]
-impl std::error::Error for Trap {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        let error: &(dyn std::error::Error + Send + Sync) = self.error.as_ref();
-        Some(error)
-    }
 }

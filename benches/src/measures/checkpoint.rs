@@ -1,0 +1,288 @@
+//! Checkpoints, beside what a game console by hand does: it copies all memory, and hashes the copy with XXH3. It saves no globals and no tables.
+//!
+//! All pages of a guest's memory have contents, unless the measure says otherwise. Between two saves or loads, which alone are timed, the guest
+//! writes some pages. In `checkpoint_save_4m_cold`, the host also reads more memory than the caches hold. The peer copies to memory that it
+//! has used before.
+
+use crate::rounds::{Finding, Other, compare, in_turn, of_values};
+use std::collections::VecDeque;
+use std::hint::black_box;
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+use twox_hash::XxHash3_64;
+use wasm_jobs::wasmtime::{Engine, InstancePre, Linker, Module};
+use wasm_jobs::{EngineOptions, Func, Instance, prepare};
+
+const KIB: usize = 1024;
+const MIB: usize = 1024 * KIB;
+const PAGE: usize = 4 * KIB;
+
+/// How many frames a game rolls back at most, as is usual.
+const WINDOW: usize = 8;
+
+static ENGINE: LazyLock<Engine> = LazyLock::new(|| {
+    wasm_jobs::engine(&EngineOptions::default().pooling(100))
+        .expect("a machine that measures has room for a pool")
+});
+
+/// A guest that writes a word in every page, or in pages that are some bytes apart.
+fn wat(memory: usize) -> String {
+    format!(
+        r#"(module
+          (memory (export "memory") {})
+          (global $frame (mut i64) (i64.const 0))
+          (func (export "write") (param $from i32) (param $count i32) (param $stride i32)
+            (global.set $frame (i64.add (global.get $frame) (i64.const 1)))
+            loop $again
+              (i64.store (local.get $from) (global.get $frame))
+              (local.set $from (i32.add (local.get $from) (local.get $stride)))
+              (br_if $again (local.tee $count (i32.sub (local.get $count) (i32.const 1))))
+            end))"#,
+        memory / (64 * KIB)
+    )
+}
+
+fn linked(module: &Module) -> InstancePre<()> {
+    Linker::new(&ENGINE).instantiate_pre(module).expect("the guest imports nothing")
+}
+
+struct Guest {
+    instance: Instance<()>,
+    write: Func<(i32, i32, i32), ()>,
+    memory: usize,
+    /// Where the next pages are written.
+    next: usize,
+}
+
+impl Guest {
+    fn new(pre: &InstancePre<()>, memory: usize, in_use: usize) -> Self {
+        let instance = Instance::new(pre, ()).expect("the pool has room");
+        let write = instance.func("write").expect("the guest exports it");
+        let mut guest = Self { instance, write, memory: in_use, next: 0 };
+        assert!(in_use <= memory, "the guest has as much memory as it uses");
+        guest.write(0, in_use / PAGE, PAGE);
+        guest
+    }
+
+    fn prepared(memory: usize, in_use: usize) -> Self {
+        let module =
+            prepare(&ENGINE, wat::parse_str(wat(memory)).expect("the guest is well-formed"));
+        Self::new(&linked(&module.expect("the guest can be prepared")), memory, in_use)
+    }
+
+    fn unprepared(memory: usize, in_use: usize) -> Self {
+        let wasm = wat::parse_str(wat(memory)).expect("the guest is well-formed");
+        Self::new(&linked(&Module::new(&ENGINE, wasm).expect("the guest is valid")), memory, in_use)
+    }
+
+    fn write(&mut self, from: usize, count: usize, stride: usize) {
+        let [from, count, stride] = [from, count, stride].map(|number| number as i32);
+        let call = self.write.call((from, count, stride));
+        call.and_then(|mut call| call.wait()).expect("the guest returns");
+    }
+
+    /// Writes to as many pages, which are spread over the memory.
+    fn frame(&mut self, pages: usize) {
+        let stride = self.memory / pages / PAGE * PAGE;
+        self.next = (self.next + PAGE) % stride.max(PAGE);
+        self.write(self.next, pages, stride);
+    }
+}
+
+/// What the peer has of a guest: copies that it uses again.
+struct Copies {
+    free: Vec<Vec<u8>>,
+    kept: VecDeque<(Vec<u8>, u64)>,
+}
+
+impl Copies {
+    fn new(memory: usize) -> Self {
+        Self { free: (0..=WINDOW).map(|_| vec![1; memory]).collect(), kept: VecDeque::new() }
+    }
+
+    fn save(&mut self, instance: &Instance<()>) {
+        let mut copy = self.free.pop().expect("there is one more than are kept");
+        copy.copy_from_slice(instance.memory("memory").expect("the guest has one").data());
+        let hash = XxHash3_64::oneshot(&copy);
+        self.kept.push_back((copy, hash));
+        if self.kept.len() > WINDOW {
+            self.free.extend(self.kept.pop_front().map(|(copy, _)| copy));
+        }
+    }
+}
+
+/// The mean time of something that is done often to a guest, without what comes before it.
+fn mean(
+    guest: &mut Guest,
+    times: usize,
+    before: impl Fn(&mut Guest),
+    mut something: impl FnMut(&Instance<()>),
+) -> f64 {
+    let mut total = Duration::ZERO;
+    for _ in 0..times {
+        before(guest);
+        let start = Instant::now();
+        something(&guest.instance);
+        total += start.elapsed();
+    }
+    total.as_nanos() as f64 / times as f64
+}
+
+const PEER: Other = Other::Peer("copy_and_hash");
+
+fn save(memory: usize, in_use: usize, pages: usize, times: usize, between: impl Fn()) -> Finding {
+    let mut ours = Guest::prepared(memory, in_use);
+    let mut theirs = Guest::unprepared(memory, in_use);
+    let mut kept = VecDeque::new();
+    let mut copies = Copies::new(memory);
+    let before = |guest: &mut Guest| {
+        guest.frame(pages);
+        between();
+    };
+    in_turn(
+        "ns",
+        PEER,
+        15,
+        || {
+            mean(&mut ours, times, before, |instance| {
+                let here = instance.checkpoint().expect("there is no call");
+                black_box(here.hash());
+                kept.push_back(here);
+                if kept.len() > WINDOW {
+                    kept.pop_front();
+                }
+            })
+        },
+        || mean(&mut theirs, times, before, |instance| copies.save(instance)),
+    )
+}
+
+pub(crate) fn save_4m() -> Finding {
+    save(4 * MIB, 4 * MIB, 64, 100, || {})
+}
+
+/// With more memory read between two saves than the caches hold.
+pub(crate) fn save_4m_cold() -> Finding {
+    let other = vec![1_u8; 256 * MIB];
+    save(4 * MIB, 4 * MIB, 64, 5, || {
+        black_box(other.chunks(64).fold(0_u8, |sum, line| sum.wrapping_add(line[0])));
+    })
+}
+
+pub(crate) fn save_64m() -> Finding {
+    save(64 * MIB, 64 * MIB, 164, 5, || {})
+}
+
+/// Of a guest that has never written to most of its memory.
+pub(crate) fn save_64m_untouched() -> Finding {
+    save(64 * MIB, 2 * MIB, 164, 5, || {})
+}
+
+/// Back to a state that 64 pages ago was the guest's.
+pub(crate) fn load_4m() -> Finding {
+    const MEMORY: usize = 4 * MIB;
+    let mut ours = Guest::prepared(MEMORY, MEMORY);
+    let mut theirs = Guest::unprepared(MEMORY, MEMORY);
+    let here = ours.instance.checkpoint().expect("there is no call");
+    let copy = theirs.instance.memory("memory").expect("the guest has one").data().to_vec();
+    in_turn(
+        "ns",
+        Other::Peer("copy"),
+        15,
+        || {
+            mean(
+                &mut ours,
+                100,
+                |guest| guest.frame(64),
+                |instance| {
+                    instance.rollback(&here).expect("there is no call");
+                },
+            )
+        },
+        || {
+            mean(
+                &mut theirs,
+                100,
+                |guest| guest.frame(64),
+                |instance| {
+                    let mut memory = instance.memory("memory").expect("the guest has one");
+                    memory.data_mut().copy_from_slice(&copy);
+                },
+            )
+        },
+    )
+}
+
+/// Another instance in the same state, and its end.
+pub(crate) fn clone() -> Finding {
+    const CLONES: usize = 100;
+    let wasm = wat::parse_str(wat(MIB)).expect("the guest is well-formed");
+    let prepared = linked(&prepare(&ENGINE, &wasm).expect("the guest can be prepared"));
+    let unprepared = linked(&Module::new(&ENGINE, &wasm).expect("the guest is valid"));
+    let here = Guest::new(&prepared, MIB, MIB).instance.checkpoint().expect("there is no call");
+    let original = Guest::new(&unprepared, MIB, MIB);
+    let copy = original.instance.memory("memory").expect("the guest has one").data().to_vec();
+    compare(
+        Other::Peer("instantiate_and_copy"),
+        15,
+        CLONES as u64,
+        || {
+            for _ in 0..CLONES {
+                black_box(here.instantiate(&prepared, ()).expect("the pool has room"));
+            }
+        },
+        || {
+            for _ in 0..CLONES {
+                let twin = Instance::new(&unprepared, ()).expect("the pool has room");
+                let mut memory = twin.memory("memory").expect("the guest has one");
+                memory.data_mut().copy_from_slice(&copy);
+                drop(memory);
+                black_box(twin);
+            }
+        },
+    )
+}
+
+/// A frame of a game that rolls back as far as it may: each of 60 guests goes back by 8 frames, and for each frame runs, and is saved again. A guest has 256 KiB, uses 64, and writes
+/// to 4 pages a frame. The calls are not counted.
+pub(crate) fn rollback_60_guests() -> Finding {
+    let wasm = wat::parse_str(wat(256 * KIB)).expect("the guest is well-formed");
+    let module = linked(&prepare(&ENGINE, wasm).expect("the guest can be prepared"));
+    let mut guests: Vec<_> = (0..60)
+        .map(|_| {
+            let mut guest = Guest::new(&module, 256 * KIB, 64 * KIB);
+            let saves = (0..=WINDOW).map(|_| {
+                guest.frame(4);
+                guest.instance.checkpoint().expect("there is no call")
+            });
+            let saves: VecDeque<_> = saves.collect();
+            (guest, saves)
+        })
+        .collect();
+    let frame = || {
+        let mut total = Duration::ZERO;
+        for (guest, saves) in &mut guests {
+            let mut timed = |something: &mut dyn FnMut()| {
+                let start = Instant::now();
+                something();
+                total += start.elapsed();
+            };
+            let first = saves.front().expect("a window is saved");
+            timed(&mut || guest.instance.rollback(first).expect("there is no call"));
+            saves.truncate(1);
+            for _ in 0..WINDOW {
+                guest.frame(4);
+                timed(&mut || {
+                    let here = guest.instance.checkpoint().expect("there is no call");
+                    black_box(here.hash());
+                    saves.push_back(here);
+                });
+            }
+            saves.pop_front();
+            guest.frame(4);
+            saves.push_back(guest.instance.checkpoint().expect("there is no call"));
+        }
+        total.as_secs_f64() * 1e3
+    };
+    of_values("ms", std::iter::repeat_with(frame).take(30))
+}
