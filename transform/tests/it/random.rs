@@ -142,9 +142,10 @@ impl Running {
         }
     }
 
-    /// The contents of exported globals, memories and tables, as text. Of references it tells which are null.
-    pub(crate) fn seen(&mut self, module: &Module) -> String {
+    /// The contents of exported globals and tables, as text, and those of memories. Of references it tells which are null.
+    pub(crate) fn seen(&mut self, module: &Module) -> (String, Vec<Vec<u8>>) {
         let mut seen = String::new();
+        let mut memories = Vec::new();
         for export in module.exports() {
             let name = export.name();
             match self.instance.get_export(&mut self.store, name).unwrap() {
@@ -153,9 +154,7 @@ impl Running {
                     writeln!(seen, "{name}: {value}").unwrap();
                 }
                 Extern::Memory(memory) => {
-                    let data = memory.data(&self.store);
-                    let hash = wasm_jobs_transform::Layout::hash_of(data);
-                    writeln!(seen, "{name}: {} bytes, {hash:?}", data.len()).unwrap();
+                    memories.push(memory.data(&self.store).to_vec());
                 }
                 Extern::Table(table) => {
                     write!(seen, "{name}:").unwrap();
@@ -168,7 +167,7 @@ impl Running {
                 _ => {}
             }
         }
-        seen
+        (seen, memories)
     }
 }
 

@@ -51,7 +51,7 @@ fn random_module(seed: u64) -> Option<Vec<u8>> {
 #[test]
 fn random_modules_do_the_same_afterwards() {
     let engine = engine();
-    let counts = each_seed(2_000, |seed| check(&engine, seed));
+    let counts = each_seed(1_600, |seed| check(&engine, seed));
     let total: u64 = counts.values().sum();
     let compared = total
         - counts
@@ -153,7 +153,9 @@ fn new_memories_are_those_of_the_layout(running: &mut Running, new: &Module, lay
         }
         let range = image.range();
         let (start, end) = (range.start as usize, range.end as usize);
-        assert!(expected[..start].iter().chain(&expected[end..]).all(|byte| *byte == 0));
+        assert!(
+            expected[..start] == vec![0; start] && expected[end..] == vec![0; expected.len() - end]
+        );
         let index = memory.index;
         let name = wasm_jobs_transform::StateExport::Memory { index, image: Some(range) };
         assert!(new.get_export(&name.to_string()).is_some());
