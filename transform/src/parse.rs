@@ -1,7 +1,7 @@
 //! [`parse`]: validates a module's bytes and collects what the transformation needs in a [`Module`], in one pass.
 
 use crate::error::Error;
-use crate::export::{HASH_LOW, PREFIX};
+use crate::export::{HASH_LOW, PREFIX, StateExport, parse_export};
 use crate::module::{Body, Bulk, Data, DataKind, Elem, Module, Section, Site, Table, leb_len};
 use crate::refuse::{self, CARRIED};
 use std::ops::Range;
@@ -19,8 +19,8 @@ pub(crate) fn parse(wasm: &[u8]) -> Result<Module<'_>, Error> {
     pass.run().map_err(|error| refuse::reason(wasm, &error))?;
     let Pass { module, reserved, .. } = pass;
     if let Some(name) = reserved {
-        let transformed = name == HASH_LOW
-            || matches!(crate::parse_export(name), Some(crate::StateExport::Layout { .. }));
+        let transformed =
+            name == HASH_LOW || matches!(parse_export(name), Some(StateExport::Layout { .. }));
         let name = name.to_owned();
         return Err(match transformed {
             true => Error::AlreadyTransformed { name },

@@ -138,6 +138,17 @@ fn branch_hints_still_point_at_their_instructions() {
 }
 
 #[test]
+fn metadata_of_a_function_and_of_its_first_instruction_stays_with_them() {
+    // Of function 0: byte 0 is the function itself, byte 1 its first instruction.
+    let text = r#"(module (memory 1) (data $d)
+        (@custom "metadata.code.other" (before code) "\01\00\02\00\01\aa\01\01\bb")
+        (func i32.const 0 drop (memory.init $d (i32.const 0) (i32.const 0) (i32.const 0)) (data.drop $d)))"#;
+    let after = transformed(text).wasm;
+    // A group of locals, in two bytes, comes before the first instruction.
+    assert_eq!(customs(&after)[0].1, b"\x01\x00\x02\x00\x01\xaa\x03\x01\xbb");
+}
+
+#[test]
 fn metadata_of_instructions_that_cannot_be_read_goes_if_code_changes() {
     let text = r#"(module (memory 1) (data $d)
         (@custom "metadata.code.other" (before code) "\01\00\01\05\ff")
