@@ -2,16 +2,28 @@
 //! `cargo run --release --example transform -- in.wasm out.wasm`.
 
 use std::error::Error;
+use std::process::ExitCode;
 use std::time::Instant;
+use wasm_jobs_transform::transform;
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [from, to] = &arguments[..] else {
         return Err("say the path of a module, and the path that the transformed one gets".into());
     };
     let wasm = std::fs::read(from)?;
     let start = Instant::now();
-    let transformed = wasm_jobs_transform::transform(&wasm)?;
+    let transformed = transform(&wasm)?;
     let took = start.elapsed();
     println!("{} bytes in, {} bytes out, {took:.1?}", wasm.len(), transformed.wasm.len());
     println!("{:#?}", transformed.layout);

@@ -17,7 +17,7 @@ pub(crate) struct Edit {
 /// Two more locals of type i32, as a group of a body's declarations.
 const TWO_LOCALS: [u8; 2] = [2, 0x7f];
 
-/// How many locals [`edits`] may add.
+/// How many locals [`edits`] adds, if [`adds_locals`].
 pub(crate) const MORE_LOCALS: u32 = 2;
 
 /// The edits of a body, in order. None if it can stay as it is.
@@ -62,6 +62,11 @@ pub(crate) fn edits(
         edits.splice(0..0, declarations(module.wasm, body));
     }
     edits
+}
+
+/// Whether edits of a body add locals. Their declarations are the first thing in a body.
+pub(crate) fn adds_locals(body: &Body, edits: &[Edit]) -> bool {
+    edits.first().is_some_and(|edit| edit.range.start == body.contents.start)
 }
 
 /// Before a `memory.init` or `table.init`, whose operands are a destination, a source and a length: with the flag set, the source

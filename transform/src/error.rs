@@ -1,5 +1,6 @@
 //! [`Error`]: why a module cannot be transformed, and [`Place`]: where in the module the reason stands.
 
+use crate::export::PREFIX;
 use std::fmt;
 
 /// Why a module cannot be transformed.
@@ -42,7 +43,7 @@ pub enum Error {
     /// An export of the module has a name with the prefix that the transformation uses for its own.
     #[error(
         "export {name:?}: names with the prefix `{}` are reserved for the transformation",
-        crate::PREFIX
+        PREFIX
     )]
     ReservedExport {
         /// The name.

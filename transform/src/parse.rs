@@ -1,7 +1,7 @@
 //! [`parse`]: validates a module's bytes and collects what the transformation needs in a [`Module`], in one pass.
 
 use crate::error::Error;
-use crate::export::{HASH_LOW, PREFIX};
+use crate::export::{HASH_LOW, PREFIX, StateExport, parse_export};
 use crate::module::{Body, Bulk, Data, DataKind, Elem, Module, Section, Site, Table, leb_len};
 use crate::refuse::{self, CARRIED};
 use std::ops::Range;
@@ -18,14 +18,14 @@ pub(crate) fn parse(wasm: &[u8]) -> Result<Module<'_>, Error> {
     let mut pass = Pass { module: Module { wasm, ..Module::default() }, ..Pass::default() };
     pass.run().map_err(|error| refuse::reason(wasm, &error))?;
     let Pass { module, reserved, .. } = pass;
-    if let Some(name) = reserved {
-        let transformed = name == HASH_LOW
-            || matches!(crate::parse_export(name), Some(crate::StateExport::Layout { .. }));
-        let name = name.to_owned();
-        return Err(match transformed {
-            true => Error::AlreadyTransformed { name },
-            false => Error::ReservedExport { name },
-        });
+    let is_layout = |name: &&str| {
+        *name == HASH_LOW || matches!(parse_export(name), Some(StateExport::Layout { .. }))
+    };
+    if let Some(name) = reserved.iter().copied().find(is_layout) {
+        return Err(Error::AlreadyTransformed { name: name.to_owned() });
+    }
+    if let Some(&name) = reserved.first() {
+        return Err(Error::ReservedExport { name: name.to_owned() });
     }
     if let Some(index) = module.memories.iter().position(|memory| memory.shared) {
         return Err(Error::SharedMemory { index: index as u32 });
@@ -36,8 +36,8 @@ pub(crate) fn parse(wasm: &[u8]) -> Result<Module<'_>, Error> {
 #[derive(Default)]
 struct Pass<'a> {
     module: Module<'a>,
-    /// The first export with the reserved prefix. Those of a transformed module begin with its layout.
-    reserved: Option<&'a str>,
+    /// The exports with the reserved prefix.
+    reserved: Vec<&'a str>,
     /// The end of what was read last.
     end: usize,
     validation: FuncValidatorAllocations,
@@ -96,9 +96,8 @@ impl<'a> Pass<'a> {
                 module.data.resize_with(count as usize, unread);
             }
             // The bodies come after the number of them.
-            Payload::CodeSectionStart { count, ref range, .. } => {
+            Payload::CodeSectionStart { range, .. } => {
                 self.end = range.start + leb_len(&module.wasm[range.start..]);
-                debug_assert!(count == 0 || self.end < range.end);
             }
             Payload::DataSection(segments) => {
                 let counted = !module.data.is_empty();
@@ -161,8 +160,8 @@ impl<'a> Pass<'a> {
         module.exports = exports.count() as usize;
         for export in exports {
             let export = export?;
-            if export.name.starts_with(PREFIX) && self.reserved.is_none() {
-                self.reserved = Some(export.name);
+            if export.name.starts_with(PREFIX) {
+                self.reserved.push(export.name);
             }
             match export.kind {
                 ExternalKind::Func | ExternalKind::FuncExact => {

@@ -1,5 +1,6 @@
 //! [`layout`]: decides what of a [`Module`] is state. The result goes to [`write`](crate::write) and to the user.
 
+use crate::export::LAYOUT_VERSION;
 use crate::layout::{
     GlobalState, Image, Layout, MemoryState, ReferenceType, Referent, Run, TableState, ValueType,
 };
@@ -22,7 +23,7 @@ pub(crate) fn layout(module: &Module<'_>) -> Layout {
         functions.dedup();
     }
     Layout {
-        version: crate::LAYOUT_VERSION,
+        version: LAYOUT_VERSION,
         hash: Layout::hash_of(module.wasm),
         globals,
         memories: memories(module),

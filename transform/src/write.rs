@@ -162,7 +162,8 @@ fn changes(module: &Module<'_>, layout: &Layout, added: &Added) -> Result<Change
     for body in &module.bodies {
         let edits = body::edits(module, layout, added.first_flag, body);
         if !edits.is_empty() {
-            let locals = (body.locals + MORE_LOCALS) as usize;
+            let more = if body::adds_locals(body, &edits) { MORE_LOCALS } else { 0 };
+            let locals = (body.locals + more) as usize;
             at_most(&format!("locals in function {}", body.function), locals, MOST_LOCALS)?;
             bodies.push(ChangedBody { function: body.function, start: body.contents.start, edits });
         }

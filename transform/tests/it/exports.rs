@@ -2,6 +2,7 @@ use crate::run::{instance, state_exports, transformed, wasm};
 use wasm_jobs_transform::{
     HASH_HIGH, HASH_LOW, LAYOUT_VERSION, Layout, PREFIX, START, StateExport, parse_export,
 };
+use wasmtime::{Linker, Module, Ref, Store, Val};
 
 /// The exports of the state, as names without the prefix.
 fn names(text: &str) -> Vec<String> {
@@ -76,6 +77,50 @@ fn memories_are_exported_with_the_bounds_of_their_image() {
         .map(|run| (run.offset, &*run.bytes))
         .collect();
     assert_eq!(runs, [(100, &b"abc"[..]), (10, b"abc")]);
+}
+
+#[test]
+fn offsets_that_are_computed_are_known() {
+    let image = |ty: &str, offset: &str| {
+        let text = format!("(module (memory {ty} 1) (data (offset {offset}) \"a\"))");
+        transformed(&text).layout.memories[0].image.as_ref().map(|image| image.range().start)
+    };
+    for (offset, expected) in [
+        ("(i32.add (i32.const -1) (i32.const 11))", 10),
+        ("(i32.sub (i32.const 3) (i32.const 5))", 0xffff_fffe),
+        ("(i32.mul (i32.const -1) (i32.sub (i32.const 0) (i32.const 9)))", 9),
+        ("(i32.const -1)", 0xffff_ffff),
+    ] {
+        assert_eq!(image("i32", offset), Some(expected), "{offset}");
+        let offset = offset.replace("i32", "i64");
+        assert_eq!(image("i64", &offset), Some(i64::from(expected as i32) as u64), "{offset}");
+    }
+}
+
+#[test]
+fn what_is_imported_is_exported_as_it_is() {
+    let text = r#"(module
+        (import "a" "global" (global (mut i32)))
+        (import "a" "memory" (memory 1))
+        (import "a" "table" (table 2 funcref)))"#;
+    let engine = crate::run::engine();
+    let module = Module::new(&engine, transformed(text).wasm).unwrap();
+    let mut store = Store::new(&engine, ());
+    let mut linker = Linker::new(&engine);
+    linker.define_unknown_imports_as_default_values(&mut store, &module).unwrap();
+    let instance = linker.instantiate(&mut store, &module).unwrap();
+    let global = linker.get(&mut store, "a", "global").unwrap().into_global().unwrap();
+    global.set(&mut store, Val::I32(7)).unwrap();
+    let exported = instance.get_global(&mut store, "__wasm_jobs_global_0").unwrap();
+    assert_eq!(exported.get(&mut store).unwrap_i32(), 7);
+    let memory = linker.get(&mut store, "a", "memory").unwrap().into_memory().unwrap();
+    memory.write(&mut store, 100, b"abc").unwrap();
+    let exported = instance.get_memory(&mut store, "__wasm_jobs_memory_0").unwrap();
+    assert_eq!(&exported.data(&store)[100..103], b"abc");
+    let table = linker.get(&mut store, "a", "table").unwrap().into_table().unwrap();
+    table.grow(&mut store, 3, Ref::Func(None)).unwrap();
+    let exported = instance.get_table(&mut store, "__wasm_jobs_table_0").unwrap();
+    assert_eq!(exported.size(&store), 5);
 }
 
 #[test]

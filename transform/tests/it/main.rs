@@ -1,4 +1,13 @@
 //! The tests, one module for each thing that the transformation does.
 
+mod bulk;
+mod checkpoint;
+mod custom_sections;
+mod drops;
 mod exports;
+mod guests;
+mod proposals;
+mod random;
+mod refusals;
 mod run;
+mod smith;
