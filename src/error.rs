@@ -232,6 +232,34 @@ pub enum Error {
         module: Box<str>,
     },
 
+    /// A part of a guest's state cannot become data.
+    #[cfg(feature = "checkpoint")]
+    #[error("{what} cannot be saved: {why}")]
+    CannotSave {
+        /// The part.
+        what: Box<str>,
+        /// Why not, or what to do.
+        why: Box<str>,
+    },
+
+    /// A part of a guest's state that was saved does not fit where it is to be restored.
+    #[cfg(feature = "checkpoint")]
+    #[error("{what} cannot be restored: {why}")]
+    CannotRestore {
+        /// The part.
+        what: Box<str>,
+        /// Why not, or what to do.
+        why: Box<str>,
+    },
+
+    /// Bytes that are to be a checkpoint, or a part of one, are none.
+    #[cfg(feature = "checkpoint")]
+    #[error("the bytes are no checkpoint: {why}")]
+    InvalidCheckpoint {
+        /// What is wrong with them.
+        why: Box<str>,
+    },
+
     /// wasmtime refused something else: for example an invalid module.
     #[cfg(feature = "wasm")]
     #[error("{0:#}")]

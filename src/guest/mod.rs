@@ -10,10 +10,12 @@
 //! `limit` bounds what a guest may do in a step, in a call and in all. `store` gives access to a guest between its calls. `par_map`
 //! makes many calls on several instances: `inputs` deals out their inputs, and `par_map_job` collects their results. `wrapper` is
 //! what the macro's code calls, `types` puts types into words, `stack_pointer` resets that of a guest, and `wasi` is WASI. `concurrent` runs the
-//! async functions of a component, and `apart` such a call inside another one's.
+//! async functions of a component, and `apart` such a call inside another one's. `checkpoint` makes data of a guest.
 
 #[cfg(feature = "wasi-p3-preview")]
 pub(crate) mod apart;
+#[cfg(feature = "checkpoint")]
+pub(crate) mod checkpoint;
 #[cfg(feature = "wasi-p3-preview")]
 pub(crate) mod concurrent;
 pub(crate) mod engine;
@@ -48,6 +50,8 @@ pub mod wasi;
 #[cfg(feature = "macros")]
 pub(crate) mod wrapper;
 
+#[cfg(feature = "checkpoint")]
+pub use checkpoint::host_state::HostState;
 pub use engine::{EngineOptions, engine};
 pub use fiber::add_yield;
 pub use func::Func;
