@@ -97,11 +97,11 @@ fn state(from: &mut Reader<'_>) -> Option<State> {
     let generators = from.option(|from| Some([position(from)?, position(from)?]))?;
     let now = from.duration()?;
     let is_before_1970 = from.flag()?;
-    let from_1970 = from.duration()?;
-    let wall_time = if is_before_1970 {
-        SystemTime::UNIX_EPOCH.checked_sub(from_1970)?
-    } else {
-        SystemTime::UNIX_EPOCH.checked_add(from_1970)?
+    let wall_time = match (is_before_1970, from.duration()?) {
+        // The beginning of 1970 is written in one way only, as everything is.
+        (true, Duration::ZERO) => return None,
+        (true, before) => SystemTime::UNIX_EPOCH.checked_sub(before)?,
+        (false, after) => SystemTime::UNIX_EPOCH.checked_add(after)?,
     };
     let lines = [from.option(line)?, from.option(line)?];
     let given = Given {

@@ -244,9 +244,9 @@ mod time {
 mod output {
     use super::*;
 
-    type Log = Arc<Mutex<Vec<String>>>;
+    pub(super) type Log = Arc<Mutex<Vec<String>>>;
 
-    fn log() -> (Lines, Log) {
+    pub(super) fn log() -> (Lines, Log) {
         let log = Log::default();
         let given = log.clone();
         (Lines::new(move |line| given.lock().unwrap().push(line.into())), log)
@@ -349,7 +349,7 @@ mod output {
         let exit = guest.call::<_, i32>("number_or_exit", (3,))?.wait();
         assert!(matches!(exit, Err(Error::Exit(3))), "{exit:?}");
         restore(&guest, &saved)?;
-        guest.clear_poison();
+        guest.clear_poison()?;
         write(&guest, 1, b"fore\n")?;
         assert_eq!(take(&out), ["before"]);
         Ok(())
@@ -437,6 +437,7 @@ pub(super) mod files {
     const TRUNCATE: i32 = 8;
     const APPEND: i32 = 1;
 
+    #[derive(Clone, Copy)]
     struct Open<'a> {
         from: i32,
         path: &'a str,
@@ -457,7 +458,7 @@ pub(super) mod files {
         Ok(if errno == SUCCESS { Ok(i32::from_le_bytes(number)) } else { Err(errno) })
     }
 
-    fn open(guest: &Instance<WasiCtx>, path: &str) -> Result<i32, Error> {
+    pub(super) fn open(guest: &Instance<WasiCtx>, path: &str) -> Result<i32, Error> {
         let open = Open { from: 3, path, how: 0, rights: READ, flags: 0 };
         Ok(open_as(guest, open)?.expect("the file opens"))
     }
@@ -473,7 +474,7 @@ pub(super) mod files {
         bytes_at(guest, 64, length.into())
     }
 
-    fn write(guest: &Instance<WasiCtx>, number: i32, text: &str) -> Result<(), Error> {
+    pub(super) fn write(guest: &Instance<WasiCtx>, number: i32, text: &str) -> Result<(), Error> {
         let mut store = guest.store()?;
         let memory = store.memory("memory")?;
         memory.write(&mut store, 0, &[64, 0, 0, 0, text.len() as u8, 0, 0, 0]).unwrap();
@@ -595,12 +596,9 @@ pub(super) mod files {
             assert_eq!(read(guest, 1)?, b"abcdefgh");
             write(guest, log, ".")?;
             let again = Open { from: inner, path: "digits", how: 0, rights: READ, flags: 0 };
-            let closed: Vec<_> = [0, 4, 9].into();
-            for number in closed.iter().rev() {
-                let again = Open { ..again };
-                assert_eq!(open_as(guest, again)?, Ok(*number), "the last that was closed");
+            for number in [9, 4, 0, 10] {
+                assert_eq!(open_as(guest, again)?, Ok(number), "the greatest that is closed");
             }
-            assert_eq!(open_as(guest, Open { ..again })?, Ok(10));
         }
         // Nothing was truncated, and each of the three has appended.
         assert_eq!(fs::read_to_string(path.join("log")).unwrap(), "begun...");
@@ -658,12 +656,8 @@ pub(super) mod files {
     #[test]
     fn a_directory_in_the_place_of_a_file_is_refused_and_nothing_is_lost() -> Result<(), Error> {
         let path = letters("a_directory_in_the_place_of_a_file");
-        let (stdout, lines) = (Arc::<Mutex<Vec<String>>>::default(), ());
-        let log = stdout.clone();
-        let ctx = reopening(&path).stdout(Lines::new(move |line| {
-            log.lock().unwrap().push(line.into());
-        }));
-        let () = lines;
+        let (stdout, lines) = super::output::log();
+        let ctx = reopening(&path).stdout(stdout);
         let guest = guest(ctx)?;
         let number = open(&guest, "letters")?;
         let saved = save(&guest)?;
@@ -674,7 +668,7 @@ pub(super) mod files {
         let refused = restore(&guest, &saved).unwrap_err().to_string();
         assert!(refused.contains("a directory now, and was a file"), "{refused}");
         write(&guest, 1, "ne\n")?;
-        assert_eq!(*stdout.lock().unwrap(), ["a line"]);
+        assert_eq!(*lines.lock().unwrap(), ["a line"]);
         Ok(())
     }
 
@@ -711,6 +705,168 @@ pub(super) mod files {
         assert!(refused.contains("the path of its file is too long"), "{refused}");
         call(&guest, "close", (last,))?;
         save(&guest)?;
+        Ok(())
+    }
+}
+
+mod bytes {
+    use super::*;
+    use chacha20::ChaCha12Rng;
+    use chacha20::rand_core::{Rng as _, SeedableRng as _};
+    use std::fs;
+    use wasm_jobs::wasi::FsPerms;
+
+    /// A context with something in each part of its state.
+    fn full(name: &str) -> Result<Instance<WasiCtx>, Error> {
+        let path = super::super::files::directory(name);
+        fs::write(path.join("letters"), "abcdefgh").unwrap();
+        let ctx = args(["guest", "one"])
+            .env("NAME", "value")
+            .preopened_dir(&path, "/dir", FsPerms::ReadWrite)
+            .reopen_files(|_| true)
+            .seed(7)
+            .clock(ManualClock::starting_at(SystemTime::UNIX_EPOCH - SECOND))
+            .stdout(Lines::new(|_| {}))
+            .stderr(Lines::new(|_| {}));
+        super::files::guest(ctx)
+    }
+
+    fn saved(guest: &Instance<WasiCtx>) -> Result<Vec<u8>, Error> {
+        let [first, _] = [files::open(guest, "letters")?, files::open(guest, "letters")?];
+        files::write(guest, 1, "begun")?;
+        files::write(guest, 2, "too")?;
+        call(guest, "close", (first,))?;
+        call(guest, "close", (0,))?;
+        Ok(save(guest)?.to_bytes())
+    }
+
+    fn is_refused(bytes: &[u8]) -> bool {
+        matches!(WasiSaved::from_bytes(bytes), Err(Error::InvalidCheckpoint { .. }))
+    }
+
+    #[test]
+    fn bytes_that_are_cut_short_or_too_long_are_refused() -> Result<(), Error> {
+        let bytes = saved(&full("bytes_that_are_cut_short")?)?;
+        for length in 0..bytes.len() {
+            assert!(is_refused(&bytes[..length]), "{length}");
+            assert!(is_refused(&bytes[length + 1..]), "from {length}");
+            let forged = with_checksum(bytes[..length].to_vec());
+            assert!(forged == bytes || is_refused(&forged), "{length}, forged");
+        }
+        assert!(is_refused(&[&bytes[..], &[0]].concat()));
+        let mut longer = bytes[..bytes.len() - 8].to_vec();
+        longer.push(0);
+        assert!(is_refused(&with_checksum(longer)));
+        Ok(())
+    }
+
+    #[test]
+    fn damaged_bytes_are_refused() -> Result<(), Error> {
+        let bytes = saved(&full("damaged_bytes_are_refused")?)?;
+        let mut numbers = ChaCha12Rng::seed_from_u64(16);
+        for _ in 0..10_000 {
+            let damaged = mutated(&bytes, &mut numbers);
+            assert!(damaged == bytes || is_refused(&damaged), "{damaged:?}");
+        }
+        Ok(())
+    }
+
+    /// The checksum is right. What is not refused is restored, or refused then; and what was restored can be saved.
+    #[test]
+    fn forged_bytes_are_refused_or_restored() -> Result<(), Error> {
+        let guest = full("forged_bytes")?;
+        let bytes = saved(&guest)?;
+        let (mut refused, mut misfits, mut restored) = (0, 0, 0);
+        let mut numbers = ChaCha12Rng::seed_from_u64(17);
+        for _ in 0..10_000 {
+            let forged = with_checksum(mutated(&bytes[..bytes.len() - 8], &mut numbers));
+            match WasiSaved::from_bytes(&forged) {
+                Err(Error::InvalidCheckpoint { .. }) => refused += 1,
+                Err(other) => panic!("{other}"),
+                Ok(saved) => {
+                    assert_eq!(saved.to_bytes(), forged);
+                    match restore(&guest, &saved) {
+                        Err(Error::CannotRestore { .. }) => misfits += 1,
+                        Err(other) => panic!("{other}"),
+                        Ok(()) => restored += 1,
+                    }
+                    super::save(&guest)?;
+                }
+            }
+        }
+        assert!(
+            refused > 1_000 && misfits > 100 && restored > 1_000,
+            "{refused} {misfits} {restored}"
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn a_length_that_is_not_true_costs_no_memory() -> Result<(), Error> {
+        let bytes = saved(&full("a_length_that_is_not_true")?)?;
+        for at in 5..bytes.len() - 16 {
+            let mut forged = bytes[..bytes.len() - 8].to_vec();
+            forged[at..at + 8].copy_from_slice(&(u64::MAX / 2).to_le_bytes());
+            // Either it was no length, or it is refused; a list of so many items would abort the process.
+            let _ = WasiSaved::from_bytes(&with_checksum(forged));
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn bytes_of_another_version_or_of_something_else_say_so() -> Result<(), Error> {
+        let bytes = super::save(&functions(WasiCtxBuilder::new())?)?.to_bytes();
+        for (at, reason) in [(0, "not those of a WASI context"), (4, "another version")] {
+            let mut other = bytes.clone();
+            other[at] ^= 0x80;
+            let refused = WasiSaved::from_bytes(&other).unwrap_err().to_string();
+            assert!(refused.contains(reason), "{refused}");
+        }
+        Ok(())
+    }
+
+    /// Changes, adds or removes a few bytes.
+    fn mutated(bytes: &[u8], numbers: &mut ChaCha12Rng) -> Vec<u8> {
+        let mut bytes = bytes.to_vec();
+        for _ in 0..=numbers.next_u32() % 3 {
+            let at = numbers.next_u32() as usize % bytes.len();
+            match numbers.next_u32() % 6 {
+                0 => bytes[at] = 0,
+                1 => bytes[at] = 0xff,
+                2 => bytes.insert(at, numbers.next_u32() as u8),
+                3 => drop(bytes.remove(at)),
+                _ => bytes[at] ^= 1 << (numbers.next_u32() % 8),
+            }
+        }
+        bytes
+    }
+
+    /// Adds the checksum, FNV-1a.
+    fn with_checksum(mut bytes: Vec<u8>) -> Vec<u8> {
+        let add = |sum: u64, byte: &u8| (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        let sum = bytes.iter().fold(0xcbf2_9ce4_8422_2325, add);
+        bytes.extend_from_slice(&sum.to_le_bytes());
+        bytes
+    }
+
+    #[cfg(feature = "serde")]
+    #[test]
+    fn serde_has_the_same_bytes_and_checks_them() -> Result<(), Error> {
+        use serde::Deserialize as _;
+        use serde::de::value::{BytesDeserializer, Error as Refusal, SeqDeserializer};
+
+        let saved = super::save(&functions(WasiCtxBuilder::new().seed(7))?)?;
+        let bytes = saved.to_bytes();
+        let written = postcard::to_stdvec(&saved).unwrap();
+        assert!(written.ends_with(&bytes));
+        let read: WasiSaved = postcard::from_bytes(&written).unwrap();
+        assert_eq!(read.to_bytes(), bytes);
+        let read = WasiSaved::deserialize(BytesDeserializer::<Refusal>::new(&bytes)).unwrap();
+        assert_eq!(read.to_bytes(), bytes);
+        let numbers =
+            |from: usize| SeqDeserializer::<_, Refusal>::new(bytes[from..].iter().copied());
+        assert_eq!(WasiSaved::deserialize(numbers(0)).unwrap().to_bytes(), bytes);
+        assert!(WasiSaved::deserialize(numbers(1)).is_err());
         Ok(())
     }
 }
