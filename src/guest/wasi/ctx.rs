@@ -248,9 +248,11 @@ impl WasiCtxBuilder {
     /// Saves open files, too: those that a guest of preview 1 has opened in the directories that it was given. Without this, a guest with open
     /// files [cannot be saved](crate::Error::CannotSave).
     ///
-    /// They are saved by their paths and offsets, and not by their contents. When the guest is restored, each that is not open any more is
-    /// opened again, if `may_reopen` allows it; otherwise nothing is restored. The path is opened in the directory that the *new* context has
-    /// under the same name, and with its permissions. It is not created and not truncated. Restoring blocks until the files are open.
+    /// They are saved by their paths and offsets, and not by their contents. When the guest is rolled back, and has opened and closed nothing
+    /// since the save, its files stay open, and their offsets are set back. In every other case all files are closed, and those of the save
+    /// are opened again: each that `may_reopen` allows; if it does not allow one, nothing is restored. A path is opened in the directory that
+    /// the context has *now* under the same name, and with its permissions. A file is not created, and not truncated. One that was moved or
+    /// deleted since the save is not found. Restoring blocks until the files are open.
     ///
     /// ```
     /// use wasm_jobs::wasi::{FsPerms, WasiCtxBuilder};

@@ -1,7 +1,6 @@
 //! [`Opened`]: which descriptors of a guest of preview 1 are open. wasmtime-wasi does not tell, so the functions of `opening` keep record.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// The number of standard streams. The directories that the host gave come after them.
@@ -43,20 +42,13 @@ pub(crate) struct File {
 }
 
 /// The flags of an open file.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct How {
     pub(crate) follows_links: bool,
     pub(crate) reads: bool,
     pub(crate) writes: bool,
     /// The bits of preview 1's `fdflags`.
     pub(crate) flags: u16,
-}
-
-impl fmt::Debug for How {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { follows_links, reads, writes, flags } = self;
-        write!(f, "{follows_links}/{reads}/{writes}/{flags}")
-    }
 }
 
 impl Opened {

@@ -227,7 +227,7 @@ async fn seek(p1: &mut WasiP1Ctx, number: u32, offset: u64) -> Result<(), String
 
 fn reason(error: types::Error) -> String {
     match error.downcast() {
-        Ok(errno) => format!("{errno:?}"),
+        Ok(errno) => format!("error {errno:?}"),
         Err(error) => format!("{error:#}"),
     }
 }

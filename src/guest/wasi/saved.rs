@@ -22,7 +22,7 @@ use wasmtime_wasi::p1::wasi_snapshot_preview1::WasiSnapshotPreview1 as _;
 /// |---|---|---|
 /// | random numbers of a [`seed`](super::WasiCtxBuilder::seed) | their position | they go on from there, whatever the seed of the new context is. It must have one. The *insecure seed* of a component stays that of the context |
 /// | random numbers of the system | nothing | they stay the system's |
-/// | time | what the guest's clocks show | the guest's clocks go on from there, and its sleeps go by them. The host's clock is not set: it may be the clock of many guests. With the [`RealtimeClock`](crate::RealtimeClock), the time of day stays the real one |
+/// | time | what the guest's clocks show | the guest's clocks go on from there, and its sleeps go by them. The host's clock is not set: it may be the clock of many guests. With the [`RealtimeClock`](crate::RealtimeClock), given by itself or in an `Arc`, the time of day stays the real one |
 /// | [`Lines`](super::Lines) as standard output or standard error | the line that has no end yet | it is put back |
 /// | arguments, environment, names of directories | all of them | they must be the same, because wasmtime-wasi cannot exchange them. The environment may have secrets, and is in the bytes |
 /// | open files of preview 1 | refused, or path and offset, by [`reopen_files`](super::WasiCtxBuilder::reopen_files) | opened again; what else is open is closed. Closed streams and directories are closed again |
