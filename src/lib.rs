@@ -120,6 +120,8 @@
 //! - `wasi`: WASI preview 1 and 0.2, on wasmtime-wasi.
 //! - `wasi-p3-preview`: WASI 0.3, and components with async functions. [A preview](wasi::p3).
 //! - `bytemuck`: structs in a guest's memory, by [`MemoryGuard`].
+//! - `checkpoint`: the state of a guest between two calls, as data.
+//! - `serde`: `Serialize` and `Deserialize` for that data.
 //! - `tracing`: spans and events for a subscriber of the crate `tracing`.
 
 // The private tour, from the top to the bottom. A file imports from its own folder and from those below it.

@@ -267,6 +267,16 @@ pub enum Error {
         why: Box<str>,
     },
 
+    /// A part of the host's state that was saved does not fit where it is to be restored.
+    #[cfg(feature = "checkpoint")]
+    #[error("{what} cannot be restored: {why}")]
+    CannotRestore {
+        /// The part.
+        what: Box<str>,
+        /// Why not, or what to do.
+        why: Box<str>,
+    },
+
     /// A part of the guest's or the host's state cannot be saved.
     #[cfg(feature = "checkpoint")]
     #[error("{what} cannot be saved: {why}")]

@@ -2,6 +2,14 @@
 //! guest's store, where the functions of WASI find it.
 
 use crate::error::Error;
+#[cfg(feature = "checkpoint")]
+use crate::guest::wasi::files::OpenFile;
+#[cfg(feature = "checkpoint")]
+use crate::guest::wasi::generator::Generator;
+#[cfg(feature = "checkpoint")]
+use crate::guest::wasi::opened::Opened;
+#[cfg(feature = "checkpoint")]
+use crate::guest::wasi::sources::{self, Sources};
 #[cfg(feature = "wasi-p3-preview")]
 use crate::guest::wasi::tokio_runtime;
 use crate::wait::clock::{Clock, RealtimeClock};
@@ -19,12 +27,15 @@ use wasmtime_wasi::{FsPerms, ResourceTable, WasiView as _};
 ///
 /// Each guest needs its own, and a new one for each [`reset`](crate::Instance::reset).
 pub struct WasiCtx {
-    p1: WasiP1Ctx,
-    clock: Arc<dyn Clock>,
+    pub(crate) p1: WasiP1Ctx,
+    pub(crate) clock: Arc<dyn Clock>,
+    #[cfg(feature = "checkpoint")]
+    pub(crate) sources: Sources,
 }
 
 impl WasiCtx {
-    /// The clock from which the guest's times are read.
+    /// The clock from which the guest's times are read. In a context that was restored, it is not the clock of the builder: it goes on
+    /// from the times of the save.
     #[must_use]
     pub fn clock(&self) -> &Arc<dyn Clock> {
         &self.clock
@@ -41,6 +52,22 @@ impl WasiCtx {
     /// The table of the guest's resources, and the clock.
     pub(crate) fn table_and_clock(&mut self) -> (&mut ResourceTable, &Arc<dyn Clock>) {
         (self.p1.ctx().table, &self.clock)
+    }
+
+    /// wasmtime-wasi's part, for a function of preview 1 that the guest has called.
+    pub(crate) fn preview1(&mut self) -> &mut WasiP1Ctx {
+        #[cfg(feature = "checkpoint")]
+        {
+            self.sources.is_preview1 = true;
+        }
+        &mut self.p1
+    }
+
+    /// As [`preview1`](Self::preview1), with the record of what the guest has opened.
+    #[cfg(feature = "checkpoint")]
+    pub(crate) fn p1_and_opened(&mut self) -> (&mut WasiP1Ctx, &mut Opened) {
+        self.sources.is_preview1 = true;
+        (&mut self.p1, &mut self.sources.opened)
     }
 }
 
@@ -76,6 +103,8 @@ pub struct WasiCtxBuilder {
     wasmtime: wasmtime_wasi::WasiCtxBuilder,
     directories: Vec<(PathBuf, String, FsPerms)>,
     clock: Arc<dyn Clock>,
+    #[cfg(feature = "checkpoint")]
+    sources: Sources,
 }
 
 impl WasiCtxBuilder {
@@ -85,6 +114,8 @@ impl WasiCtxBuilder {
             wasmtime: wasmtime_wasi::WasiCtxBuilder::new(),
             directories: Vec::new(),
             clock: Arc::new(RealtimeClock),
+            #[cfg(feature = "checkpoint")]
+            sources: Sources::new(),
         }
     }
 
@@ -134,12 +165,16 @@ impl WasiCtxBuilder {
     /// Sets standard output: a [`MemoryOutputPipe`](super::MemoryOutputPipe) to capture it, [`Lines`](super::Lines), or any other
     /// stream of wasmtime-wasi.
     pub fn stdout(mut self, stdout: impl StdoutStream + 'static) -> Self {
+        #[cfg(feature = "checkpoint")]
+        self.sources.set_stdout(&stdout);
         self.wasmtime.stdout(stdout);
         self
     }
 
     /// Sets standard error, to a stream as for [`stdout`](Self::stdout).
     pub fn stderr(mut self, stderr: impl StdoutStream + 'static) -> Self {
+        #[cfg(feature = "checkpoint")]
+        self.sources.set_stderr(&stderr);
         self.wasmtime.stderr(stderr);
         self
     }
@@ -152,12 +187,16 @@ impl WasiCtxBuilder {
 
     /// Connects standard output to this process's.
     pub fn inherit_stdout(mut self) -> Self {
+        #[cfg(feature = "checkpoint")]
+        self.sources.set_stdout(&());
         self.wasmtime.inherit_stdout();
         self
     }
 
     /// Connects standard error to this process's.
     pub fn inherit_stderr(mut self) -> Self {
+        #[cfg(feature = "checkpoint")]
+        self.sources.set_stderr(&());
         self.wasmtime.inherit_stderr();
         self
     }
@@ -183,18 +222,53 @@ impl WasiCtxBuilder {
     ///
     /// The times of files stay the system's.
     pub fn clock(mut self, clock: impl Clock) -> Self {
+        #[cfg(feature = "checkpoint")]
+        let is_real_time = sources::is_real_time(&clock);
         self.clock = Arc::new(clock);
+        #[cfg(feature = "checkpoint")]
+        self.sources.set_clock(self.clock.clone(), is_real_time);
         self
     }
 
     /// Makes the guest's random numbers from this seed, by ChaCha12, in place of the system's. They are the same in each run and
     /// on each machine, and can be predicted from the seed. So are those that a component calls insecure.
     pub fn seed(mut self, seed: u64) -> Self {
-        self.wasmtime.secure_random(ChaCha12Rng::seed_from_u64(seed));
+        let secure = ChaCha12Rng::seed_from_u64(seed);
         let mut insecure = ChaCha12Rng::seed_from_u64(seed);
         insecure.set_stream(1);
         let [high, low] = [insecure.next_u64(), insecure.next_u64()].map(u128::from);
-        self.wasmtime.insecure_random_seed(high << 64 | low).insecure_random(insecure);
+        self.wasmtime.insecure_random_seed(high << 64 | low);
+        #[cfg(feature = "checkpoint")]
+        let [secure, insecure] =
+            self.sources.generators.insert([secure, insecure].map(Generator::new)).clone();
+        self.wasmtime.secure_random(secure).insecure_random(insecure);
+        self
+    }
+
+    /// Saves open files, too: those that a guest of preview 1 has opened in the directories that it was given. Without this, a guest with open
+    /// files [cannot be saved](crate::Error::CannotSave).
+    ///
+    /// They are saved by their paths and offsets, and not by their contents. When the guest is rolled back, and has opened and closed nothing
+    /// since the save, its files stay open, and their offsets are set back. In every other case all files are closed, and those of the save
+    /// are opened again: each that `may_reopen` allows; if it does not allow one, nothing is restored. A path is opened in the directory that
+    /// the context has *now* under the same name, and with its permissions. A file is not created, and not truncated. One that was moved or
+    /// deleted since the save is not found. Restoring blocks until the files are open.
+    ///
+    /// ```
+    /// use wasm_jobs::wasi::{FsPerms, WasiCtxBuilder};
+    ///
+    /// let ctx = WasiCtxBuilder::new()
+    ///     .preopened_dir("guests", "/data", FsPerms::ReadOnly)
+    ///     .reopen_files(|file| file.path().starts_with("/data/levels/") && !file.is_writable())
+    ///     .build()?;
+    /// # Ok::<(), wasm_jobs::Error>(())
+    /// ```
+    #[cfg(feature = "checkpoint")]
+    pub fn reopen_files(
+        mut self,
+        may_reopen: impl Fn(&OpenFile<'_>) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.sources.reopen = Some(Box::new(may_reopen));
         self
     }
 
@@ -222,7 +296,12 @@ impl WasiCtxBuilder {
                 return Err(Error::Directory { path, source });
             }
         }
-        Ok(WasiCtx { p1: self.wasmtime.build_p1(), clock: self.clock })
+        Ok(WasiCtx {
+            p1: self.wasmtime.build_p1(),
+            clock: self.clock,
+            #[cfg(feature = "checkpoint")]
+            sources: self.sources,
+        })
     }
 }
 

@@ -24,6 +24,9 @@ use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 /// While the closure runs, other threads that write to the same `Lines` block. So the closure must not resume, drop or wait for a
 /// guest that writes there.
 ///
+/// With the feature `checkpoint`, a line without an end is saved with the guest, and is put back when the guest is restored. If several
+/// guests write to clones, restoring one of them sets the line of all: give each guest that is saved `Lines` of its own.
+///
 /// ```
 /// use wasm_jobs::wasi::{Lines, WasiCtxBuilder};
 ///
@@ -53,6 +56,26 @@ impl Lines {
     pub fn new(give: impl FnMut(&str) + Send + 'static) -> Self {
         let log = Log { line: Vec::new(), streams: 0, give: Box::new(give) };
         Self { log: Arc::new(Mutex::new(log)) }
+    }
+}
+
+#[cfg(feature = "checkpoint")]
+impl Lines {
+    /// Do both write to the same closure?
+    pub(crate) fn is_clone_of(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.log, &other.log)
+    }
+
+    /// The beginning of a line that has not ended.
+    pub(crate) fn unfinished(&self) -> Vec<u8> {
+        self.log.lock().line.clone()
+    }
+
+    /// Exchanges the beginning of the line for another.
+    pub(crate) fn set_unfinished(&self, text: &[u8]) {
+        let mut log = self.log.lock();
+        log.line.clear();
+        log.line.extend_from_slice(text);
     }
 }
 

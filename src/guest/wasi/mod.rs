@@ -59,28 +59,60 @@
 // `preview2` defines WASI 0.2 in the linker of a component, with `pollables`; `p3` defines WASI 0.3, and `command` runs programs of both; what both define is in `common`. `preview1`
 // defines the functions of preview 1 in the linker of a module. It calls `poll`, which leaves descriptors to `descriptors`; all three use `clocks`,
 // `memory` and `failure`.
+//
+// With the feature `checkpoint`, a context becomes data, `saved`. `sources` is what that needs to know: a `generator` of random numbers, the `Lines`,
+// what was `given`, and what is `opened`, which the functions of `opening` record. `files` are open files as data, and `reopening` opens them again. A
+// restored guest goes by a `shifted` clock.
 mod clocks;
 mod command;
 mod common;
 mod ctx;
 mod descriptors;
 mod failure;
+#[cfg(feature = "checkpoint")]
+mod files;
+#[cfg(feature = "checkpoint")]
+mod generator;
+#[cfg(feature = "checkpoint")]
+mod given;
 mod lines;
 mod memory;
+#[cfg(feature = "checkpoint")]
+mod opened;
+#[cfg(feature = "checkpoint")]
+mod opening;
 #[cfg(feature = "wasi-p3-preview")]
 pub mod p3;
 mod poll;
 mod pollables;
 mod preview1;
 mod preview2;
+#[cfg(feature = "checkpoint")]
+mod reopening;
+#[cfg(feature = "checkpoint")]
+mod saved;
+#[cfg(feature = "checkpoint")]
+mod saved_bytes;
+#[cfg(feature = "serde")]
+mod saved_serde;
+#[cfg(feature = "checkpoint")]
+mod saved_state;
+#[cfg(feature = "checkpoint")]
+mod shifted;
+#[cfg(feature = "checkpoint")]
+mod sources;
 #[cfg(feature = "wasi-p3-preview")]
 pub(crate) mod tokio_runtime;
 
 pub use clocks::MONOTONIC_START;
 pub use command::{Command, CommandPre, Program};
 pub use ctx::{WasiCtx, WasiCtxBuilder};
+#[cfg(feature = "checkpoint")]
+pub use files::OpenFile;
 pub use lines::Lines;
 pub use preview1::add_to_linker;
 pub use preview2::{WasiView, add_to_component_linker};
+#[cfg(feature = "checkpoint")]
+pub use saved::WasiSaved;
 pub use wasmtime_wasi::FsPerms;
 pub use wasmtime_wasi::p2::pipe::{MemoryInputPipe, MemoryOutputPipe};

@@ -55,7 +55,7 @@ pub(crate) async fn poll_oneoff<S>(
 
     let ctx = ctx(caller.data_mut());
     let clock = ctx.clock().clone();
-    ctx.p1().set_hostcall_fuel(fuel);
+    ctx.preview1().set_hostcall_fuel(fuel);
     let polled = Polled::new(&subscriptions, clock.now())?;
     let mut happened = polled.first(&clock, ctx.p1()).await?;
 

@@ -7,6 +7,8 @@ use crate::guest::wasi::clocks::GuestClock;
 use crate::guest::wasi::ctx::WasiCtx;
 use crate::guest::wasi::failure::{Failure, errno};
 use crate::guest::wasi::memory::{pointer, with_memory};
+#[cfg(feature = "checkpoint")]
+use crate::guest::wasi::opening::define_opening;
 use crate::guest::wasi::poll::{self, poll_oneoff};
 use crate::wait::clock::Clock;
 use std::time::Duration;
@@ -25,7 +27,7 @@ pub fn add_to_linker<S: Send + 'static>(
     linker: &mut Linker<S>,
     ctx: impl Fn(&mut S) -> &mut WasiCtx + Copy + Send + Sync + 'static,
 ) -> Result<(), Error> {
-    wasmtime_wasi::p1::add_to_linker_async(linker, move |state| ctx(state).p1())?;
+    wasmtime_wasi::p1::add_to_linker_async(linker, move |state| ctx(state).preview1())?;
 
     // Defining a function a second time shows whether the linker allows shadowing. It cannot be asked.
     let allows_shadowing = define_sched_yield(linker).is_ok();
@@ -76,6 +78,8 @@ fn define_ours<S: Send + 'static>(
     linker.func_wrap(MODULE, "proc_exit", |code: i32| -> wasmtime::Result<()> {
         Err(I32Exit(code).into())
     })?;
+    #[cfg(feature = "checkpoint")]
+    define_opening(linker, MODULE, ctx)?;
     Ok(())
 }
 

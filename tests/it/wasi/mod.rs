@@ -18,6 +18,8 @@ mod polling;
 mod preview3;
 #[cfg(feature = "rayon")]
 mod real_programs;
+#[cfg(feature = "checkpoint")]
+mod saved;
 mod seeds;
 mod threads;
 

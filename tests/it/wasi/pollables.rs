@@ -138,3 +138,25 @@ fn a_guest_that_knows_that_its_time_has_come_does_not_yield() -> Result<(), Erro
     assert_eq!(at_once(start(&guest, "before-and-after", 0_u64)?)?, 0b11);
     Ok(())
 }
+
+#[cfg(feature = "checkpoint")]
+#[test]
+fn a_restored_component_sleeps_by_its_own_time() -> Result<(), Error> {
+    use wasm_jobs::{Clock as _, HostState as _};
+
+    let clock = ManualClock::new();
+    clock.tick(Duration::from_secs(100));
+    let guest = guest(&clock)?;
+    let saved = guest.store()?.data_mut().save()?;
+    clock.tick(Duration::from_secs(7));
+    guest.store()?.data_mut().restore(&saved)?;
+    assert_eq!(guest.store()?.data_mut().clock().now(), Duration::from_secs(100));
+    assert_eq!(at_once(start(&guest, "at", 0_i64)?)?, 1);
+    assert_eq!(at_once(start(&guest, "at", 1_i64)?)?, 0);
+    let mut future = start(&guest, "before-and-after", 60 * SECOND)?;
+    assert_eq!(future.resume()?, Step::Waiting);
+    assert_eq!(clock.next_deadline(), Some(Duration::from_secs(167)));
+    clock.tick(Duration::from_secs(60));
+    assert_eq!(at_once(future)?, 0b10);
+    Ok(())
+}

@@ -106,6 +106,31 @@ fn a_program_that_sleeps_waits_and_is_woken_by_a_tick() -> Result<(), Error> {
     Ok(())
 }
 
+#[cfg(feature = "checkpoint")]
+#[test]
+fn a_restored_program_sleeps_by_its_own_time() -> Result<(), Error> {
+    use wasm_jobs::HostState as _;
+
+    let clock = ManualClock::new();
+    let new = |code| Command::new(&program(code)?, args(["program"]).clock(clock.clone()).build()?);
+    let saved = new(SLEEPS_FOR_A_MINUTE)?.store()?.data_mut().save()?;
+    clock.tick(Duration::from_secs(7));
+    // The guest's time begins at one second.
+    let until_a_minute = "(call $wait-until (i64.const 61000000000))
+        (i64.ne (call $now) (i64.const 61000000000))";
+    for code in [SLEEPS_FOR_A_MINUTE, until_a_minute] {
+        let guest = new(code)?;
+        guest.store()?.data_mut().restore(&saved)?;
+        let mut run = guest.run()?;
+        let before = clock.now();
+        assert_eq!(run.resume()?, Step::Waiting);
+        assert_eq!(clock.next_deadline(), Some(before + Duration::from_secs(60)));
+        clock.tick(Duration::from_secs(60));
+        run.wait()?;
+    }
+    Ok(())
+}
+
 #[test]
 fn two_tasks_of_one_guest_wait_at_once() -> Result<(), Error> {
     let clock = ManualClock::new();

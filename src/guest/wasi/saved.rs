@@ -1,0 +1,189 @@
+//! [`WasiSaved`]: the state of a [`WasiCtx`] as data, and how it becomes that. The data is a [`State`] (next file: `saved_state`), and `saved_bytes`
+//! makes bytes of it.
+
+use crate::error::Error;
+use crate::guest::checkpoint::host_state::HostState;
+use crate::guest::wasi::ctx::WasiCtx;
+use crate::guest::wasi::files::{Files, no_memory};
+use crate::guest::wasi::generator::Generator;
+use crate::guest::wasi::given::{cannot_restore, cannot_save};
+use crate::guest::wasi::saved_bytes;
+use crate::guest::wasi::saved_state::State;
+use crate::guest::wasi::shifted::{Moment, Shifted};
+use std::fmt;
+use std::sync::Arc;
+use wasmtime_wasi::WasiView as _;
+use wasmtime_wasi::p1::types::Fd;
+use wasmtime_wasi::p1::wasi_snapshot_preview1::WasiSnapshotPreview1 as _;
+
+/// The state of a [`WasiCtx`] between two calls, as data: what [`HostState::save`] makes of it, and [`HostState::restore`] takes.
+///
+/// | | at the save | at the restore |
+/// |---|---|---|
+/// | random numbers of a [`seed`](super::WasiCtxBuilder::seed) | their position | they go on from there, whatever the seed of the new context is. It must have one. The *insecure seed* of a component stays that of the context |
+/// | random numbers of the system | nothing | they stay the system's |
+/// | time | what the guest's clocks show | the guest's clocks go on from there, and its sleeps go by them. The host's clock is not set: it may be the clock of many guests. With the [`RealtimeClock`](crate::RealtimeClock), given by itself or in an `Arc`, the time of day stays the real one |
+/// | [`Lines`](super::Lines) as standard output or standard error | the line that has no end yet | it is put back |
+/// | arguments, environment, names of directories | all of them | they must be the same, because wasmtime-wasi cannot exchange them. The environment may have secrets, and is in the bytes |
+/// | open files of preview 1 | refused, or path and offset, by [`reopen_files`](super::WasiCtxBuilder::reopen_files) | opened again; what else is open is closed. Closed streams and directories are closed again |
+/// | **contents** of files, of pipes and of other streams; how far standard input was read | nothing | they stay as they are |
+/// | resources of components | refused | refused |
+///
+/// A rolled-back guest has written its output already. Whoever reads that may see a part of it twice.
+///
+/// Files that were opened by other functions than those of [`add_to_linker`](super::add_to_linker) are not seen. Nor are streams and
+/// directories that were set by [`WasiCtxBuilder::wasmtime`](super::WasiCtxBuilder::wasmtime), except directories set before the first save.
+///
+/// A clone is cheap.
+///
+/// ```
+/// use std::time::Duration;
+/// use wasm_jobs::wasi::{WasiCtxBuilder, WasiSaved};
+/// use wasm_jobs::{Clock, HostState, ManualClock};
+///
+/// let clock = ManualClock::new();
+/// clock.tick(Duration::from_secs(20));
+/// let mut ctx = WasiCtxBuilder::new().args(["guest"]).clock(clock).seed(42).build()?;
+/// let bytes = ctx.save()?.to_bytes();
+///
+/// // In another process, say:
+/// let clock = ManualClock::new();
+/// let mut ctx = WasiCtxBuilder::new().args(["guest"]).clock(clock.clone()).seed(0).build()?;
+/// ctx.restore(&WasiSaved::from_bytes(&bytes)?)?;
+/// clock.tick(Duration::from_secs(1));
+/// assert_eq!(ctx.clock().now(), Duration::from_secs(21));
+/// # Ok::<(), wasm_jobs::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct WasiSaved {
+    state: Arc<State>,
+}
+
+impl WasiSaved {
+    /// The data as bytes. They are the same for the same data.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        saved_bytes::write(&self.state)
+    }
+
+    /// Makes the data of bytes that [`to_bytes`](Self::to_bytes) has made, here or in another process. It uses no more memory than a small
+    /// multiple of their length.
+    ///
+    /// The bytes have a checksum, against damage. It does not show who has made them. Made by an enemy, they set the guest's time, its random
+    /// numbers and the beginning of its next line of output; and they name files, which
+    /// [`reopen_files`](super::WasiCtxBuilder::reopen_files) is asked for.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidCheckpoint`] if they are anything else.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
+        Ok(Self { state: Arc::new(saved_bytes::read(bytes)?) })
+    }
+}
+
+impl fmt::Debug for WasiSaved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WasiSaved").finish_non_exhaustive()
+    }
+}
+
+const STREAMS: [&str; 2] = ["standard output", "standard error"];
+
+impl HostState for WasiCtx {
+    type Saved = WasiSaved;
+
+    /// # Errors
+    ///
+    /// [`Error::CannotSave`] if the guest has a file open, and [`reopen_files`](super::WasiCtxBuilder::reopen_files) was not called; if it has
+    /// moved a stream or a directory to another descriptor; and if a component has a resource of WASI.
+    fn save(&mut self) -> Result<WasiSaved, Error> {
+        if self.has_resources() {
+            let why = "it is a handle of the component, which is not saved; have it dropped";
+            return Err(cannot_save("a resource of WASI 0.2", why));
+        }
+        let given = self.sources.given(&mut self.p1)?;
+        let sources = &self.sources;
+        let reopen = sources.reopen.as_deref();
+        let files = Files::save(&mut self.p1, &sources.opened, &given, reopen)?;
+        let generators = sources.generators.as_ref();
+        let state = State {
+            generators: generators.map(|both| both.each_ref().map(Generator::position)),
+            moment: Moment::read(&self.clock),
+            lines: sources.distinct_lines().map(|lines| lines.map(|lines| lines.unfinished())),
+            given,
+            files,
+        };
+        Ok(WasiSaved { state: Arc::new(state) })
+    }
+
+    /// # Errors
+    ///
+    /// [`Error::CannotRestore`], and nothing has changed then, if the arguments, the environment or the directories are not those of the save;
+    /// if there is no [`seed`](super::WasiCtxBuilder::seed), or there are no [`Lines`](super::Lines), for what was saved of them; if a file
+    /// cannot or may not be opened again; and if a component has a resource of WASI.
+    fn restore(&mut self, saved: &WasiSaved) -> Result<(), Error> {
+        let state = &*saved.state;
+        self.check(state)?;
+        let sources = &mut self.sources;
+        let reopen = sources.reopen.as_deref();
+        let former =
+            state.files.restore(&mut self.p1, &mut sources.opened, &state.given, reopen)?;
+
+        // What was written since the save is no line. It must not come as one when the former streams close.
+        for lines in sources.distinct_lines().into_iter().flatten() {
+            lines.set_unfinished(&[]);
+        }
+        drop(former);
+        for (lines, text) in sources.distinct_lines().iter().zip(&state.lines) {
+            if let (Some(lines), Some(text)) = (lines, text) {
+                lines.set_unfinished(text);
+            }
+        }
+        if state.lines.iter().flatten().any(|text| !text.is_empty()) {
+            // Opens the streams, whose end gives the text if the guest writes no more.
+            sources.is_preview1 = true;
+            let _ = self.p1.fd_tell(&mut no_memory(), Fd::from(0));
+        }
+
+        if let (Some(generators), Some(positions)) = (&sources.generators, &state.generators) {
+            for (generator, position) in generators.iter().zip(positions) {
+                generator.set_position(position);
+            }
+        }
+        let shifted = Shifted::new(sources.clock.clone(), state.moment, sources.is_real_time);
+        self.clock = Arc::new(shifted);
+        Ok(())
+    }
+}
+
+impl WasiCtx {
+    /// Does a component hold resources? Those of preview 1 are known by their descriptors.
+    fn has_resources(&mut self) -> bool {
+        !self.sources.is_preview1 && !self.p1.ctx().table.is_empty()
+    }
+
+    /// Does what was saved fit this context, apart from its files?
+    fn check(&mut self, state: &State) -> Result<(), Error> {
+        if self.has_resources() {
+            let why = "it is a handle of the component, which is not restored";
+            return Err(cannot_restore("a resource of WASI 0.2", why));
+        }
+        let here = self.sources.given(&mut self.p1)?;
+        if !Arc::ptr_eq(&state.given, &here) {
+            state.given.check(&here)?;
+        }
+        if state.generators.is_some() && self.sources.generators.is_none() {
+            let why = "they followed from a seed, and the context has none: \
+                       build it with any `WasiCtxBuilder::seed`";
+            return Err(cannot_restore("the random numbers", why));
+        }
+        let lines = self.sources.distinct_lines();
+        for ((stream, text), lines) in STREAMS.iter().zip(&state.lines).zip(lines) {
+            if lines.is_none() && text.as_ref().is_some_and(|text| !text.is_empty()) {
+                let why = "it is no `Lines` of its own here";
+                return Err(cannot_restore(format!("the unfinished line of {stream}"), why));
+            }
+        }
+        Ok(())
+    }
+}
