@@ -100,19 +100,22 @@ pub(super) fn engine(epochs: bool, fuel: bool) -> Engine {
     wasm_jobs::engine(&options).expect("the options go together")
 }
 
-pub(super) fn guest(engine: &Engine, wasm: &[u8], options: InstanceOptions) -> Instance<()> {
-    let mut linker = Linker::new(engine);
+pub(super) fn module(engine: &Engine, wasm: &[u8]) -> Module {
+    Module::new(engine, wasm).expect("the guest is valid")
+}
+
+pub(super) fn guest(module: &Module, options: InstanceOptions) -> Instance<()> {
+    let mut linker = Linker::new(module.engine());
     add_yield(&mut linker, "env", "yield").expect("the linker is new");
     linker.func_wrap("env", "row_done", || {}).expect("there is none of that name");
-    let module = Module::new(engine, wasm).expect("the guest is valid");
-    let pre = linker.instantiate_pre(&module).expect("the guest imports what is linked");
+    let pre = linker.instantiate_pre(module).expect("the guest imports what is linked");
     Instance::with_options(&pre, options, || ()).expect("the pool has room")
 }
 
 fn picture(engine: &Engine) -> Run {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../guests/mandelbrot.wasm");
     let wasm = fs::read(path).expect("the guest is there");
-    let guest = guest(engine, &wasm, InstanceOptions::default());
+    let guest = guest(&module(engine, &wasm), InstanceOptions::default());
     Ok(Box::new(move || {
         let tile = guest.call::<(f64, f64, f64), i32>("render", (-0.745, 0.132, 1e-6));
         tile.and_then(|mut tile| tile.wait()).expect("the guest draws");
@@ -122,7 +125,7 @@ fn picture(engine: &Engine) -> Run {
 fn bare_loop(engine: &Engine) -> Run {
     const COUNT: i64 = 50_000_000;
     let wasm = wat::parse_str(BARE_LOOP).expect("the guest is well-formed");
-    let guest = guest(engine, &wasm, InstanceOptions::default());
+    let guest = guest(&module(engine, &wasm), InstanceOptions::default());
     Ok(Box::new(move || {
         let count = guest.call::<i64, i64>("counts", COUNT);
         let count = count.and_then(|mut count| count.wait()).expect("the guest returns");
@@ -132,7 +135,7 @@ fn bare_loop(engine: &Engine) -> Run {
 
 fn fib(engine: &Engine) -> Run {
     let wasm = wat::parse_str(FIB).expect("the guest is well-formed");
-    let guest = guest(engine, &wasm, InstanceOptions::default());
+    let guest = guest(&module(engine, &wasm), InstanceOptions::default());
     Ok(Box::new(move || {
         let number = guest.call::<i32, i32>("fib", 30);
         let number = number.and_then(|mut number| number.wait()).expect("the guest returns");

@@ -24,6 +24,7 @@ mod latency;
 mod par_map;
 mod parked;
 mod parked_job;
+mod prepared;
 mod reset;
 mod resume;
 mod server;
@@ -118,6 +119,7 @@ pub(crate) const ALL: &[(&str, Measure)] = &[
     ("checkpoint_save_64m_untouched", checkpoint::save_64m_untouched),
     ("checkpoint_clone", checkpoint::clone),
     ("rollback_60_guests", checkpoint::rollback_60_guests),
+    ("prepared_run", prepared::run),
     ("time_slice_in_a_step", steps::time_slice),
     ("fuel_slice_in_a_step", steps::fuel_slice),
     ("timeout_in_a_step", steps::timeout),

@@ -1,7 +1,7 @@
 //! What limits cost in each step: `Future::resume` of a guest that yields, with a slice that it does not use up, a timeout or another limit,
 //! beside the same guest without it.
 
-use super::checks::{engine, guest};
+use super::checks::{engine, guest, module};
 use crate::guests::GUEST;
 use crate::rounds::{Finding, Other, compare};
 use std::time::Duration;
@@ -28,7 +28,7 @@ fn in_a_step(fuel: bool, options: InstanceOptions) -> Finding {
     const YIELDS: i32 = 20_000;
     let yields = |options| {
         let wasm = wat::parse_str(GUEST).expect("the guest is well-formed");
-        let guest = guest(&engine(true, fuel), &wasm, options);
+        let guest = guest(&module(&engine(true, fuel), &wasm), options);
         move || {
             let call = guest.call::<i32, ()>("yields", YIELDS);
             let mut call = call.expect("the guest exports it");

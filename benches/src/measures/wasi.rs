@@ -6,7 +6,7 @@ use crate::rounds::{Finding, Other, compare};
 use wasm_jobs::wasi::{self, MemoryOutputPipe, WasiCtx, WasiCtxBuilder};
 use wasm_jobs::wasmtime::{Engine, Linker, Module, Store};
 use wasm_jobs::wasmtime_wasi::{self, I32Exit, p1::WasiP1Ctx};
-use wasm_jobs::{Future, Instance, JobPool};
+use wasm_jobs::{Future, Instance, JobPool, prepare};
 
 pub(super) const ROUNDS: usize = 15;
 
@@ -46,8 +46,10 @@ pub(super) struct Program {
 /// output.
 pub(crate) fn sqlite() -> Finding {
     let pool = pool(1);
-    let ours = SQLITE.runs(&guests::ENGINE, move |call| {
-        pool.submit(call.to_job().expect("the call is ours")).wait();
+    let ours = SQLITE.module(&guests::ENGINE).map(|module| {
+        SQLITE.runs(&module, move |call| {
+            pool.submit(call.to_job().expect("the call is ours")).wait();
+        })
     });
     match (ours, SQLITE.by_hand()) {
         (Ok(ours), Ok(theirs)) => compare(Other::Peer("wasmtime_wasi"), ROUNDS, 1, ours, theirs),
@@ -58,20 +60,25 @@ pub(crate) fn sqlite() -> Finding {
 impl Program {
     /// Runs of the program on the thread that asks for them, or why there are none.
     pub(super) fn on(&'static self, engine: &Engine) -> Result<impl FnMut() + use<>, String> {
-        self.runs(engine, |_| ())
+        Ok(self.runs(&self.module(engine)?, |_| ()))
+    }
+
+    /// Runs of the program, which is prepared for checkpoints.
+    pub(super) fn prepared(&'static self, engine: &Engine) -> Result<impl FnMut() + use<>, String> {
+        let module = prepare(engine, self.wasm()?).expect("the guest can be prepared");
+        Ok(self.runs(&module, |_| ()))
     }
 
     /// `run` is given the call, and may have it run to its end.
     fn runs<F: Fn(&mut Future<()>)>(
         &'static self,
-        engine: &Engine,
+        module: &Module,
         run: F,
-    ) -> Result<impl FnMut() + use<F>, String> {
-        let module = self.module(engine)?;
-        let mut linker = Linker::<WasiCtx>::new(engine);
+    ) -> impl FnMut() + use<F> {
+        let mut linker = Linker::<WasiCtx>::new(module.engine());
         wasi::add_to_linker(&mut linker, |ctx| ctx).expect("the linker is new");
-        let pre = linker.instantiate_pre(&module).expect("the guest imports WASI");
-        Ok(move || {
+        let pre = linker.instantiate_pre(module).expect("the guest imports WASI");
+        move || {
             let stdout = MemoryOutputPipe::new(OUTPUT);
             let ctx = WasiCtxBuilder::new().args(self.args).stdout(stdout.clone()).build();
             let ctx = ctx.expect("it has no directories");
@@ -80,7 +87,7 @@ impl Program {
             run(&mut call);
             call.wait().expect("the guest succeeds");
             self.check(&stdout);
-        })
+        }
     }
 
     /// The same with wasmtime and wasmtime-wasi.
@@ -109,8 +116,11 @@ impl Program {
     }
 
     fn module(&self, engine: &Engine) -> Result<Module, String> {
-        let wasm = std::fs::read(self.path).map_err(|error| format!("{}: {error}", self.path))?;
-        Ok(Module::new(engine, wasm).expect("the guest is valid"))
+        Ok(Module::new(engine, self.wasm()?).expect("the guest is valid"))
+    }
+
+    fn wasm(&self) -> Result<Vec<u8>, String> {
+        std::fs::read(self.path).map_err(|error| format!("{}: {error}", self.path))
     }
 
     /// Both sides must have done the same work, and all of it.

@@ -1,12 +1,13 @@
 //! [`PageMap`]: which pages of this process's memory were ever written, as Linux's `/proc/self/pagemap` tells it. A page that was never
 //! written is as it was when it was mapped, so nobody has to read it.
 
-use crate::guest::checkpoint::pages::PAGE;
+use crate::guest::checkpoint::pages::{PAGE, PagesOfChunk};
 use std::fs::File;
+use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::sync::OnceLock;
 
-/// Which of the pages that follow each other from some address on may have been written.
+/// The entries of pages that follow each other.
 #[derive(Debug, Default)]
 pub(crate) struct PageMap {
     /// The entries as the kernel writes them. The allocation is used again.
@@ -37,17 +38,18 @@ impl PageMap {
         file.read_exact_at(&mut self.bytes, at).is_ok()
     }
 
-    /// Whether a page may have been written since it was mapped.
-    pub(crate) fn may_be_written(&self, page: usize) -> bool {
-        let Some(entry) = self.bytes.get(page * ENTRY..).and_then(<[u8]>::first_chunk) else {
-            return true;
-        };
-        let entry = u64::from_ne_bytes(*entry);
-        entry & (PRESENT | SWAPPED) != 0 && entry & FILE == 0
+    /// Which of these pages, at most 64, may have been written since they were mapped. The bits are for their places after the first.
+    pub(crate) fn written(&self, places: Range<usize>) -> PagesOfChunk {
+        let entries = self.bytes[places.start * ENTRY..places.end * ENTRY].chunks_exact(ENTRY);
+        let written = entries.zip(0..).filter(|(entry, _)| {
+            let entry = entry.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte));
+            entry & (PRESENT | SWAPPED) != 0 && entry & FILE == 0
+        });
+        PagesOfChunk::new(written.map(|(_, place)| place))
     }
 }
 
-/// The file, if the kernel's answers for two pages of our own are right.
+/// The file, if the kernel's answer for a page of our own is right.
 fn file() -> Option<&'static File> {
     static FILE: OnceLock<Option<File>> = OnceLock::new();
     FILE.get_or_init(|| {
@@ -57,7 +59,8 @@ fn file() -> Option<&'static File> {
         let written = vec![1_u8; 3 * PAGE];
         let address = written.as_ptr().addr().next_multiple_of(PAGE);
         let mut map = PageMap::default();
-        (map.ask(&file, address, 1) && map.may_be_written(0)).then_some(file)
+        let is_right = map.ask(&file, address, 1) && map.written(0..1).next().is_some();
+        is_right.then_some(file)
     })
     .as_ref()
 }

@@ -37,6 +37,42 @@ pub(crate) struct Pages {
     hash: u128,
 }
 
+/// Some pages of a chunk: a bit for each. As an iterator, their places in the chunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PagesOfChunk(u64);
+
+impl PagesOfChunk {
+    pub(crate) const NONE: Self = Self(0);
+    pub(crate) const ALL: Self = Self(u64::MAX);
+
+    /// The first `count` pages; all, if that is more.
+    pub(crate) fn first(count: usize) -> Self {
+        if count < PER_CHUNK { Self((1 << count) - 1) } else { Self::ALL }
+    }
+
+    pub(crate) fn new(places: impl Iterator<Item = usize>) -> Self {
+        Self(places.fold(0, |bits, place| bits | 1 << place))
+    }
+
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    pub(crate) fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+impl Iterator for PagesOfChunk {
+    type Item = usize;
+
+    fn next(&mut self) -> Option<usize> {
+        let place = self.0.trailing_zeros() as usize;
+        self.0 &= self.0.checked_sub(1)?;
+        Some(place)
+    }
+}
+
 impl Page {
     /// Copies a page. `index` is its place in the memory, which is a part of its hash.
     pub(crate) fn new(index: usize, bytes: &[u8]) -> Self {
@@ -56,7 +92,7 @@ impl Page {
 impl Chunk {
     const EMPTY: Self = Self([const { None }; PER_CHUNK]);
 
-    pub(crate) fn page(&self, in_chunk: usize) -> Option<&Page> {
+    fn page(&self, in_chunk: usize) -> Option<&Page> {
         self.0[in_chunk].as_ref()
     }
 }
@@ -79,7 +115,7 @@ impl Pages {
         self.hash
     }
 
-    pub(crate) fn chunk(&self, chunk: usize) -> Option<&Arc<Chunk>> {
+    fn chunk(&self, chunk: usize) -> Option<&Arc<Chunk>> {
         self.chunks.get(chunk)?.as_ref()
     }
 
@@ -123,6 +159,13 @@ impl Pages {
             let pages = iter::zip(first.., &chunk.0);
             pages.filter_map(|(index, page)| Some((index, page.as_ref()?)))
         })
+    }
+
+    /// The places of the pages of a chunk that are held.
+    pub(crate) fn held_in_chunk(&self, chunk: usize) -> PagesOfChunk {
+        let Some(chunk) = self.chunk(chunk) else { return PagesOfChunk::NONE };
+        let places = chunk.0.iter().zip(0..).filter(|(page, _)| page.is_some());
+        PagesOfChunk::new(places.map(|(_, place)| place))
     }
 
     /// The bytes of the pages that are held, and how many of these others hold too.

@@ -14,7 +14,7 @@ impl<S: Send + 'static> Instance<S> {
     /// Saves the guest as it is, between two calls: its memories, globals and tables. Its module has to be [prepared](crate::prepare).
     ///
     /// The time that it takes depends on the pages of memory that the guest has ever written, and on how many changed since the last checkpoint or
-    /// rollback. The instance keeps a copy of the memory that changed, to compare with (`checkpoint_save_4m` of the benchmark).
+    /// rollback (`checkpoint_save_4m` of the benchmark). A page that has changed is found by a hash of 128 bits, whose seed is a secret of this process.
     ///
     /// # Errors
     ///
