@@ -77,7 +77,9 @@ fn show(game: &Game, save: Option<&Path>) -> Result<(), Error> {
     }
     print_end(one.hashes[LAST]);
 
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/rollback.png");
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let workspace = package.ancestors().nth(2).ok_or("the package is not in its workspace")?;
+    let path = workspace.join("target/rollback.png");
     draw(&round, &guest.field()?, &path)?;
     println!("written to:       {}", path.display());
     Ok(())
