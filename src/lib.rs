@@ -271,7 +271,13 @@ pub mod model {
 
 /// The README and the book: each Rust block is a test. The exception is the guest's block in `guest-kit.md`, which `guest-kit` tests as the
 /// example of `set_panic_hook`. The page on wrappers is tested as the documentation of [`wrapper!`].
-#[cfg(all(doctest, feature = "macros", feature = "rayon", feature = "wasi-p3-preview"))]
+#[cfg(all(
+    doctest,
+    feature = "checkpoint",
+    feature = "macros",
+    feature = "rayon",
+    feature = "wasi-p3-preview"
+))]
 mod book {
     macro_rules! pages {
         ($($name:ident: $path:literal,)*) => {$(
@@ -296,6 +302,8 @@ mod book {
         Failures: "docs/failures.md",
         Tracing: "docs/tracing.md",
         Replays: "docs/replays.md",
+        Rollback: "docs/rollback.md",
+        Undo: "docs/undo.md",
     }
 }
 
