@@ -136,14 +136,14 @@ impl<S: Send + 'static, E> Guest<S, E> {
 
     /// Moves the state to a new store, and drops the old one with all else that is in it. There is no guest then.
     #[cfg(feature = "checkpoint")]
-    pub(crate) fn into_new_store(mut self: Box<Self>) -> Box<Self> {
+    pub(crate) fn into_new_store(mut self) -> Self {
         self.control.poison().set();
         self.saves.end();
         let exports = self.exports.take();
         ignore_panic(|| drop(exports));
         let engine = self.store.engine().clone();
         let store = Store::new(&engine, self.store.into_data());
-        Box::new(Self { store, generation: self.generation + 1, stack_pointer: None, ..*self })
+        Self { store, generation: self.generation + 1, stack_pointer: None, ..self }
     }
 
     fn not_made(&mut self, error: wasmtime::Error, origin: &Origin<S, E>) -> Error {

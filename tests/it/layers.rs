@@ -39,6 +39,29 @@ fn no_file_is_longer_than_a_reader_can_hold() {
     assert!(long.is_empty(), "over 400 lines: {long:?}");
 }
 
+/// The packages that others build on know neither wasmtime nor the library.
+#[test]
+fn the_transformation_and_the_macro_stand_by_themselves() {
+    for package in ["transform", "macros"] {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(package);
+        if !folder.exists() {
+            continue; // In the library's own package, they are dependencies.
+        }
+        let manifest = fs::read_to_string(folder.join("Cargo.toml")).expect("it is a package");
+        let manifest: Vec<_> = manifest.lines().filter(|line| !line.starts_with('#')).collect();
+        let dependencies = manifest.iter().skip_while(|line| **line != "[dependencies]").skip(1);
+        let dependencies: Vec<_> = dependencies.take_while(|line| !line.starts_with('[')).collect();
+        assert!(dependencies.len() > 3, "{package}: {dependencies:?}");
+        let is_above =
+            |line: &&&&str| line.starts_with("wasmtime") || line.starts_with("wasm-jobs");
+        assert_eq!(dependencies.iter().find(is_above), None, "{package}");
+        let mut sources = Sources::new();
+        read(&folder.join("src"), "", &mut sources);
+        let long = sources.iter().filter(|(_, text)| text.lines().count() > 400);
+        assert_eq!(long.map(|(path, _)| path).next(), None, "{package}: over 400 lines");
+    }
+}
+
 fn read(folder: &Path, below: &str, sources: &mut Sources) {
     for entry in fs::read_dir(folder).expect("the folder exists") {
         let entry = entry.expect("the folder can be read");

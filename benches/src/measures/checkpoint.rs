@@ -4,14 +4,15 @@
 //! writes some pages. In `checkpoint_save_4m_cold`, the host also reads more memory than the caches hold. The peer copies to memory that it
 //! has used before.
 
-use crate::rounds::{Finding, Other, compare, in_turn, of_values};
+use crate::rounds::{Finding, Other, compare, in_turn, of_values, time};
+use rayon::prelude::*;
 use std::collections::VecDeque;
 use std::hint::black_box;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 use twox_hash::XxHash3_64;
 use wasm_jobs::wasmtime::{Engine, InstancePre, Linker, Module};
-use wasm_jobs::{EngineOptions, Func, Instance, prepare};
+use wasm_jobs::{Checkpoint, EngineOptions, Func, Instance, prepare};
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
@@ -243,46 +244,59 @@ pub(crate) fn clone() -> Finding {
     )
 }
 
-/// A frame of a game that rolls back as far as it may: each of 60 guests goes back by 8 frames, and for each frame runs, and is saved again. A guest has 256 KiB, uses 64, and writes
-/// to 4 pages a frame. The calls are not counted.
+/// A frame of a game that rolls back as far as it may, on all processors: each of 60 guests goes back by 8 frames, and for each frame runs, and is saved and
+/// hashed again. A guest has 256 KiB, uses 64 of them, and writes to 4 pages a frame. The guests' own time counts too.
 pub(crate) fn rollback_60_guests() -> Finding {
+    let mut guests = rolling_back();
+    of_values(
+        "ms",
+        (0..60).map(|_| milliseconds(|| guests.par_iter_mut().for_each(RollingBack::frame))),
+    )
+}
+
+/// The same on one thread.
+pub(crate) fn rollback_60_guests_1() -> Finding {
+    let mut guests = rolling_back();
+    of_values(
+        "ms",
+        (0..60).map(|_| milliseconds(|| guests.iter_mut().for_each(RollingBack::frame))),
+    )
+}
+
+fn milliseconds(mut something: impl FnMut()) -> f64 {
+    time(&mut something).as_secs_f64() * 1e3
+}
+
+/// A guest with the checkpoints of its last frames, the oldest first.
+struct RollingBack {
+    guest: Guest,
+    window: VecDeque<Checkpoint>,
+}
+
+fn rolling_back() -> Vec<RollingBack> {
     let wasm = wat::parse_str(wat(256 * KIB)).expect("the guest is well-formed");
     let module = linked(&prepare(&ENGINE, wasm).expect("the guest can be prepared"));
-    let mut guests: Vec<_> = (0..60)
-        .map(|_| {
-            let mut guest = Guest::new(&module, 256 * KIB, 64 * KIB);
-            let saves = (0..=WINDOW).map(|_| {
-                guest.frame(4);
-                guest.instance.checkpoint().expect("there is no call")
-            });
-            let saves: VecDeque<_> = saves.collect();
-            (guest, saves)
-        })
-        .collect();
-    let frame = || {
-        let mut total = Duration::ZERO;
-        for (guest, saves) in &mut guests {
-            let mut timed = |something: &mut dyn FnMut()| {
-                let start = Instant::now();
-                something();
-                total += start.elapsed();
-            };
-            let first = saves.front().expect("a window is saved");
-            timed(&mut || guest.instance.rollback(first).expect("there is no call"));
-            saves.truncate(1);
-            for _ in 0..WINDOW {
-                guest.frame(4);
-                timed(&mut || {
-                    let here = guest.instance.checkpoint().expect("there is no call");
-                    black_box(here.hash());
-                    saves.push_back(here);
-                });
-            }
-            saves.pop_front();
-            guest.frame(4);
-            saves.push_back(guest.instance.checkpoint().expect("there is no call"));
-        }
-        total.as_secs_f64() * 1e3
-    };
-    of_values("ms", std::iter::repeat_with(frame).take(30))
+    let guests = (0..60).map(|_| {
+        let guest = Guest::new(&module, 256 * KIB, 64 * KIB);
+        let mut guest = RollingBack { guest, window: VecDeque::new() };
+        (0..=WINDOW).for_each(|_| guest.advance());
+        guest
+    });
+    guests.collect()
+}
+
+impl RollingBack {
+    fn frame(&mut self) {
+        let first = self.window.front().expect("a window is saved");
+        self.guest.instance.rollback(first).expect("there is no call");
+        self.window.truncate(1);
+        (0..WINDOW).for_each(|_| self.advance());
+    }
+
+    fn advance(&mut self) {
+        self.guest.frame(4);
+        let here = self.guest.instance.checkpoint().expect("there is no call");
+        black_box(here.hash());
+        self.window.push_back(here);
+    }
 }

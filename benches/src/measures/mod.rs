@@ -119,6 +119,7 @@ pub(crate) const ALL: &[(&str, Measure)] = &[
     ("checkpoint_save_64m_untouched", checkpoint::save_64m_untouched),
     ("checkpoint_clone", checkpoint::clone),
     ("rollback_60_guests", checkpoint::rollback_60_guests),
+    ("rollback_60_guests_1", checkpoint::rollback_60_guests_1),
     ("prepared_run", prepared::run),
     ("time_slice_in_a_step", steps::time_slice),
     ("fuel_slice_in_a_step", steps::fuel_slice),

@@ -102,7 +102,7 @@ impl<S: Send + 'static> Instance<S> {
         }
         let origin = self.recipe.origin.lock().clone();
         let fuel = guest.store.get_fuel().ok();
-        guest.replace(Guest::into_new_store);
+        guest.replace(|guest| Box::new(guest.into_new_store()));
         guest.instantiate(&origin, Start::Skip)?;
         if let Some(fuel) = fuel {
             guest.store.set_fuel(fuel)?;
