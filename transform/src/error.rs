@@ -40,6 +40,14 @@ pub enum Error {
         /// The index of the memory.
         index: u32,
     },
+    /// The start function is an import. Called as an export, such a function would not see which instance calls it.
+    #[error(
+        "the start function is function {index}, which is imported; start with a function of the module that calls it"
+    )]
+    ImportedStart {
+        /// The index of the function.
+        index: u32,
+    },
     /// An export of the module has a name with the prefix that the transformation uses for its own.
     #[error(
         "export {name:?}: names with the prefix `{}` are reserved for the transformation",

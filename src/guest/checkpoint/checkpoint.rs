@@ -60,6 +60,8 @@ pub struct Checkpoint<H = ()> {
 pub(crate) struct SavedGuest {
     layout: Hash,
     pub(crate) state: GuestState,
+    /// The bytes of the pages that had changed.
+    changed: usize,
     /// The plan that the state is known to fit.
     plan: Option<Arc<Plan>>,
 }
@@ -72,11 +74,14 @@ pub struct CheckpointSize {
     pub bytes: usize,
     /// How many of these bytes other checkpoints, or the instance, hold too.
     pub shared: usize,
+    /// The bytes of the pages that had changed since the instance was last saved or rolled back, which is what this checkpoint added. For one that was
+    /// read from bytes, all.
+    pub changed: usize,
 }
 
 impl SavedGuest {
-    pub(crate) fn new(state: GuestState, plan: Arc<Plan>) -> Arc<Self> {
-        Arc::new(Self { layout: plan.hash, state, plan: Some(plan) })
+    pub(crate) fn new(state: GuestState, changed: usize, plan: Arc<Plan>) -> Arc<Self> {
+        Arc::new(Self { layout: plan.hash, state, changed, plan: Some(plan) })
     }
 
     /// Refuses a module whose guest this is not.
@@ -134,7 +139,8 @@ impl Checkpoint {
 impl SavedGuest {
     fn read(bytes: &[u8], limits: Limits) -> Result<Self, Error> {
         let (layout, state) = bytes::decode(bytes, limits)?;
-        Ok(Self { layout, state, plan: None })
+        let changed = state.memories.iter().map(|memory| memory.size().0).sum();
+        Ok(Self { layout, state, changed, plan: None })
     }
 }
 
@@ -180,7 +186,7 @@ impl<H> Checkpoint<H> {
             bytes += of_memory;
             shared += of_these;
         }
-        CheckpointSize { bytes, shared }
+        CheckpointSize { bytes, shared, changed: self.guest.changed }
     }
 
     /// The guest's state as bytes. What was saved of the host's is not among them: see [`state`](Self::state) and

@@ -4,6 +4,7 @@ use crate::error::Error;
 use crate::guest::checkpoint::checkpoint::{Checkpoint, SavedGuest};
 use crate::guest::checkpoint::codec::RefCodec;
 use crate::guest::checkpoint::host_state::HostState;
+use crate::guest::checkpoint::pages::PAGE;
 use crate::guest::checkpoint::state::Fit;
 use crate::guest::guest::{Guest, Start};
 use crate::guest::home::{Away, claim};
@@ -117,8 +118,8 @@ impl<S: Send + 'static> Guest<S> {
         self.refuse_if_poisoned()?;
         let instance = self.exports.ok_or(Error::Poisoned)?;
         let (tracked, codec) = self.saves.tracked(instance, &mut self.store)?;
-        let state = tracked.save(&mut self.store, codec)?;
-        Ok(SavedGuest::new(state, tracked.plan().clone()))
+        let (state, changed) = tracked.save(&mut self.store, codec)?;
+        Ok(SavedGuest::new(state, changed * PAGE, tracked.plan().clone()))
     }
 
     /// Whether the guest can be brought to this state in its store.

@@ -70,11 +70,12 @@ impl Tracked {
         &self.image.plan
     }
 
+    /// The guest's state, and how many pages of memory have changed since it was last saved or restored.
     pub(crate) fn save<S: 'static>(
         &mut self,
         store: &mut Store<S>,
         codec: Option<&dyn RefCodec<S>>,
-    ) -> Result<GuestState, Error> {
+    ) -> Result<(GuestState, usize), Error> {
         let Self { image, instance, globals, memories, tables, numbers } = self;
         let plan = &*image.plan;
         let names = Names { plan, instance: *instance, numbers, codec };
@@ -92,7 +93,8 @@ impl Tracked {
         let memories = memories.iter_mut().enumerate().map(|(place, (memory, tracked))| {
             tracked.save(memory.data(&*refs.store), image.memory(place))
         });
-        Ok(GuestState { globals, memories: memories.collect(), tables })
+        let (memories, changed): (_, Vec<usize>) = memories.unzip();
+        Ok((GuestState { globals, memories, tables }, changed.iter().sum()))
     }
 
     /// Whether the guest can get to a state by growing.

@@ -23,9 +23,10 @@ impl TrackedMemory {
         Self { last, seen: Vec::new(), written: Written::new(has_image) }
     }
 
-    /// What is in the memory now.
-    pub(crate) fn save(&mut self, memory: &[u8], image: &MemoryImage) -> Pages {
+    /// What is in the memory now, and how many pages have changed.
+    pub(crate) fn save(&mut self, memory: &[u8], image: &MemoryImage) -> (Pages, usize) {
         self.begin(memory);
+        let mut changed = 0;
         for (bytes, chunk) in memory.chunks(CHUNK).zip(0..) {
             for in_chunk in self.written.of_chunk(chunk, bytes.len() / PAGE) {
                 let index = chunk * PER_CHUNK + in_chunk;
@@ -39,12 +40,13 @@ impl TrackedMemory {
                 };
                 self.seen[index] = Some(now);
                 if !is_unchanged {
+                    changed += 1;
                     let is_initial = page == image.page(index);
                     self.last.set(index, (!is_initial).then(|| Page::new(index, page)));
                 }
             }
         }
-        self.last.clone()
+        (self.last.clone(), changed)
     }
 
     /// Makes the memory what it was. It has to be as large.

@@ -8,6 +8,8 @@ mod references;
 mod refusals;
 mod sizes;
 mod starts;
+#[cfg(feature = "macros")]
+mod wrapped;
 
 use super::ENGINE;
 use std::sync::LazyLock;
