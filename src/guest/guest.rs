@@ -36,7 +36,8 @@ pub(crate) struct Guest<S: 'static, E = wasmtime::Instance> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Start {
     Run,
-    /// It has run before, in the guest whose state the new one gets. The module has to be prepared: in any other, wasmtime runs it.
+    /// The start function does not run, because it has run in the guest whose state the new one gets. The module has to be prepared: wasmtime runs
+    /// the start function of any other.
     #[cfg(feature = "checkpoint")]
     Skip,
 }
@@ -113,7 +114,7 @@ impl<S: Send + 'static, E> Guest<S, E> {
         Ok(())
     }
 
-    /// Begins with a new instance of a module that may be prepared. wasmtime does not run the start function of one that is.
+    /// Begins with a new instance. If its module is prepared, this runs the start function, because wasmtime has not.
     #[cfg(feature = "checkpoint")]
     fn begin_prepared(
         &mut self,
@@ -134,7 +135,7 @@ impl<S: Send + 'static, E> Guest<S, E> {
         Ok(())
     }
 
-    /// Moves the state to a new store, and drops the old one with all else that is in it. There is no guest then.
+    /// Moves the host's state to a new store, and drops the old store with the guest. There is no guest until one is instantiated.
     #[cfg(feature = "checkpoint")]
     pub(crate) fn into_new_store(mut self: Box<Self>) -> Box<Self> {
         self.control.poison().set();
@@ -224,7 +225,7 @@ fn end_store<S: 'static>(store: Store<S>) {
     ignore_panic(|| drop(state));
 }
 
-/// The start function of a module that is prepared.
+/// The start function of a prepared module.
 #[cfg(feature = "checkpoint")]
 fn start_function<S: 'static>(
     instance: wasmtime::Instance,

@@ -1,8 +1,9 @@
-//! The bytes of a checkpoint: [`encode`] writes them, and [`decode`] reads and checks them. What a guest may have bounds how much memory that
+//! The bytes of a checkpoint: [`encode`] writes them, and [`decode`] reads and checks them. The [`Limits`] of a guest bound how much memory reading
 //! takes.
 //!
-//! All numbers are little-endian. A name, the version of the format, and the hash of the module's layout come first; then the globals; then the memories,
-//! each with its size and the pages that differ from the image; then the tables; and at the end a hash of all bytes before. In a page, zeros are left out.
+//! All numbers are little-endian. A name, the version of the format, and the hash of the module's layout come first. Then come the globals, and the
+//! tables. Then come the memories, each with its size and the pages that differ from the image. At the end is a hash of all bytes before it. In a
+//! page, longer runs of zeros are left out.
 
 use crate::error::Error;
 use crate::guest::checkpoint::pages::{PAGE, Page, Pages};

@@ -1,5 +1,5 @@
-//! [`Image`]: what the memories of a module contain before any of its code has run, with the [`Plan`] of the module. The first guest of a module reads it off
-//! its own memories, and the others of the same process share it.
+//! [`Image`]: what the memories of a module contain before any of its code has run, with the [`Plan`] of the module. The first guest of a module
+//! reads it from its own memories. The other guests in the same process share it.
 
 use crate::error::Error;
 use crate::guest::checkpoint::pages::{PAGE, Page, Pages, ZEROS};
@@ -24,15 +24,15 @@ pub(crate) struct MemoryImage(Pages);
 /// The images of this process.
 #[derive(Default)]
 struct Images {
-    /// By the address of the module's code, which no other module has while the image keeps its module alive. What a module says of itself would not do as a
-    /// key: a guest could take the place of another one's image.
+    /// By the address of the module's code, which no other module has while the image keeps its module alive. The hash in a module's exports would
+    /// not do as a key: a stranger's module could claim the hash of another one, and replace its image.
     all: HashMap<usize, Weak<Image>>,
-    /// The images that were made last. They stay although nobody uses them, so that a host that makes one guest after the other reads the
-    /// image once.
+    /// The images that were made last. They stay while no guest uses them, so that a host that makes one guest after another reads the image
+    /// once.
     latest: VecDeque<Arc<Image>>,
 }
 
-/// The number of images that stay although nobody uses them.
+/// The number of images that stay while no guest uses them.
 const LATEST: usize = 4;
 
 static IMAGES: LazyLock<Mutex<Images>> = LazyLock::new(Mutex::default);

@@ -1,4 +1,4 @@
-//! [`Refs`]: reads the values of a guest's globals and tables, and writes them. [`Names`] are what references are to, as data.
+//! [`Refs`]: reads and writes the values of a guest's globals and tables. [`Names`] turns references into data, and data into references.
 
 use crate::error::Error;
 use crate::guest::checkpoint::codec::RefCodec;
@@ -14,7 +14,7 @@ use wasmtime::{
 /// The numbers of a guest's functions, by the address that wasmtime gives for a function. It is the same for each reference to it.
 pub(crate) type Numbers = HashMap<usize, u32>;
 
-/// A guest's store, with the names of what references in it are to.
+/// A guest's store, with the names of what its references refer to.
 pub(crate) struct Refs<'a, S: 'static> {
     pub(crate) store: &'a mut Store<S>,
     pub(crate) names: Names<'a, S>,
@@ -123,7 +123,8 @@ impl<S: 'static> Names<'_, S> {
             }
             Ref::Func(Some(function)) => {
                 self.number(scope, &function).map(Value::Function).ok_or_else(|| {
-                    let why = "it refers to a function that is not the module's".into();
+                    let why =
+                        "it refers to a function that the module does not define or import".into();
                     Error::CannotSave { what: name(), why }
                 })
             }
@@ -167,7 +168,8 @@ impl<S: 'static> Names<'_, S> {
             }
             Value::Object(bytes) => {
                 let codec = self.codec.ok_or_else(|| Error::InvalidCheckpoint {
-                    why: "it has an object of the host's, and the instance has no `RefCodec`"
+                    why: "it has an object of the host's, and the instance has no `RefCodec`: use `Instance::set_ref_codec` or \
+                          `Checkpoint::instantiate_with_ref_codec`"
                         .into(),
                 })?;
                 Ok(Ref::Extern(Some(codec.decode(bytes, scope.as_context_mut())?)))

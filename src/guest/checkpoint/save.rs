@@ -11,24 +11,28 @@ use crate::guest::instance::Instance;
 use std::sync::Arc;
 
 impl<S: Send + 'static> Instance<S> {
-    /// Saves the guest as it is, between two calls: its memories, globals and tables. Its module has to be [prepared](crate::prepare).
+    /// Saves the guest as it is between two calls: its memories, globals and tables. Its module has to be [prepared](crate::prepare). The host's state
+    /// is not saved: for that, there is [`checkpoint_with_state`](Self::checkpoint_with_state).
     ///
-    /// The time that it takes depends on the pages of memory that the guest has ever written, and on how many changed since the last checkpoint or
-    /// rollback (`checkpoint_save_4m` of the benchmark). A page that has changed is found by a hash of 128 bits, whose seed is a secret of this process.
+    /// The time depends on how many pages of memory the guest has ever written, and on how many have changed since the last checkpoint or rollback
+    /// (`checkpoint_save_4m` of the benchmark). On systems other than Linux, and on machines whose pages are not 4 KiB, all pages count as written.
+    /// Globals and the elements of tables are read one by one.
+    ///
+    /// Changed pages are found by a hash of 128 bits, whose seed is a secret of this process. The instance keeps the pages of its last checkpoint.
     ///
     /// # Errors
     ///
     /// - [`Error::CallInProgress`] if a call, which goes on undisturbed, or a guard has the guest;
     /// - [`Error::Poisoned`] if an earlier call ended without returning;
     /// - [`Error::NotPrepared`] if the module was not prepared;
-    /// - [`Error::CannotSave`] if a global or a table refers to something that has no name: a function of another instance, an exception, or an object
-    ///   of the host's that no [`RefCodec`] writes.
+    /// - [`Error::CannotSave`] if a global or a table refers to something that cannot be saved: a function of another instance, an exception, or an
+    ///   object of the host's that no [`RefCodec`] writes.
     pub fn checkpoint(&self) -> Result<Checkpoint, Error> {
         let mut guest: Away<S> = claim(&self.home)?;
         Ok(Checkpoint::new(guest.save()?, ()))
     }
 
-    /// Saves the guest, and with it the state of the host in its store, as [`HostState`] says: a clone, if it can be cloned.
+    /// Saves the guest, and the host's state in its store, as [`HostState`] says. A state that is `Clone + Send + Sync` is cloned.
     ///
     /// # Errors
     ///
@@ -45,7 +49,7 @@ impl<S: Send + 'static> Instance<S> {
 
     /// Brings the guest back to a checkpoint: of this instance, or of another one of the same module. The host's state stays as it is.
     ///
-    /// A poisoned instance can be rolled back, and is fit afterwards. Each [`Func`](crate::Func) stays valid. The fuel stays what it is now.
+    /// A poisoned instance can be rolled back, and is fit afterwards. Each [`Func`](crate::Func) stays valid. The instance's fuel stays as it is.
     ///
     /// Memories and tables cannot shrink. If one has grown since the checkpoint, the guest gets a new store with the same state and the same fuel,
     /// which takes about as long as a [`reset`](Self::reset). Anything else that the caller had set up in the old store, such as a limiter, is lost then.
@@ -54,18 +58,21 @@ impl<S: Send + 'static> Instance<S> {
     ///
     /// - [`Error::CallInProgress`] if a call, which goes on undisturbed, or a guard has the guest;
     /// - [`Error::OtherModule`] if the checkpoint is of a guest of another module, and [`Error::NotPrepared`] if this module was not prepared;
-    /// - [`Error::Wasmtime`] if the limits do not allow the memory or the table elements that the guest had, or if a [`RefCodec`] fails. The
-    ///   instance is poisoned then. Roll it back to another checkpoint, or reset it.
+    /// - [`Error::InvalidCheckpoint`] if serde has read the checkpoint, and no guest of the module can be in its state;
+    /// - [`Error::InvalidCheckpoint`] if the guest referred to an object of the host's, and this instance has no
+    ///   [codec](Self::set_ref_codec); [`Error::Wasmtime`] if the codec fails, or if the limits do not allow the memory or the table elements that
+    ///   the guest had. The instance is poisoned then. Roll it back to another checkpoint, or reset it.
     pub fn rollback<H>(&self, to: &Checkpoint<H>) -> Result<(), Error> {
         let mut guest: Away<S> = claim(&self.home)?;
         self.bring(&mut guest, to.guest())
     }
 
-    /// Brings the guest and the host's state back to a checkpoint, as [`rollback`](Self::rollback) does with the guest.
+    /// Brings the host's state back to a checkpoint, and then the guest, as [`rollback`](Self::rollback) does.
     ///
     /// # Errors
     ///
-    /// As [`rollback`](Self::rollback), and those of [`HostState::restore`], which leave the guest as it was.
+    /// - Those of [`HostState::restore`], which leave the guest as it was;
+    /// - those of [`rollback`](Self::rollback). If the instance is poisoned then, the host's state is that of the checkpoint already.
     pub fn rollback_with_state(&self, to: &Checkpoint<S::Saved>) -> Result<(), Error>
     where
         S: HostState,
@@ -76,7 +83,8 @@ impl<S: Send + 'static> Instance<S> {
         self.bring(&mut guest, to.guest())
     }
 
-    /// Sets what writes and reads the objects of the host's that the guest refers to. It stays for all guests of this instance.
+    /// Sets the codec that writes and reads the objects of the host's in the guest's globals and tables. It replaces an earlier codec, and it stays
+    /// when the guest is reset.
     ///
     /// # Errors
     ///
@@ -130,7 +138,7 @@ impl<S: Send + 'static> Guest<S> {
         Ok(tracked.fit(&saved.state, &self.store))
     }
 
-    /// Brings the guest to a state that fits. `is_new` says that nothing of the guest has run.
+    /// Brings the guest to a state that fits. `is_new` says that none of the guest's code has run.
     pub(crate) fn restore(&mut self, saved: &SavedGuest, is_new: bool) -> Result<(), Error> {
         let instance = self.exports.ok_or(Error::Poisoned)?;
         self.control.poison().set();

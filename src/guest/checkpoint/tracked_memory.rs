@@ -9,7 +9,8 @@ use crate::guest::checkpoint::written::Written;
 pub(crate) struct TrackedMemory {
     /// What was in the memory at the last checkpoint or rollback.
     last: Pages,
-    /// The hashes of the same pages. To hash a page reads half as much as to compare it with a copy. `None` for a page that was not hashed: it is compared.
+    /// The hashes of the same pages. Hashing a page reads half as much as comparing it with a copy. `None` for a page that was not hashed: that is
+    /// compared.
     seen: Vec<Option<Seen>>,
     written: Written,
 }
@@ -47,7 +48,7 @@ impl TrackedMemory {
         self.last.clone()
     }
 
-    /// Makes the memory what it was. It has to be as large.
+    /// Makes the memory's contents those of `target`, which has to be as large.
     pub(crate) fn restore(&mut self, target: &Pages, memory: &mut [u8], image: &MemoryImage) {
         debug_assert_eq!(target.len(), memory.len(), "the memory was not grown");
         self.begin(memory);
@@ -70,7 +71,7 @@ impl TrackedMemory {
         self.last = target.clone();
     }
 
-    /// Makes the memory of a guest of which nothing has run yet what it was. It has to be as large.
+    /// As [`restore`](Self::restore), for a new guest, none of whose code has run.
     pub(crate) fn fill(&mut self, target: &Pages, memory: &mut [u8], image: &MemoryImage) {
         if !self.written.has_image() {
             return self.restore(target, memory, image);

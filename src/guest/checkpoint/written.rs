@@ -1,5 +1,5 @@
-//! [`Written`]: which pages of a memory may have been written since it was made. A page that was never written is as in the image, so nobody has to
-//! read it, and a memory that is mostly untouched is not loaded.
+//! [`Written`]: which pages of a memory may have been written since it was made. A page that was never written is as in the image, so a checkpoint
+//! need not read it. A memory that is mostly untouched is not loaded.
 
 #[cfg(target_os = "linux")]
 use crate::guest::checkpoint::page_map::PageMap;
@@ -40,7 +40,7 @@ impl Written {
         self.chunks.resize(chunks, PagesOfChunk::ALL);
     }
 
-    /// Asks the kernel for the chunks some of whose pages were not written when it was asked before.
+    /// Asks the kernel about each chunk that still has pages which were not written at the last look.
     #[cfg(target_os = "linux")]
     pub(crate) fn look(&mut self, memory: &[u8]) {
         let pages = memory.len() / PAGE;
