@@ -261,8 +261,8 @@ pub enum Error {
         module: Box<str>,
     },
 
-    /// The bytes of a [`Checkpoint`](crate::Checkpoint), or of the saved state of a WASI context, are damaged or of another version; or no guest of the
-    /// module can be in the state of the checkpoint; or that has an object of the host's, and there is no [`RefCodec`](crate::RefCodec).
+    /// The bytes of a [`Checkpoint`](crate::Checkpoint), or of the saved state of a WASI context, are damaged or of another version; or no guest of
+    /// the module can be in the state of the checkpoint; or that has an object of the host's, and there is no [`RefCodec`](crate::RefCodec).
     #[cfg(feature = "checkpoint")]
     #[error("the checkpoint is not valid: {why}")]
     InvalidCheckpoint {

@@ -7,8 +7,8 @@ use wasmtime::{ExternRef, Rooted, StoreContextMut};
 /// [`Instance::set_ref_codec`](crate::Instance::set_ref_codec), or by
 /// [`Checkpoint::instantiate_with_ref_codec`](crate::Checkpoint::instantiate_with_ref_codec).
 ///
-/// A [`Checkpoint`](crate::Checkpoint) holds bytes in the place of the objects. An object that the guest refers to in two places is written twice, and
-/// becomes two objects.
+/// A [`Checkpoint`](crate::Checkpoint) holds bytes in the place of the objects. An object that the guest refers to in two places is written
+/// twice, and becomes two objects.
 ///
 /// ```
 /// use std::any::Any;

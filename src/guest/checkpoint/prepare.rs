@@ -3,8 +3,8 @@
 use crate::error::Error;
 use wasmtime::{Engine, Module};
 
-/// Compiles a module whose guests can be saved as a [`Checkpoint`](crate::Checkpoint). Use it in the place of [`Module::new`]. `wasm` is the module in
-/// the binary format.
+/// Compiles a module whose guests can be saved as a [`Checkpoint`](crate::Checkpoint). Use it in the place of [`Module::new`]. `wasm` is the module
+/// in the binary format.
 ///
 /// The module is [transformed](wasm_jobs_transform) first: it exports its globals, memories and tables under names that begin with `__wasm_jobs_`,
 /// and its start function becomes an export that this library calls. The code stays the same, except where it drops a segment or reads one that

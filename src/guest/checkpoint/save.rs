@@ -11,8 +11,8 @@ use crate::guest::instance::Instance;
 use std::sync::Arc;
 
 impl<S: Send + 'static> Instance<S> {
-    /// Saves the guest as it is between two calls: its memories, globals and tables. Its module has to be [prepared](crate::prepare). The host's state
-    /// is not saved: for that, there is [`checkpoint_with_state`](Self::checkpoint_with_state).
+    /// Saves the guest as it is between two calls: its memories, globals and tables. Its module has to be [prepared](crate::prepare). The host's
+    /// state is not saved: for that, there is [`checkpoint_with_state`](Self::checkpoint_with_state).
     ///
     /// The time depends on how many pages of memory the guest has ever written, and on how many have changed since the last checkpoint or rollback
     /// (`checkpoint_save_4m` of the benchmark). On systems other than Linux, and on machines whose pages are not 4 KiB, all pages count as written.
@@ -49,7 +49,7 @@ impl<S: Send + 'static> Instance<S> {
 
     /// Brings the guest back to a checkpoint: of this instance, or of another one of the same module. The host's state stays as it is.
     ///
-    /// A poisoned instance can be rolled back, and is fit afterwards. Each [`Func`](crate::Func) stays valid. The instance's fuel stays as it is.
+    /// A poisoned instance can be rolled back, and is fit afterwards. Each [`Func`](crate::Func) stays valid. The fuel stays as it is now.
     ///
     /// Memories and tables cannot shrink. If one has grown since the checkpoint, the guest gets a new store with the same state and the same fuel,
     /// which takes about as long as a [`reset`](Self::reset). Anything else that the caller had set up in the old store, such as a limiter, is lost then.
