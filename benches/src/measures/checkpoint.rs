@@ -1,7 +1,7 @@
-//! Checkpoints, beside what a game console by hand does: it copies all memory, and hashes the copy with XXH3. It saves no globals and no tables.
+//! Checkpoints, beside what a game does by hand: it copies all of the memory, and hashes the copy by XXH3. The copy has no globals and no tables.
 //!
-//! All pages of a guest's memory have contents, unless the measure says otherwise. Between two saves or loads, which alone are timed, the guest
-//! writes some pages. In `checkpoint_save_4m_cold`, the host also reads more memory than the caches hold. The peer copies to memory that it
+//! All pages of a guest's memory have contents, unless the measure says otherwise. Before each save or load, the guest writes some pages; only the
+//! save or load is timed. In `checkpoint_save_4m_cold`, the host also reads more memory than the caches hold. The peer copies to memory that it
 //! has used before.
 
 use crate::rounds::{Finding, Other, compare, in_turn, of_values};
@@ -111,7 +111,7 @@ impl Copies {
     }
 }
 
-/// The mean time of something that is done often to a guest, without what comes before it.
+/// The mean time of `something` that is done to a guest. The time of `before` is not counted.
 fn mean(
     guest: &mut Guest,
     times: usize,
@@ -161,7 +161,7 @@ pub(crate) fn save_4m() -> Finding {
     save(4 * MIB, 4 * MIB, 64, 100, || {})
 }
 
-/// With more memory read between two saves than the caches hold.
+/// As [`save_4m`]. Between two saves, the host reads more memory than the caches hold.
 pub(crate) fn save_4m_cold() -> Finding {
     let other = vec![1_u8; 256 * MIB];
     save(4 * MIB, 4 * MIB, 64, 5, || {
@@ -173,12 +173,12 @@ pub(crate) fn save_64m() -> Finding {
     save(64 * MIB, 64 * MIB, 164, 5, || {})
 }
 
-/// Of a guest that has never written to most of its memory.
+/// A save of a guest that has never written to most of its memory.
 pub(crate) fn save_64m_untouched() -> Finding {
     save(64 * MIB, 2 * MIB, 164, 5, || {})
 }
 
-/// Back to a state that 64 pages ago was the guest's.
+/// Back to a checkpoint. The guest has written to 64 pages since.
 pub(crate) fn load_4m() -> Finding {
     const MEMORY: usize = 4 * MIB;
     let mut ours = Guest::prepared(MEMORY, MEMORY);
@@ -243,8 +243,8 @@ pub(crate) fn clone() -> Finding {
     )
 }
 
-/// A frame of a game that rolls back as far as it may: each of 60 guests goes back by 8 frames, and for each frame runs, and is saved again. A guest has 256 KiB, uses 64, and writes
-/// to 4 pages a frame. The calls are not counted.
+/// A frame of a game that rolls back as far as it may: each of 60 guests goes back by 8 frames, and then runs each frame again and is saved after it.
+/// A guest has 256 KiB, uses 64 KiB, and writes to 4 pages a frame. The time of the calls is not counted.
 pub(crate) fn rollback_60_guests() -> Finding {
     let wasm = wat::parse_str(wat(256 * KIB)).expect("the guest is well-formed");
     let module = linked(&prepare(&ENGINE, wasm).expect("the guest can be prepared"));

@@ -51,8 +51,9 @@ impl<S: Send + 'static> Instance<S> {
     ///
     /// A poisoned instance can be rolled back, and is fit afterwards. Each [`Func`](crate::Func) stays valid. The fuel stays as it is now.
     ///
-    /// Memories and tables cannot shrink. If one has grown since the checkpoint, the guest gets a new store with the same state and the same fuel,
-    /// which takes about as long as a [`reset`](Self::reset). Anything else that the caller had set up in the old store, such as a limiter, is lost then.
+    /// Memories and tables cannot shrink. If one has grown since the checkpoint, the guest gets a new store with the same state of the host
+    /// and the same fuel. That takes about as long as a [`reset`](Self::reset). Anything else that the caller had set up in the old store, such as a
+    /// limiter, is lost then.
     ///
     /// # Errors
     ///

@@ -7,8 +7,8 @@ use twox_hash::XxHash3_128;
 /// The hash of a page, of 128 bits.
 ///
 /// Two different pages have the same hash with a chance of about 2⁻¹²⁸. XXH3 is no cryptographic hash: someone who knows the seed can make two
-/// pages with one hash. So the seed is a secret of the process, and differs from run to run. A guest that guessed it could keep a page of its own memory
-/// from being saved. It could do nothing to other guests.
+/// pages with one hash. So the seed is a secret of the process, and differs from run to run. A guest that guessed it could keep a page of its own
+/// memory from being saved. It could do nothing to other guests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Seen(u128);
 
