@@ -84,7 +84,8 @@
 //! and each other. A job, of a call or of a closure, can run [after](JobPool::submit_after) others, and
 //! [`par_map`](Instances::par_map) calls one export with many inputs.
 //!
-//! Between two calls, [`Instance::store`] reads and writes the guest's memory, globals and tables.
+//! Between two calls, [`Instance::store`] reads and writes the guest's memory, globals and tables. With the feature `checkpoint`, a
+//! [`Checkpoint`] holds all of the guest's state, to roll back to, to clone, or to write to a file.
 //!
 //! The failure of a call is an [`Error`], given in the place of its result. It disturbs no worker, no pool and no other call.
 //!
@@ -120,7 +121,7 @@
 //! - `wasi`: WASI preview 1 and 0.2, on wasmtime-wasi.
 //! - `wasi-p3-preview`: WASI 0.3, and components with async functions. [A preview](wasi::p3).
 //! - `bytemuck`: structs in a guest's memory, by [`MemoryGuard`].
-//! - `checkpoint`: the state of a guest between two calls, as data.
+//! - `checkpoint`: the state of a guest between two calls, as data: [`prepare`], [`Checkpoint`].
 //! - `serde`: `Serialize` and `Deserialize` for that data.
 //! - `tracing`: spans and events for a subscriber of the crate `tracing`.
 
@@ -206,7 +207,7 @@ pub use wasmtime_wasi;
 #[cfg(feature = "macros")]
 #[doc(hidden)]
 pub mod __wrapper {
-    pub use crate::guest::wrapper::{check, link, look_up};
+    pub use crate::guest::wrapper::{check, compile, link, look_up};
     pub use wasm_jobs_macros::wrapper;
 }
 

@@ -151,17 +151,14 @@ impl Wrapper<'_> {
     }
 
     fn module_function(&self) -> TokenStream {
-        let Declaration { library, vis, options, .. } = self.declaration;
+        let Declaration { library, vis, .. } = self.declaration;
         let docs = comment(docs::COMPILE);
-        let compile = match options.checkpoints {
-            true => quote!(#library::prepare),
-            false => quote!(#library::wasmtime::Module::new),
-        };
+
         let result = self.declaration.result(&quote!(#library::wasmtime::Module));
         quote! {
             #docs
             #vis fn module(engine: &#library::wasmtime::Engine) -> #result {
-                ::core::result::Result::Ok(#compile(engine, <Self as #library::Embedded>::WASM)?)
+                #library::__wrapper::compile::<Self>(engine)
             }
         }
     }

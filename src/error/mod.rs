@@ -99,7 +99,7 @@ pub enum Error {
     #[cfg(feature = "wasm")]
     #[error(
         "an earlier call on the instance failed, exited or was dropped, which may have left its memory half-way through something: \
-         reset the instance, or clear the poison"
+         reset the instance, roll it back to a checkpoint, or clear the poison"
     )]
     Poisoned,
 
@@ -236,10 +236,10 @@ pub enum Error {
         module: Box<str>,
     },
 
-    /// The module was not [prepared](crate::prepare), or by another version of this library.
+    /// The module was not [prepared](crate::prepare), or it was prepared by another version of this library.
     #[cfg(feature = "checkpoint")]
     #[error(
-        "{module}: it was not prepared for checkpoints by this version: compile it by `prepare`"
+        "{module}: it was not prepared for checkpoints by this version of the library: compile the original module by `prepare`"
     )]
     NotPrepared {
         /// Which module.
@@ -253,13 +253,16 @@ pub enum Error {
 
     /// The [`Checkpoint`](crate::Checkpoint) is of a guest of another module.
     #[cfg(feature = "checkpoint")]
-    #[error("{module}: the checkpoint is of a guest of another module")]
+    #[error(
+        "{module}: the checkpoint is of a guest of another module: both must be the same wasm, byte for byte"
+    )]
     OtherModule {
         /// The module that the checkpoint was to be used with.
         module: Box<str>,
     },
 
-    /// The bytes are not those of a [`Checkpoint`](crate::Checkpoint) that can be used here.
+    /// The bytes of a [`Checkpoint`](crate::Checkpoint), or of the saved state of a WASI context, are damaged or of another version; or no guest of
+    /// the module can be in the state of the checkpoint; or that has an object of the host's, and there is no [`RefCodec`](crate::RefCodec).
     #[cfg(feature = "checkpoint")]
     #[error("the checkpoint is not valid: {why}")]
     InvalidCheckpoint {
@@ -267,7 +270,7 @@ pub enum Error {
         why: Box<str>,
     },
 
-    /// A part of the host's state that was saved does not fit where it is to be restored.
+    /// A part of the host's saved state does not fit the state that it is restored to.
     #[cfg(feature = "checkpoint")]
     #[error("{what} cannot be restored: {why}")]
     CannotRestore {
@@ -281,7 +284,7 @@ pub enum Error {
     #[cfg(feature = "checkpoint")]
     #[error("{what} cannot be saved: {why}")]
     CannotSave {
-        /// What cannot be saved, for example a global or an element of a table, by its number.
+        /// What cannot be saved: for example `global 3`, or `element 1 of table 0`. The numbers are indices of the module.
         what: Box<str>,
         /// Why.
         why: Box<str>,

@@ -13,6 +13,8 @@ use crate::step::interrupt::in_step;
 use crate::unwind::ignore_panic;
 use crate::wait::block::block_on;
 use std::mem;
+#[cfg(feature = "checkpoint")]
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use wasmtime::{AsContextMut, Extern, Store};
 
@@ -32,13 +34,31 @@ pub(crate) struct Guest<S: 'static, E = wasmtime::Instance> {
     pub(crate) saves: Saves<S>,
 }
 
-/// Whether a new guest's start function runs.
+/// How a guest gets its instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Start {
+    /// As a new guest, whose start function runs. That is a call, with the limits of one.
     Run,
-    /// It has run before, in the guest whose state the new one gets. The module has to be prepared: in any other, wasmtime runs it.
+    /// As a new guest that gets the state of another one. The start function has run before, in that one. The module has to be prepared: in any other, wasmtime
+    /// runs it.
     #[cfg(feature = "checkpoint")]
     Skip,
+    /// As the same guest, in a new store. Nothing begins anew, neither its fuel nor its time.
+    #[cfg(feature = "checkpoint")]
+    GoOn,
+}
+
+impl Start {
+    /// Whether it counts as a call, with the limits of one.
+    fn is_call(self) -> bool {
+        match self {
+            Self::Run => true,
+            #[cfg(feature = "checkpoint")]
+            Self::Skip => true,
+            #[cfg(feature = "checkpoint")]
+            Self::GoOn => false,
+        }
+    }
 }
 
 impl<S: Send + 'static, E> Guest<S, E> {
@@ -80,23 +100,31 @@ impl<S: Send + 'static, E> Guest<S, E> {
     /// Drops the guest, and swallows a panic of the user's destructors.
     pub(crate) fn end(self) {
         let Self { store, exports, .. } = self;
+        #[cfg(feature = "checkpoint")]
+        ignore_panic(|| drop(self.saves));
         ignore_panic(|| drop(exports));
         end_store(store);
     }
 
-    /// Instantiating counts as a call, with the limits of one.
+    /// Gives the guest an instance.
     pub(crate) fn instantiate(&mut self, origin: &Origin<S, E>, start: Start) -> Result<(), Error> {
         let engine = origin.engine();
         self.control.attach(&mut self.store);
-        if engine.get_consume_fuel() && self.store.get_fuel().is_ok_and(|fuel| fuel == 0) {
-            self.store.set_fuel(u64::MAX).map_err(Error::Wasmtime)?;
+        if start.is_call() {
+            if engine.get_consume_fuel() && self.store.get_fuel().is_ok_and(|fuel| fuel == 0) {
+                self.store.set_fuel(u64::MAX).map_err(Error::Wasmtime)?;
+            }
+            self.begin_call();
         }
-        self.begin_call();
         self.control.set_deadline(&mut self.store);
         match origin {
             Origin::Module { pre, exports } => {
                 let instance = pre.instantiate_async(&mut self.store);
-                let instance = to_the_end(instance, &self.control)?;
+                let instance = match start.is_call() {
+                    true => to_the_end(instance, &self.control)?,
+                    // Nothing of the guest runs, so no limit of its last call is looked at.
+                    false => block_on(instance),
+                };
                 let instance = instance.map_err(|error| self.not_made(error, origin))?;
                 #[cfg(feature = "checkpoint")]
                 self.begin_prepared(instance, pre.module(), origin, start)?;
@@ -113,7 +141,7 @@ impl<S: Send + 'static, E> Guest<S, E> {
         Ok(())
     }
 
-    /// Begins with a new instance of a module that may be prepared. wasmtime does not run the start function of one that is.
+    /// Begins with a new instance. If its module is prepared, this runs the start function, because wasmtime has not.
     #[cfg(feature = "checkpoint")]
     fn begin_prepared(
         &mut self,
@@ -134,16 +162,46 @@ impl<S: Send + 'static, E> Guest<S, E> {
         Ok(())
     }
 
-    /// Moves the state to a new store, and drops the old one with all else that is in it. There is no guest then.
+    /// Moves the host's state and the fuel to a new store, and drops the old store with the guest. There is no guest until one is instantiated.
+    ///
+    /// # Panics
+    ///
+    /// If the destructor of an object that the guest refers to panics. The state is lost with the store then; `state` makes another one, if there is
+    /// a function that does.
     #[cfg(feature = "checkpoint")]
-    pub(crate) fn into_new_store(mut self) -> Self {
+    pub(crate) fn into_new_store(
+        mut self,
+        state: Option<&(dyn Fn() -> S + Send + Sync)>,
+    ) -> (Self, Result<(), Error>) {
         self.control.poison().set();
         self.saves.end();
         let exports = self.exports.take();
         ignore_panic(|| drop(exports));
         let engine = self.store.engine().clone();
-        let store = Store::new(&engine, self.store.into_data());
-        Self { store, generation: self.generation + 1, stack_pointer: None, ..self }
+        let fuel = self.store.get_fuel().ok();
+        let store = self.store;
+        let (data, ended) = match catch_unwind(AssertUnwindSafe(|| store.into_data())) {
+            Ok(data) => (data, Ok(())),
+            Err(payload) => match state {
+                Some(state) => (state(), Err(Error::Panic(Panic::new(payload)))),
+                None => resume_unwind(payload),
+            },
+        };
+        let mut store = Store::new(&engine, data);
+        if let Some(fuel) = fuel {
+            // The engine counts fuel, as the old store has shown.
+            let _ = store.set_fuel(fuel);
+        }
+        (Self { store, generation: self.generation + 1, stack_pointer: None, ..self }, ended)
+    }
+
+    /// The guest is between two calls, in the state of a checkpoint.
+    #[cfg(feature = "checkpoint")]
+    pub(crate) fn rest(&mut self) {
+        if let Some(stack_pointer) = &mut self.stack_pointer {
+            stack_pointer.rest(&mut self.store);
+        }
+        self.control.poison().clear();
     }
 
     fn not_made(&mut self, error: wasmtime::Error, origin: &Origin<S, E>) -> Error {
@@ -224,7 +282,7 @@ fn end_store<S: 'static>(store: Store<S>) {
     ignore_panic(|| drop(state));
 }
 
-/// The start function of a module that is prepared.
+/// The start function of a prepared module.
 #[cfg(feature = "checkpoint")]
 fn start_function<S: 'static>(
     instance: wasmtime::Instance,

@@ -34,7 +34,8 @@ use wasmtime::{Engine, InstancePre, Store, StoreContextMut};
 ///
 /// A call that has begun may end without returning: by a trap, an exit, a timeout, an error or a panic of the host, or because it was
 /// dropped or cancelled. The guest's memory may then be half-way through a change. The instance is poisoned, as a
-/// [`std::sync::Mutex`] would be, and makes no calls until it is [reset](Self::reset), or [declared fit](Self::clear_poison).
+/// [`std::sync::Mutex`] would be, and makes no calls until it is [reset](Self::reset), or [declared fit](Self::clear_poison). With the feature
+/// `checkpoint`, it can also be rolled back to a checkpoint that was made before the call.
 ///
 /// wasmtime reports two kinds of traps only to their caller, so they poison nothing:
 ///

@@ -9,8 +9,8 @@
 //!
 //! `limit` bounds what a guest may do in a step, in a call and in all. `store` gives access to a guest between its calls. `par_map`
 //! makes many calls on several instances: `inputs` deals out their inputs, and `par_map_job` collects their results. `wrapper` is
-//! what the macro's code calls, `checkpoint` saves guests as data, `types` puts types into words, `stack_pointer` resets that of a guest, and `wasi` is WASI. `concurrent` runs the
-//! async functions of a component, and `apart` such a call inside another one's.
+//! what the macro's code calls, `checkpoint` saves guests as data, `types` puts types into words, `stack_pointer` resets that of a guest, and
+//! `wasi` is WASI. `concurrent` runs the async functions of a component, and `apart` such a call inside another one's.
 
 #[cfg(feature = "wasi-p3-preview")]
 pub(crate) mod apart;

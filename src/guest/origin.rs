@@ -49,6 +49,24 @@ impl<S: 'static, E> Origin<S, E> {
         }
     }
 
+    /// Refuses a module that imports a memory, a global, a table or a tag. Those are of one store, and no instance in another store can have them.
+    #[cfg(feature = "checkpoint")]
+    pub(crate) fn check_instantiable_anew(&self) -> Result<(), Error> {
+        let mut imports = self.the_module().into_iter().flat_map(Module::imports);
+        match imports.find(|import| import.ty().func().is_none()) {
+            None => Ok(()),
+            Some(import) => Err(Error::Unsupported {
+                what: "a rollback to before a memory or a table has grown",
+                why: format!(
+                    "the guest imports {:?} {:?}, which belongs to its store, and would need a new store",
+                    import.module(),
+                    import.name()
+                )
+                .into(),
+            }),
+        }
+    }
+
     /// Its name in error messages.
     pub(crate) fn name(&self) -> Box<str> {
         match self {

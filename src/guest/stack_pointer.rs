@@ -23,6 +23,12 @@ impl StackPointer {
         is_mutable.then(|| Self { at_rest: global.get(store), global })
     }
 
+    /// The guest is between two calls, in another state than it was made in.
+    #[cfg(feature = "checkpoint")]
+    pub(crate) fn rest<S>(&mut self, store: &mut Store<S>) {
+        self.at_rest = self.global.get(store);
+    }
+
     /// Sets it to its value between calls.
     pub(crate) fn unwind<S>(&self, store: &mut Store<S>) -> Result<(), Error> {
         Ok(self.global.set(store, self.at_rest)?)

@@ -4,8 +4,6 @@
 use crate::error::{Error, Mismatch};
 #[cfg(feature = "checkpoint")]
 use crate::guest::checkpoint::plan::is_prepared;
-#[cfg(feature = "checkpoint")]
-use crate::guest::checkpoint::prepare::prepare;
 use crate::guest::func::Func;
 use crate::guest::home::with_guest;
 use crate::guest::instance::Instance;
@@ -49,12 +47,29 @@ impl<W> ModuleSource<W> for &Module {
 
 impl<W: Embedded> ModuleSource<W> for &Engine {
     fn module(self) -> Result<Module, Error> {
-        #[cfg(feature = "checkpoint")]
-        if W::CHECKPOINTS {
-            return prepare(self, W::WASM);
-        }
-        Ok(Module::new(self, W::WASM)?)
+        compile::<W>(self)
     }
+}
+
+/// Compiles the bytes of a wrapper.
+///
+/// # Errors
+///
+/// [`Error::Wasmtime`] if wasmtime refuses them; those of `prepare` if the wrapper is to have checkpoints; and [`Error::Unsupported`] if it is, and the feature
+/// `checkpoint` is off.
+pub fn compile<W: Embedded>(engine: &Engine) -> Result<Module, Error> {
+    match W::CHECKPOINTS {
+        true => compile_prepared(engine, W::WASM),
+        false => Ok(Module::new(engine, W::WASM)?),
+    }
+}
+
+#[cfg(feature = "checkpoint")]
+use crate::guest::checkpoint::prepare::prepare as compile_prepared;
+
+#[cfg(not(feature = "checkpoint"))]
+fn compile_prepared(_: &Engine, _: &[u8]) -> Result<Module, Error> {
+    Err(no_checkpoints())
 }
 
 /// An export that a wrapper was written from: its name, and its type in the words of [`extern_type`].
@@ -93,8 +108,13 @@ fn check_prepared(module: &Module) -> Result<(), Error> {
 
 #[cfg(not(feature = "checkpoint"))]
 fn check_prepared(_: &Module) -> Result<(), Error> {
+    Err(no_checkpoints())
+}
+
+#[cfg(not(feature = "checkpoint"))]
+fn no_checkpoints() -> Error {
     let why = "enable the feature `checkpoint` of wasm-jobs".into();
-    Err(Error::Unsupported { what: "a wrapper with `checkpoints: true`", why })
+    Error::Unsupported { what: "a wrapper with `checkpoints: true`", why }
 }
 
 /// Checks that the instance has these exports.

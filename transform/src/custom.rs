@@ -1,4 +1,4 @@
-//! [`kept`]: what becomes of a custom section. Some hold offsets into the code, which must stay right or go.
+//! [`kept`]: what becomes of a custom section. Some hold offsets into the code. These are corrected, or the section is left out.
 
 use crate::body::{Edit, moved};
 use crate::names;
@@ -23,7 +23,7 @@ pub(crate) struct ChangedBody {
     pub(crate) edits: Vec<Edit>,
 }
 
-/// The data of a custom section in the transformed module. `None` if the section has to go.
+/// The data of a custom section in the transformed module. `None` if the section has to be left out.
 pub(crate) fn kept<'a>(name: &str, data: &'a [u8], changes: &Changes) -> Option<Cow<'a, [u8]>> {
     // Offsets of DWARF begin at the code section's contents.
     let same_code = changes.bodies.is_empty();

@@ -1,4 +1,4 @@
-//! [`Error`]: why a module cannot be transformed, and [`Place`]: where in the module the reason stands.
+//! [`Error`]: why a module cannot be transformed; and [`Place`]: where in the module the reason is.
 
 use crate::export::PREFIX;
 use std::fmt;
@@ -20,14 +20,14 @@ pub enum Error {
         "this is a component, not a module; transform the modules inside it before they become a component"
     )]
     Component,
-    /// The module uses a proposal that the transformation does not carry.
+    /// The module uses a proposal that the transformation does not support.
     #[error(
-        "{what} needs the proposal `{proposal}`, which the transformation does not carry: {place}"
+        "{what} needs the proposal `{proposal}`, which the transformation does not support: {place}"
     )]
     Unsupported {
-        /// The name of the proposal, as the repositories of WebAssembly have it.
+        /// The proposal, by the name of its repository.
         proposal: &'static str,
-        /// The instruction in backquotes, or what else needs the proposal.
+        /// What needs the proposal: an instruction, in backquotes, or another part of the module, such as "a type".
         what: String,
         /// Where it stands.
         place: Place,
@@ -60,13 +60,13 @@ pub enum Error {
     /// The module is a transformed one.
     #[error("the module is transformed already: it has the export {name:?}")]
     AlreadyTransformed {
-        /// The export that tells.
+        /// The export by which it is recognised.
         name: String,
     },
     /// The transformed module would be larger than WebAssembly's implementations allow.
     #[error("the transformed module would have {count} {what}, and at most {limit} are allowed")]
     TooLarge {
-        /// What there are too many of: "exports", for example.
+        /// The kind of item: "exports", for example.
         what: String,
         /// How many there would be.
         count: usize,

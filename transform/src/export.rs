@@ -13,8 +13,8 @@ pub const HASH_LOW: &str = "__wasm_jobs_hash_low";
 /// The export with the second half of the hash, an immutable global of type i64.
 pub const HASH_HIGH: &str = "__wasm_jobs_hash_high";
 
-/// The export that was the module's start function. The host calls it once, before any other export, where it makes a new instance.
-/// An instance that takes over the state of another does not need it.
+/// The export that was the module's start function. In a new instance, the host calls it once, before any other export. In an instance that gets
+/// the state of another one, the host does not call it.
 pub const START: &str = "__wasm_jobs_start";
 
 /// The version of the layout that this package writes.
@@ -49,7 +49,7 @@ pub enum StateExport {
     },
     /// `__wasm_jobs_table_{index}`: a table that can change.
     Table(u32),
-    /// `__wasm_jobs_function_{index}`: a function that a reference in the state may be to.
+    /// `__wasm_jobs_function_{index}`: a function that a reference in the state may refer to.
     Function(u32),
     /// `__wasm_jobs_dropped_data_{index}`: a mutable global of type i32. It is 0, or -1 once the data segment was dropped.
     DroppedData(u32),

@@ -23,7 +23,7 @@ pub struct Layout {
     pub memories: Vec<MemoryState>,
     /// The tables that can change, by index: the module writes to them, imports them or exports them.
     pub tables: Vec<TableState>,
-    /// The indices of the functions that a reference in the state may be to, in order. Empty if no table and no global of the state
+    /// The indices of the functions that a reference in the state may refer to, in order. Empty if no table and no global of the state
     /// can hold a reference to a function.
     pub functions: Vec<u32>,
     /// The indices of the passive data segments that some `data.drop` names, in order.
@@ -161,7 +161,7 @@ pub enum Referent {
 }
 
 impl Referent {
-    /// Whether such a reference can be to a function.
+    /// Whether such a reference can refer to a function.
     #[must_use]
     pub fn is_function(self) -> bool {
         matches!(self, Self::Function | Self::FunctionOfType(_))
@@ -179,8 +179,8 @@ impl Image {
 }
 
 impl Layout {
-    /// The hash of a module's bytes before the transformation, which is [`hash`](Self::hash) of its layout. It finds out whether a
-    /// transformed module that is at hand was made from these bytes.
+    /// The hash of a module's bytes before the transformation, which is [`hash`](Self::hash) of its layout. Compare the two to see whether a
+    /// transformed module was made from these bytes.
     #[must_use]
     pub fn hash_of(wasm: &[u8]) -> [u8; 16] {
         let digest = Sha256::new().chain_update(LAYOUT_VERSION.to_le_bytes()).chain_update(wasm);

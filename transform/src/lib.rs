@@ -32,15 +32,15 @@ pub use crate::layout::{
 pub struct Transformed {
     /// The module, in the binary format.
     pub wasm: Vec<u8>,
-    /// What its state is.
+    /// The description of its state.
     pub layout: Layout,
 }
 
-/// Transforms a module, in the binary format. The same bytes give the same result on every machine.
+/// Transforms a module, in the binary format, so that it exports all of its state. The same bytes give the same result on every machine.
 ///
 /// # Errors
 ///
-/// The bytes are no valid module, or one that cannot be transformed; see [`Error`].
+/// [`Error`] if the bytes are no valid module, or one that cannot be transformed.
 pub fn transform(wasm: &[u8]) -> Result<Transformed, Error> {
     let module = parse::parse(wasm)?;
     let layout = state::layout(&module);

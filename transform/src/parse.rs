@@ -27,6 +27,9 @@ pub(crate) fn parse(wasm: &[u8]) -> Result<Module<'_>, Error> {
     if let Some(&name) = reserved.first() {
         return Err(Error::ReservedExport { name: name.to_owned() });
     }
+    if let Some(index) = module.start.filter(|index| *index < module.imported.functions) {
+        return Err(Error::ImportedStart { index });
+    }
     if let Some(index) = module.memories.iter().position(|memory| memory.shared) {
         return Err(Error::SharedMemory { index: index as u32 });
     }

@@ -1,5 +1,4 @@
-//! [`reason`]: why bytes are refused that the validator does not accept. Only this failing path looks at proposals that the
-//! transformation does not carry.
+//! [`reason`]: why the validator has refused the bytes. Only this failing path looks at proposals that the transformation does not carry.
 
 use crate::error::{Error, Place};
 use wasmparser::{
@@ -23,7 +22,7 @@ const OTHERS: [(WasmFeatures, &str); 9] = [
     (WasmFeatures::COMPACT_IMPORTS, "compact-import-section"),
 ];
 
-/// What is wrong with a module that has this error when only [`CARRIED`] is on.
+/// The reason for an error of a validator that accepts only [`CARRIED`].
 pub(crate) fn reason(wasm: &[u8], error: &BinaryReaderError) -> Error {
     // A component has the magic number of a module, and 1 where modules have 0.
     if wasm.starts_with(b"\0asm") && wasm.get(6..8) == Some(&[1, 0]) {

@@ -1,7 +1,7 @@
-//! Checkpoints, beside what a game console by hand does: it copies all memory, and hashes the copy with XXH3. It saves no globals and no tables.
+//! Checkpoints, beside what a game does by hand: it copies all of the memory, and hashes the copy by XXH3. The copy has no globals and no tables.
 //!
-//! All pages of a guest's memory have contents, unless the measure says otherwise. Between two saves or loads, which alone are timed, the guest
-//! writes some pages. In `checkpoint_save_4m_cold`, the host also reads more memory than the caches hold. The peer copies to memory that it
+//! All pages of a guest's memory have contents, unless the measure says otherwise. Before each save or load, the guest writes some pages; only the
+//! save or load is timed. In `checkpoint_save_4m_cold`, the host also reads more memory than the caches hold. The peer copies to memory that it
 //! has used before.
 
 use crate::rounds::{Finding, Other, compare, in_turn, of_values, time};
@@ -112,7 +112,7 @@ impl Copies {
     }
 }
 
-/// The mean time of something that is done often to a guest, without what comes before it.
+/// The mean time of `something` that is done to a guest. The time of `before` is not counted.
 fn mean(
     guest: &mut Guest,
     times: usize,
@@ -162,7 +162,7 @@ pub(crate) fn save_4m() -> Finding {
     save(4 * MIB, 4 * MIB, 64, 100, || {})
 }
 
-/// With more memory read between two saves than the caches hold.
+/// As [`save_4m`]. Between two saves, the host reads more memory than the caches hold.
 pub(crate) fn save_4m_cold() -> Finding {
     let other = vec![1_u8; 256 * MIB];
     save(4 * MIB, 4 * MIB, 64, 5, || {
@@ -174,12 +174,12 @@ pub(crate) fn save_64m() -> Finding {
     save(64 * MIB, 64 * MIB, 164, 5, || {})
 }
 
-/// Of a guest that has never written to most of its memory.
+/// A save of a guest that has never written to most of its memory.
 pub(crate) fn save_64m_untouched() -> Finding {
     save(64 * MIB, 2 * MIB, 164, 5, || {})
 }
 
-/// Back to a state that 64 pages ago was the guest's.
+/// Back to a checkpoint. The guest has written to 64 pages since.
 pub(crate) fn load_4m() -> Finding {
     const MEMORY: usize = 4 * MIB;
     let mut ours = Guest::prepared(MEMORY, MEMORY);

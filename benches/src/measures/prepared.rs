@@ -1,5 +1,5 @@
-//! What it costs a guest to be prepared for checkpoints, if none is made: the geometric mean of a picture, SQLite's speed test and a script of Lua's, beside the same
-//! guests unprepared.
+//! What it costs a guest to be prepared for checkpoints, if none is made: the geometric mean of a picture, SQLite's speed test and a script in
+//! Lua's interpreter, beside the same guests unprepared.
 
 use super::{checks, wasi};
 use crate::rounds::{Finding, Other, in_turn, time};

@@ -1,10 +1,10 @@
 //! Plays a round of a game whose simulation is a guest, `game.wat`: two players, 60 frames a second, and a network that delivers packets 100 to
-//! 150 ms late, in any order, and loses one in twenty. Each player's machine predicts the other player's input. When the real one arrives, and
-//! it was another, the machine rolls its guest back and computes the frames since then again. GGRS tells it when.
+//! 150 ms late, in any order, and loses one in twenty. Each player's machine predicts the other player's input. When the real
+//! input arrives and is another one, the machine rolls its guest back, and computes the frames since then again. GGRS tells it when.
 //!
 //! The time of the network is counted in frames, so the example takes a second, and is the same each time. It checks that both machines have the same
-//! simulation in every frame, which is also that of a round without a network. Then it plays the same round with copies of the memory in the place of
-//! checkpoints, and checks that the simulations part. It prints what the saves and loads took, and writes a picture to
+//! simulation in every frame, and that it is the same as in a round without a network. Then it plays the same round with copies of the memory in the
+//! place of checkpoints, and checks that the simulations differ. It prints how long the saves and loads took, and writes a picture to
 //! `target/rollback.png`.
 //!
 //! ```sh
@@ -24,7 +24,7 @@ use wasm_jobs_rollback::{
     Error, Game, MemoryAlone, Peer, Round, SaveGame, Times, WholeGuest, draw, play, play_alone,
 };
 
-/// Fifteen seconds.
+/// The last frame, after fifteen seconds.
 const LAST: usize = 900;
 
 const SEED: u64 = 7;

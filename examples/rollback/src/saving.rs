@@ -48,7 +48,8 @@ impl Saving for WholeGuest {
     }
 }
 
-/// A copy of the exported memory, as many games do it. The dice and the behaviours of the balls are not in it, so the simulations of the two players part.
+/// A copy of the exported memory, as many games make it. It lacks the dice and the behaviours of the balls, so the simulations of the two players
+/// come to differ.
 pub enum MemoryAlone {}
 
 impl Saving for MemoryAlone {

@@ -31,7 +31,10 @@ impl Counter {
         linker: &wasm_jobs::wasmtime::Linker<()>,
         state: (),
     ) -> ::core::result::Result<Self, wasm_jobs::Error> {
-        let pre = wasm_jobs::__wrapper::link::<Self, _>(module, linker, Self::EXPORTS)?;
+        let pre = wasm_jobs::__wrapper::link::<
+            Self,
+            _,
+        >(module, linker, Self::EXPORTS, false)?;
         Self::from_instance(wasm_jobs::Instance::new(&pre, state)?)
     }
     /// Instantiates the guest with options. `state` makes the state of the store, at once and again at each reset.
@@ -46,7 +49,10 @@ impl Counter {
         state: impl ::core::ops::Fn(
         ) -> () + ::core::marker::Send + ::core::marker::Sync + 'static,
     ) -> ::core::result::Result<Self, wasm_jobs::Error> {
-        let pre = wasm_jobs::__wrapper::link::<Self, _>(module, linker, Self::EXPORTS)?;
+        let pre = wasm_jobs::__wrapper::link::<
+            Self,
+            _,
+        >(module, linker, Self::EXPORTS, false)?;
         Self::from_instance(wasm_jobs::Instance::with_options(&pre, options, state)?)
     }
     /// Wraps an instance that was made in another way, such as `Instance::with_store`.
@@ -71,12 +77,7 @@ impl Counter {
     pub fn module(
         engine: &wasm_jobs::wasmtime::Engine,
     ) -> ::core::result::Result<wasm_jobs::wasmtime::Module, wasm_jobs::Error> {
-        ::core::result::Result::Ok(
-            wasm_jobs::wasmtime::Module::new(
-                engine,
-                <Self as wasm_jobs::Embedded>::WASM,
-            )?,
-        )
+        wasm_jobs::__wrapper::compile::<Self>(engine)
     }
     /// The instance. Through this, call a method of the instance that an export of the same name hides.
     #[must_use]

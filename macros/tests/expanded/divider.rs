@@ -26,7 +26,10 @@ impl Divider {
         linker: &crate::wasmtime::Linker<World>,
         state: World,
     ) -> ::core::result::Result<Self, crate::Error> {
-        let pre = crate::__wrapper::link::<Self, _>(module, linker, Self::EXPORTS)?;
+        let pre = crate::__wrapper::link::<
+            Self,
+            _,
+        >(module, linker, Self::EXPORTS, false)?;
         Self::from_instance(crate::Instance::new(&pre, state)?)
     }
     /// Instantiates the guest with options. `state` makes the state of the store, at once and again at each reset.
@@ -41,7 +44,10 @@ impl Divider {
         state: impl ::core::ops::Fn(
         ) -> World + ::core::marker::Send + ::core::marker::Sync + 'static,
     ) -> ::core::result::Result<Self, crate::Error> {
-        let pre = crate::__wrapper::link::<Self, _>(module, linker, Self::EXPORTS)?;
+        let pre = crate::__wrapper::link::<
+            Self,
+            _,
+        >(module, linker, Self::EXPORTS, false)?;
         Self::from_instance(crate::Instance::with_options(&pre, options, state)?)
     }
     /// Wraps an instance that was made in another way, such as `Instance::with_store`.

@@ -1,8 +1,9 @@
-//! The bytes of a checkpoint: [`encode`] writes them, and [`decode`] reads and checks them. What a guest may have bounds how much memory that
+//! The bytes of a checkpoint: [`encode`] writes them, and [`decode`] reads and checks them. The [`Limits`] of a guest bound how much memory reading
 //! takes.
 //!
-//! All numbers are little-endian. A name, the version of the format, and the hash of the module's layout come first; then the globals; then the memories,
-//! each with its size and the pages that differ from the image; then the tables; and at the end a hash of all bytes before. In a page, zeros are left out.
+//! All numbers are little-endian. A name, the version of the format, and the hash of the module's layout come first. Then come the globals, and the
+//! tables. Then come the memories, each with its size and the pages that differ from the image. At the end is a hash of all bytes before it. In a
+//! page, longer runs of zeros are left out.
 
 use crate::error::Error;
 use crate::guest::checkpoint::pages::{PAGE, Page, Pages};
@@ -21,7 +22,7 @@ const VERSION: u32 = 1;
 /// In a page, at least as many zeros as this are left out.
 const GAP: usize = 8;
 
-/// The largest memory whose checkpoint is read, in bytes: 64 GiB.
+/// The most memory of a guest whose checkpoint is read, in bytes: 64 GiB.
 const LARGEST: u64 = 1 << 36;
 
 /// How much a guest may have in all, for which bytes are read.
@@ -106,12 +107,12 @@ pub(crate) fn decode(bytes: &[u8], limits: Limits) -> Result<(Hash, GuestState),
     if limits.elements.is_some_and(|limit| all > limit as u64) {
         return Err(invalid("its tables have more elements than the guest may have"));
     }
-    let mut memory_left = limits.memory.map_or(u64::MAX, |limit| limit as u64);
+    let mut memory_left = limits.memory.map_or(LARGEST, |limit| LARGEST.min(limit as u64));
     let memories = reader.list(|reader| {
         let len = reader.u64()?;
         memory_left = match memory_left.checked_sub(len) {
-            Some(left) if len <= LARGEST => left,
-            _ => return Err(invalid("it has more memory than the guest may have")),
+            Some(left) => left,
+            None => return Err(invalid("it has more memory than the guest may have")),
         };
         let len = usize::try_from(len).map_err(|_| invalid("it has too much memory"))?;
         let mut pages = Pages::initial(len);

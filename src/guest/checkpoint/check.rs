@@ -1,4 +1,4 @@
-//! [`check`]: whether a state that comes from bytes is one that a guest of a module can be in.
+//! [`check`]: refuses a state, read from bytes, that no guest of the module can be in.
 
 use crate::error::Error;
 use crate::guest::checkpoint::plan::Plan;

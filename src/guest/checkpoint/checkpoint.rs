@@ -1,10 +1,12 @@
-//! [`Checkpoint`]: the state of a guest between two calls, as data that belongs to nobody.
+//! [`Checkpoint`]: the state of a guest between two calls, as data that belongs to no instance.
 
 use crate::error::Error;
 use crate::guest::checkpoint::bytes::{self, Limits};
 use crate::guest::checkpoint::check::check;
 use crate::guest::checkpoint::image::plan_of;
 use crate::guest::checkpoint::plan::{Hash, Plan};
+#[cfg(feature = "serde")]
+use crate::guest::checkpoint::serde_bytes::Bytes;
 use crate::guest::checkpoint::state::GuestState;
 use crate::guest::limit::options::InstanceOptions;
 use crate::guest::origin::module_name;
@@ -13,16 +15,18 @@ use std::sync::Arc;
 use wasmtime::{InstancePre, Module};
 
 /// The whole state of a guest between two calls, from [`Instance::checkpoint`](crate::Instance::checkpoint): its memories, globals and tables,
-/// and which of its segments it has dropped. `H` is what was saved of the host's state, if that was asked for.
+/// and which of its segments it has dropped. `H` is what
+/// [`Instance::checkpoint_with_state`](crate::Instance::checkpoint_with_state) has saved of the host's state.
 ///
 /// The guest's module has to be [prepared](crate::prepare).
 ///
-/// A clone costs nothing. Checkpoints of one instance that follow each other share the pages of memory that did not change between them,
-/// and none holds a page that is as it was when the guest was made. A checkpoint does not refer to the instance: it outlives it, goes to other
-/// threads, and can be used any number of times.
+/// A clone shares the guest's state, and clones the `H`. Checkpoints of one instance that follow each other share the pages of memory that did
+/// not change between them. None holds a page that is as in a new guest. A checkpoint does not refer to the instance: it outlives it, goes to
+/// other threads, and can be used any number of times. No limit of the guest counts the memory that its checkpoints take.
 ///
-/// Not saved are the limits, the slice, the fuel and the time used: they belong to the instance. [`InstanceOptions`](crate::InstanceOptions) sets
-/// them for a new one. An instance that is rolled back keeps its own, and its fuel is not given back.
+/// A checkpoint does not hold the limits, the slice, the fuel and the time used: they belong to the instance.
+/// [`InstanceOptions`](crate::InstanceOptions) sets them for a new one. An instance that is rolled back keeps its own, and its fuel is not given
+/// back.
 ///
 /// ```
 /// use wasm_jobs::{Checkpoint, EngineOptions, Instance, engine, prepare, wasmtime};
@@ -55,24 +59,24 @@ pub struct Checkpoint<H = ()> {
     state: H,
 }
 
-/// What a checkpoint has of the guest.
+/// The guest's part of a checkpoint.
 #[derive(Debug)]
 pub(crate) struct SavedGuest {
     layout: Hash,
     pub(crate) state: GuestState,
     /// The bytes of the pages that had changed.
     changed: usize,
-    /// The plan that the state is known to fit.
+    /// The plan that the state was checked against. `None` if it was not checked yet.
     plan: Option<Arc<Plan>>,
 }
 
-/// How many bytes a [`Checkpoint`] holds.
+/// How many bytes a [`Checkpoint`] holds, from [`Checkpoint::size`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CheckpointSize {
     /// The bytes of memory pages. Globals, tables and the host's state are not counted.
     pub bytes: usize,
-    /// How many of these bytes other checkpoints, or the instance, hold too.
+    /// How many of these bytes other checkpoints, or an instance, hold too. Clones of this checkpoint do not count as others.
     pub shared: usize,
     /// The bytes of the pages that had changed since the instance was last saved or rolled back, which is what this checkpoint added. For one that was
     /// read from bytes, all.
@@ -84,12 +88,12 @@ impl SavedGuest {
         Arc::new(Self { layout: plan.hash, state, changed, plan: Some(plan) })
     }
 
-    /// Refuses a module whose guest this is not.
+    /// Refuses a module that the saved guest is not of.
     pub(crate) fn check_module(&self, module: &Module) -> Result<(), Error> {
         self.check(&plan_of(module)?)
     }
 
-    /// Refuses a state that is not of this module.
+    /// Refuses the state if it is not one of this module's guests.
     pub(crate) fn check(&self, plan: &Arc<Plan>) -> Result<(), Error> {
         if self.plan.as_ref().is_some_and(|ours| Arc::ptr_eq(ours, plan)) {
             return Ok(());
@@ -102,25 +106,28 @@ impl SavedGuest {
 }
 
 impl Checkpoint {
-    /// Reads what [`to_bytes`](Self::to_bytes) has written. `pre` is of the module that the guest was of, also if another engine or another
-    /// process has compiled it.
+    /// Reads what [`to_bytes`](Self::to_bytes) has written. `pre` has to be of the guest's module; another engine or another process may have
+    /// compiled it.
     ///
-    /// The bytes may come from a stranger: what they say is checked, and a guest that is made of them is in its sandbox as any other. They can claim a guest that is
-    /// as large as the module allows; [`from_bytes_within`](Self::from_bytes_within) sets a smaller bound.
+    /// The bytes may come from a stranger. They are checked, and a guest that is made from them stays in its sandbox, as any other. They can claim
+    /// as much memory as the module allows, and then reading them takes as much of the host's memory. For bytes from a stranger, use
+    /// [`from_bytes_within`](Self::from_bytes_within), which sets a smaller bound.
     ///
     /// # Errors
     ///
-    /// - [`Error::InvalidCheckpoint`] if the bytes are cut off, were changed, or have another version of the format;
-    /// - [`Error::OtherModule`] if they are of a guest of another module, and [`Error::NotPrepared`] if the module was not prepared.
+    /// - [`Error::InvalidCheckpoint`] if the bytes are cut off, were changed, or are of another version of the format;
+    /// - [`Error::OtherModule`] if they are of a guest of another module;
+    /// - [`Error::NotPrepared`] if the module was not prepared.
     pub fn from_bytes<S: 'static>(pre: &InstancePre<S>, bytes: &[u8]) -> Result<Self, Error> {
         Self::from_bytes_within(pre, &InstanceOptions::default(), bytes)
     }
 
-    /// Reads bytes as [`from_bytes`](Self::from_bytes) does, of a guest that keeps within the limits of memory and table elements in `options`.
+    /// Reads bytes as [`from_bytes`](Self::from_bytes) does, and refuses a guest with more memory or more table elements than `options` allow. The
+    /// other options change nothing here.
     ///
     /// # Errors
     ///
-    /// As [`from_bytes`](Self::from_bytes), and [`Error::InvalidCheckpoint`] if the guest has more than it may have.
+    /// As [`from_bytes`](Self::from_bytes), and [`Error::InvalidCheckpoint`] if the guest has more than `options` allow.
     pub fn from_bytes_within<S: 'static>(
         pre: &InstancePre<S>,
         options: &InstanceOptions,
@@ -153,22 +160,24 @@ impl<H> Checkpoint<H> {
         &self.guest
     }
 
-    /// What was saved of the host's state.
+    /// What was saved of the host's state. To bring a new state to it, call [`HostState::restore`](crate::HostState::restore).
     #[must_use]
     pub fn state(&self) -> &H {
         &self.state
     }
 
-    /// The same state of the guest, with another one of the host's. [`to_bytes`](Self::to_bytes) writes the guest alone, so a program that reads both
-    /// from a file puts them together by this.
+    /// A checkpoint of the same guest, with this state of the host. [`to_bytes`](Self::to_bytes) writes the guest alone: a program that keeps both
+    /// in a file puts them together again by this function.
     #[must_use]
     pub fn with_state<I>(&self, state: I) -> Checkpoint<I> {
         Checkpoint { guest: self.guest.clone(), state }
     }
 
-    /// A hash of the guest's state, by XXH3: the same for all guests of a module that are in the same state, on every machine. Two players of a
-    /// game compare theirs to see whether their simulations still agree. It is no protection against someone who looks for two states with
-    /// the same hash.
+    /// A hash of the guest's state, by XXH3. With one version of this library, it is the same for all guests of a module that are in the same state,
+    /// on every machine. Two players of a game compare theirs to see whether their simulations still agree. The host's state is not in the hash. It
+    /// is no protection against someone who looks for two states with the same hash.
+    ///
+    /// The pages of memory were hashed when they were saved. This function hashes the globals and the tables.
     ///
     /// Bits of a NaN that a processor chooses may differ from machine to machine:
     /// [`Config::cranelift_nan_canonicalization`](wasmtime::Config::cranelift_nan_canonicalization) makes them the same.
@@ -177,7 +186,7 @@ impl<H> Checkpoint<H> {
         bytes::hash(self.guest.layout, &self.guest.state)
     }
 
-    /// How many bytes it holds.
+    /// How many bytes of memory pages the checkpoint holds.
     #[must_use]
     pub fn size(&self) -> CheckpointSize {
         let (mut bytes, mut shared) = (0, 0);
@@ -189,10 +198,11 @@ impl<H> Checkpoint<H> {
         CheckpointSize { bytes, shared, changed: self.guest.changed }
     }
 
-    /// The guest's state as bytes. What was saved of the host's is not among them: see [`state`](Self::state) and
-    /// [`with_state`](Self::with_state), or the feature `serde`.
+    /// The guest's state as bytes. The host's state is not among them: see [`state`](Self::state) and [`with_state`](Self::with_state), or the
+    /// feature `serde`.
     ///
-    /// Only pages that differ from the module's initial memory are written, without longer runs of zeros.
+    /// The bytes have the pages that differ from the module's initial memory, without longer runs of zeros. The format has a version, and a
+    /// version of this library that has another format refuses the bytes.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         bytes::encode(self.guest.layout, &self.guest.state)
@@ -211,19 +221,20 @@ impl<H> fmt::Debug for Checkpoint<H> {
     }
 }
 
-/// The guest's bytes, and the host's state.
+/// Writes a pair: the bytes of [`to_bytes`](Checkpoint::to_bytes), as bytes, and the host's state.
 #[cfg(feature = "serde")]
 impl<H: serde::Serialize> serde::Serialize for Checkpoint<H> {
     fn serialize<T: serde::Serializer>(&self, serializer: T) -> Result<T::Ok, T::Error> {
-        (&*self.to_bytes(), &self.state).serialize(serializer)
+        (Bytes(self.to_bytes()), &self.state).serialize(serializer)
     }
 }
 
-/// The bytes are checked. Whether they are of a guest's module is checked when the checkpoint is used.
+/// Checks the bytes, but without limits: for bytes from a stranger, use [`from_bytes_within`](Checkpoint::from_bytes_within). The function that uses
+/// the checkpoint checks whether it is of the guest's module.
 #[cfg(feature = "serde")]
 impl<'de, H: serde::Deserialize<'de>> serde::Deserialize<'de> for Checkpoint<H> {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let (bytes, state) = <(Vec<u8>, H)>::deserialize(deserializer)?;
+        let (Bytes(bytes), state) = <(Bytes, H)>::deserialize(deserializer)?;
         let guest = SavedGuest::read(&bytes, Limits { memory: None, elements: None });
         Ok(Self { guest: Arc::new(guest.map_err(serde::de::Error::custom)?), state })
     }

@@ -3,10 +3,12 @@
 use std::any::Any;
 use wasmtime::{ExternRef, Rooted, StoreContextMut};
 
-/// Writes and reads the objects of the host's that a guest keeps in its globals and tables as `externref`. An instance gets it by
-/// [`Instance::set_ref_codec`](crate::Instance::set_ref_codec).
+/// Writes and reads the objects of the host's that a guest keeps as `externref` in its globals and tables. An instance gets it by
+/// [`Instance::set_ref_codec`](crate::Instance::set_ref_codec), or by
+/// [`Checkpoint::instantiate_with_ref_codec`](crate::Checkpoint::instantiate_with_ref_codec).
 ///
-/// A [`Checkpoint`](crate::Checkpoint) holds bytes in the place of the objects. If a guest refers to one object in two places, two objects are made of it.
+/// A [`Checkpoint`](crate::Checkpoint) holds bytes in the place of the objects. An object that the guest refers to in two places is written
+/// twice, and becomes two objects.
 ///
 /// ```
 /// use std::any::Any;
@@ -27,14 +29,15 @@ use wasmtime::{ExternRef, Rooted, StoreContextMut};
 /// }
 /// ```
 pub trait RefCodec<S: 'static>: Send + Sync + 'static {
-    /// Writes an object. With `None`, the checkpoint fails with [`Error::CannotSave`](crate::Error::CannotSave).
+    /// Writes an object. `None` says that it cannot be written: [`Instance::checkpoint`](crate::Instance::checkpoint) then fails with
+    /// [`Error::CannotSave`](crate::Error::CannotSave).
     fn encode(&self, object: &(dyn Any + Send + Sync)) -> Option<Vec<u8>>;
 
-    /// Makes an object of what [`encode`](Self::encode) has written. The bytes may come from a file, and then may be anything.
+    /// Makes an object from what [`encode`](Self::encode) has written. If the checkpoint was read from a file, the bytes may be anything.
     ///
     /// # Errors
     ///
-    /// Any. The rollback fails with [`Error::Wasmtime`](crate::Error::Wasmtime), which has it.
+    /// Any. The rollback then fails with [`Error::Wasmtime`](crate::Error::Wasmtime), which contains this error, and the instance is poisoned.
     fn decode(
         &self,
         bytes: &[u8],

@@ -2,10 +2,12 @@
 
 use crate::error::Error;
 
-/// A state of a store that can be saved with its guest, and restored.
+/// The state of a store, if it can be saved with its guest, and restored.
 ///
-/// Every state that is `Clone + Send + Sync` is saved as a clone. A [`WasiCtx`](crate::wasi::WasiCtx) is saved as a
-/// [`WasiSaved`](crate::wasi::WasiSaved). A state that is made of several such parts saves each of them:
+/// A state that is `Clone + Send + Sync` has this trait already, and is saved as a clone. A handle is cloned as a handle: what an `Arc` in the state
+/// refers to is neither saved nor restored. To choose what is saved, implement the trait for a type that is not `Clone`.
+///
+/// A [`WasiCtx`](crate::wasi::WasiCtx) is saved as a [`WasiSaved`](crate::wasi::WasiSaved). A state that is made of several parts saves each of them:
 ///
 /// ```
 /// # #[cfg(feature = "wasi")]
@@ -53,12 +55,11 @@ pub trait HostState {
     /// [`Error::CannotSave`] if a part of the state cannot become data.
     fn save(&mut self) -> Result<Self::Saved, Error>;
 
-    /// Makes the state what it was when it was saved. It may be another state than the saved one: that of another guest, or one in
-    /// another process.
+    /// Makes this state what the saved one was. The saved one may have been the state of another guest, or of one in another process.
     ///
     /// # Errors
     ///
-    /// [`Error::CannotRestore`] if what was saved does not fit this state. An implementation should leave the state as it was then.
+    /// [`Error::CannotRestore`] if what was saved does not fit this state. An implementation should then leave the state as it was.
     fn restore(&mut self, saved: &Self::Saved) -> Result<(), Error>;
 }
 

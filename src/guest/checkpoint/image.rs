@@ -1,11 +1,11 @@
-//! [`Image`]: what the memories of a module contain before any of its code has run, with the [`Plan`] of the module. The first guest of a module reads it off
-//! its own memories, and the others of the same process share it.
+//! [`Image`]: what the memories of a module contain before any of its code has run, with the [`Plan`] of the module. The first guest of a module
+//! reads it from its own memories. The other guests in the same process share it.
 
 use crate::error::Error;
 use crate::guest::checkpoint::pages::{PAGE, Page, Pages, ZEROS};
 use crate::guest::checkpoint::plan::Plan;
 use parking_lot::Mutex;
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, LazyLock, Weak};
 use wasmtime::Module;
@@ -21,45 +21,40 @@ pub(crate) struct Image {
 #[derive(Debug, Default)]
 pub(crate) struct MemoryImage(Pages);
 
-/// The images of this process.
-#[derive(Default)]
-struct Images {
-    /// By the address of the module's code, which no other module has while the image keeps its module alive. What a module says of itself would not do as a
-    /// key: a guest could take the place of another one's image.
-    all: HashMap<usize, Weak<Image>>,
-    /// The images that were made last. They stay although nobody uses them, so that a host that makes one guest after the other reads the
-    /// image once.
-    latest: VecDeque<Arc<Image>>,
-}
-
-/// The number of images that stay although nobody uses them.
-const LATEST: usize = 4;
-
-static IMAGES: LazyLock<Mutex<Images>> = LazyLock::new(Mutex::default);
+/// The images that are in use in this process, by the address of the module's code. The modules of one component share that, so there may be several. What a
+/// module says of itself would not do as a key: a guest could take the place of another one's image. Nothing is kept alive here, because an image has its
+/// module, and that its engine with all of its memory.
+static IMAGES: LazyLock<Mutex<HashMap<usize, Vec<Weak<Image>>>>> = LazyLock::new(Mutex::default);
 
 impl Image {
-    /// The image of a module, if this process has it.
+    /// The image of a module, if somebody uses it.
     pub(crate) fn find(module: &Module) -> Option<Arc<Self>> {
-        let image = IMAGES.lock().all.get(&key(module)).and_then(Weak::upgrade)?;
-        Module::same(&image.plan.module, module).then_some(image)
+        let images = IMAGES.lock();
+        let mut images = images.get(&key(module))?.iter().filter_map(Weak::upgrade);
+        images.find(|image| Module::same(&image.plan.module, module))
     }
 
-    /// Keeps an image for other guests. If another thread has kept one of the module, this gives that one.
-    pub(crate) fn keep(plan: Arc<Plan>, memories: Vec<MemoryImage>) -> Arc<Self> {
-        let key = key(&plan.module);
+    /// Shares an image with other guests. If another thread has shared one of the same module, this gives that one.
+    pub(crate) fn share(plan: Arc<Plan>, memories: Vec<MemoryImage>) -> Arc<Self> {
         let image = Arc::new(Self { plan, memories });
         let mut images = IMAGES.lock();
-        let Images { all, latest } = &mut *images;
-        if let Some(image) = all.get(&key).and_then(Weak::upgrade) {
-            return image;
+        images.retain(|_, images| {
+            images.retain(|image| image.strong_count() > 0);
+            !images.is_empty()
+        });
+        let of_key = images.entry(key(&image.plan.module)).or_default();
+        let mut others = of_key.iter().filter_map(Weak::upgrade);
+        let shared = others.find(|other| Module::same(&other.plan.module, &image.plan.module));
+        match shared {
+            Some(other) => {
+                drop(images);
+                other
+            }
+            None => {
+                of_key.push(Arc::downgrade(&image));
+                image
+            }
         }
-        let oldest = if latest.len() == LATEST { latest.pop_front() } else { None };
-        latest.push_back(image.clone());
-        all.retain(|_, image| image.strong_count() > 0);
-        all.insert(key, Arc::downgrade(&image));
-        drop(images);
-        drop(oldest);
-        image
     }
 
     /// The image of a memory. One that is not known from the module has zeros here.

@@ -11,14 +11,19 @@ use std::sync::Arc;
 use wasmtime::{InstancePre, Store};
 
 impl<H> Checkpoint<H> {
-    /// Makes an instance that goes on from here, with this state of the host. Its start function does not run, because it has run before the
-    /// checkpoint.
+    /// Makes an instance that goes on from this checkpoint, with `state` as the state of the host. Its start function does not run, because it has
+    /// run before the checkpoint.
     ///
-    /// A [reset](Instance::reset) of the instance makes a new guest, and not this one again: for that, [roll it back](Instance::rollback).
+    /// What the checkpoint holds of the host's [state](Self::state) is not used. To use it, call
+    /// [`HostState::restore`](crate::HostState::restore) on `state` before.
+    ///
+    /// A [reset](Instance::reset_with) makes a new guest that has run its start function alone. To get the guest of the checkpoint again,
+    /// [roll the instance back](Instance::rollback).
     ///
     /// # Errors
     ///
-    /// Those of [`Instance::new`] and of [`Instance::rollback`].
+    /// Those of [`Instance::new`] and of [`Instance::rollback`]. A guest that refers to objects of the host's needs
+    /// [`instantiate_with_ref_codec`](Self::instantiate_with_ref_codec).
     pub fn instantiate<S: Send + 'static>(
         &self,
         pre: &InstancePre<S>,
@@ -32,8 +37,8 @@ impl<H> Checkpoint<H> {
         })
     }
 
-    /// Makes an instance that goes on from here, within limits. `state` makes the state of the host, for this guest and for each that
-    /// [`reset`](Instance::reset) makes.
+    /// Makes an instance as [`instantiate`](Self::instantiate) does, within limits. `state` makes the state of the host, for this guest and for each
+    /// new guest that [`reset`](Instance::reset) makes.
     ///
     /// # Errors
     ///
@@ -47,8 +52,8 @@ impl<H> Checkpoint<H> {
         self.make(pre, options, state, None)
     }
 
-    /// Makes an instance that goes on from here, within limits, whose guest refers to objects of the host's: `codec` makes them, and is the instance's
-    /// [codec](Instance::set_ref_codec) from then on.
+    /// Makes an instance as [`instantiate_with_options`](Self::instantiate_with_options) does, for a guest that refers to objects of the host's.
+    /// `codec` makes these objects, and is the instance's [codec](Instance::set_ref_codec) from then on.
     ///
     /// # Errors
     ///

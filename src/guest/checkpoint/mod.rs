@@ -1,9 +1,12 @@
 //! Checkpoints: the state of a guest between two calls, as data.
 //!
-//! A prepared module exports all that is its state, and a `plan` finds it there. `state` reads it from a guest and writes it to one: `refs` its
-//! globals and tables, as `value`s, and `tracked_memory` its memories, as `pages` beside the module's `image`: it looks at the pages that were ever
-//! `written`, which the kernel's `page_map` tells, and compares them with what it has `seen`. `saves` is what a guest keeps for that. `checkpoint` is the data, `bytes` its form in files, and `check`
-//! holds what comes from there against the module. `save` has the functions of `Instance`, and `instantiate` makes new ones.
+//! A prepared module exports all of its state, and a `plan` finds it there. `state` reads the state from a guest, and writes it to one. `refs` does
+//! so for globals and tables, whose contents become `value`s. `tracked_memory` does so for memories: it keeps the `pages` that differ from the
+//! module's `image`. It looks only at pages that were ever `written`, which the kernel's `page_map` tells, and finds those that have changed by
+//! a hash that it has `seen`. `saves` is what a guest keeps for all that.
+//!
+//! `checkpoint` is the data, `bytes` is its form in files, and `check` refuses what no guest of the module can be. `save` has the functions of
+//! `Instance`, and `instantiate` makes new instances.
 
 pub(crate) mod bytes;
 pub(crate) mod check;
@@ -22,6 +25,8 @@ pub(crate) mod refs;
 mod save;
 pub(crate) mod saves;
 pub(crate) mod seen;
+#[cfg(feature = "serde")]
+pub(crate) mod serde_bytes;
 pub(crate) mod state;
 pub(crate) mod tracked_memory;
 pub(crate) mod value;

@@ -49,7 +49,7 @@ impl PageMap {
     }
 }
 
-/// The file, if the kernel's answer for a page of our own is right.
+/// The file, if the kernel gives the right answer for a page that we have just written.
 fn file() -> Option<&'static File> {
     static FILE: OnceLock<Option<File>> = OnceLock::new();
     FILE.get_or_init(|| {

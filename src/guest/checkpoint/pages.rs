@@ -1,12 +1,11 @@
-//! [`Pages`]: what is in a memory, as data. Only pages that differ from the memory's initial contents, its image, are held, and
-//! checkpoints that follow each other share those that have not changed.
+//! [`Pages`]: the contents of a memory, as data. It holds the pages that differ from the memory's initial contents, its image. Checkpoints
+//! that follow each other share the pages that have not changed.
 
 use std::iter;
 use std::sync::Arc;
 use twox_hash::xxhash3_128::Hasher;
 
-/// The size of a page, in bytes. It is the processor's page on most machines, so a page that is not read is not loaded. A page of wasm is
-/// 16 of these.
+/// The size of a page, in bytes. Most machines have pages of this size, so a page that is not read is not loaded. A page of wasm is 16 of these.
 pub(crate) const PAGE: usize = 4096;
 
 /// The number of pages in a [`Chunk`].

@@ -1,5 +1,4 @@
-//! [`Plan`]: where the state of a prepared module is. The module says it by the names of its exports, so nothing else has to be kept beside
-//! it.
+//! [`Plan`]: where the state of a prepared module is. The names of the module's exports say it, so nothing has to be kept beside the module.
 
 use crate::error::Error;
 use crate::guest::origin::module_name;
@@ -8,7 +7,7 @@ use std::sync::Arc;
 use wasm_jobs_transform::{HASH_LOW, LAYOUT_VERSION, StateExport, parse_export};
 use wasmtime::{ExternType, FuncType, GlobalType, MemoryType, Module, ModuleExport, TableType};
 
-/// What tells the layouts of modules apart.
+/// The hash of a module, by which a checkpoint knows its module.
 pub(crate) type Hash = [u8; 16];
 
 /// The exports of a prepared module that are its state, each kind in the order of its indices.
@@ -21,7 +20,7 @@ pub(crate) struct Plan {
     /// The part of each memory's image that is not zero. `None` if the image is not known from the module alone.
     pub(crate) images: Vec<Option<Range<usize>>>,
     pub(crate) tables: Vec<Planned<TableType>>,
-    /// The functions that references can be to, by their indices.
+    /// The functions that a reference can refer to, by their indices.
     pub(crate) functions: Vec<(u32, (ModuleExport, FuncType))>,
 }
 
@@ -114,7 +113,7 @@ impl Plan {
         all.into_iter().chain(limit).min()
     }
 
-    /// The function that a reference with this number is to.
+    /// The function with this index.
     pub(crate) fn function(&self, index: u32) -> Option<&(ModuleExport, FuncType)> {
         let place = self.functions.binary_search_by_key(&index, |(index, _)| *index).ok()?;
         Some(&self.functions[place].1)

@@ -3,19 +3,24 @@
 use crate::error::Error;
 use wasmtime::{Engine, Module};
 
-/// Compiles a module whose guests can be saved as a [`Checkpoint`](crate::Checkpoint).
+/// Compiles a module whose guests can be saved as a [`Checkpoint`](crate::Checkpoint). Use it in the place of [`Module::new`]. `wasm` is the module
+/// in the binary format.
 ///
-/// The module is [transformed](wasm_jobs_transform) first: it exports its globals, memories and tables under names that begin with `__wasm_jobs_`, and its
-/// start function becomes an export that this library calls. The code stays the same, but for the instructions that drop a segment. So the guest runs as
-/// fast as before (`prepared_run` of the benchmark).
+/// The module is [transformed](wasm_jobs_transform) first: it exports its globals, memories and tables under names that begin with `__wasm_jobs_`,
+/// and its start function becomes an export that this library calls. The code stays the same, except where it drops a segment or reads one that
+/// can be dropped. So the guest runs as fast as before (`prepared_run` of the benchmark).
 ///
-/// What this gives is an ordinary module of wasmtime's. It can be [serialised](Module::serialize), and it is linked as any other. Instantiate it by
-/// this library and with its feature `checkpoint`: wasmtime alone does not run its start function.
+/// The result is an ordinary module of wasmtime's. It can be [serialised](Module::serialize), and it is linked as any other. Instantiate it by this
+/// library, with the feature `checkpoint`: wasmtime alone does not run its start function.
+///
+/// A build script that compiles for another machine gives [`transform`](wasm_jobs_transform::transform)'s bytes to
+/// [`Engine::precompile_module`].
 ///
 /// # Errors
 ///
-/// [`Error::Prepare`] if the module is not valid, was prepared before, or uses what a checkpoint does not hold, such as a shared memory or the objects of the garbage
-/// collection proposal; and [`Error::Wasmtime`] if it cannot be compiled.
+/// - [`Error::Prepare`] if the bytes are no valid module, or one that was prepared before; or if the module uses what a checkpoint cannot hold, such
+///   as a shared memory or the objects of the garbage collection proposal;
+/// - [`Error::Wasmtime`] if the module cannot be compiled.
 pub fn prepare(engine: &Engine, wasm: impl AsRef<[u8]>) -> Result<Module, Error> {
     let prepared = wasm_jobs_transform::transform(wasm.as_ref()).map_err(Error::Prepare)?;
     Ok(Module::new(engine, prepared.wasm)?)

@@ -1,4 +1,4 @@
-//! [`Refs`]: reads the values of a guest's globals and tables, and writes them. [`Names`] are what references are to, as data.
+//! [`Refs`]: reads and writes the values of a guest's globals and tables. [`Names`] turns references into data, and data into references.
 
 use crate::error::Error;
 use crate::guest::checkpoint::codec::RefCodec;
@@ -14,7 +14,7 @@ use wasmtime::{
 /// The numbers of a guest's functions, by the address that wasmtime gives for a function. It is the same for each reference to it.
 pub(crate) type Numbers = HashMap<usize, u32>;
 
-/// A guest's store, with the names of what references in it are to.
+/// A guest's store, with the names of what its references refer to.
 pub(crate) struct Refs<'a, S: 'static> {
     pub(crate) store: &'a mut Store<S>,
     pub(crate) names: Names<'a, S>,
@@ -89,7 +89,11 @@ impl<S: 'static> Refs<'_, S> {
         {
             let ty = table.ty(&*self.store);
             let mut scope = RootScope::new(&mut *self.store);
-            let element = self.names.write(&mut scope, value, ty.element().heap_type())?;
+            // All elements are written later. Null is best until then, because making an object may have effects.
+            let element = match ty.element().is_nullable() {
+                true => Ref::null(ty.element().heap_type()),
+                false => self.names.write(&mut scope, value, ty.element().heap_type())?,
+            };
             // A limiter of the user's may be asynchronous.
             block_on(table.grow_async(&mut scope, missing, element))?;
         }
@@ -123,7 +127,8 @@ impl<S: 'static> Names<'_, S> {
             }
             Ref::Func(Some(function)) => {
                 self.number(scope, &function).map(Value::Function).ok_or_else(|| {
-                    let why = "it refers to a function that is not the module's".into();
+                    let why =
+                        "it refers to a function that the module does not define or import".into();
                     Error::CannotSave { what: name(), why }
                 })
             }
@@ -166,10 +171,7 @@ impl<S: 'static> Names<'_, S> {
                 Ok(Ref::Func(Some(self.function(scope, export).ok_or_else(mistyped)?)))
             }
             Value::Object(bytes) => {
-                let codec = self.codec.ok_or_else(|| Error::InvalidCheckpoint {
-                    why: "it has an object of the host's, and the instance has no `RefCodec`"
-                        .into(),
-                })?;
+                let codec = self.codec.ok_or_else(no_codec)?;
                 Ok(Ref::Extern(Some(codec.decode(bytes, scope.as_context_mut())?)))
             }
             _ => Err(mistyped()),
@@ -187,4 +189,12 @@ fn nameless(what: Box<str>) -> Error {
 
 fn mistyped() -> Error {
     Error::InvalidCheckpoint { why: "a value is of another type than its place".into() }
+}
+
+/// The error for objects of the host's that nothing reads.
+pub(crate) fn no_codec() -> Error {
+    Error::CannotRestore {
+        what: "an object of the host's".into(),
+        why: "the instance has no codec: see `Instance::set_ref_codec`".into(),
+    }
 }

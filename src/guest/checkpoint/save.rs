@@ -5,6 +5,7 @@ use crate::guest::checkpoint::checkpoint::{Checkpoint, SavedGuest};
 use crate::guest::checkpoint::codec::RefCodec;
 use crate::guest::checkpoint::host_state::HostState;
 use crate::guest::checkpoint::pages::PAGE;
+use crate::guest::checkpoint::refs::no_codec;
 use crate::guest::checkpoint::state::Fit;
 use crate::guest::guest::{Guest, Start};
 use crate::guest::home::{Away, claim};
@@ -12,24 +13,28 @@ use crate::guest::instance::Instance;
 use std::sync::Arc;
 
 impl<S: Send + 'static> Instance<S> {
-    /// Saves the guest as it is, between two calls: its memories, globals and tables. Its module has to be [prepared](crate::prepare).
+    /// Saves the guest as it is between two calls: its memories, globals and tables. Its module has to be [prepared](crate::prepare). The host's
+    /// state is not saved: for that, there is [`checkpoint_with_state`](Self::checkpoint_with_state).
     ///
-    /// The time that it takes depends on the pages of memory that the guest has ever written, and on how many changed since the last checkpoint or
-    /// rollback (`checkpoint_save_4m` of the benchmark). A page that has changed is found by a hash of 128 bits, whose seed is a secret of this process.
+    /// The time depends on how many pages of memory the guest has ever written, and on how many have changed since the last checkpoint or rollback
+    /// (`checkpoint_save_4m` of the benchmark). On systems other than Linux, and on machines whose pages are not 4 KiB, all pages count as written.
+    /// Globals and the elements of tables are read one by one.
+    ///
+    /// Changed pages are found by a hash of 128 bits, whose seed is a secret of this process. The instance keeps the pages of its last checkpoint.
     ///
     /// # Errors
     ///
     /// - [`Error::CallInProgress`] if a call, which goes on undisturbed, or a guard has the guest;
     /// - [`Error::Poisoned`] if an earlier call ended without returning;
     /// - [`Error::NotPrepared`] if the module was not prepared;
-    /// - [`Error::CannotSave`] if a global or a table refers to something that has no name: a function of another instance, an exception, or an object
-    ///   of the host's that no [`RefCodec`] writes.
+    /// - [`Error::CannotSave`] if a global or a table refers to something that cannot be saved: a function of another instance, an exception, or an
+    ///   object of the host's that no [`RefCodec`] writes.
     pub fn checkpoint(&self) -> Result<Checkpoint, Error> {
         let mut guest: Away<S> = claim(&self.home)?;
         Ok(Checkpoint::new(guest.save()?, ()))
     }
 
-    /// Saves the guest, and with it the state of the host in its store, as [`HostState`] says: a clone, if it can be cloned.
+    /// Saves the guest, and the host's state in its store, as [`HostState`] says. A state that is `Clone + Send + Sync` is cloned.
     ///
     /// # Errors
     ///
@@ -46,38 +51,50 @@ impl<S: Send + 'static> Instance<S> {
 
     /// Brings the guest back to a checkpoint: of this instance, or of another one of the same module. The host's state stays as it is.
     ///
-    /// A poisoned instance can be rolled back, and is fit afterwards. Each [`Func`](crate::Func) stays valid. The fuel stays what it is now.
+    /// A poisoned instance can be rolled back, and is fit afterwards. Each [`Func`](crate::Func) stays valid. The fuel stays as it is now.
     ///
-    /// Memories and tables cannot shrink. If one has grown since the checkpoint, the guest gets a new store with the same state and the same fuel,
-    /// which takes about as long as a [`reset`](Self::reset). Anything else that the caller had set up in the old store, such as a limiter, is lost then.
+    /// Memories and tables cannot shrink. If one has grown since the checkpoint, the guest gets a new store with the same state of the host
+    /// and the same fuel. That takes about as long as a [`reset`](Self::reset). Anything else that the caller had set up in the old store, such as a
+    /// limiter, is lost then.
     ///
     /// # Errors
     ///
     /// - [`Error::CallInProgress`] if a call, which goes on undisturbed, or a guard has the guest;
     /// - [`Error::OtherModule`] if the checkpoint is of a guest of another module, and [`Error::NotPrepared`] if this module was not prepared;
-    /// - [`Error::Wasmtime`] if the limits do not allow the memory or the table elements that the guest had, or if a [`RefCodec`] fails. The
-    ///   instance is poisoned then. Roll it back to another checkpoint, or reset it.
+    /// - [`Error::InvalidCheckpoint`] if serde has read the checkpoint, and no guest of the module can be in its state;
+    /// - [`Error::CannotRestore`] if the guest referred to an object of the host's, and this instance has no [codec](Self::set_ref_codec);
+    /// - [`Error::Unsupported`] if the guest needs a new store, and imports a memory, a global, a table or a tag, which are of the old one;
+    /// - [`Error::Wasmtime`] if the codec fails, or if the limits do not allow the memory or the table elements that the guest had; and
+    ///   [`Error::TooManyInstances`] if another guest has taken the place in the engine's pool meanwhile. The instance is poisoned then. Roll it
+    ///   back again, or reset it.
+    ///
+    /// # Panics
+    ///
+    /// If the guest needs a new store, and the destructor of an object in the old one panics. The host's state is lost with it. If the instance has a
+    /// [function](Self::with_options) that makes states, this gives [`Error::Panic`] instead, and the instance is poisoned. If it has none, the instance is of no more use.
     pub fn rollback<H>(&self, to: &Checkpoint<H>) -> Result<(), Error> {
         let mut guest: Away<S> = claim(&self.home)?;
         self.bring(&mut guest, to.guest())
     }
 
-    /// Brings the guest and the host's state back to a checkpoint, as [`rollback`](Self::rollback) does with the guest.
+    /// Brings the host's state back to a checkpoint, and then the guest, as [`rollback`](Self::rollback) does.
     ///
     /// # Errors
     ///
-    /// As [`rollback`](Self::rollback), and those of [`HostState::restore`], which leave the guest as it was.
+    /// - Those of [`HostState::restore`], which leave the guest as it was;
+    /// - those of [`rollback`](Self::rollback). If the instance is poisoned then, the host's state is that of the checkpoint already.
     pub fn rollback_with_state(&self, to: &Checkpoint<S::Saved>) -> Result<(), Error>
     where
         S: HostState,
     {
         let mut guest: Away<S> = claim(&self.home)?;
-        self.check_module(to.guest())?;
+        self.check(&guest, to.guest())?;
         guest.store.data_mut().restore(to.state())?;
         self.bring(&mut guest, to.guest())
     }
 
-    /// Sets what writes and reads the objects of the host's that the guest refers to. It stays for all guests of this instance.
+    /// Sets the codec that writes and reads the objects of the host's in the guest's globals and tables. It replaces an earlier codec, and it stays
+    /// when the guest is reset.
     ///
     /// # Errors
     ///
@@ -90,26 +107,36 @@ impl<S: Send + 'static> Instance<S> {
         Ok(())
     }
 
-    fn check_module(&self, saved: &SavedGuest) -> Result<(), Error> {
-        // Cloned, so that nothing runs under the lock.
-        let origin = self.recipe.origin.lock().clone();
-        origin.the_module().map_or(Ok(()), |module| saved.check_module(module))
-    }
-
     fn bring(&self, guest: &mut Away<S>, saved: &SavedGuest) -> Result<(), Error> {
-        self.check_module(saved)?;
+        self.check(guest, saved)?;
         if guest.fit(saved)? == Fit::Grows {
             return guest.restore(saved, false);
         }
         let origin = self.recipe.origin.lock().clone();
-        let fuel = guest.store.get_fuel().ok();
-        guest.replace(|guest| Box::new(guest.into_new_store()));
-        guest.instantiate(&origin, Start::Skip)?;
-        if let Some(fuel) = fuel {
-            guest.store.set_fuel(fuel)?;
-            guest.control.set_fuel(fuel);
-        }
+        origin.check_instantiable_anew()?;
+        let mut moved = Ok(());
+        guest.replace(|guest| {
+            let (guest, ended) = guest.into_new_store(self.recipe.state.as_deref());
+            moved = ended;
+            Box::new(guest)
+        });
+        moved?;
+        guest.instantiate(&origin, Start::GoOn)?;
         guest.restore(saved, true)
+    }
+
+    /// Refuses a checkpoint that the guest cannot be brought to, before anything changes.
+    fn check(&self, guest: &Guest<S>, saved: &SavedGuest) -> Result<(), Error> {
+        // Cloned, so that nothing runs under the lock.
+        let origin = self.recipe.origin.lock().clone();
+        match origin.the_module() {
+            Some(module) => saved.check_module(module)?,
+            None => return Err(Error::NotPrepared { module: origin.name() }),
+        }
+        match guest.saves.codec.is_none() && saved.state.has_objects() {
+            true => Err(no_codec()),
+            false => Ok(()),
+        }
     }
 }
 
@@ -131,14 +158,14 @@ impl<S: Send + 'static> Guest<S> {
         Ok(tracked.fit(&saved.state, &self.store))
     }
 
-    /// Brings the guest to a state that fits. `is_new` says that nothing of the guest has run.
+    /// Brings the guest to a state that fits. `is_new` says that none of the guest's code has run.
     pub(crate) fn restore(&mut self, saved: &SavedGuest, is_new: bool) -> Result<(), Error> {
         let instance = self.exports.ok_or(Error::Poisoned)?;
         self.control.poison().set();
         let (tracked, codec) = self.saves.tracked(instance, &mut self.store)?;
         saved.check(tracked.plan())?;
         tracked.restore(&saved.state, is_new, &mut self.store, codec)?;
-        self.control.poison().clear();
+        self.rest();
         Ok(())
     }
 }

@@ -24,9 +24,8 @@ impl<S: 'static> Saves<S> {
         Self { image: None, tracked: None, codec: None }
     }
 
-    /// The guest has no instance.
+    /// The guest has no instance. Its image stays, because the next guest is most often of the same module.
     pub(crate) fn end(&mut self) {
-        self.image = None;
         self.tracked = None;
     }
 
@@ -41,13 +40,14 @@ impl<S: 'static> Saves<S> {
         module: &Module,
         store: &mut Store<S>,
     ) -> Result<(), Error> {
-        self.end();
-        if is_prepared(module) {
-            self.image = Some(match Image::find(module) {
-                Some(image) => image,
-                None => read_image(instance, module, store)?,
-            });
-        }
+        self.tracked = None;
+        // The image of the guest before this one may be the same, and is dropped after this.
+        let image = match is_prepared(module).then(|| Image::find(module)) {
+            None => None,
+            Some(Some(image)) => Some(image),
+            Some(None) => Some(read_image(instance, module, store)?),
+        };
+        self.image = image;
         Ok(())
     }
 
@@ -91,5 +91,5 @@ fn read_image<S: 'static>(
         }
     });
     let memories = memories.collect();
-    Ok(Image::keep(plan, memories))
+    Ok(Image::share(plan, memories))
 }

@@ -6,9 +6,9 @@ use twox_hash::XxHash3_128;
 
 /// The hash of a page, of 128 bits.
 ///
-/// Two contents that differ have the same hash with a chance of about 2⁻¹²⁸. XXH3 is no cryptographic hash: whoever knows the seed can make two such
-/// contents. So the seed is a secret of the process, and differs from run to run. A guest that guessed it could keep a page of its own memory from being
-/// saved or rolled back, and could do nothing to others.
+/// Two different pages have the same hash with a chance of about 2⁻¹²⁸. XXH3 is no cryptographic hash: someone who knows the seed can make two
+/// pages with one hash. So the seed is a secret of the process, and differs from run to run. A guest that guessed it could keep a page of its own
+/// memory from being saved. It could do nothing to other guests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Seen(u128);
 

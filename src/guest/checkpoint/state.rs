@@ -20,7 +20,7 @@ pub(crate) struct GuestState {
     pub(crate) tables: Vec<Arc<[Run]>>,
 }
 
-/// A guest's globals, memories and tables, and what is known of them.
+/// A guest's globals, memories and tables, and what was in them at the last checkpoint or rollback.
 pub(crate) struct Tracked {
     image: Arc<Image>,
     instance: Instance,
@@ -30,13 +30,21 @@ pub(crate) struct Tracked {
     numbers: Option<Numbers>,
 }
 
-/// How large the memories and tables of a guest are beside those of a state.
+/// Whether the memories and tables of a guest can become as large as those of a state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fit {
     /// They are as large, or can grow.
     Grows,
     /// One is larger. Nothing in wasm shrinks.
     TooLarge,
+}
+
+impl GuestState {
+    /// Whether it has objects of the host's.
+    pub(crate) fn has_objects(&self) -> bool {
+        let of_tables = self.tables.iter().flat_map(|runs| runs.iter().map(|run| &run.value));
+        self.globals.iter().chain(of_tables).any(|value| matches!(value, Value::Object(_)))
+    }
 }
 
 impl Tracked {
@@ -117,7 +125,7 @@ impl Tracked {
     ) -> Result<(), Error> {
         let Self { image, instance, globals, memories, tables, numbers } = self;
         let plan = &*image.plan;
-        // What may be refused comes first.
+        // Growing may be refused, so it comes first.
         for ((memory, _), pages) in memories.iter().zip(&state.memories) {
             let missing = pages.len().saturating_sub(memory.data_size(&*store)) as u64;
             let missing = missing / memory.page_size(&*store);

@@ -1,7 +1,7 @@
 //! [`TrackedMemory`]: what is known of a guest's memory since the last checkpoint or rollback, so that a save finds the pages that have changed.
 
 use crate::guest::checkpoint::image::MemoryImage;
-use crate::guest::checkpoint::pages::{PAGE, PER_CHUNK, Page, Pages};
+use crate::guest::checkpoint::pages::{PAGE, PER_CHUNK, Page, Pages, PagesOfChunk};
 use crate::guest::checkpoint::seen::{Seen, seen};
 use crate::guest::checkpoint::written::Written;
 
@@ -9,8 +9,9 @@ use crate::guest::checkpoint::written::Written;
 pub(crate) struct TrackedMemory {
     /// What was in the memory at the last checkpoint or rollback.
     last: Pages,
-    /// The hashes of the same pages. To hash a page reads half as much as to compare it with a copy. `None` for a page that was not hashed: it is compared.
-    seen: Vec<Option<Seen>>,
+    /// The hashes of the same pages. Hashing a page reads half as much as comparing it with a copy. `None` for a page that was not hashed: that is
+    /// compared.
+    seen: Vec<Option<Box<[Option<Seen>; PER_CHUNK]>>>,
     written: Written,
 }
 
@@ -28,17 +29,22 @@ impl TrackedMemory {
         self.begin(memory);
         let mut changed = 0;
         for (bytes, chunk) in memory.chunks(CHUNK).zip(0..) {
-            for in_chunk in self.written.of_chunk(chunk, bytes.len() / PAGE) {
+            let written = self.written.of_chunk(chunk, bytes.len() / PAGE);
+            if written == PagesOfChunk::NONE {
+                continue;
+            }
+            let seen_before = self.seen[chunk].get_or_insert_with(|| Box::new([None; PER_CHUNK]));
+            for in_chunk in written {
                 let index = chunk * PER_CHUNK + in_chunk;
                 let page = &bytes[in_chunk * PAGE..][..PAGE];
                 let now = seen(page);
-                let is_unchanged = match self.seen[index] {
+                let is_unchanged = match seen_before[in_chunk] {
                     Some(before) => before == now,
                     None => {
                         page == self.last.page(index).map_or_else(|| image.page(index), Page::bytes)
                     }
                 };
-                self.seen[index] = Some(now);
+                seen_before[in_chunk] = Some(now);
                 if !is_unchanged {
                     changed += 1;
                     let is_initial = page == image.page(index);
@@ -49,7 +55,7 @@ impl TrackedMemory {
         (self.last.clone(), changed)
     }
 
-    /// Makes the memory what it was. It has to be as large.
+    /// Makes the memory's contents those of `target`, which has to be as large.
     pub(crate) fn restore(&mut self, target: &Pages, memory: &mut [u8], image: &MemoryImage) {
         debug_assert_eq!(target.len(), memory.len(), "the memory was not grown");
         self.begin(memory);
@@ -64,15 +70,17 @@ impl TrackedMemory {
                 if page != before {
                     page.copy_from_slice(before);
                 }
-                if !self.last.have_the_same(target, index) {
-                    self.seen[index] = None;
+                if !self.last.have_the_same(target, index)
+                    && let Some(seen) = &mut self.seen[chunk]
+                {
+                    seen[in_chunk] = None;
                 }
             }
         }
         self.last = target.clone();
     }
 
-    /// Makes the memory of a guest of which nothing has run yet what it was. It has to be as large.
+    /// As [`restore`](Self::restore), for a new guest, none of whose code has run.
     pub(crate) fn fill(&mut self, target: &Pages, memory: &mut [u8], image: &MemoryImage) {
         if !self.written.has_image() {
             return self.restore(target, memory, image);
@@ -86,7 +94,7 @@ impl TrackedMemory {
     /// Looks at the memory's size, and at which of its pages were written.
     fn begin(&mut self, memory: &[u8]) {
         self.last.set_len(memory.len());
-        self.seen.resize(memory.len() / PAGE, None);
+        self.seen.resize(memory.len().div_ceil(CHUNK), None);
         self.written.look(memory);
     }
 }

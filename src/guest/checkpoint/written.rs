@@ -1,9 +1,13 @@
-//! [`Written`]: which pages of a memory may have been written since it was made. A page that was never written is as in the image, so nobody has to
-//! read it, and a memory that is mostly untouched is not loaded.
+//! [`Written`]: which pages of a memory may have been written since it was made. A page that was never written is as in the image, so a checkpoint
+//! need not read it. A memory that is mostly untouched is not loaded.
 
 #[cfg(target_os = "linux")]
 use crate::guest::checkpoint::page_map::PageMap;
 use crate::guest::checkpoint::pages::{PAGE, PER_CHUNK, PagesOfChunk};
+
+/// The kernel is asked about so many chunks at a time, so that a large memory takes no large buffer.
+#[cfg(target_os = "linux")]
+const MOST_CHUNKS: usize = 64;
 
 #[derive(Debug)]
 pub(crate) struct Written {
@@ -40,7 +44,7 @@ impl Written {
         self.chunks.resize(chunks, PagesOfChunk::ALL);
     }
 
-    /// Asks the kernel for the chunks some of whose pages were not written when it was asked before.
+    /// Asks the kernel about each chunk that still has pages which were not written at the last look.
     #[cfg(target_os = "linux")]
     pub(crate) fn look(&mut self, memory: &[u8]) {
         let pages = memory.len() / PAGE;
@@ -59,6 +63,7 @@ impl Written {
             let first = from + next;
             let rest = &self.chunks[first..];
             let run = rest.iter().position(|&bits| bits == PagesOfChunk::ALL).unwrap_or(rest.len());
+            let run = run.min(MOST_CHUNKS);
             let first_page = first * PER_CHUNK;
             let count = (run * PER_CHUNK).min(pages - first_page);
             let is_told = self.map.read(address + first_page * PAGE, count);

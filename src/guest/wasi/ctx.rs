@@ -34,8 +34,8 @@ pub struct WasiCtx {
 }
 
 impl WasiCtx {
-    /// The clock from which the guest's times are read. In a context that was restored, it is not the clock of the builder: it goes on
-    /// from the times of the save.
+    /// The clock from which the guest's times are read. A restored context has another clock than the builder was given: it goes on from the
+    /// times of the save.
     #[must_use]
     pub fn clock(&self) -> &Arc<dyn Clock> {
         &self.clock
@@ -245,14 +245,16 @@ impl WasiCtxBuilder {
         self
     }
 
-    /// Saves open files, too: those that a guest of preview 1 has opened in the directories that it was given. Without this, a guest with open
-    /// files [cannot be saved](crate::Error::CannotSave).
+    /// Saves open files, too: those that a guest of preview 1 has opened in the directories that it was given. Without this option, a guest with
+    /// open files [cannot be saved](crate::Error::CannotSave).
     ///
-    /// They are saved by their paths and offsets, and not by their contents. When the guest is rolled back, and has opened and closed nothing
-    /// since the save, its files stay open, and their offsets are set back. In every other case all files are closed, and those of the save
-    /// are opened again: each that `may_reopen` allows; if it does not allow one, nothing is restored. A path is opened in the directory that
-    /// the context has *now* under the same name, and with its permissions. A file is not created, and not truncated. One that was moved or
-    /// deleted since the save is not found. Restoring blocks until the files are open.
+    /// A file is saved by its path and its offset, and not by its contents. A guest that has opened and closed nothing since the save keeps its
+    /// files open when it is rolled back, and their offsets are set back. In every other case, restoring closes all files, and opens those of the
+    /// save again. It first asks `may_reopen` about each; if that refuses one, restoring fails and changes nothing.
+    ///
+    /// A path is opened in the directory that the context has *now* under the same name, with the permissions of that directory. A file is neither
+    /// created nor truncated. A file that was moved or deleted since the save is not found, and restoring fails. Restoring blocks the thread until
+    /// the files are open.
     ///
     /// ```
     /// use wasm_jobs::wasi::{FsPerms, WasiCtxBuilder};

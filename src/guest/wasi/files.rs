@@ -22,7 +22,7 @@ pub(crate) struct SavedFile {
     pub(crate) offset: Option<u64>,
 }
 
-/// A file, or a directory, that was open when a guest was saved. The function that was given to
+/// A file or a directory that was open when a guest was saved. The function given to
 /// [`WasiCtxBuilder::reopen_files`](super::WasiCtxBuilder::reopen_files) decides whether it is opened again.
 #[derive(Debug)]
 pub struct OpenFile<'a> {
@@ -78,7 +78,7 @@ impl Files {
             let file = match slot {
                 Slot::Closed => None,
                 Slot::Moved(_) => {
-                    let why = "the guest has moved one there that the host gave";
+                    let why = "the guest has moved a stream or a directory of the host's there";
                     return Err(cannot_save(format!("descriptor {number}"), why));
                 }
                 Slot::File(_) if reopen.is_none() => {

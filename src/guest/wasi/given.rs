@@ -1,4 +1,4 @@
-//! [`Given`]: what a context was made with that cannot be exchanged later. wasmtime-wasi has no function for that.
+//! [`Given`]: the arguments, the environment and the directories of a context. wasmtime-wasi has no function that exchanges them later.
 
 use crate::error::Error;
 use crate::guest::wasi::opened::STREAMS;
@@ -41,7 +41,7 @@ impl Given {
         self.directories.get(index).map(String::as_str)
     }
 
-    /// Checks that a guest that was saved with `self` finds the same in `here`.
+    /// Refuses to restore a guest that was saved with `self` in a context that has `here`, if the two differ.
     pub(crate) fn check(&self, here: &Self) -> Result<(), Error> {
         same("argument", &self.arguments, &here.arguments)?;
         // The values may be secrets.

@@ -24,8 +24,8 @@ use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 /// While the closure runs, other threads that write to the same `Lines` block. So the closure must not resume, drop or wait for a
 /// guest that writes there.
 ///
-/// With the feature `checkpoint`, a line without an end is saved with the guest, and is put back when the guest is restored. If several
-/// guests write to clones, restoring one of them sets the line of all: give each guest that is saved `Lines` of its own.
+/// With the feature `checkpoint`, the beginning of an unfinished line is saved with the guest, and is put back when the guest is restored. If
+/// several guests write to clones, restoring one of them sets the line of all: give each such guest `Lines` of its own.
 ///
 /// ```
 /// use wasm_jobs::wasi::{Lines, WasiCtxBuilder};

@@ -1,4 +1,4 @@
-//! [`Opened`]: which descriptors of a guest of preview 1 are open. wasmtime-wasi does not tell, so the functions of `opening` keep record.
+//! [`Opened`]: which descriptors of a guest of preview 1 are open. wasmtime-wasi does not tell, so the functions of `opening` record it.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -11,8 +11,8 @@ const LONGEST_PATH: usize = 4096;
 
 /// The descriptors that differ from those of a new context.
 ///
-/// wasmtime-wasi gives out the last number that was closed, or else the next one. So the numbers from zero to the greatest that was ever
-/// given out are open or closed, and which they are decides the numbers that come next.
+/// wasmtime-wasi gives out the number that was closed last, or else the next higher one. So each number up to the greatest that was ever given
+/// out is open or closed. The closed ones decide which numbers come next.
 #[derive(Debug, Default)]
 pub(crate) struct Opened {
     slots: BTreeMap<u32, Slot>,
@@ -32,9 +32,9 @@ pub(crate) enum Slot {
 /// How a file, or a directory, was opened.
 #[derive(Clone, Debug)]
 pub(crate) struct File {
-    /// Which opening it was. Two that are equal are one open file; the data of a checkpoint has none.
+    /// The number of the opening. Two equal numbers are one open file. `None` in a checkpoint that was read from bytes.
     pub(crate) opening: Option<u64>,
-    /// The descriptor of the directory of the host that the path begins at, in a new context.
+    /// The descriptor that the path begins at: a directory that the host gave, by its number in a new context.
     pub(crate) base: u32,
     /// `None` if it is too long.
     pub(crate) path: Option<Box<str>>,

@@ -1,4 +1,4 @@
-//! The functions of preview 1 that change which descriptors are open. They are wasmtime-wasi's; here they are recorded in [`Opened`].
+//! The functions of preview 1 that change which descriptors are open. They call wasmtime-wasi's, and record the change in [`Opened`].
 
 use crate::guest::wasi::ctx::WasiCtx;
 use crate::guest::wasi::memory::pointer;
@@ -123,7 +123,7 @@ async fn path_open(
     Ok(errno)
 }
 
-/// `None` if it is not text, or so long that no system opens it.
+/// `None` if the path is not UTF-8, or so long that no system opens it.
 fn read_path(memory: &GuestMemory<'_>, path: i32, length: i32) -> Option<String> {
     let length = length.cast_unsigned();
     let path = GuestPtr::<str>::new((path.cast_unsigned(), length));

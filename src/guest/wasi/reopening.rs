@@ -1,5 +1,5 @@
-//! Opens saved files again, in a context that is new: each at its number and its offset, by wasmtime-wasi's own functions. The directories and
-//! their permissions are those of the context.
+//! Opens saved files again in a new context, each at its number and its offset, by wasmtime-wasi's own functions. The directories and their
+//! permissions are those of the new context.
 
 use crate::error::Error;
 use crate::guest::wasi::files::{Files, OpenFile, Reopen, SavedFile, no_memory};
@@ -16,7 +16,7 @@ use wasmtime_wasi::{WasiCtxBuilder, WasiView as _};
 use wiggle::{GuestMemory, GuestPtr};
 
 impl Files {
-    /// Makes the open files of `p1` those that were saved. On success, `Some` is the former context, with what was open in it.
+    /// Makes the open files of `p1` those that were saved. `Some` is the former context, whose files are still open until it is dropped.
     pub(crate) fn restore(
         &self,
         p1: &mut WasiP1Ctx,
@@ -93,7 +93,7 @@ fn refused(number: u32, why: &str) -> Error {
     cannot_restore(format!("descriptor {number}"), why)
 }
 
-/// A context, whose contents a fresh one has for a time: everything but its descriptors. Dropped, it gives them back.
+/// A context that has lent its contents, all but its descriptors, to a fresh context. Dropping this gives them back.
 struct Swapped<'a> {
     p1: &'a mut WasiP1Ctx,
     fresh: Option<WasiP1Ctx>,
@@ -140,7 +140,7 @@ async fn reopen(p1: &mut WasiP1Ctx, files: &Files, given: &Given) -> Result<(), 
                     seek(p1, number, offset).await.map_err(at)?;
                 }
             }
-            // Takes up its number for now.
+            // Occupies the number until all files are open.
             None if number >= given.descriptors() => {
                 let directory = directory.ok_or_else(|| at("there is no directory".into()))?;
                 let opened = open(p1, directory, ".", None).await.map_err(at)?;
@@ -171,7 +171,7 @@ fn check(p1: &mut WasiP1Ctx, opened: u32, number: u32, file: &SavedFile) -> Resu
     }
 }
 
-/// Opens a path. Without a file, it is a directory of which nothing will be read.
+/// Opens a path. Without a `file`, it opens a directory, from which nothing will be read.
 async fn open(
     p1: &mut WasiP1Ctx,
     directory: u32,

@@ -1,5 +1,5 @@
-//! [`WasiSaved`]: the state of a [`WasiCtx`] as data, and how it becomes that. The data is a [`State`] (next file: `saved_state`), and `saved_bytes`
-//! makes bytes of it.
+//! [`WasiSaved`]: the state of a [`WasiCtx`] as data; and how a context is saved and restored. The data is a [`State`] (next file:
+//! `saved_state`), which `saved_bytes` writes as bytes.
 
 use crate::error::Error;
 use crate::guest::checkpoint::host_state::HostState;
@@ -16,23 +16,23 @@ use wasmtime_wasi::WasiView as _;
 use wasmtime_wasi::p1::types::Fd;
 use wasmtime_wasi::p1::wasi_snapshot_preview1::WasiSnapshotPreview1 as _;
 
-/// The state of a [`WasiCtx`] between two calls, as data: what [`HostState::save`] makes of it, and [`HostState::restore`] takes.
+/// The state of a [`WasiCtx`] between two calls, as data. [`HostState::save`] makes it, and [`HostState::restore`] takes it.
 ///
 /// | | at the save | at the restore |
 /// |---|---|---|
-/// | random numbers of a [`seed`](super::WasiCtxBuilder::seed) | their position | they go on from there, whatever the seed of the new context is. It must have one. The *insecure seed* of a component stays that of the context |
+/// | random numbers of a [`seed`](super::WasiCtxBuilder::seed) | their position | they go on from there, whatever the seed of the new context is; it must have one. The *insecure seed* of a component stays that of the new context |
 /// | random numbers of the system | nothing | they stay the system's |
-/// | time | what the guest's clocks show | the guest's clocks go on from there, and its sleeps go by them. The host's clock is not set: it may be the clock of many guests. With the [`RealtimeClock`](crate::RealtimeClock), given by itself or in an `Arc`, the time of day stays the real one |
+/// | time | what the guest's clocks show | the guest's clocks go on from there, and its sleeps follow them. The host's clock is not set, because many guests may use it. With the [`RealtimeClock`](crate::RealtimeClock), given by itself or in an `Arc`, the time of day stays the real one |
 /// | [`Lines`](super::Lines) as standard output or standard error | the line that has no end yet | it is put back |
-/// | arguments, environment, names of directories | all of them | they must be the same, because wasmtime-wasi cannot exchange them. The environment may have secrets, and is in the bytes |
-/// | open files of preview 1 | refused, or path and offset, by [`reopen_files`](super::WasiCtxBuilder::reopen_files) | opened again; what else is open is closed. Closed streams and directories are closed again |
+/// | arguments, environment, names of directories | all of them | the new context must have the same, because wasmtime-wasi cannot exchange them. The bytes contain the environment, which may have secrets |
+/// | open files of preview 1 | refused; with [`reopen_files`](super::WasiCtxBuilder::reopen_files), their paths and offsets | opened again. All other files are closed. Streams and directories that were closed at the save are closed again |
 /// | **contents** of files, of pipes and of other streams; how far standard input was read | nothing | they stay as they are |
 /// | resources of components | refused | refused |
 ///
-/// A rolled-back guest has written its output already. Whoever reads that may see a part of it twice.
+/// A rollback does not take output back. The reader of the output may see a part of it twice.
 ///
-/// Files that were opened by other functions than those of [`add_to_linker`](super::add_to_linker) are not seen. Nor are streams and
-/// directories that were set by [`WasiCtxBuilder::wasmtime`](super::WasiCtxBuilder::wasmtime), except directories set before the first save.
+/// Files that the guest opens by other functions than those of [`add_to_linker`](super::add_to_linker) are not saved. Nor are streams and
+/// directories that the host sets by [`WasiCtxBuilder::wasmtime`](super::WasiCtxBuilder::wasmtime), except directories set before the first save.
 ///
 /// A clone is cheap.
 ///
@@ -60,22 +60,22 @@ pub struct WasiSaved {
 }
 
 impl WasiSaved {
-    /// The data as bytes. They are the same for the same data.
+    /// The data as bytes. Equal data gives equal bytes.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         saved_bytes::write(&self.state)
     }
 
-    /// Makes the data of bytes that [`to_bytes`](Self::to_bytes) has made, here or in another process. It uses no more memory than a small
-    /// multiple of their length.
+    /// Reads bytes that [`to_bytes`](Self::to_bytes) has written, here or in another process. It uses no more memory than a small multiple of
+    /// their length.
     ///
-    /// The bytes have a checksum, against damage. It does not show who has made them. Made by an enemy, they set the guest's time, its random
-    /// numbers and the beginning of its next line of output; and they name files, which
-    /// [`reopen_files`](super::WasiCtxBuilder::reopen_files) is asked for.
+    /// The bytes have a checksum against damage, and no signature. Bytes from a stranger can set the guest's time, its random numbers and the
+    /// beginning of its next line of output. They can name files, and the function given to
+    /// [`reopen_files`](super::WasiCtxBuilder::reopen_files) decides about each.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidCheckpoint`] if they are anything else.
+    /// [`Error::InvalidCheckpoint`] if the bytes are damaged, cut off, or of another version of the library.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
         Ok(Self { state: Arc::new(saved_bytes::read(bytes)?) })
     }
@@ -94,11 +94,14 @@ impl HostState for WasiCtx {
 
     /// # Errors
     ///
-    /// [`Error::CannotSave`] if the guest has a file open, and [`reopen_files`](super::WasiCtxBuilder::reopen_files) was not called; if it has
-    /// moved a stream or a directory to another descriptor; and if a component has a resource of WASI.
+    /// [`Error::CannotSave`]:
+    ///
+    /// - if the guest has a file open, and [`reopen_files`](super::WasiCtxBuilder::reopen_files) was not called;
+    /// - if the guest has moved a stream or a directory to another descriptor;
+    /// - if a component holds a resource of WASI.
     fn save(&mut self) -> Result<WasiSaved, Error> {
         if self.has_resources() {
-            let why = "it is a handle of the component, which is not saved; have it dropped";
+            let why = "handles of components are not saved: have the component drop it";
             return Err(cannot_save("a resource of WASI 0.2", why));
         }
         let given = self.sources.given(&mut self.p1)?;
@@ -118,9 +121,13 @@ impl HostState for WasiCtx {
 
     /// # Errors
     ///
-    /// [`Error::CannotRestore`], and nothing has changed then, if the arguments, the environment or the directories are not those of the save;
-    /// if there is no [`seed`](super::WasiCtxBuilder::seed), or there are no [`Lines`](super::Lines), for what was saved of them; if a file
-    /// cannot or may not be opened again; and if a component has a resource of WASI.
+    /// [`Error::CannotRestore`], which leaves the context as it was:
+    ///
+    /// - if the arguments, the environment or the directories are not those of the save;
+    /// - if random numbers or an unfinished line were saved, and this context has no [`seed`](super::WasiCtxBuilder::seed) or no
+    ///   [`Lines`](super::Lines);
+    /// - if a file cannot or may not be opened again;
+    /// - if a component holds a resource of WASI.
     fn restore(&mut self, saved: &WasiSaved) -> Result<(), Error> {
         let state = &*saved.state;
         self.check(state)?;
@@ -129,7 +136,7 @@ impl HostState for WasiCtx {
         let former =
             state.files.restore(&mut self.p1, &mut sources.opened, &state.given, reopen)?;
 
-        // What was written since the save is no line. It must not come as one when the former streams close.
+        // The former streams give an unfinished line when they close. The text since the save must not come as a line.
         for lines in sources.distinct_lines().into_iter().flatten() {
             lines.set_unfinished(&[]);
         }
@@ -162,10 +169,10 @@ impl WasiCtx {
         !self.sources.is_preview1 && !self.p1.ctx().table.is_empty()
     }
 
-    /// Does what was saved fit this context, apart from its files?
+    /// Refuses a state that does not fit this context. The files are not looked at.
     fn check(&mut self, state: &State) -> Result<(), Error> {
         if self.has_resources() {
-            let why = "it is a handle of the component, which is not restored";
+            let why = "handles of components are not restored: have the component drop it";
             return Err(cannot_restore("a resource of WASI 0.2", why));
         }
         let here = self.sources.given(&mut self.p1)?;
@@ -180,7 +187,8 @@ impl WasiCtx {
         let lines = self.sources.distinct_lines();
         for ((stream, text), lines) in STREAMS.iter().zip(&state.lines).zip(lines) {
             if lines.is_none() && text.as_ref().is_some_and(|text| !text.is_empty()) {
-                let why = "it is no `Lines` of its own here";
+                let why =
+                    "the context has no `Lines` of its own for this stream: set one by the builder";
                 return Err(cannot_restore(format!("the unfinished line of {stream}"), why));
             }
         }

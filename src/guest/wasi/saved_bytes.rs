@@ -60,9 +60,9 @@ pub(crate) fn write(state: &State) -> Vec<u8> {
 pub(crate) fn read(bytes: &[u8]) -> Result<State, Error> {
     let body = body(bytes).map_err(invalid)?;
     let mut from = Reader(body);
-    let state = state(&mut from).ok_or_else(|| invalid("a part of them is not as it should be"))?;
+    let state = state(&mut from).ok_or_else(|| invalid("a part of it is not valid"))?;
     if !from.0.is_empty() {
-        return Err(invalid("there are more of them than there should be"));
+        return Err(invalid("there are bytes after its end"));
     }
     if let Some((number, why)) = state.files.fault(&state.given) {
         return Err(invalid(&format!("descriptor {number}: {why}")));
@@ -76,18 +76,19 @@ fn invalid(why: &str) -> Error {
 
 /// The bytes between the mark and the checksum.
 fn body(bytes: &[u8]) -> Result<&[u8], &'static str> {
-    let (rest, sum) = bytes.split_last_chunk().ok_or("they are too few")?;
+    let (rest, sum) = bytes.split_last_chunk().ok_or("bytes are missing at its end")?;
     let (mark, version) = START.split_at(START.len() - 1);
-    let after = rest.strip_prefix(mark).ok_or("they are not those of a WASI context")?;
-    let body = after.strip_prefix(version).ok_or("another version of the library has made them")?;
+    let after = rest.strip_prefix(mark).ok_or("the bytes are not those of a WASI context")?;
+    let body =
+        after.strip_prefix(version).ok_or("another version of the library has written it")?;
     if checksum(rest) == u64::from_le_bytes(*sum) {
         Ok(body)
     } else {
-        Err("they are damaged: the checksum is another one")
+        Err("its bytes were changed, or are not all of them")
     }
 }
 
-/// FNV-1a. Each byte has its part in it, so that a change of one byte always shows.
+/// FNV-1a. Every change of a single byte changes it.
 fn checksum(bytes: &[u8]) -> u64 {
     let add = |sum: u64, byte: &u8| (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, add)
@@ -98,7 +99,7 @@ fn state(from: &mut Reader<'_>) -> Option<State> {
     let now = from.duration()?;
     let is_before_1970 = from.flag()?;
     let wall_time = match (is_before_1970, from.duration()?) {
-        // The beginning of 1970 is written in one way only, as everything is.
+        // Each state has one form as bytes: zero is written as a time after 1970.
         (true, Duration::ZERO) => return None,
         (true, before) => SystemTime::UNIX_EPOCH.checked_sub(before)?,
         (false, after) => SystemTime::UNIX_EPOCH.checked_add(after)?,
@@ -124,7 +125,7 @@ fn position(from: &mut Reader<'_>) -> Option<Position> {
     from.array().filter(is_position)
 }
 
-/// The beginning of a line: without an end, and no longer than it gets.
+/// The beginning of a line: it has no end, and is no longer than [`Lines`] lets it get.
 fn line(from: &mut Reader<'_>) -> Option<Vec<u8>> {
     let line = from.bytes()?;
     (line.len() <= Lines::LONGEST && !line.contains(&b'\n')).then(|| line.to_vec())
@@ -225,7 +226,7 @@ impl<'a> Reader<'a> {
         if self.flag()? { read(self).map(Some) } else { Some(None) }
     }
 
-    /// Each item has a byte or more, so that a length that is not true ends with the bytes.
+    /// Each item has at least one byte, so a false length ends with the bytes.
     fn list<T>(&mut self, read: impl Fn(&mut Self) -> Option<T>) -> Option<Vec<T>> {
         let length = self.u64()?;
         let mut list = Vec::new();

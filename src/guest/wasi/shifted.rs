@@ -1,4 +1,4 @@
-//! [`Shifted`]: the clock of a guest that was restored. The host's clock goes on, and the guest's goes on from the times of the save.
+//! [`Shifted`]: the clock of a restored guest. It runs as the host's clock does, but goes on from the times of the save.
 
 use crate::wait::clock::{Clock, Sleep};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ impl Moment {
     }
 }
 
-/// A clock that was at one moment when the host's clock was at another.
+/// A clock that differs from the host's by a fixed time.
 pub(crate) struct Shifted {
     clock: Arc<dyn Clock>,
     /// The host's [`Clock::now`] at the restore.
@@ -36,7 +36,7 @@ enum Shift {
 }
 
 impl Shifted {
-    /// A clock that goes by `clock`, and is at `guest` now. The time of day stays that of `clock` if it is `real`.
+    /// A clock that runs as `clock` does, and shows `guest` now. If `is_real`, the time of day stays that of `clock`.
     pub(crate) fn new(clock: Arc<dyn Clock>, guest: Moment, is_real: bool) -> Self {
         let host = Moment::read(&clock);
         let wall_time = match guest.wall_time.duration_since(host.wall_time) {

@@ -1,4 +1,4 @@
-//! [`Sources`]: where a guest gets its times and its random numbers from, and where its output goes, as far as their positions can be saved.
+//! [`Sources`]: the parts of a context whose position is saved: its clock, its random numbers, its unfinished lines and its open files.
 
 use crate::error::Error;
 use crate::guest::wasi::files::Reopen;
@@ -12,7 +12,7 @@ use std::sync::Arc;
 use wasmtime_wasi::p1::WasiP1Ctx;
 
 pub(crate) struct Sources {
-    /// The host's clock. That of the guest may be shifted.
+    /// The host's clock. The guest's clock may be shifted against it.
     pub(crate) clock: Arc<dyn Clock>,
     /// Is it the clock of the machine?
     pub(crate) is_real_time: bool,
@@ -64,7 +64,7 @@ impl Sources {
         Ok(given)
     }
 
-    /// [`lines`](Self::lines), without standard error if it continues the lines of standard output.
+    /// [`lines`](Self::lines). Standard error is left out if it is a clone of standard output, and so continues its lines.
     pub(crate) fn distinct_lines(&self) -> [Option<&Lines>; 2] {
         match &self.lines {
             [Some(stdout), Some(stderr)] if stderr.is_clone_of(stdout) => [Some(stdout), None],

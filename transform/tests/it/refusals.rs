@@ -42,13 +42,13 @@ fn an_instruction_of_another_proposal_is_refused_by_name_and_place() {
     );
     assert_eq!(
         named,
-        "`ref.null` needs the proposal `gc`, which the transformation does not carry: function 2 (`second`), at offset 0x24"
+        "`ref.null` needs the proposal `gc`, which the transformation does not support: function 2 (`second`), at offset 0x24"
     );
     let unnamed =
         message("(module (func (param externref) (drop (any.convert_extern (local.get 0)))))");
     assert_eq!(
         unnamed,
-        "`any.convert_extern` needs the proposal `gc`, which the transformation does not carry: function 0, at offset 0x1a"
+        "`any.convert_extern` needs the proposal `gc`, which the transformation does not support: function 0, at offset 0x1a"
     );
     for (text, proposal, instruction) in [
         ("(func (drop (ref.i31 (i32.const 1))))", "gc", "`ref.i31`"),
@@ -110,6 +110,13 @@ fn a_declaration_of_another_proposal_is_refused_with_its_section() {
         assert_eq!((found, &*found_what, place.section), (proposal, what, section), "{text}");
         assert_eq!(place.function, None);
     }
+}
+
+#[test]
+fn an_imported_start_function_is_refused_by_its_index() {
+    let text = r#"(module (import "a" "a" (func)) (import "a" "b" (func $start)) (start $start))"#;
+    assert_eq!(refused(text), Error::ImportedStart { index: 1 });
+    transformed(r#"(module (import "a" "a" (func $a)) (func $start call $a) (start $start))"#);
 }
 
 #[test]

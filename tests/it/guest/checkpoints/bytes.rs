@@ -1,4 +1,4 @@
-//! Checkpoints as bytes, also such as nobody has written.
+//! Checkpoints as bytes, among them forged ones.
 
 use super::random::Chance;
 use super::{MACHINE, ON_DEMAND, call, linked, machine};
@@ -18,7 +18,7 @@ fn changed() -> Result<Vec<u8>, Error> {
     Ok(machine.checkpoint()?.to_bytes())
 }
 
-/// The same bytes with the hash that makes them look unchanged.
+/// The same bytes with the checksum that fits them.
 fn signed(mut bytes: Vec<u8>) -> Vec<u8> {
     if let Some((checked, hash)) = bytes.split_last_chunk_mut::<8>() {
         *hash = XxHash3_64::oneshot(checked).to_le_bytes();
@@ -95,8 +95,7 @@ fn another_version_is_named() -> Result<(), Error> {
     Ok(())
 }
 
-/// Bytes with the right hash, but with other contents. Those that are read make a guest that is as any other: what it says is in its bounds, and it
-/// runs.
+/// Bytes with the right checksum, but with other contents. Each is refused, or makes a guest that keeps within its limits and runs.
 #[test]
 fn forged_ones_are_refused_or_make_a_guest_in_its_bounds() -> Result<(), Error> {
     let (pre, original) = (linked(&ON_DEMAND, MACHINE)?, changed()?);

@@ -1,4 +1,4 @@
-//! Rolling back beyond a growth. Memories and tables cannot shrink, so the guest gets a new store.
+//! Rolling back to before a memory or a table has grown. Neither can shrink, so the guest gets a new store.
 
 use super::super::ENGINE;
 use super::{MACHINE, ON_DEMAND, call, linked};

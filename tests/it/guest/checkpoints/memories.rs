@@ -1,4 +1,4 @@
-//! Memories of all kinds, and what they contain in the beginning.
+//! Memories of all kinds, and their initial contents.
 
 use super::super::ENGINE;
 use super::{ON_DEMAND, call, linked};

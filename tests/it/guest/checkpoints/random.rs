@@ -1,4 +1,4 @@
-//! Guests that change, are saved, and go back, by chance; beside a model that says what is expected.
+//! Guests that are changed, saved and rolled back at random, beside a model that says what is expected.
 
 use super::{MACHINE, ON_DEMAND, call, linked};
 use wasm_jobs::wasmtime::InstancePre;

@@ -78,7 +78,7 @@ fn objects_of_the_host_come_back_by_a_codec() -> Result<(), Error> {
     assert_eq!(kept(&machine, 0)?.as_deref(), Some("the twin's"));
 
     let without = here.instantiate(&pre, ());
-    assert!(matches!(without, Err(Error::InvalidCheckpoint { .. })), "{without:?}");
+    assert!(matches!(without, Err(Error::CannotRestore { .. })), "{without:?}");
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use wasm_jobs::{
     Error, Instance, InstanceOptions, InstancePool, OnReturn, Timeout, add_yield, prepare,
 };
 
-/// A guest that counts how often it has started, yields half-way, and tells its host.
+/// A guest whose start function counts its runs, yields half-way, and tells its host.
 const STARTER: &str = r#"(module $starter
     (import "env" "yield" (func $yield))
     (import "env" "started" (func $started))
