@@ -173,7 +173,6 @@ impl<S: Send + 'static, E> Guest<S, E> {
         mut self,
         state: Option<&(dyn Fn() -> S + Send + Sync)>,
     ) -> (Self, Result<(), Error>) {
-        self.control.poison().set();
         self.saves.end();
         let exports = self.exports.take();
         ignore_panic(|| drop(exports));
@@ -223,6 +222,10 @@ impl<S: Send + 'static, E> Guest<S, E> {
     /// Declares the guest fit for calls.
     pub(crate) fn clear_poison(&mut self) -> Result<(), Error> {
         if self.exports.is_none() {
+            return Err(Error::Poisoned);
+        }
+        #[cfg(feature = "checkpoint")]
+        if self.saves.is_half_made {
             return Err(Error::Poisoned);
         }
         if self.control.poison().is_set() {

@@ -26,7 +26,7 @@ use wasmtime::{Engine, InstancePre, Store, StoreContextMut};
 /// exports: for a module, a [`wasmtime::Instance`]; for a component or anything else, see [`with_exports`](Self::with_exports).
 ///
 /// A call has the store from the moment it is made until it ends. Meanwhile another call, or [`store`](Self::store), is refused with
-/// [`Error::CallInProgress`]. Only a call, a [guard](StoreGuard) or a [reset](Self::reset) in progress refuses a call.
+/// [`Error::CallInProgress`]. What refuses a call is a call, a [guard](StoreGuard), a [reset](Self::reset), a checkpoint or a rollback in progress, and nothing else.
 /// [`is_poisoned`](Self::is_poisoned), [`fuel_remaining`](Self::fuel_remaining) and [`time_used`](Self::time_used) can be read at any
 /// time.
 ///
@@ -241,7 +241,10 @@ impl<S: Send + 'static, E: Send + Sync + 'static> Instance<S, E> {
     ) -> Result<Self, Error> {
         let control = Control::new(store.engine(), options);
         let mut guest = Guest::new(store, control.clone(), &origin, start)?;
-        begin(&mut guest)?;
+        if let Err(error) = begin(&mut guest) {
+            guest.end();
+            return Err(error);
+        }
         let engine = origin.engine().clone();
         let is_discarded = AtomicBool::new(false);
         let recipe = Recipe { engine, origin: Mutex::new(origin), control, state, is_discarded };

@@ -123,8 +123,33 @@ pub(crate) fn splice(wasm: &[u8], range: Range<usize>, edits: &[Edit]) -> Vec<u8
     bytes
 }
 
-/// Where an instruction goes that is at `offset`. What is inserted before it stays before it.
-pub(crate) fn moved(offset: usize, edits: &[Edit]) -> usize {
-    let before = edits.iter().filter(|edit| edit.range.end <= offset);
-    before.fold(offset, |offset, edit| offset + edit.with.len() - edit.range.len())
+/// Where the instructions of a body go.
+#[derive(Debug)]
+pub(crate) struct Moves(Vec<Move>);
+
+#[derive(Debug)]
+struct Move {
+    /// What begins here or later has moved.
+    from: usize,
+    /// How far it has moved.
+    by: isize,
+}
+
+impl Moves {
+    /// `edits` are in order.
+    pub(crate) fn new(edits: &[Edit]) -> Self {
+        let mut by = 0;
+        let moves = edits.iter().map(|edit| {
+            by += edit.with.len() as isize - edit.range.len() as isize;
+            Move { from: edit.range.end, by }
+        });
+        Self(moves.collect())
+    }
+
+    /// Where an instruction goes that is at `offset`. What is inserted before it stays before it.
+    pub(crate) fn moved(&self, offset: usize) -> usize {
+        let before = self.0.partition_point(|a_move| a_move.from <= offset);
+        let by = before.checked_sub(1).map_or(0, |last| self.0[last].by);
+        offset.saturating_add_signed(by)
+    }
 }

@@ -1,6 +1,6 @@
 //! [`kept`]: what becomes of a custom section. Some hold offsets into the code. These are corrected, or the section is left out.
 
-use crate::body::{Edit, moved};
+use crate::body::{Edit, Moves};
 use crate::names;
 use std::borrow::Cow;
 use wasm_encoder::Encode;
@@ -57,15 +57,13 @@ fn metadata(data: &[u8], bodies: &[ChangedBody]) -> Result<Vec<u8>, BinaryReader
         let function = reader.read_var_u32()?;
         function.encode(&mut new);
         let changed = bodies.binary_search_by_key(&function, |body| body.function);
+        let changed = changed.map(|n| (bodies[n].start, Moves::new(&bodies[n].edits)));
         let items = reader.read_var_u32()?;
         items.encode(&mut new);
         for _ in 0..items {
             let offset = reader.read_var_u32()?;
-            let offset = match changed {
-                Ok(n) => {
-                    let ChangedBody { start, edits, .. } = &bodies[n];
-                    (moved(start + offset as usize, edits) - start) as u32
-                }
+            let offset = match &changed {
+                Ok((start, moves)) => (moves.moved(start + offset as usize) - start) as u32,
                 Err(_) => offset,
             };
             offset.encode(&mut new);

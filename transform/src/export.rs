@@ -44,7 +44,7 @@ pub enum StateExport {
         /// The memory's index.
         index: u32,
         /// When an instance is made, all bytes of the memory outside of this range are zero. `None` if that is not known: the memory
-        /// is imported, or one of its segments has an offset that is not constant.
+        /// is imported, or one of its segments has an offset that is not constant, or its data is [spread](crate::Image::is_dense) too widely.
         image: Option<Range<u64>>,
     },
     /// `__wasm_jobs_table_{index}`: a table that can change.

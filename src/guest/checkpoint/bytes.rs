@@ -6,7 +6,7 @@
 //! page, longer runs of zeros are left out.
 
 use crate::error::Error;
-use crate::guest::checkpoint::pages::{PAGE, Page, Pages};
+use crate::guest::checkpoint::pages::{LARGEST, PAGE, Page, Pages};
 use crate::guest::checkpoint::plan::Hash;
 use crate::guest::checkpoint::state::GuestState;
 use crate::guest::checkpoint::value::{Run, Value, elements};
@@ -21,9 +21,6 @@ const VERSION: u32 = 1;
 
 /// In a page, at least as many zeros as this are left out.
 const GAP: usize = 8;
-
-/// The most memory of a guest whose checkpoint is read, in bytes: 64 GiB.
-const LARGEST: u64 = 1 << 36;
 
 /// How much a guest may have in all, for which bytes are read.
 #[derive(Clone, Copy, Debug)]

@@ -11,7 +11,7 @@ use crate::guest::checkpoint::state::GuestState;
 use crate::guest::limit::options::InstanceOptions;
 use crate::guest::origin::module_name;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use wasmtime::{InstancePre, Module};
 
 /// The whole state of a guest between two calls, from [`Instance::checkpoint`](crate::Instance::checkpoint): its memories, globals and tables,
@@ -66,8 +66,9 @@ pub(crate) struct SavedGuest {
     pub(crate) state: GuestState,
     /// The bytes of the pages that had changed.
     changed: usize,
-    /// The plan that the state was checked against. `None` if it was not checked yet.
-    plan: Option<Arc<Plan>>,
+    /// The plan that the state was checked against, if it was. It is not kept alive, because it has its module, and that its engine with all of
+    /// its memory.
+    plan: Weak<Plan>,
 }
 
 /// How many bytes a [`Checkpoint`] holds, from [`Checkpoint::size`].
@@ -85,7 +86,7 @@ pub struct CheckpointSize {
 
 impl SavedGuest {
     pub(crate) fn new(state: GuestState, changed: usize, plan: Arc<Plan>) -> Arc<Self> {
-        Arc::new(Self { layout: plan.hash, state, changed, plan: Some(plan) })
+        Arc::new(Self { layout: plan.hash, state, changed, plan: Arc::downgrade(&plan) })
     }
 
     /// Refuses a module that the saved guest is not of.
@@ -95,7 +96,7 @@ impl SavedGuest {
 
     /// Refuses the state if it is not one of this module's guests.
     pub(crate) fn check(&self, plan: &Arc<Plan>) -> Result<(), Error> {
-        if self.plan.as_ref().is_some_and(|ours| Arc::ptr_eq(ours, plan)) {
+        if self.plan.as_ptr() == Arc::as_ptr(plan) {
             return Ok(());
         }
         if self.layout != plan.hash {
@@ -138,7 +139,7 @@ impl Checkpoint {
             Limits { memory: plan.most_memory(options.memory), elements: options.table_elements };
         let mut guest = SavedGuest::read(bytes, limits)?;
         guest.check(&plan)?;
-        guest.plan = Some(plan);
+        guest.plan = Arc::downgrade(&plan);
         Ok(Self { guest: Arc::new(guest), state: () })
     }
 }
@@ -147,7 +148,7 @@ impl SavedGuest {
     fn read(bytes: &[u8], limits: Limits) -> Result<Self, Error> {
         let (layout, state) = bytes::decode(bytes, limits)?;
         let changed = state.memories.iter().map(|memory| memory.size().0).sum();
-        Ok(Self { layout, state, changed, plan: None })
+        Ok(Self { layout, state, changed, plan: Weak::new() })
     }
 }
 

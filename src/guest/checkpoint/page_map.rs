@@ -1,5 +1,5 @@
-//! [`PageMap`]: which pages of this process's memory were ever written, as Linux's `/proc/self/pagemap` tells it. A page that was never
-//! written is as it was when it was mapped, so nobody has to read it.
+//! [`PageMap`]: which pages of this process's memory were ever written, as Linux's `/proc/self/pagemap` tells it. A page that was never written is as it was
+//! when it was mapped, so nobody has to read it. A page of zeros that was only read looks written, too.
 
 use crate::guest::checkpoint::pages::{PAGE, PagesOfChunk};
 use std::fs::File;

@@ -8,6 +8,9 @@ use twox_hash::xxhash3_128::Hasher;
 /// The size of a page, in bytes. Most machines have pages of this size, so a page that is not read is not loaded. A page of wasm is 16 of these.
 pub(crate) const PAGE: usize = 4096;
 
+/// The most memory that a checkpoint holds, in bytes: 64 GiB.
+pub(crate) const LARGEST: u64 = 1 << 36;
+
 /// The number of pages in a [`Chunk`].
 pub(crate) const PER_CHUNK: usize = 64;
 

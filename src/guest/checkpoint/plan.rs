@@ -34,6 +34,9 @@ pub(crate) struct Planned<T> {
 /// The size of a page of wasm, in bytes. The transformation refuses memories with pages of another size.
 const WASM_PAGE: u64 = 65_536;
 
+/// The largest part of a memory that is read as its image, in bytes. The first guest of a module reads it when it is made.
+const LARGEST_IMAGE: u64 = 64 << 20;
+
 /// Whether a module was prepared.
 pub(crate) fn is_prepared(module: &Module) -> bool {
     module.get_export_index(HASH_LOW).is_some()
@@ -73,6 +76,7 @@ impl Plan {
                 (StateExport::Memory { index: place, image }, ExternType::Memory(ty))
                     if !ty.is_shared() && ty.page_size() == WASM_PAGE =>
                 {
+                    let image = image.filter(|image| image.end - image.start <= LARGEST_IMAGE);
                     let image = image.and_then(|image| {
                         Some(image.start.try_into().ok()?..image.end.try_into().ok()?)
                     });

@@ -10,13 +10,15 @@ use crate::guest::checkpoint::state::Fit;
 use crate::guest::guest::{Guest, Start};
 use crate::guest::home::{Away, claim};
 use crate::guest::instance::Instance;
+use crate::guest::poison::Poison;
+use std::mem;
 use std::sync::Arc;
 
 impl<S: Send + 'static> Instance<S> {
     /// Saves the guest as it is between two calls: its memories, globals and tables. Its module has to be [prepared](crate::prepare). The host's
     /// state is not saved: for that, there is [`checkpoint_with_state`](Self::checkpoint_with_state).
     ///
-    /// The time depends on how many pages of memory the guest has ever written, and on how many have changed since the last checkpoint or rollback
+    /// The time depends on how many pages of memory the guest has ever touched, and on how many have changed since the last checkpoint or rollback
     /// (`checkpoint_save_4m` of the benchmark). On systems other than Linux, and on machines whose pages are not 4 KiB, all pages count as written.
     /// Globals and the elements of tables are read one by one.
     ///
@@ -55,7 +57,7 @@ impl<S: Send + 'static> Instance<S> {
     ///
     /// Memories and tables cannot shrink. If one has grown since the checkpoint, the guest gets a new store with the same state of the host
     /// and the same fuel. That takes about as long as a [`reset`](Self::reset). Anything else that the caller had set up in the old store, such as a
-    /// limiter, is lost then.
+    /// limiter, is lost then. Handles of the old store that the host has kept, such as a [`Memory`](wasmtime::Memory) in its state, are of no more use.
     ///
     /// # Errors
     ///
@@ -114,6 +116,8 @@ impl<S: Send + 'static> Instance<S> {
         }
         let origin = self.recipe.origin.lock().clone();
         origin.check_instantiable_anew()?;
+        let control = guest.control.clone();
+        let unless_made = PoisonedUnlessDone(control.poison());
         let mut moved = Ok(());
         guest.replace(|guest| {
             let (guest, ended) = guest.into_new_store(self.recipe.state.as_deref());
@@ -122,7 +126,9 @@ impl<S: Send + 'static> Instance<S> {
         });
         moved?;
         guest.instantiate(&origin, Start::GoOn)?;
-        guest.restore(saved, true)
+        guest.restore(saved, true)?;
+        unless_made.done();
+        Ok(())
     }
 
     /// Refuses a checkpoint that the guest cannot be brought to, before anything changes.
@@ -161,11 +167,30 @@ impl<S: Send + 'static> Guest<S> {
     /// Brings the guest to a state that fits. `is_new` says that none of the guest's code has run.
     pub(crate) fn restore(&mut self, saved: &SavedGuest, is_new: bool) -> Result<(), Error> {
         let instance = self.exports.ok_or(Error::Poisoned)?;
-        self.control.poison().set();
+        let control = self.control.clone();
+        let unless_restored = PoisonedUnlessDone(control.poison());
+        self.saves.is_half_made |= is_new;
         let (tracked, codec) = self.saves.tracked(instance, &mut self.store)?;
         saved.check(tracked.plan())?;
         tracked.restore(&saved.state, is_new, &mut self.store, codec)?;
+        self.saves.is_half_made = false;
         self.rest();
+        unless_restored.done();
         Ok(())
+    }
+}
+
+/// Poisons the guest when it is dropped, unless what was begun is done. Until then nobody else has the guest, and nobody sees that it is half-way.
+struct PoisonedUnlessDone<'a>(&'a Poison);
+
+impl PoisonedUnlessDone<'_> {
+    fn done(self) {
+        mem::forget(self);
+    }
+}
+
+impl Drop for PoisonedUnlessDone<'_> {
+    fn drop(&mut self) {
+        self.0.set();
     }
 }

@@ -15,13 +15,15 @@ pub(crate) struct Saves<S: 'static> {
     image: Option<Arc<Image>>,
     /// Made for the first checkpoint.
     tracked: Option<Box<Tracked>>,
+    /// Whether the guest is to get a state, and has not got all of it. Its start function has not run, so it is fit for nothing.
+    pub(crate) is_half_made: bool,
     /// It stays when the guest is replaced.
     pub(crate) codec: Option<Arc<dyn RefCodec<S>>>,
 }
 
 impl<S: 'static> Saves<S> {
     pub(crate) fn new() -> Self {
-        Self { image: None, tracked: None, codec: None }
+        Self { image: None, tracked: None, is_half_made: false, codec: None }
     }
 
     /// The guest has no instance. Its image stays, because the next guest is most often of the same module.
@@ -48,6 +50,7 @@ impl<S: 'static> Saves<S> {
             Some(None) => Some(read_image(instance, module, store)?),
         };
         self.image = image;
+        self.is_half_made = false;
         Ok(())
     }
 

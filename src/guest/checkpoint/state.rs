@@ -3,7 +3,7 @@
 use crate::error::Error;
 use crate::guest::checkpoint::codec::RefCodec;
 use crate::guest::checkpoint::image::Image;
-use crate::guest::checkpoint::pages::Pages;
+use crate::guest::checkpoint::pages::{LARGEST, Pages};
 use crate::guest::checkpoint::plan::Plan;
 use crate::guest::checkpoint::refs::{Names, Numbers, Refs};
 use crate::guest::checkpoint::tracked_memory::TrackedMemory;
@@ -85,6 +85,11 @@ impl Tracked {
         codec: Option<&dyn RefCodec<S>>,
     ) -> Result<(GuestState, usize), Error> {
         let Self { image, instance, globals, memories, tables, numbers } = self;
+        let all: usize = memories.iter().map(|(memory, _)| memory.data_size(&*store)).sum();
+        if all as u64 > LARGEST {
+            let why = "a checkpoint holds at most 64 GiB".into();
+            return Err(Error::CannotSave { what: format!("a memory of {all} bytes").into(), why });
+        }
         let plan = &*image.plan;
         let names = Names { plan, instance: *instance, numbers, codec };
         let mut refs = Refs { store, names };

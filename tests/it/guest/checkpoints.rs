@@ -1,13 +1,20 @@
 //! Checkpoints: a guest between two calls as data, and back.
 
+mod adversity;
+#[cfg(feature = "component-model")]
+mod apart;
 mod bytes;
+mod configurations;
+mod forged_modules;
 mod growth;
+mod looking_on;
 mod memories;
 mod random;
 mod references;
 mod refusals;
 mod sizes;
 mod starts;
+mod threads;
 #[cfg(feature = "macros")]
 mod wrapped;
 
