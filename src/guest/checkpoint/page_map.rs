@@ -5,6 +5,7 @@ use crate::guest::checkpoint::pages::{PAGE, PagesOfChunk};
 use std::fs::File;
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
+use std::process;
 use std::sync::OnceLock;
 
 /// The entries of pages that follow each other.
@@ -49,18 +50,19 @@ impl PageMap {
     }
 }
 
-/// The file, if the kernel gives the right answer for a page that we have just written.
+/// The file, if the kernel's answer for a page of our own is right. A process that was forked has none, because the file is its parent's.
 fn file() -> Option<&'static File> {
-    static FILE: OnceLock<Option<File>> = OnceLock::new();
-    FILE.get_or_init(|| {
+    static FILE: OnceLock<Option<(u32, File)>> = OnceLock::new();
+    let file = FILE.get_or_init(|| {
         let file = File::open("/proc/self/pagemap").ok()?;
-        // The processor's page has to be ours. On a machine with larger ones the written page is found at another place, or not at all.
+        // The processor's page has to be ours.
         (rustix::param::page_size() == PAGE).then_some(())?;
         let written = vec![1_u8; 3 * PAGE];
         let address = written.as_ptr().addr().next_multiple_of(PAGE);
         let mut map = PageMap::default();
         let is_right = map.ask(&file, address, 1) && map.written(0..1).next().is_some();
-        is_right.then_some(file)
-    })
-    .as_ref()
+        is_right.then(|| (process::id(), file))
+    });
+    let (owner, file) = file.as_ref()?;
+    (*owner == process::id()).then_some(file)
 }

@@ -104,7 +104,7 @@ impl Tracked {
         }
         let tables = tables.iter().map(|(_, runs)| runs.clone()).collect();
         let memories = memories.iter_mut().enumerate().map(|(place, (memory, tracked))| {
-            tracked.save(memory.data(&*refs.store), image.memory(place))
+            tracked.save(memory.data_mut(&mut *refs.store), image.memory(place))
         });
         let (memories, changed): (_, Vec<usize>) = memories.unzip();
         Ok((GuestState { globals, memories, tables }, changed.iter().sum()))

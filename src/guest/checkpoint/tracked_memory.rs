@@ -25,7 +25,7 @@ impl TrackedMemory {
     }
 
     /// What is in the memory now, and how many pages have changed.
-    pub(crate) fn save(&mut self, memory: &[u8], image: &MemoryImage) -> (Pages, usize) {
+    pub(crate) fn save(&mut self, memory: &mut [u8], image: &MemoryImage) -> (Pages, usize) {
         self.begin(memory);
         let mut changed = 0;
         for (bytes, chunk) in memory.chunks(CHUNK).zip(0..) {
@@ -92,7 +92,7 @@ impl TrackedMemory {
     }
 
     /// Looks at the memory's size, and at which of its pages were written.
-    fn begin(&mut self, memory: &[u8]) {
+    fn begin(&mut self, memory: &mut [u8]) {
         self.last.set_len(memory.len());
         self.seen.resize(memory.len().div_ceil(CHUNK), None);
         self.written.look(memory);

@@ -4,6 +4,8 @@
 #[cfg(target_os = "linux")]
 use crate::guest::checkpoint::page_map::PageMap;
 use crate::guest::checkpoint::pages::{PAGE, PER_CHUNK, PagesOfChunk};
+#[cfg(target_os = "linux")]
+use std::hint::black_box;
 
 /// The kernel is asked about so many chunks at a time, so that a large memory takes no large buffer.
 #[cfg(target_os = "linux")]
@@ -16,6 +18,9 @@ pub(crate) struct Written {
     chunks: Vec<PagesOfChunk>,
     #[cfg(target_os = "linux")]
     map: PageMap,
+    /// Whether the kernel tells which pages of this memory were written. `None` until it was tried.
+    #[cfg(target_os = "linux")]
+    is_told: Option<bool>,
 }
 
 impl Written {
@@ -26,6 +31,8 @@ impl Written {
             chunks: Vec::new(),
             #[cfg(target_os = "linux")]
             map: PageMap::default(),
+            #[cfg(target_os = "linux")]
+            is_told: None,
         }
     }
 
@@ -39,17 +46,17 @@ impl Written {
     }
 
     #[cfg(not(target_os = "linux"))]
-    pub(crate) fn look(&mut self, memory: &[u8]) {
+    pub(crate) fn look(&mut self, memory: &mut [u8]) {
         let chunks = memory.len().div_ceil(PER_CHUNK * PAGE);
         self.chunks.resize(chunks, PagesOfChunk::ALL);
     }
 
     /// Asks the kernel about each chunk that still has pages which were not written at the last look.
     #[cfg(target_os = "linux")]
-    pub(crate) fn look(&mut self, memory: &[u8]) {
+    pub(crate) fn look(&mut self, memory: &mut [u8]) {
         let pages = memory.len() / PAGE;
         let chunks = pages.div_ceil(PER_CHUNK);
-        if !self.has_image {
+        if !self.has_image || !self.is_told(memory) {
             self.chunks.resize(chunks, PagesOfChunk::ALL);
             return;
         }
@@ -78,5 +85,18 @@ impl Written {
             }
             from = first + run;
         }
+    }
+
+    /// Tries it, once: writes a byte as what it is, and asks for its page. A host may have given a memory that is shared with somebody, of whose pages the kernel
+    /// does not tell.
+    #[cfg(target_os = "linux")]
+    fn is_told(&mut self, memory: &mut [u8]) -> bool {
+        let Self { map, is_told, .. } = self;
+        *is_told.get_or_insert_with(|| {
+            let address = memory.as_ptr().addr();
+            let Some(first) = memory.first_mut() else { return false };
+            *first = black_box(*first);
+            map.read(address, 1) && map.written(0..1).next().is_some()
+        })
     }
 }

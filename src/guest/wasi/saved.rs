@@ -135,6 +135,8 @@ impl HostState for WasiCtx {
         let reopen = sources.reopen.as_deref();
         let former =
             state.files.restore(&mut self.p1, &mut sources.opened, &state.given, reopen)?;
+        // The files that were reopened are the guest's, and not a component's.
+        sources.is_preview1 |= !sources.opened.slots().is_empty();
 
         // The former streams give an unfinished line when they close. The text since the save must not come as a line.
         for lines in sources.distinct_lines().into_iter().flatten() {

@@ -609,6 +609,21 @@ pub(super) mod files {
     }
 
     #[test]
+    fn a_context_that_was_restored_is_saved_and_restored_before_its_first_call() -> Result<(), Error>
+    {
+        let path = letters("a_context_that_was_restored_is_saved");
+        let here = guest(reopening(&path))?;
+        open(&here, "letters")?;
+        let saved = save(&here)?;
+        let mut loaded = reopening(&path).build()?;
+        loaded.restore(&saved)?;
+        let again = loaded.save()?;
+        loaded.restore(&saved)?;
+        loaded.restore(&again)?;
+        Ok(())
+    }
+
+    #[test]
     fn the_function_decides_which_files_are_opened_again() -> Result<(), Error> {
         let path = letters("the_function_decides");
         let here = guest(reopening(&path))?;
