@@ -2,6 +2,7 @@
 //! that follow each other share the pages that have not changed.
 
 use std::iter;
+use std::ptr;
 use std::sync::Arc;
 use twox_hash::xxhash3_128::Hasher;
 
@@ -94,8 +95,14 @@ impl Page {
 impl Chunk {
     const EMPTY: Self = Self([const { None }; PER_CHUNK]);
 
-    fn page(&self, in_chunk: usize) -> Option<&Page> {
+    pub(crate) fn page(&self, in_chunk: usize) -> Option<&Page> {
         self.0[in_chunk].as_ref()
+    }
+
+    /// The places of the pages that are held.
+    pub(crate) fn places(&self) -> PagesOfChunk {
+        let places = self.0.iter().zip(0..).filter(|(page, _)| page.is_some());
+        PagesOfChunk::new(places.map(|(_, place)| place))
     }
 }
 
@@ -117,8 +124,18 @@ impl Pages {
         self.hash
     }
 
-    fn chunk(&self, chunk: usize) -> Option<&Arc<Chunk>> {
-        self.chunks.get(chunk)?.as_ref()
+    /// `None` if all of its pages are as in the image.
+    pub(crate) fn chunk(&self, chunk: usize) -> Option<&Chunk> {
+        self.chunks.get(chunk)?.as_deref()
+    }
+
+    /// Whether both have the same copy of a chunk, or both have it as in the image. If not, its pages may still be the same.
+    pub(crate) fn have_the_same_chunk(&self, other: &Self, chunk: usize) -> bool {
+        match (self.chunk(chunk), other.chunk(chunk)) {
+            (None, None) => true,
+            (Some(ours), Some(theirs)) => ptr::eq(ours, theirs),
+            _ => false,
+        }
     }
 
     pub(crate) fn page(&self, index: usize) -> Option<&Page> {
@@ -161,13 +178,6 @@ impl Pages {
             let pages = iter::zip(first.., &chunk.0);
             pages.filter_map(|(index, page)| Some((index, page.as_ref()?)))
         })
-    }
-
-    /// The places of the pages of a chunk that are held.
-    pub(crate) fn held_in_chunk(&self, chunk: usize) -> PagesOfChunk {
-        let Some(chunk) = self.chunk(chunk) else { return PagesOfChunk::NONE };
-        let places = chunk.0.iter().zip(0..).filter(|(page, _)| page.is_some());
-        PagesOfChunk::new(places.map(|(_, place)| place))
     }
 
     /// The bytes of the pages that are held, and how many of these others hold too.

@@ -60,17 +60,21 @@ impl TrackedMemory {
         debug_assert_eq!(target.len(), memory.len(), "the memory was not grown");
         self.begin(memory);
         for (bytes, chunk) in memory.chunks_mut(CHUNK).zip(0..) {
+            let held = target.chunk(chunk);
             // What is held and was never written is written now.
             let pages = self.written.of_chunk(chunk, bytes.len() / PAGE);
-            let pages = pages.or(target.held_in_chunk(chunk));
+            let pages = pages.or(held.map_or(PagesOfChunk::NONE, |held| held.places()));
+            let is_the_same = self.last.have_the_same_chunk(target, chunk);
             for in_chunk in pages {
                 let index = chunk * PER_CHUNK + in_chunk;
                 let page = &mut bytes[in_chunk * PAGE..][..PAGE];
-                let before = target.page(index).map_or_else(|| image.page(index), Page::bytes);
+                let before = held.and_then(|held| held.page(in_chunk));
+                let before = before.map_or_else(|| image.page(index), Page::bytes);
                 if page != before {
                     page.copy_from_slice(before);
                 }
-                if !self.last.have_the_same(target, index)
+                if !is_the_same
+                    && !self.last.have_the_same(target, index)
                     && let Some(seen) = &mut self.seen[chunk]
                 {
                     seen[in_chunk] = None;
