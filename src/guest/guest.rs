@@ -173,7 +173,6 @@ impl<S: Send + 'static, E> Guest<S, E> {
         mut self,
         state: Option<&(dyn Fn() -> S + Send + Sync)>,
     ) -> (Self, Result<(), Error>) {
-        self.saves.end();
         let exports = self.exports.take();
         ignore_panic(|| drop(exports));
         let engine = self.store.engine().clone();

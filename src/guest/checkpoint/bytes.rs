@@ -141,9 +141,10 @@ impl Writer {
         self.0.extend_from_slice(&number.to_le_bytes());
     }
 
-    /// A number of things that are in memory. A memory has fewer than 2³² pages in this process.
+    /// A number of things of a state that was saved: of its globals, memories or tables, of which a module has fewer than 2³²; of pages in [`LARGEST`] bytes; of runs of
+    /// a table, each of which takes 40 bytes here; or of an object's bytes, which [`Refs`](super::refs::Refs) refuses if they are more.
     fn count(&mut self, count: usize) {
-        self.u32(u32::try_from(count).expect("no process has as many things"));
+        self.u32(u32::try_from(count).expect("a state that was saved has fewer than 2³²"));
     }
 
     /// The globals and the tables.

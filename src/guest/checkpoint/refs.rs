@@ -135,11 +135,15 @@ impl<S: 'static> Names<'_, S> {
             Ref::Extern(Some(object)) => {
                 let object = object.data(scope.as_context())?;
                 let bytes = object.zip(self.codec).and_then(|(object, codec)| codec.encode(object));
-                let bytes = bytes.ok_or_else(|| {
-                    let why = "it refers to an object of the host's: see `Instance::set_ref_codec`";
-                    Error::CannotSave { what: name(), why: why.into() }
-                })?;
-                Ok(Value::Object(bytes.into()))
+                let why = match bytes {
+                    // The bytes of a checkpoint count with 32 bits.
+                    Some(bytes) if u32::try_from(bytes.len()).is_ok() => {
+                        return Ok(Value::Object(bytes.into()));
+                    }
+                    Some(_) => "its codec has written 4 GiB or more",
+                    None => "it refers to an object of the host's: see `Instance::set_ref_codec`",
+                };
+                Err(Error::CannotSave { what: name(), why: why.into() })
             }
             Ref::Any(Some(_)) | Ref::Exn(Some(_)) => Err(nameless(name())),
         }

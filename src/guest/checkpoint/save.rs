@@ -155,23 +155,21 @@ impl<S: Send + 'static> Guest<S> {
         Ok(SavedGuest::new(state, changed * PAGE, tracked.plan().clone()))
     }
 
-    /// Whether the guest can be brought to this state in its store.
+    /// Whether the guest can be brought to this state, which is one of its module's, in its store.
     fn fit(&mut self, saved: &SavedGuest) -> Result<Fit, Error> {
         // Without an instance, there has to be a new one.
         let Some(instance) = self.exports else { return Ok(Fit::TooLarge) };
         let (tracked, _) = self.saves.tracked(instance, &mut self.store)?;
-        saved.check(tracked.plan())?;
         Ok(tracked.fit(&saved.state, &self.store))
     }
 
-    /// Brings the guest to a state that fits. `is_new` says that none of the guest's code has run.
+    /// Brings the guest to a state of its module's that fits. `is_new` says that none of the guest's code has run.
     pub(crate) fn restore(&mut self, saved: &SavedGuest, is_new: bool) -> Result<(), Error> {
         let instance = self.exports.ok_or(Error::Poisoned)?;
         let control = self.control.clone();
         let unless_restored = PoisonedUnlessDone(control.poison());
         self.saves.is_half_made |= is_new;
         let (tracked, codec) = self.saves.tracked(instance, &mut self.store)?;
-        saved.check(tracked.plan())?;
         tracked.restore(&saved.state, is_new, &mut self.store, codec)?;
         self.saves.is_half_made = false;
         self.rest();

@@ -26,11 +26,6 @@ impl<S: 'static> Saves<S> {
         Self { image: None, tracked: None, is_half_made: false, codec: None }
     }
 
-    /// The guest has no instance. Its image stays, because the next guest is most often of the same module.
-    pub(crate) fn end(&mut self) {
-        self.tracked = None;
-    }
-
     /// The guest has a new instance, none of whose code has run.
     ///
     /// # Errors
@@ -43,13 +38,12 @@ impl<S: 'static> Saves<S> {
         store: &mut Store<S>,
     ) -> Result<(), Error> {
         self.tracked = None;
-        // The image of the guest before this one may be the same, and is dropped after this.
-        let image = match is_prepared(module).then(|| Image::find(module)) {
+        // The image of the guest before this one, which is often the same, is dropped after this one was found.
+        self.image = match is_prepared(module).then(|| Image::find(module)) {
             None => None,
             Some(Some(image)) => Some(image),
             Some(None) => Some(read_image(instance, module, store)?),
         };
-        self.image = image;
         self.is_half_made = false;
         Ok(())
     }

@@ -47,6 +47,15 @@ fn linked<S: 'static>(engine: &Engine, text: &str) -> Result<InstancePre<S>, Err
     Ok(linker.instantiate_pre(&module)?)
 }
 
+fn on_demand() -> Engine {
+    ON_DEMAND.clone()
+}
+
+/// What is [`linked`], if it cannot fail.
+fn pre<S: 'static>(engine: &Engine, text: &str) -> InstancePre<S> {
+    linked(engine, text).expect("the guest can be prepared and linked")
+}
+
 fn machine() -> Result<Instance<()>, Error> {
     Instance::new(&linked(&ON_DEMAND, MACHINE)?, ())
 }

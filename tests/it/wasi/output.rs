@@ -22,7 +22,11 @@ fn write(stdout: Lines, pieces: &[&[u8]]) -> Result<Instance<WasiCtx>, Error> {
     Ok(guest)
 }
 
-fn write_to(guest: &Instance<WasiCtx>, descriptor: i32, bytes: &[u8]) -> Result<(), Error> {
+pub(super) fn write_to(
+    guest: &Instance<WasiCtx>,
+    descriptor: i32,
+    bytes: &[u8],
+) -> Result<(), Error> {
     let mut store = guest.store()?;
     let memory = store.memory("memory")?;
     let buffer = [1024_u32.to_le_bytes(), (bytes.len() as u32).to_le_bytes()].concat();

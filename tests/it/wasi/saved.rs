@@ -242,6 +242,7 @@ mod time {
 }
 
 mod output {
+    use super::super::output::write_to;
     use super::*;
 
     pub(super) type Log = Arc<Mutex<Vec<String>>>;
@@ -250,16 +251,6 @@ mod output {
         let log = Log::default();
         let given = log.clone();
         (Lines::new(move |line| given.lock().unwrap().push(line.into())), log)
-    }
-
-    fn write(guest: &Instance<WasiCtx>, descriptor: i32, bytes: &[u8]) -> Result<(), Error> {
-        let mut store = guest.store()?;
-        let memory = store.memory("memory")?;
-        let buffer = [1024_u32.to_le_bytes(), (bytes.len() as u32).to_le_bytes()].concat();
-        memory.write(&mut store, 0, &buffer).unwrap();
-        memory.write(&mut store, 1024, bytes).unwrap();
-        drop(store);
-        call(guest, "fd_write", (descriptor, 0, 1, 512))
     }
 
     fn take(log: &Log) -> Vec<String> {
@@ -271,13 +262,13 @@ mod output {
         let (stdout, out) = log();
         let (stderr, err) = log();
         let guest = functions(WasiCtxBuilder::new().stdout(stdout).stderr(stderr))?;
-        write(&guest, 1, b"one\ntw")?;
-        write(&guest, 2, b"begu")?;
+        write_to(&guest, 1, b"one\ntw")?;
+        write_to(&guest, 2, b"begu")?;
         let saved = save(&guest)?;
         assert_eq!(take(&out), ["one"]);
         for _ in 0..3 {
-            write(&guest, 1, b"o\nthr")?;
-            write(&guest, 2, b"n")?;
+            write_to(&guest, 1, b"o\nthr")?;
+            write_to(&guest, 2, b"n")?;
             assert_eq!(take(&out), ["two"]);
             restore(&guest, &saved)?;
         }
@@ -290,14 +281,14 @@ mod output {
     fn an_unfinished_line_goes_on_in_another_context() -> Result<(), Error> {
         let (stdout, _) = log();
         let guest = functions(WasiCtxBuilder::new().stdout(stdout.clone()).stderr(stdout))?;
-        write(&guest, 2, b"hel")?;
+        write_to(&guest, 2, b"hel")?;
         let saved = save(&guest)?;
         for ends in [&b"lo\n"[..], b"lo", b""] {
             let (stdout, out) = log();
             let ctx = WasiCtxBuilder::new().stdout(stdout.clone()).stderr(stdout);
             let there = functions(ctx)?;
             move_to(&there, &saved)?;
-            write(&there, 1, ends)?;
+            write_to(&there, 1, ends)?;
             drop(there);
             assert_eq!(take(&out), [format!("hel{}", String::from_utf8_lossy(ends).trim())]);
         }
@@ -315,12 +306,12 @@ mod output {
         let (stdout, out) = log();
         let guest = functions(WasiCtxBuilder::new().stdout(stdout))?;
         let saved = save(&guest)?;
-        write(&guest, 1, b"never")?;
+        write_to(&guest, 1, b"never")?;
         // The stream is closed, so that the restore has to make new ones.
         call(&guest, "fd_close", (2,))?;
         restore(&guest, &saved)?;
-        write(&guest, 1, b"ever\n")?;
-        write(&guest, 2, b"open again")?;
+        write_to(&guest, 1, b"ever\n")?;
+        write_to(&guest, 2, b"open again")?;
         drop(guest);
         assert_eq!(take(&out), ["ever"]);
         Ok(())
@@ -331,7 +322,7 @@ mod output {
         let (stdout, _) = log();
         let guest = functions(WasiCtxBuilder::new().stdout(stdout))?;
         let empty = save(&guest)?;
-        write(&guest, 1, b"begun")?;
+        write_to(&guest, 1, b"begun")?;
         let saved = save(&guest)?;
         let there = functions(WasiCtxBuilder::new())?;
         move_to(&there, &empty)?;
@@ -344,13 +335,13 @@ mod output {
     fn a_guest_that_has_exited_is_restored() -> Result<(), Error> {
         let (stdout, out) = log();
         let guest = functions(WasiCtxBuilder::new().stdout(stdout))?;
-        write(&guest, 1, b"be")?;
+        write_to(&guest, 1, b"be")?;
         let saved = save(&guest)?;
         let exit = guest.call::<_, i32>("number_or_exit", (3,))?.wait();
         assert!(matches!(exit, Err(Error::Exit(3))), "{exit:?}");
         restore(&guest, &saved)?;
         guest.clear_poison()?;
-        write(&guest, 1, b"fore\n")?;
+        write_to(&guest, 1, b"fore\n")?;
         assert_eq!(take(&out), ["before"]);
         Ok(())
     }

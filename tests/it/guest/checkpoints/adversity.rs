@@ -1,13 +1,13 @@
 //! Destructors that panic, full pools, and what an instance keeps through a rollback.
 
-use super::{ON_DEMAND, call, linked};
+use super::references::Texts;
+use super::{call, on_demand, pre};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use wasm_jobs::wasmtime::{
-    self, Engine, ExternRef, InstancePre, Linker, Memory, MemoryType, Rooted, Store,
-    StoreContextMut,
+    self, ExternRef, Linker, Memory, MemoryType, Rooted, Store, StoreContextMut,
 };
 use wasm_jobs::{
     EngineOptions, Error, HostState, Instance, InstanceOptions, InstancePool, OnReturn, RefCodec,
@@ -25,14 +25,6 @@ pub(super) const KEEPER: &str = r#"(module
     (func (export "load") (param i32) (result i32) (i32.load (local.get 0)))
     (func (export "trap") unreachable)
     (func (export "nothing")))"#;
-
-fn pre<S: 'static>(engine: &Engine, text: &str) -> InstancePre<S> {
-    linked(engine, text).unwrap()
-}
-
-fn on_demand() -> Engine {
-    ON_DEMAND.clone()
-}
 
 /// Its destructor panics.
 pub(super) struct Bomb;
@@ -156,15 +148,16 @@ struct Counting(Arc<AtomicUsize>);
 
 impl<S: 'static> RefCodec<S> for Counting {
     fn encode(&self, object: &(dyn Any + Send + Sync)) -> Option<Vec<u8>> {
-        object.downcast_ref::<String>().map(|text| text.clone().into_bytes())
+        RefCodec::<S>::encode(&Texts, object)
     }
+
     fn decode(
         &self,
         bytes: &[u8],
         store: StoreContextMut<'_, S>,
     ) -> wasmtime::Result<Rooted<ExternRef>> {
         self.0.fetch_add(1, SeqCst);
-        ExternRef::new(store, String::from_utf8(bytes.to_vec())?)
+        Texts.decode(bytes, store)
     }
 }
 

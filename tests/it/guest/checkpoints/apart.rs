@@ -1,15 +1,10 @@
 //! Engines, and the modules of components, that have nothing to do with each other.
 
-use super::{ON_DEMAND, call};
-use std::pin::pin;
-use std::task::{Context, Poll, Waker};
+use super::{call, on_demand};
+use crate::support::block_on;
 use wasm_jobs::wasmtime::component::{Component, Linker as ComponentLinker};
 use wasm_jobs::wasmtime::{Linker, Store};
 use wasm_jobs::{EngineOptions, Instance, engine, prepare};
-
-fn on_demand() -> wasm_jobs::wasmtime::Engine {
-    ON_DEMAND.clone()
-}
 
 fn component_of(modules: &[Vec<u8>]) -> Vec<u8> {
     // A component's binary: header, core module sections (id 1), exports (id 11) of sort core module.
@@ -58,7 +53,7 @@ fn two_modules_of_one_component_are_not_confused() {
     let component = Component::new(&engine, component_of(&modules)).unwrap();
     let mut store = Store::new(&engine, ());
     let of =
-        futures(ComponentLinker::new(&engine).instantiate_async(&mut store, &component)).unwrap();
+        block_on(ComponentLinker::new(&engine).instantiate_async(&mut store, &component)).unwrap();
     let modules = ["m0", "m1"].map(|name| of.get_module(&mut store, name).unwrap());
     let instances = modules.map(|module| {
         let pre = Linker::<()>::new(&engine).instantiate_pre(&module).unwrap();
@@ -69,16 +64,6 @@ fn two_modules_of_one_component_are_not_confused() {
         call::<_, (), _>(instance, "set", 99).unwrap();
         instance.rollback(&here).unwrap();
         assert_eq!(call::<_, i32, _>(instance, "get", ()).unwrap(), expected);
-    }
-}
-
-fn futures<F: Future>(future: F) -> F::Output {
-    let mut future = pin!(future);
-    let context = &mut Context::from_waker(Waker::noop());
-    loop {
-        if let Poll::Ready(output) = future.as_mut().poll(context) {
-            return output;
-        }
     }
 }
 

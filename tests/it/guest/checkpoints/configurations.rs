@@ -1,15 +1,9 @@
 //! Every byte of the memory, for each way in which wasmtime allocates memories; beside a model that has all bytes.
 
 use super::random::Chance;
-use super::{call, linked};
-use wasm_jobs::wasmtime::{
-    Engine, InstanceAllocationStrategy, InstancePre, PoolingAllocationConfig,
-};
+use super::{call, pre};
+use wasm_jobs::wasmtime::{Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 use wasm_jobs::{Checkpoint, EngineOptions, Instance};
-
-fn pre<S: 'static>(engine: &Engine, text: &str) -> InstancePre<S> {
-    linked(engine, text).unwrap()
-}
 
 fn engines() -> Vec<(&'static str, Engine)> {
     let base = || EngineOptions::default().on_demand().config();

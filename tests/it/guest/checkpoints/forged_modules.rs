@@ -1,13 +1,9 @@
 //! Modules that have the names of a prepared module, and were not prepared.
 
-use super::{ON_DEMAND, call};
+use super::{call, on_demand};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use wasm_jobs::wasmtime::{Engine, Linker, Module};
 use wasm_jobs::{Checkpoint, EngineOptions, Error, Instance};
-
-fn on_demand() -> Engine {
-    ON_DEMAND.clone()
-}
 
 #[test]
 fn forged_modules_panic_nowhere() {

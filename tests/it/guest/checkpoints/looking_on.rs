@@ -1,7 +1,7 @@
 //! What a rollback that fails leaves, and what those see who look on.
 
 use super::adversity::{Bomb, KEEPER, set_extern};
-use super::{ON_DEMAND, call, linked};
+use super::{call, on_demand, pre};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -9,16 +9,8 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
 use std::time::Duration;
-use wasm_jobs::wasmtime::{self, Engine, ExternRef, InstancePre, Rooted, StoreContextMut};
+use wasm_jobs::wasmtime::{self, ExternRef, Rooted, StoreContextMut};
 use wasm_jobs::{EngineOptions, Error, Instance, InstanceOptions, RefCodec, engine};
-
-fn pre<S: 'static>(engine: &Engine, text: &str) -> InstancePre<S> {
-    linked(engine, text).unwrap()
-}
-
-fn on_demand() -> Engine {
-    ON_DEMAND.clone()
-}
 
 /// It writes anything, and reads nothing.
 struct Failing;

@@ -2,12 +2,13 @@
 
 use super::super::ENGINE;
 use super::{MACHINE, ON_DEMAND, call, linked};
+use crate::support::block_on;
 use std::any::Any;
 use wasm_jobs::wasmtime::{self, ExternRef, Func, Rooted, StoreContextMut};
 use wasm_jobs::{Checkpoint, Error, Instance, InstanceOptions, RefCodec};
 
 /// Texts of the host's.
-struct Texts;
+pub(super) struct Texts;
 
 impl<S: 'static> RefCodec<S> for Texts {
     fn encode(&self, object: &(dyn Any + Send + Sync)) -> Option<Vec<u8>> {
@@ -30,28 +31,17 @@ fn keep<T: Any + Send + Sync>(machine: &Instance<()>, at: i32, object: T) -> Res
     let keep =
         instance.get_typed_func::<(i32, Option<Rooted<ExternRef>>), ()>(&mut store, "keep")?;
     let object = ExternRef::new(&mut store, object)?;
-    Ok(futures(keep.call_async(&mut store, (at, Some(object))))?)
+    Ok(block_on(keep.call_async(&mut store, (at, Some(object))))?)
 }
 
 fn kept(machine: &Instance<()>, at: i32) -> Result<Option<String>, Error> {
     let mut store = machine.store()?;
     let instance = store.instance()?;
     let kept = instance.get_typed_func::<i32, Option<Rooted<ExternRef>>>(&mut store, "kept")?;
-    let object = futures(kept.call_async(&mut store, at))?;
+    let object = block_on(kept.call_async(&mut store, at))?;
     let Some(object) = object else { return Ok(None) };
     let object = object.data(&store)?.expect("an object of the host's");
     Ok(object.downcast_ref::<String>().cloned())
-}
-
-/// Runs a future that does not wait.
-fn futures<F: Future>(future: F) -> F::Output {
-    let mut future = std::pin::pin!(future);
-    let context = &mut std::task::Context::from_waker(std::task::Waker::noop());
-    loop {
-        if let std::task::Poll::Ready(output) = future.as_mut().poll(context) {
-            return output;
-        }
-    }
 }
 
 #[test]

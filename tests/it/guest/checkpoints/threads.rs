@@ -1,19 +1,10 @@
 //! Many threads with one checkpoint, and with one instance.
 
 use super::adversity::KEEPER;
-use super::{ON_DEMAND, call, linked};
+use super::{call, on_demand, pre};
 use std::sync::{Arc, Barrier};
 use std::thread;
-use wasm_jobs::wasmtime::{Engine, InstancePre};
 use wasm_jobs::{Checkpoint, EngineOptions, Error, Instance, InstanceOptions, engine};
-
-fn pre<S: 'static>(engine: &Engine, text: &str) -> InstancePre<S> {
-    linked(engine, text).unwrap()
-}
-
-fn on_demand() -> Engine {
-    ON_DEMAND.clone()
-}
 
 #[test]
 fn many_threads_use_one_checkpoint() {
