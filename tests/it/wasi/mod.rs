@@ -14,11 +14,11 @@ mod lua;
 mod output;
 mod pollables;
 mod polling;
-#[cfg(feature = "rayon")]
 #[cfg(feature = "checkpoint")]
 mod prepared;
 #[cfg(feature = "wasi-p3-preview")]
 mod preview3;
+#[cfg(feature = "rayon")]
 mod real_programs;
 #[cfg(feature = "checkpoint")]
 mod saved;
