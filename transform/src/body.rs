@@ -1,8 +1,11 @@
 //! [`edits`]: how the body of a function changes. Passes over bodies go here: each adds its edits, and [`splice`] makes the new body
 //! from all of them. An edit replaces whole instructions, so all that is not replaced is copied as it is.
 
-use crate::layout::Layout;
-use crate::module::{Body, Bulk, Module, leb_len};
+use crate::added::Added;
+use crate::layout::{Layout, ValueType};
+use crate::module::{Body, Bulk, Module, leb_len, read_leb};
+use crate::stops::check::encoded;
+use crate::stops::memories;
 use std::ops::Range;
 use wasm_encoder::{Encode, InstructionSink};
 
@@ -14,21 +17,44 @@ pub(crate) struct Edit {
     pub(crate) with: Vec<u8>,
 }
 
-/// Two more locals of type i32, as a group of a body's declarations.
-const TWO_LOCALS: [u8; 2] = [2, 0x7f];
-
-/// How many locals [`edits`] adds, if [`adds_locals`].
-pub(crate) const MORE_LOCALS: u32 = 2;
-
-/// The edits of a body, in order. None if it can stay as it is.
-///
-/// A segment that can be dropped never is: `data.drop` sets its flag, the `first_flag`th global or one after that. With the flag set, a
-/// `memory.init` traps as it would have after the drop, because its source is out of bounds unless it copies nothing from offset 0.
+/// The edits of the `n`th body, in order, and how many locals it has then. There are no edits if it can stay as it is.
 pub(crate) fn edits(
     module: &Module<'_>,
     layout: &Layout,
-    first_flag: u32,
+    added: &Added,
+    n: usize,
+) -> (Vec<Edit>, u32) {
+    let body = &module.bodies[n];
+    let mut more_locals = Vec::new();
+    let mut edits = drops(layout, added.first_dropped, body, &mut more_locals);
+    if let Some(stops) = &added.stops {
+        let inserted = stops.inserted(n, body, body.locals + more_locals.len() as u32);
+        more_locals.extend(inserted.locals);
+        let inserted = inserted.code.into_iter().map(|(at, with)| {
+            let at = body.contents.start + at as usize;
+            Edit { range: at..at, with }
+        });
+        edits.splice(0..0, inserted);
+        memories::edits(module.wasm, body, stops.memory, &mut edits);
+        // A check comes before what else is inserted at the same place.
+        edits.sort_by_key(|edit| edit.range.start);
+    }
+    let locals = body.locals + more_locals.len() as u32;
+    if !more_locals.is_empty() {
+        edits.splice(0..0, declarations(module.wasm, body, &more_locals));
+    }
+    (edits, locals)
+}
+
+/// What becomes of the instructions in [`Bulk`].
+///
+/// A segment that can be dropped never is: `data.drop` sets its flag, the `first_dropped`th global or one after that. With the flag set, a
+/// `memory.init` traps as it would have after the drop, because its source is out of bounds unless it copies nothing from offset 0.
+fn drops(
+    layout: &Layout,
+    first_dropped: u32,
     body: &Body,
+    more_locals: &mut Vec<ValueType>,
 ) -> Vec<Edit> {
     let flag_of_data = |index: &u32| layout.dropped_data.binary_search(index).ok();
     let flag_of_elem = |index: &u32| {
@@ -36,14 +62,13 @@ pub(crate) fn edits(
         Some(layout.dropped_data.len() + position)
     };
     let mut edits = Vec::new();
-    let mut has_init = false;
     for site in &body.sites {
         let flag = match &site.bulk {
             Bulk::DataDrop(index) | Bulk::MemoryInit(index) => flag_of_data(index),
             Bulk::ElemDrop(index) | Bulk::TableInit(index) => flag_of_elem(index),
         };
         let Some(flag) = flag else { continue };
-        let flag = first_flag + flag as u32;
+        let flag = first_dropped + flag as u32;
         let mut with = Vec::new();
         let range = match site.bulk {
             Bulk::DataDrop(_) | Bulk::ElemDrop(_) => {
@@ -51,22 +76,14 @@ pub(crate) fn edits(
                 site.range.clone()
             }
             Bulk::MemoryInit(_) | Bulk::TableInit(_) => {
-                has_init = true;
+                *more_locals = vec![ValueType::I32; 2];
                 replace_source(&mut with, flag, body.locals);
                 site.range.start..site.range.start
             }
         };
         edits.push(Edit { range, with });
     }
-    if has_init {
-        edits.splice(0..0, declarations(module.wasm, body));
-    }
     edits
-}
-
-/// Whether edits of a body add locals. Their declarations are the first thing in a body.
-pub(crate) fn adds_locals(body: &Body, edits: &[Edit]) -> bool {
-    edits.first().is_some_and(|edit| edit.range.start == body.contents.start)
 }
 
 /// Before a `memory.init` or `table.init`, whose operands are a destination, a source and a length: with the flag set, the source
@@ -91,22 +108,19 @@ fn replace_source(code: &mut Vec<u8>, flag: u32, locals: u32) {
         .local_get(length);
 }
 
-/// Adds [`TWO_LOCALS`] to the declarations.
-fn declarations(wasm: &[u8], body: &Body) -> [Edit; 2] {
+/// Adds locals to the declarations, a group for those of the same type that follow each other.
+fn declarations(wasm: &[u8], body: &Body, locals: &[ValueType]) -> [Edit; 2] {
     let start = body.contents.start;
     let count = start..start + leb_len(&wasm[start..body.code]);
+    let groups: Vec<_> = locals.chunk_by(|a, b| a == b).collect();
     let mut more = Vec::new();
-    (read_leb(&wasm[count.clone()]) + 1).encode(&mut more);
-    [
-        Edit { range: count, with: more },
-        Edit { range: body.code..body.code, with: TWO_LOCALS.to_vec() },
-    ]
-}
-
-/// Reads a number in LEB128 that the validator has read before.
-pub(crate) fn read_leb(bytes: &[u8]) -> u32 {
-    let bits = |(n, byte): (usize, &u8)| u32::from(byte & 0x7f) << (7 * n);
-    bytes.iter().enumerate().map(bits).fold(0, |number, bits| number | bits)
+    (read_leb(&wasm[count.clone()]) + groups.len() as u32).encode(&mut more);
+    let mut with = Vec::new();
+    for group in groups {
+        (group.len() as u32).encode(&mut with);
+        encoded(group[0]).encode(&mut with);
+    }
+    [Edit { range: count, with: more }, Edit { range: body.code..body.code, with }]
 }
 
 /// The bytes of a range, with the edits made.

@@ -1,16 +1,16 @@
 //! [`kept`]: what becomes of a custom section. Some hold offsets into the code. These are corrected, or the section is left out.
 
 use crate::body::{Edit, Moves};
-use crate::names;
+use crate::names::{self, Names};
 use std::borrow::Cow;
 use wasm_encoder::Encode;
 use wasmparser::{BinaryReader, BinaryReaderError};
 
 /// What of a transformed module the custom sections can tell.
 #[derive(Debug)]
-pub(crate) struct Changes {
-    /// The new globals and their names.
-    pub(crate) globals: Vec<(u32, String)>,
+pub(crate) struct Changes<'a> {
+    /// What the name section gets.
+    pub(crate) names: &'a Names,
     /// The changed bodies, by the index of their function, in order.
     pub(crate) bodies: Vec<ChangedBody>,
 }
@@ -24,11 +24,11 @@ pub(crate) struct ChangedBody {
 }
 
 /// The data of a custom section in the transformed module. `None` if the section has to be left out.
-pub(crate) fn kept<'a>(name: &str, data: &'a [u8], changes: &Changes) -> Option<Cow<'a, [u8]>> {
+pub(crate) fn kept<'a>(name: &str, data: &'a [u8], changes: &Changes<'_>) -> Option<Cow<'a, [u8]>> {
     // Offsets of DWARF begin at the code section's contents.
     let same_code = changes.bodies.is_empty();
     match name {
-        "name" => Some(match names::extend(data, &changes.globals) {
+        "name" => Some(match names::extend(data, changes.names) {
             Some(names) => names.into(),
             // Engines ignore names that they cannot read, and so do we.
             None => data.into(),

@@ -1,6 +1,6 @@
 //! [`Error`]: why a module cannot be transformed; and [`Place`]: where in the module the reason is.
 
-use crate::export::PREFIX;
+use crate::export::{FLAGS_MODULE, PREFIX};
 use std::fmt;
 
 /// Why a module cannot be transformed.
@@ -57,6 +57,15 @@ pub enum Error {
         /// The name.
         name: String,
     },
+    /// The module imports from a module whose name has the prefix that the transformation uses for its own.
+    #[error(
+        "an import from {module:?}: modules whose names begin with `{}` are reserved for the transformation",
+        FLAGS_MODULE
+    )]
+    ReservedImport {
+        /// The name of the module from which it imports.
+        module: String,
+    },
     /// The module is a transformed one.
     #[error("the module is transformed already: it has the export {name:?}")]
     AlreadyTransformed {
@@ -98,4 +107,12 @@ impl fmt::Display for Place {
         }
         write!(f, ", at offset {:#x}", self.offset)
     }
+}
+
+/// Refuses more than `limit` of something.
+pub(crate) fn at_most(what: &str, count: usize, limit: usize) -> Result<(), Error> {
+    if count <= limit {
+        return Ok(());
+    }
+    Err(Error::TooLarge { what: what.to_owned(), count, limit })
 }

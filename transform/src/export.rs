@@ -17,6 +17,26 @@ pub const HASH_HIGH: &str = "__wasm_jobs_hash_high";
 /// the state of another one, the host does not call it.
 pub const START: &str = "__wasm_jobs_start";
 
+/// The export with the address of the instance's stop flag, a mutable global of type i32. Only modules with [checks](crate::Options::stops) have it. The host sets it before
+/// the instance runs.
+pub const FLAG: &str = "__wasm_jobs_flag";
+
+/// The export with the stop function, a mutable global whose type is a nullable reference to a function that takes an i32. Only modules with
+/// [checks](crate::Options::stops) have it. The host sets it before the instance runs.
+pub const STOP: &str = "__wasm_jobs_stop";
+
+/// The module from which a module with [checks](crate::Options::stops) imports the memory with the stop flags.
+pub const FLAGS_MODULE: &str = "__wasm_jobs";
+
+/// The name of that memory in [`FLAGS_MODULE`].
+pub const FLAGS_MEMORY: &str = "flags";
+
+/// The least size of that memory, in pages of 64 KiB.
+pub const FLAGS_MIN_PAGES: u64 = 1;
+
+/// The greatest size of that memory, in pages of 64 KiB.
+pub const FLAGS_MAX_PAGES: u64 = 64;
+
 /// The version of the layout that this package writes.
 pub const LAYOUT_VERSION: u32 = 1;
 
@@ -57,6 +77,10 @@ pub enum StateExport {
     DroppedElem(u32),
     /// [`START`]: the function that was the module's start function.
     Start,
+    /// [`FLAG`]: the address of the instance's stop flag. It is no state.
+    Flag,
+    /// [`STOP`]: the stop function. It is no state.
+    Stop,
 }
 
 impl fmt::Display for StateExport {
@@ -78,6 +102,8 @@ impl fmt::Display for StateExport {
             Self::DroppedData(index) => write!(f, "{PREFIX}dropped_data_{index}"),
             Self::DroppedElem(index) => write!(f, "{PREFIX}dropped_elem_{index}"),
             Self::Start => f.write_str(START),
+            Self::Flag => f.write_str(FLAG),
+            Self::Stop => f.write_str(STOP),
         }
     }
 }
@@ -99,6 +125,8 @@ pub fn parse_export(name: &str) -> Option<StateExport> {
         "hash_low" => return Some(StateExport::HashLow),
         "hash_high" => return Some(StateExport::HashHigh),
         "start" => return Some(StateExport::Start),
+        "flag" => return Some(StateExport::Flag),
+        "stop" => return Some(StateExport::Stop),
         _ => {}
     }
     let index = |text| u32::try_from(number(text)?).ok();

@@ -6,6 +6,9 @@
 // `layout`. `write` copies the module, with bodies that `body` rewrote, the exports of the `layout`, and custom sections that `custom`
 // and `names` keep right.
 
+use crate::added::Added;
+
+mod added;
 mod body;
 mod custom;
 mod error;
@@ -13,18 +16,22 @@ mod export;
 mod layout;
 mod module;
 mod names;
+mod options;
 mod parse;
 mod refuse;
 mod state;
+mod stops;
 mod write;
 
 pub use crate::error::{Error, Place};
 pub use crate::export::{
-    HASH_HIGH, HASH_LOW, LAYOUT_VERSION, PREFIX, START, StateExport, parse_export,
+    FLAG, FLAGS_MAX_PAGES, FLAGS_MEMORY, FLAGS_MIN_PAGES, FLAGS_MODULE, HASH_HIGH, HASH_LOW,
+    LAYOUT_VERSION, PREFIX, START, STOP, StateExport, parse_export,
 };
 pub use crate::layout::{
     GlobalState, Image, Layout, MemoryState, ReferenceType, Referent, Run, TableState, ValueType,
 };
+pub use crate::options::Options;
 
 /// A transformed module.
 #[derive(Clone, Debug)]
@@ -34,6 +41,8 @@ pub struct Transformed {
     pub wasm: Vec<u8>,
     /// The description of its state.
     pub layout: Layout,
+    /// How many checks it has.
+    pub checks: usize,
 }
 
 /// Transforms a module, in the binary format, so that it exports all of its state. The same bytes give the same result on every machine.
@@ -42,8 +51,18 @@ pub struct Transformed {
 ///
 /// [`Error`] if the bytes are no valid module, or one that cannot be transformed.
 pub fn transform(wasm: &[u8]) -> Result<Transformed, Error> {
-    let module = parse::parse(wasm)?;
+    transform_with(wasm, &Options::default())
+}
+
+/// Transforms a module as [`transform`] does, with options.
+///
+/// # Errors
+///
+/// As for [`transform`].
+pub fn transform_with(wasm: &[u8], options: &Options) -> Result<Transformed, Error> {
+    let module = parse::parse(wasm, options.stops)?;
     let layout = state::layout(&module);
-    let wasm = write::write(&module, &layout)?;
-    Ok(Transformed { wasm, layout })
+    let added = Added::new(&module, &layout, options.stops)?;
+    let wasm = write::write(&module, &layout, &added)?;
+    Ok(Transformed { wasm, layout, checks: added.checks() })
 }

@@ -1,5 +1,6 @@
 //! [`Module`]: what the transformation needs to know of a valid module. It comes from [`parse`](crate::parse), and does not change.
 
+use crate::stops::trace::Trace;
 use std::ops::Range;
 use wasmparser::{GlobalType, MemoryType, TableType};
 
@@ -15,6 +16,16 @@ pub(crate) struct Module<'a> {
     pub(crate) memories: Vec<MemoryType>,
     pub(crate) tables: Vec<Table>,
     pub(crate) start: Option<u32>,
+    /// For each type, the number of the first one that is equal to it.
+    pub(crate) canonical_types: Vec<u32>,
+    /// For each function, imported or defined, the index of its type.
+    pub(crate) function_types: Vec<u32>,
+    /// The functions that are exported, in the order of the exports.
+    pub(crate) exported: Vec<u32>,
+    /// Whether others may get references to functions of the module: by a table, a global or a value.
+    pub(crate) hands_out_functions: bool,
+    /// Whether any code catches exceptions.
+    pub(crate) catches: bool,
     /// How many exports there are.
     pub(crate) exports: usize,
     /// The names of the exports that are functions.
@@ -24,7 +35,7 @@ pub(crate) struct Module<'a> {
     pub(crate) referenced: Vec<u32>,
     pub(crate) data: Vec<Data<'a>>,
     pub(crate) elems: Vec<Elem>,
-    /// The bodies in which one of the instructions in [`Bulk`] occurs, in the order of the module.
+    /// All bodies, in the order of the module.
     pub(crate) bodies: Vec<Body>,
 }
 
@@ -34,6 +45,13 @@ pub(crate) struct Counts {
     pub(crate) tables: usize,
     pub(crate) memories: usize,
     pub(crate) globals: usize,
+}
+
+impl Counts {
+    /// But for tags.
+    pub(crate) fn all(&self) -> usize {
+        self.functions as usize + self.tables + self.memories + self.globals
+    }
 }
 
 #[derive(Debug)]
@@ -93,8 +111,10 @@ pub(crate) struct Body {
     pub(crate) code: usize,
     /// How many locals the function has, its parameters among them.
     pub(crate) locals: u32,
-    /// In order.
+    /// The instructions in [`Bulk`], in order.
     pub(crate) sites: Vec<Site>,
+    /// Empty if the module gets no checks.
+    pub(crate) trace: Trace,
 }
 
 /// An instruction of a body.
@@ -127,6 +147,12 @@ impl Module<'_> {
     pub(crate) fn elem_has_flag(&self, index: u32) -> bool {
         self.elems.get(index as usize).is_some_and(|elem| elem.dropped && elem.passive)
     }
+}
+
+/// Reads a number in LEB128 that the validator has read before.
+pub(crate) fn read_leb(bytes: &[u8]) -> u32 {
+    let bits = |(n, byte): (usize, &u8)| u32::from(byte & 0x7f) << (7 * n);
+    bytes.iter().enumerate().map(bits).fold(0, |number, bits| number | bits)
 }
 
 /// How many bytes the number in LEB128 at the beginning of `bytes` takes.

@@ -1,23 +1,28 @@
 //! [`parse`]: validates a module's bytes and collects what the transformation needs in a [`Module`], in one pass.
 
 use crate::error::Error;
-use crate::export::{HASH_LOW, PREFIX, StateExport, parse_export};
+use crate::export::{FLAGS_MODULE, HASH_LOW, PREFIX, StateExport, parse_export};
 use crate::module::{Body, Bulk, Data, DataKind, Elem, Module, Section, Site, Table, leb_len};
 use crate::refuse::{self, CARRIED};
+use crate::stops::trace::Trace;
+use std::collections::HashMap;
 use std::ops::Range;
+use wasmparser::types::TypesRef;
 use wasmparser::{
-    BinaryReaderError, ConstExpr, ElementItems, ElementKind, ElementSectionReader,
-    ExportSectionReader, ExternalKind, FuncToValidate, FuncValidatorAllocations, FunctionBody,
-    ImportSectionReader, Operator, OperatorsReader, OperatorsReaderAllocations, Parser, Payload,
-    TableInit, TypeRef, ValidPayload, Validator, ValidatorResources,
+    AbstractHeapType, BinaryReaderError, CompositeInnerType, ConstExpr, ElementItems, ElementKind,
+    ElementSectionReader, ExportSectionReader, ExternalKind, FuncToValidate,
+    FuncValidatorAllocations, FunctionBody, HeapType, ImportSectionReader, Operator,
+    OperatorsReader, OperatorsReaderAllocations, Parser, Payload, TableInit, TypeRef,
+    TypeSectionReader, ValType, ValidPayload, Validator, ValidatorResources,
 };
 
 type Read<T> = Result<T, BinaryReaderError>;
 
-pub(crate) fn parse(wasm: &[u8]) -> Result<Module<'_>, Error> {
-    let mut pass = Pass { module: Module { wasm, ..Module::default() }, ..Pass::default() };
+/// With `traces`, each body gets one, which checks need.
+pub(crate) fn parse(wasm: &[u8], traces: bool) -> Result<Module<'_>, Error> {
+    let mut pass = Pass { traces, module: Module { wasm, ..Module::default() }, ..Pass::default() };
     pass.run().map_err(|error| refuse::reason(wasm, &error))?;
-    let Pass { module, reserved, .. } = pass;
+    let Pass { module, reserved, imported_from, .. } = pass;
     let is_layout = |name: &&str| {
         *name == HASH_LOW || matches!(parse_export(name), Some(StateExport::Layout { .. }))
     };
@@ -26,6 +31,9 @@ pub(crate) fn parse(wasm: &[u8]) -> Result<Module<'_>, Error> {
     }
     if let Some(&name) = reserved.first() {
         return Err(Error::ReservedExport { name: name.to_owned() });
+    }
+    if let Some(module) = imported_from {
+        return Err(Error::ReservedImport { module: module.to_owned() });
     }
     if let Some(index) = module.start.filter(|index| *index < module.imported.functions) {
         return Err(Error::ImportedStart { index });
@@ -41,6 +49,10 @@ struct Pass<'a> {
     module: Module<'a>,
     /// The exports with the reserved prefix.
     reserved: Vec<&'a str>,
+    /// The first module with the reserved prefix that something is imported from.
+    imported_from: Option<&'a str>,
+    /// Whether bodies get traces.
+    traces: bool,
     /// The end of what was read last.
     end: usize,
     validation: FuncValidatorAllocations,
@@ -56,6 +68,7 @@ impl<'a> Pass<'a> {
             let payload = payload?;
             match validator.payload(&payload)? {
                 ValidPayload::Func(function, body) => self.body(function, &body)?,
+                ValidPayload::End(types) => self.types(types.as_ref()),
                 _ => self.take(payload)?,
             }
         }
@@ -69,7 +82,13 @@ impl<'a> Pass<'a> {
         let module = &mut self.module;
         match payload {
             Payload::Version { range, .. } => self.end = range.end,
+            Payload::TypeSection(types) => self.type_section(types)?,
             Payload::ImportSection(imports) => self.imports(imports)?,
+            Payload::FunctionSection(functions) => {
+                for ty in functions {
+                    module.function_types.push(ty?);
+                }
+            }
             Payload::TableSection(tables) => {
                 for table in tables {
                     let table = table?;
@@ -125,6 +144,15 @@ impl<'a> Pass<'a> {
         Ok(())
     }
 
+    /// Types are equal by their structure, whatever their index.
+    fn types(&mut self, types: TypesRef<'_>) {
+        let mut first = HashMap::new();
+        let ids = (0..self.module.canonical_types.len() as u32)
+            .map(|index| (index, types.core_type_at_in_module(index)));
+        let canonical = ids.map(|(index, id)| *first.entry(id).or_insert(index)).collect();
+        self.module.canonical_types = canonical;
+    }
+
     fn section(&mut self, id: u8, contents: Range<usize>, payload: &Payload<'a>) {
         let whole = self.end..contents.end;
         self.end = contents.end;
@@ -135,13 +163,35 @@ impl<'a> Pass<'a> {
         self.module.sections.push(Section { id, whole, contents, custom });
     }
 
+    fn type_section(&mut self, types: TypeSectionReader<'a>) -> Read<()> {
+        for group in types {
+            for ty in group?.into_types() {
+                // The numbers come when all types are known.
+                self.module.canonical_types.push(0);
+                if let CompositeInnerType::Func(ty) = &ty.composite_type.inner {
+                    let all = ty.params().iter().chain(ty.results());
+                    self.module.hands_out_functions |= all.copied().any(refers_to_function);
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn imports(&mut self, imports: ImportSectionReader<'a>) -> Read<()> {
         let module = &mut self.module;
         for import in imports.into_imports() {
-            match import?.ty {
-                TypeRef::Func(_) | TypeRef::FuncExact(_) => module.imported.functions += 1,
+            let import = import?;
+            if import.module.starts_with(FLAGS_MODULE) {
+                self.imported_from.get_or_insert(import.module);
+            }
+            match import.ty {
+                TypeRef::Func(ty) | TypeRef::FuncExact(ty) => {
+                    module.imported.functions += 1;
+                    module.function_types.push(ty);
+                }
                 TypeRef::Table(ty) => {
                     module.imported.tables += 1;
+                    module.hands_out_functions |= refers_to_function(ty.element_type.into());
                     module.tables.push(Table { ty, written: false, exported: false });
                 }
                 TypeRef::Memory(ty) => {
@@ -150,6 +200,7 @@ impl<'a> Pass<'a> {
                 }
                 TypeRef::Global(ty) => {
                     module.imported.globals += 1;
+                    module.hands_out_functions |= refers_to_function(ty.content_type);
                     module.globals.push(ty);
                 }
                 TypeRef::Tag(_) => {}
@@ -169,10 +220,19 @@ impl<'a> Pass<'a> {
             match export.kind {
                 ExternalKind::Func | ExternalKind::FuncExact => {
                     module.entries.push(export.name);
+                    module.exported.push(export.index);
                     module.referenced.push(export.index);
                 }
-                ExternalKind::Table => module.tables[export.index as usize].exported = true,
-                ExternalKind::Memory | ExternalKind::Global | ExternalKind::Tag => {}
+                ExternalKind::Table => {
+                    let table = &mut module.tables[export.index as usize];
+                    table.exported = true;
+                    module.hands_out_functions |= refers_to_function(table.ty.element_type.into());
+                }
+                ExternalKind::Global => {
+                    let ty = module.globals[export.index as usize].content_type;
+                    module.hands_out_functions |= refers_to_function(ty);
+                }
+                ExternalKind::Memory | ExternalKind::Tag => {}
             }
         }
         Ok(())
@@ -213,12 +273,23 @@ impl<'a> Pass<'a> {
         let mut reader =
             OperatorsReader::new_with_allocs(reader, std::mem::take(&mut self.reading));
         let mut sites = Vec::new();
+        let mut trace = Trace::new(self.traces, &validator);
+        let origin = body.range().start;
         let module = &mut self.module;
         let written = |tables: &mut Vec<Table>, table: u32| tables[table as usize].written = true;
         while !reader.eof() {
             let start = reader.original_position();
             let operator = reader.read()?;
+            let at = (start - origin) as u32;
+            if self.traces {
+                trace.before(at, &validator);
+            }
             validator.op(start, &operator)?;
+            if self.traces {
+                let end = (reader.original_position() - origin) as u32;
+                trace.after(at, end, &operator, &validator);
+            }
+            module.catches |= matches!(operator, Operator::TryTable { .. });
             let bulk = match operator {
                 Operator::TableSet { table }
                 | Operator::TableGrow { table }
@@ -247,19 +318,28 @@ impl<'a> Pass<'a> {
         reader.finish()?;
         let whole = self.end..body.range().end;
         self.end = whole.end;
-        if !sites.is_empty() {
-            module.bodies.push(Body {
-                function: validator.index(),
-                whole,
-                contents: body.range(),
-                code,
-                locals: validator.len_locals(),
-                sites,
-            });
-        }
+        module.bodies.push(Body {
+            function: validator.index(),
+            whole,
+            contents: body.range(),
+            code,
+            locals: validator.len_locals(),
+            sites,
+            trace,
+        });
         self.reading = reader.into_allocations();
         self.validation = validator.into_allocations();
         Ok(())
+    }
+}
+
+fn refers_to_function(ty: ValType) -> bool {
+    match ty {
+        ValType::Ref(ty) => match ty.heap_type() {
+            HeapType::Concrete(_) | HeapType::Exact(_) => true,
+            HeapType::Abstract { ty, .. } => ty == AbstractHeapType::Func,
+        },
+        _ => false,
     }
 }
 

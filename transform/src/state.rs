@@ -101,7 +101,7 @@ fn tables(module: &Module<'_>) -> Vec<TableState> {
         .collect()
 }
 
-fn value_type(ty: ValType) -> ValueType {
+pub(crate) fn value_type(ty: ValType) -> ValueType {
     match ty {
         ValType::I32 => ValueType::I32,
         ValType::I64 => ValueType::I64,

@@ -1,0 +1,203 @@
+//! [`points`]: finds where a module needs checks, function by function, each one after those that it calls.
+//!
+//! Which function an indirect call reaches is not known, but its type is. So a call may lead to every function of the type that a reference
+//! can be to. Where the search comes back to a function that it has not finished, there is a circle of calls; the call that closes the
+//! circle gets a check before it.
+
+use crate::module::Module;
+use crate::stops::paths::{self, Callee, Points, Unchecked};
+use crate::stops::trace::{self, Call, Trace};
+
+/// What a call of the host counts for.
+const HOST_CALL: u64 = 100;
+
+/// What the search knows of a function, or of all functions of a type.
+#[derive(Clone, Copy, Debug)]
+enum State {
+    Unseen,
+    /// It is being searched, with all that it calls.
+    Open,
+    /// Calls of the type close a circle, whoever makes them.
+    Circle,
+    Done(Unchecked),
+}
+
+struct Search<'a> {
+    module: &'a Module<'a>,
+    /// The functions, and after them the types.
+    states: Vec<State>,
+    points: Vec<Points>,
+    /// For each type, the functions that a reference of the type can be to.
+    of_type: Vec<Vec<u32>>,
+    /// For each function, whether it is entered from outside and may call the host.
+    at_entry: Vec<bool>,
+}
+
+/// For each function that is not imported, in their order, the places of its checks.
+pub(crate) fn points(module: &Module<'_>) -> Vec<Points> {
+    let functions = module.function_types.len();
+    let types = module.canonical_types.len();
+    let mut search = Search {
+        module,
+        states: vec![State::Unseen; functions + types],
+        points: vec![Points::default(); module.bodies.len()],
+        of_type: of_type(module),
+        at_entry: Vec::new(),
+    };
+    search.at_entry = search.entries();
+    let roots = module.start.into_iter().chain(module.exported.iter().copied());
+    for root in roots.chain(0..functions as u32) {
+        search.run(root as usize);
+    }
+    search.points
+}
+
+fn of_type(module: &Module<'_>) -> Vec<Vec<u32>> {
+    let mut referenced = module.referenced.clone();
+    referenced.sort_unstable();
+    referenced.dedup();
+    let mut of_type = vec![Vec::new(); module.canonical_types.len()];
+    for function in referenced {
+        let ty = module.function_types[function as usize];
+        of_type[module.canonical_types[ty as usize] as usize].push(function);
+    }
+    of_type
+}
+
+/// A function or type whose callees are being searched.
+struct Open {
+    node: usize,
+    /// How many of the callees have been looked at.
+    next: usize,
+}
+
+impl Search<'_> {
+    fn trace(&self, function: usize) -> Option<&Trace> {
+        let body = function.checked_sub(self.module.imported.functions as usize)?;
+        Some(&self.module.bodies.get(body)?.trace)
+    }
+
+    /// The number of what a call leads to.
+    fn node(&self, callee: trace::Callee) -> usize {
+        match callee {
+            trace::Callee::Function(index) => index as usize,
+            trace::Callee::OfType(index) => {
+                let ty = self.module.canonical_types[index as usize];
+                self.module.function_types.len() + ty as usize
+            }
+        }
+    }
+
+    /// The next one that a function or a type leads to.
+    fn callee(&self, node: usize, n: usize) -> Option<usize> {
+        match node.checked_sub(self.module.function_types.len()) {
+            Some(ty) => self.of_type[ty].get(n).map(|&function| function as usize),
+            None => self.trace(node)?.calls.get(n).map(|call| self.node(call.callee)),
+        }
+    }
+
+    /// A function that the host can call, and that can call the host, may be in a circle with it. It has a check at its entry.
+    fn entries(&self) -> Vec<bool> {
+        let nodes = self.states.len();
+        let mut callers = vec![Vec::new(); nodes];
+        for node in 0..nodes {
+            for callee in (0..).map_while(|n| self.callee(node, n)) {
+                callers[callee].push(node);
+            }
+        }
+        let mut calls_host = vec![false; nodes];
+        let mut reached: Vec<usize> = (0..self.module.imported.functions as usize).collect();
+        if self.module.hands_out_functions {
+            // Tables may hold functions of others.
+            reached.extend(self.module.function_types.len()..nodes);
+        }
+        while let Some(node) = reached.pop() {
+            for &caller in &callers[node] {
+                if !std::mem::replace(&mut calls_host[caller], true) {
+                    reached.push(caller);
+                }
+            }
+        }
+        let mut at_entry = vec![false; self.module.function_types.len()];
+        let outside = match self.module.hands_out_functions {
+            true => &self.module.referenced,
+            false => &self.module.exported,
+        };
+        for &function in outside {
+            at_entry[function as usize] = calls_host[function as usize];
+        }
+        at_entry
+    }
+
+    fn run(&mut self, root: usize) {
+        if !matches!(self.states[root], State::Unseen) {
+            return;
+        }
+        self.states[root] = State::Open;
+        let mut open = vec![Open { node: root, next: 0 }];
+        while let Some(Open { node, next }) = open.last_mut() {
+            let node = *node;
+            if let Some(callee) = self.callee(node, *next) {
+                *next += 1;
+                match self.states[callee] {
+                    State::Unseen => {
+                        self.states[callee] = State::Open;
+                        open.push(Open { node: callee, next: 0 });
+                    }
+                    // The check comes before the call. If a type leads to an open function, it is before each call of the type.
+                    State::Open if node >= self.module.function_types.len() => {
+                        self.states[node] = State::Circle;
+                    }
+                    State::Open | State::Circle | State::Done(_) => {}
+                }
+            } else {
+                self.finish(node);
+                open.pop();
+            }
+        }
+    }
+
+    fn finish(&mut self, node: usize) {
+        let functions = self.module.function_types.len();
+        if node >= functions {
+            if !matches!(self.states[node], State::Circle) {
+                self.states[node] = State::Done(self.of_all(node - functions));
+            }
+            return;
+        }
+        let Some(trace) = self.trace(node) else {
+            let throws = self.module.catches.then_some(HOST_CALL);
+            let unchecked = Unchecked { until_return: Some(HOST_CALL), until_throw: throws };
+            self.states[node] = State::Done(unchecked);
+            return;
+        };
+        let callee = |call: &Call| match self.states[self.node(call.callee)] {
+            State::Done(unchecked) => Callee::Leaves(unchecked),
+            State::Unseen | State::Open | State::Circle => Callee::LeadsBack,
+        };
+        let (points, mut unchecked) = paths::points(trace, self.at_entry[node], callee);
+        if !self.module.catches {
+            unchecked.until_throw = None;
+        }
+        self.points[node - self.module.imported.functions as usize] = points;
+        self.states[node] = State::Done(unchecked);
+    }
+
+    /// What a call of any function of a type may do without a check.
+    fn of_all(&self, ty: usize) -> Unchecked {
+        let mut all = Unchecked { until_return: None, until_throw: None };
+        for &function in &self.of_type[ty] {
+            if let State::Done(unchecked) = self.states[function as usize] {
+                all.until_return = all.until_return.max(unchecked.until_return);
+                all.until_throw = all.until_throw.max(unchecked.until_throw);
+            }
+        }
+        // If there are none, it is a function of the host's or of another instance's.
+        if self.of_type[ty].is_empty() || self.module.hands_out_functions {
+            let host = Some(HOST_CALL);
+            all.until_return = all.until_return.max(host);
+            all.until_throw = all.until_throw.max(host.filter(|_| self.module.catches));
+        }
+        all
+    }
+}

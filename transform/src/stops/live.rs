@@ -1,0 +1,233 @@
+//! [`carried`]: which locals each check of a body carries around the call of the host.
+//!
+//! A check works without this: a local that is not carried stays where it is. But then wasmtime keeps it, all the time, where a call leaves it
+//! alone. A local is worth carrying if it is live at the check, so that it is read later, and if the loop around the check uses it.
+
+use crate::stops::paths::Points;
+use crate::stops::trace::{Trace, What};
+
+/// Bodies whose sets would take more bits than this carry nothing: they have tens of thousands of locals and of blocks.
+const MOST_BITS: usize = 1 << 28;
+
+/// A check, and what it carries.
+#[derive(Clone, Debug)]
+pub(crate) struct Check {
+    /// The check comes before the instruction here.
+    pub(crate) at: u32,
+    /// The loop at whose beginning it is.
+    pub(crate) of_loop: Option<u32>,
+    /// The locals, in order.
+    pub(crate) locals: Vec<u32>,
+}
+
+/// All checks of a body, in order, with what they carry. `entry` is where its first instruction is.
+pub(crate) fn carried(trace: &Trace, points: &Points, entry: u32) -> Vec<Check> {
+    let mut checks: Vec<Check> = Vec::new();
+    let mut add = |at, of_loop| checks.push(Check { at, of_loop, locals: Vec::new() });
+    if points.at_entry {
+        add(entry, None);
+    }
+    for (number, the_loop) in trace.loops.iter().enumerate() {
+        if points.at_loops[number] {
+            add(the_loop.body, Some(number as u32));
+        }
+    }
+    points.elsewhere.iter().for_each(|&at| add(at, None));
+    checks.sort_by_key(|check| (check.at, check.of_loop.is_none()));
+    // One at each place is enough, and that of a loop knows its operands.
+    checks.dedup_by_key(|check| check.at);
+
+    let blocks = trace.events.iter().filter(|event| opens(event.what)).count() + 1;
+    if !checks.is_empty() && blocks.saturating_mul(trace.locals.len()) <= MOST_BITS {
+        let mut backwards = Backwards::new(trace, checks);
+        while backwards.pass() {}
+        checks = backwards.checks;
+    }
+    checks
+}
+
+fn opens(what: What) -> bool {
+    matches!(what, What::Block | What::Loop(_) | What::If | What::TryTable(_))
+}
+
+/// A set of locals.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Locals(Vec<u64>);
+
+impl Locals {
+    fn none(count: usize) -> Self {
+        Self(vec![0; count.div_ceil(64)])
+    }
+
+    fn add(&mut self, local: u32) {
+        self.0[local as usize / 64] |= 1 << (local % 64);
+    }
+
+    fn remove(&mut self, local: u32) {
+        self.0[local as usize / 64] &= !(1 << (local % 64));
+    }
+
+    fn has(&self, local: u32) -> bool {
+        self.0[local as usize / 64] & 1 << (local % 64) != 0
+    }
+
+    fn add_all(&mut self, others: &Self) {
+        self.0.iter_mut().zip(&others.0).for_each(|(set, others)| *set |= others);
+    }
+
+    fn clear(&mut self) {
+        self.0.fill(0);
+    }
+}
+
+/// A block that is open, seen from its end.
+struct Frame {
+    kind: Kind,
+    /// The locals that are live at its label.
+    at_label: Locals,
+}
+
+enum Kind {
+    /// A block, a loop, or an `if` without an `else` so far.
+    Block,
+    /// What is live at the beginning of its `else`.
+    Else(Locals),
+    /// The number of the list of its handlers' labels.
+    TryTable(u32),
+}
+
+/// A walk over a body from its end to its beginning.
+struct Backwards<'a> {
+    trace: &'a Trace,
+    /// The locals that are live at the beginning of each loop, as far as is known.
+    at_loops: Vec<Locals>,
+    /// What each `End` belongs to, by the index of its event.
+    begins: Vec<Option<What>>,
+    checks: Vec<Check>,
+}
+
+impl<'a> Backwards<'a> {
+    fn new(trace: &'a Trace, checks: Vec<Check>) -> Self {
+        let none = Locals::none(trace.locals.len());
+        let mut begins = vec![None; trace.events.len()];
+        let mut open = Vec::new();
+        for (n, event) in trace.events.iter().enumerate() {
+            match event.what {
+                What::End => begins[n] = open.pop(),
+                what if opens(what) => open.push(what),
+                _ => {}
+            }
+        }
+        Self { trace, at_loops: vec![none; trace.loops.len()], begins, checks }
+    }
+
+    /// Walks once. Whether more is live at the beginning of a loop than was known.
+    fn pass(&mut self) -> bool {
+        let mut changed = false;
+        let mut live = Locals::none(self.trace.locals.len());
+        let mut frames: Vec<Frame> = Vec::new();
+        // The locals that are used in each loop that is open.
+        let mut used: Vec<Locals> = Vec::new();
+        let mut next_check = self.checks.len();
+        for n in (0..self.trace.events.len()).rev() {
+            let event = self.trace.events[n];
+            while next_check > 0 && self.checks[next_check - 1].at > event.at {
+                next_check -= 1;
+                self.note(next_check, &live, used.last());
+            }
+            match event.what {
+                What::Get(local) => {
+                    live.add(local);
+                    used.last_mut().into_iter().for_each(|used| used.add(local));
+                }
+                What::Set(local) => {
+                    live.remove(local);
+                    used.last_mut().into_iter().for_each(|used| used.add(local));
+                }
+                What::End => {
+                    let (kind, at_label) = match self.begins[n] {
+                        Some(What::Loop(number)) => {
+                            used.push(Locals::none(self.trace.locals.len()));
+                            (Kind::Block, self.at_loops[number as usize].clone())
+                        }
+                        Some(What::TryTable(list)) => (Kind::TryTable(list), live.clone()),
+                        _ => (Kind::Block, live.clone()),
+                    };
+                    frames.push(Frame { kind, at_label });
+                }
+                What::Else => {
+                    if let Some(frame) = frames.last_mut() {
+                        let after = frame.at_label.clone();
+                        frame.kind = Kind::Else(std::mem::replace(&mut live, after));
+                    }
+                }
+                What::If => match frames.pop() {
+                    Some(Frame { kind: Kind::Else(other), .. }) => live.add_all(&other),
+                    Some(Frame { at_label, .. }) => live.add_all(&at_label),
+                    None => {}
+                },
+                What::Block | What::TryTable(_) => drop(frames.pop()),
+                What::Loop(number) => {
+                    frames.pop();
+                    let known = &mut self.at_loops[number as usize];
+                    if *known != live {
+                        known.clone_from(&live);
+                        changed = true;
+                    }
+                    if let (Some(inner), Some(outer)) = (used.pop(), used.last_mut()) {
+                        outer.add_all(&inner);
+                    }
+                }
+                What::Branch(depth) => {
+                    live.clear();
+                    self.branch(&mut live, &frames, depth);
+                }
+                What::BranchIf(depth) => self.branch(&mut live, &frames, depth),
+                What::BranchTable(list) => {
+                    live.clear();
+                    for &depth in self.trace.list(list) {
+                        self.branch(&mut live, &frames, depth);
+                    }
+                }
+                What::Return | What::Trap => live.clear(),
+                What::TailCall(_) => live.clear(),
+                What::Throw => {
+                    live.clear();
+                    self.throw(&mut live, &frames);
+                }
+                What::Call(_) => self.throw(&mut live, &frames),
+            }
+        }
+        while next_check > 0 {
+            next_check -= 1;
+            self.note(next_check, &live, used.last());
+        }
+        changed
+    }
+
+    fn branch(&self, live: &mut Locals, frames: &[Frame], depth: u32) {
+        // The outermost frame is the function, at whose end no local is read.
+        if let Some(index) = frames.len().checked_sub(depth as usize + 1) {
+            live.add_all(&frames[index].at_label);
+        }
+    }
+
+    /// An exception may be thrown here, to all handlers around.
+    fn throw(&self, live: &mut Locals, frames: &[Frame]) {
+        for (index, frame) in frames.iter().enumerate() {
+            if let Kind::TryTable(list) = frame.kind {
+                let inside = (frames.len() - index) as u32;
+                for &depth in self.trace.list(list) {
+                    self.branch(live, frames, depth + inside);
+                }
+            }
+        }
+    }
+
+    fn note(&mut self, check: usize, live: &Locals, used: Option<&Locals>) {
+        let worth = |local: &u32| live.has(*local) && used.is_none_or(|used| used.has(*local));
+        let locals = 0..self.trace.locals.len() as u32;
+        // The sets of an earlier pass were too small.
+        self.checks[check].locals = locals.filter(worth).collect();
+    }
+}

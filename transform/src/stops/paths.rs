@@ -1,0 +1,370 @@
+//! [`Walk`]: follows all paths through a body at once, and finds where it needs checks.
+//!
+//! A path is a list of instructions that follow each other. Two things are asked of it: whether it has passed a check since the function
+//! was entered, and how much it has done since its last check. Control is structured, so one walk over the instructions is enough: where
+//! paths meet, the worse one counts. Only loops lead back. Each loop is asked whether a path leads through it and back to its beginning
+//! without a check; then it needs one there.
+
+use crate::stops::trace::{Call, Trace, What};
+
+/// How much a guest may do from one check to the next, in bytes of code, times a small factor. wasmtime makes of a byte of code about one
+/// instruction of the machine, so this is some ten microseconds.
+const MOST_WORK: u64 = 20_000;
+
+/// What a call counts for, beside what it calls.
+const CALL: u64 = 4;
+
+/// How many times a body is walked over, at most, to find the loops that need no check because those inside of them have one.
+const MOST_WALKS: u32 = 6;
+
+/// No loop: deeper than all.
+const NO_LOOP: u32 = u32::MAX;
+
+/// What is known of a function that is called.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Callee {
+    /// It may lead back here. All such circles have to have a check, and this is where this one gets it.
+    LeadsBack,
+    Leaves(Unchecked),
+}
+
+/// The most that a function may do without any check. `None`: whoever leaves it in this way has passed a check, or nobody does.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Unchecked {
+    /// Until it returns.
+    pub(crate) until_return: Option<u64>,
+    /// Until it throws. `None` too if nobody in the module catches anything.
+    pub(crate) until_throw: Option<u64>,
+}
+
+/// Where a body has its checks.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Points {
+    /// Whether there is a check where the function is entered.
+    pub(crate) at_entry: bool,
+    /// For each loop, whether there is a check at its beginning.
+    pub(crate) at_loops: Vec<bool>,
+    /// The places of all others.
+    pub(crate) elsewhere: Vec<u32>,
+}
+
+/// Finds where a body needs checks, and what its callers have to know.
+pub(crate) fn points(
+    trace: &Trace,
+    at_entry: bool,
+    callee: impl Fn(&Call) -> Callee,
+) -> (Points, Unchecked) {
+    let heights = heights(trace);
+    let levels = heights.iter().max().map_or(0, |height| height + 1).min(MOST_WALKS);
+    let none = vec![false; trace.loops.len()];
+    let mut points = Points { at_entry, at_loops: none.clone(), elsewhere: Vec::new() };
+    // From the inside: a walk tells exactly which loops need a check once it is known which of those inside of them have one.
+    for level in 0..levels {
+        let mut walk = Walk::new(trace, &points, &callee, Mode::AskLoops(none.clone()));
+        walk.run();
+        let Mode::AskLoops(needs) = walk.mode else { unreachable!("that was its mode") };
+        let is_last = level + 1 == levels;
+        for (n, needs) in needs.into_iter().enumerate() {
+            if heights[n] == level || (is_last && heights[n] > level) {
+                points.at_loops[n] = needs;
+            }
+        }
+    }
+    let mut walk = Walk::new(trace, &points, &callee, Mode::Place(Vec::new()));
+    walk.run();
+    let unchecked =
+        Unchecked { until_return: walk.frames[0].at_label.free, until_throw: walk.thrown.free };
+    let Mode::Place(mut elsewhere) = walk.mode else { unreachable!("that was its mode") };
+    elsewhere.sort_unstable();
+    elsewhere.dedup();
+    points.elsewhere = elsewhere;
+    (points, unchecked)
+}
+
+/// How many loops are inside of each other in each loop, itself not counted.
+fn heights(trace: &Trace) -> Vec<u32> {
+    let mut heights = vec![0; trace.loops.len()];
+    let mut open = Vec::new();
+    for event in &trace.events {
+        match event.what {
+            What::Loop(number) => open.push(Some(number)),
+            What::Block | What::If | What::TryTable(_) => open.push(None),
+            What::End => {
+                let Some(Some(inner)) = open.pop() else { continue };
+                if let Some(outer) = open.iter().rev().flatten().next() {
+                    let (inner, outer) = (inner as usize, *outer as usize);
+                    heights[outer] = heights[outer].max(heights[inner] + 1);
+                }
+            }
+            _ => {}
+        }
+    }
+    heights
+}
+
+/// All paths that lead to one place.
+#[derive(Clone, Copy, Debug)]
+struct Paths {
+    /// The most that any has done that has passed no check since the function was entered. `None` if there is none.
+    free: Option<u64>,
+    /// The most that any other has done since its last check. `None` if there is none.
+    checked: Option<u64>,
+    /// Of the loops that are open here, the depth of the outermost one whose beginning some path has passed without a check since.
+    round: u32,
+}
+
+impl Paths {
+    const NONE: Self = Self { free: None, checked: None, round: NO_LOOP };
+
+    fn exist(self) -> bool {
+        self.free.is_some() || self.checked.is_some()
+    }
+
+    fn work(self) -> u64 {
+        self.free.max(self.checked).unwrap_or(0)
+    }
+
+    fn go(&mut self, work: u64) {
+        self.free = self.free.map(|free| free.saturating_add(work));
+        self.checked = self.checked.map(|checked| checked.saturating_add(work));
+    }
+
+    /// All pass a check, and do this much after it.
+    fn check(&mut self, work_after: u64) {
+        if self.exist() {
+            *self = Self { free: None, checked: Some(work_after), round: NO_LOOP };
+        }
+    }
+
+    /// Other paths lead to the same place, at which `open` loops are open.
+    fn join(&mut self, other: Self, open: u32) {
+        if other.exist() {
+            let round = if other.round < open { other.round } else { NO_LOOP };
+            self.free = self.free.max(other.free);
+            self.checked = self.checked.max(other.checked);
+            self.round = self.round.min(round);
+        }
+    }
+}
+
+/// What a walk is for.
+enum Mode {
+    /// Notes which loops need a check.
+    AskLoops(Vec<bool>),
+    /// Notes where else checks are needed.
+    Place(Vec<u32>),
+}
+
+/// A block that is open.
+struct Frame {
+    kind: Kind,
+    /// The paths that lead to its label. Not used for loops.
+    at_label: Paths,
+    /// How many loops are open outside of it.
+    open: u32,
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Block,
+    Loop(u32),
+    /// The paths at its beginning, until its `else`.
+    If(Paths),
+    /// The number of the list of its handlers' labels.
+    TryTable(u32),
+}
+
+struct Walk<'a, F> {
+    trace: &'a Trace,
+    points: &'a Points,
+    callee: &'a F,
+    mode: Mode,
+    /// The outermost is the function itself, and stays to the end.
+    frames: Vec<Frame>,
+    now: Paths,
+    /// The paths that leave the function by an exception.
+    thrown: Paths,
+    /// How many loops are open.
+    open: u32,
+    /// How far work has been counted.
+    counted: u32,
+}
+
+impl<'a, F: Fn(&Call) -> Callee> Walk<'a, F> {
+    fn new(trace: &'a Trace, points: &'a Points, callee: &'a F, mode: Mode) -> Self {
+        let mut now = Paths { free: Some(0), ..Paths::NONE };
+        if points.at_entry {
+            now.check(0);
+        }
+        let function = Frame { kind: Kind::Block, at_label: Paths::NONE, open: 0 };
+        let (open, counted) = (0, trace.events.first().map_or(0, |event| event.at));
+        let (frames, thrown) = (vec![function], Paths::NONE);
+        Self { trace, points, callee, mode, frames, now, thrown, open, counted }
+    }
+
+    fn run(&mut self) {
+        for n in 0..self.trace.events.len() {
+            let event = self.trace.events[n];
+            self.count(event.at);
+            match event.what {
+                What::Get(_) | What::Set(_) => {}
+                What::Block => self.enter(Kind::Block),
+                What::TryTable(list) => self.enter(Kind::TryTable(list)),
+                What::If => self.enter(Kind::If(self.now)),
+                What::Loop(number) => {
+                    self.enter(Kind::Loop(number));
+                    if self.points.at_loops[number as usize] {
+                        self.now.check(0);
+                    } else if self.now.exist() {
+                        self.now.round = self.now.round.min(self.open);
+                    }
+                    self.open += 1;
+                }
+                What::Else => self.other_arm(),
+                What::End => self.leave(),
+                What::Branch(depth) => {
+                    self.branch(depth);
+                    self.now = Paths::NONE;
+                }
+                What::BranchIf(depth) => self.branch(depth),
+                What::BranchTable(list) => {
+                    for &depth in self.trace.list(list) {
+                        self.branch(depth);
+                    }
+                    self.now = Paths::NONE;
+                }
+                What::Return => {
+                    self.branch(self.frames.len() as u32 - 1);
+                    self.now = Paths::NONE;
+                }
+                What::Trap => self.now = Paths::NONE,
+                What::Throw => {
+                    self.throw(self.now);
+                    self.now = Paths::NONE;
+                }
+                What::Call(number) => {
+                    self.call(event.at, self.trace.calls[number as usize]);
+                }
+                What::TailCall(number) => {
+                    self.call(event.at, self.trace.calls[number as usize]);
+                    self.branch(self.frames.len() as u32 - 1);
+                    self.now = Paths::NONE;
+                }
+            }
+        }
+    }
+
+    /// Counts the work up to a place.
+    fn count(&mut self, at: u32) {
+        let work = u64::from(at.saturating_sub(self.counted));
+        self.counted = self.counted.max(at);
+        self.now.go(work);
+        if self.now.work() > MOST_WORK {
+            self.place(at, at);
+        }
+    }
+
+    fn place(&mut self, place: u32, now: u32) {
+        if let Mode::Place(places) = &mut self.mode
+            && self.now.exist()
+        {
+            places.push(place);
+            self.now.check(u64::from(now - place));
+        }
+    }
+
+    fn enter(&mut self, kind: Kind) {
+        self.frames.push(Frame { kind, at_label: Paths::NONE, open: self.open });
+    }
+
+    fn other_arm(&mut self) {
+        let Some(frame) = self.frames.last_mut() else { return };
+        frame.at_label.join(self.now, frame.open);
+        if let Kind::If(beginning) = frame.kind {
+            self.now = beginning;
+            frame.kind = Kind::Block;
+        }
+    }
+
+    fn leave(&mut self) {
+        let is_function = self.frames.len() == 1;
+        let Some(frame) = self.frames.last_mut() else { return };
+        let mut label = frame.at_label;
+        label.join(self.now, frame.open);
+        if let Kind::If(beginning) = frame.kind {
+            label.join(beginning, frame.open);
+        }
+        self.open = frame.open;
+        self.now = label;
+        if is_function {
+            frame.at_label = label;
+        } else {
+            self.frames.pop();
+        }
+    }
+
+    fn branch(&mut self, depth: u32) {
+        let index = self.frames.len() - 1 - depth as usize;
+        let frame = &mut self.frames[index];
+        match frame.kind {
+            Kind::Loop(number) => {
+                if let Mode::AskLoops(needs) = &mut self.mode
+                    && self.now.exist()
+                    && self.now.round <= frame.open
+                {
+                    needs[number as usize] = true;
+                }
+            }
+            _ => frame.at_label.join(self.now, frame.open),
+        }
+    }
+
+    /// Paths that throw lead to all handlers around them, and out of the function. Which one it is depends on the exception.
+    fn throw(&mut self, paths: Paths) {
+        self.thrown.join(paths, 0);
+        let now = std::mem::replace(&mut self.now, paths);
+        for index in (0..self.frames.len()).rev() {
+            if let Kind::TryTable(list) = self.frames[index].kind {
+                // Labels of handlers are counted from outside of the block.
+                let inside = (self.frames.len() - index) as u32;
+                for &depth in self.trace.list(list) {
+                    self.branch(depth + inside);
+                }
+            }
+        }
+        self.now = now;
+    }
+
+    fn call(&mut self, at: u32, call: Call) {
+        let callee = (self.callee)(&call);
+        let before = self.now;
+        let unchecked = match callee {
+            Callee::LeadsBack => {
+                if self.now.free.is_some() {
+                    self.place(call.rest, at);
+                }
+                Unchecked { until_return: Some(0), until_throw: Some(0) }
+            }
+            Callee::Leaves(unchecked) => {
+                let work = unchecked.until_return.max(unchecked.until_throw).unwrap_or(0);
+                if self.now.work().saturating_add(work) > MOST_WORK {
+                    self.place(call.rest_after_calls, at);
+                }
+                unchecked
+            }
+        };
+        let after = |work: Option<u64>| {
+            let mut paths = self.now;
+            match work {
+                Some(work) => paths.go(work.saturating_add(CALL)),
+                None => paths.check(CALL),
+            }
+            paths
+        };
+        let (thrown, returned) = (after(unchecked.until_throw), after(unchecked.until_return));
+        if before.exist() {
+            self.throw(thrown);
+        }
+        self.now = returned;
+    }
+}
