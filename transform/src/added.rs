@@ -5,6 +5,7 @@ use crate::export::{FLAGS_MAX_PAGES, FLAGS_MEMORY, FLAGS_MIN_PAGES, FLAGS_MODULE
 use crate::layout::Layout;
 use crate::module::{Module, leb_len, read_leb};
 use crate::names::Names;
+use crate::options::Options;
 use crate::stops::check::{Stops, encoded, nothing};
 use std::collections::BTreeMap;
 use wasm_encoder::{
@@ -42,14 +43,18 @@ pub(crate) struct Added {
 }
 
 impl Added {
-    pub(crate) fn new(module: &Module<'_>, layout: &Layout, stops: bool) -> Result<Self, Error> {
+    pub(crate) fn new(
+        module: &Module<'_>,
+        layout: &Layout,
+        options: &Options,
+    ) -> Result<Self, Error> {
         let mut added = Self::default();
         let first = module.globals.len() as u32;
         added.first_dropped = first + 2;
-        added.state(module, layout, first, stops);
-        if stops {
+        added.state(module, layout, first, options.stops);
+        if options.stops {
             let first_global = first + added.count(GLOBALS);
-            added.stops(Stops::new(module, first_global));
+            added.stops(Stops::new(module, first_global, options.check_interval));
         }
         let all = |section, had: usize| had + added.count(section) as usize;
         at_most("types", all(TYPES, module.canonical_types.len()), MOST_TYPES)?;

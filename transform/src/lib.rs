@@ -62,7 +62,7 @@ pub fn transform(wasm: &[u8]) -> Result<Transformed, Error> {
 pub fn transform_with(wasm: &[u8], options: &Options) -> Result<Transformed, Error> {
     let module = parse::parse(wasm, options.stops)?;
     let layout = state::layout(&module);
-    let added = Added::new(&module, &layout, options.stops)?;
+    let added = Added::new(&module, &layout, options)?;
     let wasm = write::write(&module, &layout, &added)?;
     Ok(Transformed { wasm, layout, checks: added.checks() })
 }

@@ -1,9 +1,17 @@
 //! [`Options`]: what a transformation adds, beside the exports of the state.
 
 /// The options of a transformation.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Options {
     pub(crate) stops: bool,
+    pub(crate) check_interval: u32,
+}
+
+impl Default for Options {
+    /// No checks.
+    fn default() -> Self {
+        Self { stops: false, check_interval: 20_000 }
+    }
 }
 
 impl Options {
@@ -11,6 +19,16 @@ impl Options {
     #[must_use]
     pub fn stops(mut self, enable: bool) -> Self {
         self.stops = enable;
+        self
+    }
+
+    /// Sets how much code there may be from one check to the next, in bytes of the module. There is a check in each loop and each circle of calls anyway;
+    /// more are added where code without both would run for longer. By default it is 20,000: some tens of microseconds.
+    ///
+    /// When functions return one after the other, that of each is counted alone.
+    #[must_use]
+    pub fn check_interval(mut self, bytes: u32) -> Self {
+        self.check_interval = bytes;
         self
     }
 }

@@ -82,8 +82,12 @@ fn contents<'a>(
 
 /// Where a section comes among the others: after the last one that belongs before it, and before the custom sections after that.
 fn place(module: &Module<'_>, id: u8) -> usize {
-    // The order of the sections: that of the numbers, but for the tags.
-    let order = |id: u8| if id == 13 { 5.5 } else { f32::from(id) };
+    // The order of the sections: that of the numbers, but for the tags and the count of data segments.
+    let order = |id: u8| match id {
+        13 => 5.5,
+        12 => 9.5,
+        _ => f32::from(id),
+    };
     let before = |section: &Section<'_>| section.id != 0 && order(section.id) < order(id);
     module.sections.iter().rposition(before).map_or(0, |last| last + 1)
 }

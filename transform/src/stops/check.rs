@@ -36,8 +36,8 @@ pub(crate) struct Inserted {
 
 impl Stops {
     /// `first_global` is the index of the first global that can be added.
-    pub(crate) fn new(module: &Module<'_>, first_global: u32) -> Self {
-        let points = graph::points(module);
+    pub(crate) fn new(module: &Module<'_>, first_global: u32, interval: u32) -> Self {
+        let points = graph::points(module, interval);
         let bodies = module.bodies.iter().zip(points);
         let checks: Vec<_> = bodies
             .map(|(body, points)| {

@@ -24,6 +24,8 @@ enum State {
 
 struct Search<'a> {
     module: &'a Module<'a>,
+    /// The most work from one check to the next.
+    interval: u32,
     /// The functions, and after them the types.
     states: Vec<State>,
     points: Vec<Points>,
@@ -34,11 +36,12 @@ struct Search<'a> {
 }
 
 /// For each function that is not imported, in their order, the places of its checks.
-pub(crate) fn points(module: &Module<'_>) -> Vec<Points> {
+pub(crate) fn points(module: &Module<'_>, interval: u32) -> Vec<Points> {
     let functions = module.function_types.len();
     let types = module.canonical_types.len();
     let mut search = Search {
         module,
+        interval,
         states: vec![State::Unseen; functions + types],
         points: vec![Points::default(); module.bodies.len()],
         of_type: of_type(module),
@@ -175,7 +178,8 @@ impl Search<'_> {
             State::Done(unchecked) => Callee::Leaves(unchecked),
             State::Unseen | State::Open | State::Circle => Callee::LeadsBack,
         };
-        let (points, mut unchecked) = paths::points(trace, self.at_entry[node], callee);
+        let (points, mut unchecked) =
+            paths::points(trace, self.at_entry[node], self.interval, callee);
         if !self.module.catches {
             unchecked.until_throw = None;
         }

@@ -7,10 +7,6 @@
 
 use crate::stops::trace::{Call, Trace, What};
 
-/// How much a guest may do from one check to the next, in bytes of code, times a small factor. wasmtime makes of a byte of code about one
-/// instruction of the machine, so this is some ten microseconds.
-const MOST_WORK: u64 = 20_000;
-
 /// What a call counts for, beside what it calls.
 const CALL: u64 = 4;
 
@@ -52,6 +48,7 @@ pub(crate) struct Points {
 pub(crate) fn points(
     trace: &Trace,
     at_entry: bool,
+    interval: u32,
     callee: impl Fn(&Call) -> Callee,
 ) -> (Points, Unchecked) {
     let heights = heights(trace);
@@ -60,7 +57,7 @@ pub(crate) fn points(
     let mut points = Points { at_entry, at_loops: none.clone(), elsewhere: Vec::new() };
     // From the inside: a walk tells exactly which loops need a check once it is known which of those inside of them have one.
     for level in 0..levels {
-        let mut walk = Walk::new(trace, &points, &callee, Mode::AskLoops(none.clone()));
+        let mut walk = Walk::new(trace, &points, interval, &callee, Mode::AskLoops(none.clone()));
         walk.run();
         let Mode::AskLoops(needs) = walk.mode else { unreachable!("that was its mode") };
         let is_last = level + 1 == levels;
@@ -70,7 +67,7 @@ pub(crate) fn points(
             }
         }
     }
-    let mut walk = Walk::new(trace, &points, &callee, Mode::Place(Vec::new()));
+    let mut walk = Walk::new(trace, &points, interval, &callee, Mode::Place(Vec::new()));
     walk.run();
     let unchecked =
         Unchecked { until_return: walk.frames[0].at_label.free, until_throw: walk.thrown.free };
@@ -177,6 +174,8 @@ enum Kind {
 struct Walk<'a, F> {
     trace: &'a Trace,
     points: &'a Points,
+    /// The most work from one check to the next.
+    interval: u64,
     callee: &'a F,
     mode: Mode,
     /// The outermost is the function itself, and stays to the end.
@@ -191,7 +190,8 @@ struct Walk<'a, F> {
 }
 
 impl<'a, F: Fn(&Call) -> Callee> Walk<'a, F> {
-    fn new(trace: &'a Trace, points: &'a Points, callee: &'a F, mode: Mode) -> Self {
+    fn new(trace: &'a Trace, points: &'a Points, interval: u32, callee: &'a F, mode: Mode) -> Self {
+        let interval = interval.into();
         let mut now = Paths { free: Some(0), ..Paths::NONE };
         if points.at_entry {
             now.check(0);
@@ -199,7 +199,7 @@ impl<'a, F: Fn(&Call) -> Callee> Walk<'a, F> {
         let function = Frame { kind: Kind::Block, at_label: Paths::NONE, open: 0 };
         let (open, counted) = (0, trace.events.first().map_or(0, |event| event.at));
         let (frames, thrown) = (vec![function], Paths::NONE);
-        Self { trace, points, callee, mode, frames, now, thrown, open, counted }
+        Self { trace, points, interval, callee, mode, frames, now, thrown, open, counted }
     }
 
     fn run(&mut self) {
@@ -259,7 +259,7 @@ impl<'a, F: Fn(&Call) -> Callee> Walk<'a, F> {
         let work = u64::from(at.saturating_sub(self.counted));
         self.counted = self.counted.max(at);
         self.now.go(work);
-        if self.now.work() > MOST_WORK {
+        if self.now.work() > self.interval {
             self.place(at, at);
         }
     }
@@ -347,7 +347,7 @@ impl<'a, F: Fn(&Call) -> Callee> Walk<'a, F> {
             }
             Callee::Leaves(unchecked) => {
                 let work = unchecked.until_return.max(unchecked.until_throw).unwrap_or(0);
-                if self.now.work().saturating_add(work) > MOST_WORK {
+                if self.now.work().saturating_add(work) > self.interval {
                     self.place(call.rest_after_calls, at);
                 }
                 unchecked

@@ -11,3 +11,4 @@ mod random;
 mod refusals;
 mod run;
 mod smith;
+mod stopped;

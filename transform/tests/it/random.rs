@@ -3,6 +3,7 @@
 //! `WASM_JOBS_RANDOM_MODULES` says how many modules each of these tests makes, `WASM_JOBS_RANDOM_SEED` the first seed.
 
 use crate::run::shown;
+use crate::stopped::Stops;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::Mutex;
@@ -78,6 +79,15 @@ pub(crate) fn each_seed(
 
 /// An engine whose results do not depend on how code was compiled.
 pub(crate) fn engine() -> Engine {
+    Engine::new(&config()).unwrap()
+}
+
+/// The same for modules with checks.
+pub(crate) fn stoppable_engine() -> Engine {
+    Engine::new(config().shared_memory(true)).unwrap()
+}
+
+fn config() -> Config {
     let mut config = Config::new();
     config
         .consume_fuel(true)
@@ -86,7 +96,7 @@ pub(crate) fn engine() -> Engine {
         .parallel_compilation(false)
         .relaxed_simd_deterministic(true)
         .wasm_backtrace_max_frames(None);
-    Engine::new(&config).unwrap()
+    config
 }
 
 pub(crate) struct Running {
@@ -117,12 +127,32 @@ impl Running {
     /// Makes an instance. Imports are functions that return zeros, and empty memories, tables and globals. `None` if some import
     /// cannot be made up.
     pub(crate) fn new(module: &Module, fuel: u64) -> Option<Result<Self, Failure>> {
+        Self::made(module, fuel, None)
+    }
+
+    /// The same for a module with checks.
+    pub(crate) fn with_stops(
+        module: &Module,
+        fuel: u64,
+        stops: &mut Stops,
+    ) -> Option<Result<Self, Failure>> {
+        Self::made(module, fuel, Some(stops))
+    }
+
+    fn made(
+        module: &Module,
+        fuel: u64,
+        stops: Option<&mut Stops>,
+    ) -> Option<Result<Self, Failure>> {
         let engine = module.engine();
         let limits = StoreLimitsBuilder::new().memory_size(1 << 20).table_elements(2_000).build();
         let mut store = Store::new(engine, limits);
         store.limiter(|limits| limits);
         store.set_fuel(fuel).unwrap();
         let mut linker = Linker::new(engine);
+        if let Some(stops) = stops {
+            stops.define(&mut linker, &mut store);
+        }
         linker.define_unknown_imports_as_default_values(&mut store, module).ok()?;
         Some(match linker.instantiate(&mut store, module) {
             Ok(instance) => Ok(Self { store, instance, fuel }),

@@ -9,7 +9,7 @@ use wasmtime::{Engine, Module, Val};
 
 const FUEL: u64 = 5_000;
 
-fn random_module(seed: u64) -> Option<Vec<u8>> {
+pub(crate) fn random_module(seed: u64) -> Option<Vec<u8>> {
     let mut random = Random(seed);
     let some = InstructionKinds::new(&[
         InstructionKind::Memory,
@@ -166,7 +166,7 @@ fn new_memories_are_those_of_the_layout(running: &mut Running, new: &Module, lay
 }
 
 /// The functions that can be called, with their arguments.
-fn calls(module: &Module, seed: u64) -> Vec<(String, Vec<Val>)> {
+pub(crate) fn calls(module: &Module, seed: u64) -> Vec<(String, Vec<Val>)> {
     let mut random = Random(!seed);
     let functions = module.exports().filter_map(|export| {
         let ty = export.ty();
