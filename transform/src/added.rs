@@ -2,11 +2,11 @@
 
 use crate::error::{Error, at_most};
 use crate::export::{FLAGS_MAX_PAGES, FLAGS_MEMORY, FLAGS_MIN_PAGES, FLAGS_MODULE, StateExport};
-use crate::layout::Layout;
+use crate::layout::{Layout, ValueType};
 use crate::module::{Module, leb_len, read_leb};
 use crate::names::Names;
 use crate::options::Options;
-use crate::stops::check::{Stops, encoded, nothing};
+use crate::stops::check::{Stops, function_type};
 use std::collections::BTreeMap;
 use wasm_encoder::{
     ConstExpr, Encode, EntityType, ExportKind, GlobalType, HeapType, MemoryType, RefType, ValType,
@@ -28,8 +28,8 @@ pub(crate) const GLOBALS: u8 = 6;
 pub(crate) const EXPORTS: u8 = 7;
 pub(crate) const CODE: u8 = 10;
 
-/// The name of the function that a check calls, in the name section.
-const STOPPED: &str = "__wasm_jobs_stopped";
+/// The names of the functions that checks call, in the name section. A number follows.
+const STOPPED: &str = "__wasm_jobs_stopped_";
 
 #[derive(Debug, Default)]
 pub(crate) struct Added {
@@ -110,8 +110,13 @@ impl Added {
 
     /// What the checks need.
     fn stops(&mut self, stops: Stops) {
-        self.add(TYPES, |types| types.extend([0x60, 0, 0]));
-        self.add(TYPES, |types| types.extend([0x60, 1, 0x7f, 0]));
+        self.add(TYPES, |types| types.extend(function_type(&[ValueType::I32], &[])));
+        for (n, (function, (index, types))) in stops.functions().enumerate() {
+            self.add(TYPES, |section| section.extend(function_type(types, types)));
+            self.add(FUNCTIONS, |functions| index.encode(functions));
+            self.add(CODE, |code| stops.body(function).encode(code));
+            self.names.functions.push((function, format!("{STOPPED}{n}")));
+        }
         self.add(IMPORTS, |imports| {
             FLAGS_MODULE.encode(imports);
             FLAGS_MEMORY.encode(imports);
@@ -124,9 +129,6 @@ impl Added {
             })
             .encode(imports);
         });
-        self.add(FUNCTIONS, |functions| stops.first_type.encode(functions));
-        self.add(CODE, |code| stops.stopped_body().encode(code));
-        self.names.functions.push((stops.stopped, STOPPED.to_owned()));
         self.names.memory = Some((stops.memory, format!("{FLAGS_MODULE}_{FLAGS_MEMORY}")));
 
         let first = stops.first_global - self.count(GLOBALS);
@@ -138,10 +140,6 @@ impl Added {
         ] {
             self.global(first, ty, true, &init, export.to_string());
             self.export(&export, ExportKind::Global, index);
-        }
-        for (n, ty) in stops.carriers.iter().enumerate() {
-            let name = format!("__wasm_jobs_carrier_{n}");
-            self.global(first, encoded(*ty), true, &nothing(*ty), name);
         }
         self.stops = Some(stops);
     }

@@ -5,12 +5,12 @@ use crate::added::Added;
 use crate::layout::{Layout, ValueType};
 use crate::module::{Body, Bulk, Module, leb_len, read_leb};
 use crate::stops::check::encoded;
-use crate::stops::memories;
+use crate::stops::{memories, twice};
 use std::ops::Range;
 use wasm_encoder::{Encode, InstructionSink};
 
 /// Bytes of a module, and what takes their place.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Edit {
     /// Empty to insert.
     pub(crate) range: Range<usize>,
@@ -30,14 +30,15 @@ pub(crate) fn edits(
     if let Some(stops) = &added.stops {
         let inserted = stops.inserted(n, body, body.locals + more_locals.len() as u32);
         more_locals.extend(inserted.locals);
-        let inserted = inserted.code.into_iter().map(|(at, with)| {
-            let at = body.contents.start + at as usize;
-            Edit { range: at..at, with }
+        let inserted = inserted.code.into_iter().map(|inserted| {
+            let at = body.contents.start + inserted.at as usize;
+            Edit { range: at..at + inserted.replaced as usize, with: inserted.code }
         });
         edits.splice(0..0, inserted);
         memories::edits(module.wasm, body, stops.memory, &mut edits);
         // A check comes before what else is inserted at the same place.
         edits.sort_by_key(|edit| edit.range.start);
+        twice::write_twice(module.wasm, body, stops.checks(n), &mut edits);
     }
     let locals = body.locals + more_locals.len() as u32;
     if !more_locals.is_empty() {
@@ -143,27 +144,28 @@ pub(crate) struct Moves(Vec<Move>);
 
 #[derive(Debug)]
 struct Move {
-    /// What begins here or later has moved.
+    /// What begins here or later, and before the next one, has moved.
     from: usize,
-    /// How far it has moved.
-    by: isize,
+    /// How far it has moved. `None` if it was replaced.
+    by: Option<isize>,
 }
 
 impl Moves {
     /// `edits` are in order.
     pub(crate) fn new(edits: &[Edit]) -> Self {
         let mut by = 0;
-        let moves = edits.iter().map(|edit| {
+        let moves = edits.iter().flat_map(|edit| {
             by += edit.with.len() as isize - edit.range.len() as isize;
-            Move { from: edit.range.end, by }
+            let replaced = Move { from: edit.range.start, by: None };
+            [replaced, Move { from: edit.range.end, by: Some(by) }]
         });
         Self(moves.collect())
     }
 
-    /// Where an instruction goes that is at `offset`. What is inserted before it stays before it.
-    pub(crate) fn moved(&self, offset: usize) -> usize {
+    /// Where an instruction goes that is at `offset`. What is inserted before it stays before it. `None` if it was replaced.
+    pub(crate) fn moved(&self, offset: usize) -> Option<usize> {
         let before = self.0.partition_point(|a_move| a_move.from <= offset);
-        let by = before.checked_sub(1).map_or(0, |last| self.0[last].by);
-        offset.saturating_add_signed(by)
+        let by = before.checked_sub(1).map_or(Some(0), |last| self.0[last].by)?;
+        Some(offset.saturating_add_signed(by))
     }
 }

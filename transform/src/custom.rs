@@ -47,7 +47,7 @@ pub(crate) fn kept<'a>(name: &str, data: &'a [u8], changes: &Changes<'_>) -> Opt
 }
 
 /// Moves the offsets of a section with metadata of instructions, such as branch hints: for each function, pairs of an offset in the
-/// body's contents and some bytes.
+/// body's contents and some bytes. What was replaced has none any more.
 fn metadata(data: &[u8], bodies: &[ChangedBody]) -> Result<Vec<u8>, BinaryReaderError> {
     let mut reader = BinaryReader::new(data, 0);
     let mut new = Vec::with_capacity(data.len());
@@ -58,17 +58,23 @@ fn metadata(data: &[u8], bodies: &[ChangedBody]) -> Result<Vec<u8>, BinaryReader
         function.encode(&mut new);
         let changed = bodies.binary_search_by_key(&function, |body| body.function);
         let changed = changed.map(|n| (bodies[n].start, Moves::new(&bodies[n].edits)));
-        let items = reader.read_var_u32()?;
-        items.encode(&mut new);
-        for _ in 0..items {
+        let mut kept = Vec::new();
+        for _ in 0..reader.read_var_u32()? {
             let offset = reader.read_var_u32()?;
-            let offset = match &changed {
-                Ok((start, moves)) => (moves.moved(start + offset as usize) - start) as u32,
-                Err(_) => offset,
-            };
-            offset.encode(&mut new);
             let size = reader.read_var_u32()?;
-            reader.read_bytes(size as usize)?.encode(&mut new);
+            let bytes = reader.read_bytes(size as usize)?;
+            let offset = match &changed {
+                Ok((start, moves)) => {
+                    moves.moved(start + offset as usize).map(|moved| (moved - start) as u32)
+                }
+                Err(_) => Some(offset),
+            };
+            kept.extend(offset.map(|offset| (offset, bytes)));
+        }
+        (kept.len() as u32).encode(&mut new);
+        for (offset, bytes) in kept {
+            offset.encode(&mut new);
+            bytes.encode(&mut new);
         }
     }
     Ok(new)

@@ -10,7 +10,7 @@ pub struct Options {
 impl Default for Options {
     /// No checks.
     fn default() -> Self {
-        Self { stops: false, check_interval: 20_000 }
+        Self { stops: false, check_interval: 50_000 }
     }
 }
 
@@ -23,7 +23,7 @@ impl Options {
     }
 
     /// Sets how much code there may be from one check to the next, in bytes of the module. There is a check in each loop and each circle of calls anyway;
-    /// more are added where code without both would run for longer. By default it is 20,000: some tens of microseconds.
+    /// more are added where code without both would run for longer. By default it is 50,000: some tens of microseconds.
     ///
     /// When functions return one after the other, that of each is counted alone.
     #[must_use]

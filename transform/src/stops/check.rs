@@ -4,9 +4,11 @@ use crate::layout::{ReferenceType, Referent, ValueType};
 use crate::module::{Body, Module};
 use crate::state::value_type;
 use crate::stops::graph;
-use crate::stops::live::{Check, carried};
+use crate::stops::live::{Check, Place, carried};
+use crate::stops::trace::Back;
+use std::collections::HashMap;
 use wasm_encoder::{
-    AbstractHeapType, BlockType, ConstExpr, HeapType, InstructionSink, MemArg, RefType, ValType,
+    AbstractHeapType, BlockType, Encode, HeapType, InstructionSink, MemArg, RefType, ValType,
 };
 
 /// What a transformed module has for its checks. Indices are those of the transformed module.
@@ -14,14 +16,16 @@ use wasm_encoder::{
 pub(crate) struct Stops {
     /// The memory with the flags.
     pub(crate) memory: u32,
-    /// The type of the function that a check calls, and after it that of the host's stop function.
-    pub(crate) first_type: u32,
-    /// The function that a check calls when the flag is set.
-    pub(crate) stopped: u32,
+    /// The type of the stop function, and after it those of the functions that checks call.
+    first_type: u32,
+    /// The first of the functions that checks call.
+    first_function: u32,
     /// The global with the address of the instance's flag, and after it the one with the stop function.
     pub(crate) first_global: u32,
-    /// The types of the globals that carry values, in the order of the globals. They come after those two.
-    pub(crate) carriers: Vec<ValueType>,
+    /// The types of what each of the functions that checks call carries. The first one carries nothing.
+    carriers: Vec<Vec<ValueType>>,
+    /// The index of the carrier for these types.
+    carrier_of: HashMap<Vec<ValueType>, u32>,
     /// The checks of each body, in order.
     checks: Vec<Vec<Check>>,
 }
@@ -30,43 +34,56 @@ pub(crate) struct Stops {
 pub(crate) struct Inserted {
     /// The types of the locals that are added.
     pub(crate) locals: Vec<ValueType>,
-    /// The code, and the offset in the body of the instruction before which it comes.
-    pub(crate) code: Vec<(u32, Vec<u8>)>,
+    pub(crate) code: Vec<InsertedCode>,
+}
+
+pub(crate) struct InsertedCode {
+    /// The offset in the body of the instruction before which it comes.
+    pub(crate) at: u32,
+    /// How many bytes from there it replaces.
+    pub(crate) replaced: u32,
+    pub(crate) code: Vec<u8>,
 }
 
 impl Stops {
     /// `first_global` is the index of the first global that can be added.
     pub(crate) fn new(module: &Module<'_>, first_global: u32, interval: u32) -> Self {
         let points = graph::points(module, interval);
-        let bodies = module.bodies.iter().zip(points);
-        let checks: Vec<_> = bodies
-            .map(|(body, points)| {
-                let entry = (body.code - body.contents.start) as u32;
-                carried(&body.trace, &points, entry)
-            })
-            .collect();
-        let mut carriers = Vec::new();
-        for (body, checks) in module.bodies.iter().zip(&checks) {
-            for check in checks {
-                let mut types = carried_types(body, check);
-                types.iter_mut().for_each(|ty| *ty = carrier_type(*ty));
-                types.sort_unstable();
-                add_missing(&mut carriers, &types);
-            }
-        }
-        Self {
+        let mut stops = Self {
             memory: module.imported.memories as u32,
             first_type: module.canonical_types.len() as u32,
-            stopped: module.function_types.len() as u32,
+            first_function: module.function_types.len() as u32,
             first_global,
-            carriers,
-            checks,
+            carriers: vec![Vec::new()],
+            carrier_of: HashMap::from([(Vec::new(), 0)]),
+            checks: Vec::with_capacity(module.bodies.len()),
+        };
+        for (body, points) in module.bodies.iter().zip(points) {
+            let entry = (body.code - body.contents.start) as u32;
+            let mut checks = carried(&body.trace, &points, entry);
+            for check in &mut checks {
+                // In the order of their types, so that few functions are enough.
+                check.locals.sort_by_key(|&local| value_type(body.trace.locals[local as usize]));
+                let types = carried_types(body, check);
+                let next = stops.carriers.len() as u32;
+                stops.carrier_of.entry(types).or_insert_with_key(|types| {
+                    stops.carriers.push(types.clone());
+                    next
+                });
+            }
+            stops.checks.push(checks);
         }
+        stops
     }
 
     /// How many checks there are.
     pub(crate) fn count(&self) -> usize {
         self.checks.iter().map(Vec::len).sum()
+    }
+
+    /// The checks of the `n`th body, in order.
+    pub(crate) fn checks(&self, n: usize) -> &[Check] {
+        &self.checks[n]
     }
 
     /// The global with the address of the flag.
@@ -81,20 +98,35 @@ impl Stops {
 
     /// The type of the stop function.
     pub(crate) fn stop_type(&self) -> u32 {
-        self.first_type + 1
+        self.first_type
     }
 
-    /// The body of the function that a check calls: it takes the bits out of the flag, and gives them to the stop function.
-    pub(crate) fn stopped_body(&self) -> Vec<u8> {
+    /// The functions that checks call: their index, and their type with its index.
+    pub(crate) fn functions(&self) -> impl Iterator<Item = (u32, (u32, &[ValueType]))> + '_ {
+        let functions = (self.first_function..).zip(self.first_type + 1..);
+        functions.zip(&self.carriers).map(|((function, ty), types)| (function, (ty, &types[..])))
+    }
+
+    /// The body of a function that checks call. All of them call the first one. That takes the bits out of the flag, and gives them to the stop
+    /// function.
+    pub(crate) fn body(&self, function: u32) -> Vec<u8> {
         // No locals.
         let mut body = vec![0];
-        InstructionSink::new(&mut body)
-            .global_get(self.flag())
-            .i32_const(0)
-            .i32_atomic_rmw_xchg(self.word())
-            .global_get(self.stop())
-            .call_ref(self.stop_type())
-            .end();
+        let mut code = InstructionSink::new(&mut body);
+        if function == self.first_function {
+            code.global_get(self.flag())
+                .i32_const(0)
+                .i32_atomic_rmw_xchg(self.word())
+                .global_get(self.stop())
+                .call_ref(self.stop_type());
+        } else {
+            code.call(self.first_function);
+            let types = &self.carriers[(function - self.first_function) as usize];
+            for parameter in 0..types.len() as u32 {
+                code.local_get(parameter);
+            }
+        }
+        code.end();
         body
     }
 
@@ -104,67 +136,120 @@ impl Stops {
 
     /// The code of the checks of the `n`th body, whose first free local is `first_local`.
     pub(crate) fn inserted(&self, n: usize, body: &Body, first_local: u32) -> Inserted {
-        let mut locals = Vec::new();
-        let code = self.checks[n].iter().map(|check| {
+        let mut inserted = Inserted { locals: Vec::new(), code: Vec::new() };
+        let mut new_local = |ty| {
+            inserted.locals.push(ty);
+            first_local + inserted.locals.len() as u32 - 1
+        };
+        // The local with the address of the flag, for short loops.
+        let mut flag = None;
+        for check in &self.checks[n] {
             let mut code = Vec::new();
-            let operands = operands(body, check);
-            let first = first_local + locals.len() as u32;
-            locals.extend(&operands);
-            self.check(&mut code, body, check, first..first + operands.len() as u32);
-            (check.at, code)
-        });
-        let code = code.collect();
-        Inserted { locals, code }
+            let mut replaced = 0;
+            match check.place {
+                Place::Loop(_) => {
+                    let operands: Vec<_> =
+                        operands(body, check).into_iter().map(&mut new_local).collect();
+                    self.at_loop(&mut code, body, check, &operands);
+                }
+                Place::Back(number) => {
+                    let back = body.trace.loops[number as usize].back();
+                    let back = back.expect("only then the check is there");
+                    if back.is_conditional {
+                        replaced = back.end - back.at;
+                    }
+                    self.at_back(&mut code, body, check, back);
+                }
+                Place::Twice(number) => {
+                    let flag = *flag.get_or_insert_with(|| new_local(ValueType::I32));
+                    let mut code_before = Vec::new();
+                    InstructionSink::new(&mut code_before).global_get(self.flag()).local_set(flag);
+                    let at = body.trace.loops[number as usize].whole.start;
+                    inserted.code.push(InsertedCode { at, replaced, code: code_before });
+                    self.at_short_loop(&mut code, body, check, flag);
+                }
+                Place::Elsewhere => self.elsewhere(&mut code, body, check),
+            }
+            inserted.code.push(InsertedCode { at: check.at, replaced, code });
+        }
+        inserted
     }
 
-    /// `operands` are the locals that hold the operands of the loop meanwhile.
-    fn check(
+    /// The check at the beginning of a loop. `operands` are the locals that hold what the loop takes from the stack.
+    ///
+    /// The cold paths of loops lead back to the loop, so that wasmtime puts them after it, and the hot path jumps over nothing.
+    fn at_loop(&self, code: &mut Vec<u8>, body: &Body, check: &Check, operands: &[u32]) {
+        let mut code = InstructionSink::new(code);
+        for local in operands.iter().rev() {
+            code.local_set(*local);
+        }
+        self.is_set(&mut code);
+        code.if_(BlockType::Empty);
+        self.cold_path(&mut code, body, check, operands);
+        for local in operands {
+            code.local_get(*local);
+        }
+        code.br(1).end();
+        for local in operands {
+            code.local_get(*local);
+        }
+    }
+
+    /// The check at a branch that leads back to the beginning of a loop. It replaces a conditional branch.
+    fn at_back(&self, code: &mut Vec<u8>, body: &Body, check: &Check, back: Back) {
+        let mut code = InstructionSink::new(code);
+        let mut depth = back.depth;
+        if back.is_conditional {
+            code.if_(BlockType::Empty);
+            depth += 1;
+        }
+        self.is_set(&mut code);
+        code.if_(BlockType::Empty);
+        self.cold_path(&mut code, body, check, &[]);
+        code.br(depth + 1).end();
+        if back.is_conditional {
+            code.br(depth).end();
+        }
+    }
+
+    /// The check at the beginning of a short loop. It takes the address of the flag from a local, and so reads memory once.
+    fn at_short_loop(&self, code: &mut Vec<u8>, body: &Body, check: &Check, flag: u32) {
+        let mut code = InstructionSink::new(code);
+        code.local_get(flag).i32_load(self.word()).if_(BlockType::Empty);
+        self.cold_path(&mut code, body, check, &[]);
+        code.br(1).end();
+    }
+
+    fn elsewhere(&self, code: &mut Vec<u8>, body: &Body, check: &Check) {
+        let mut code = InstructionSink::new(code);
+        self.is_set(&mut code);
+        code.if_(BlockType::Empty);
+        self.cold_path(&mut code, body, check, &[]);
+        code.end();
+    }
+
+    /// Whether the flag is set.
+    fn is_set(&self, code: &mut InstructionSink<'_>) {
+        code.global_get(self.flag()).i32_load(self.word());
+    }
+
+    /// Gives the values to a function that calls the host, and takes them back from it.
+    fn cold_path(
         &self,
-        code: &mut Vec<u8>,
+        code: &mut InstructionSink<'_>,
         body: &Body,
         check: &Check,
-        operands: std::ops::Range<u32>,
+        operands: &[u32],
     ) {
-        let mut code = InstructionSink::new(code);
-        for local in operands.clone().rev() {
-            code.local_set(local);
+        let carrier = self.carrier_of[&carried_types(body, check)];
+        let carried = || check.locals.iter().chain(operands);
+        for local in carried() {
+            code.local_get(*local);
         }
-        let types = carried_types(body, check);
-        let locals = check.locals.iter().copied().chain(operands.clone());
-        let carried: Vec<_> = locals.zip(self.carriers_of(&types)).zip(&types).collect();
-        code.global_get(self.flag()).i32_load(self.word()).if_(BlockType::Empty);
-        for ((local, global), _) in &carried {
-            code.local_get(*local).global_set(*global);
-        }
-        code.call(self.stopped);
-        for ((local, global), ty) in &carried {
-            code.global_get(*global);
-            if let ValueType::Reference(ReferenceType { nullable: false, .. }) = ty {
-                code.ref_as_non_null();
-            }
+        code.call(self.first_function + carrier);
+        for local in carried().rev() {
             code.local_set(*local);
-            if let ValueType::Reference(ty) = ty {
-                // Nothing refers to it any more that the guest does not know of.
-                code.ref_null(heap_type(ty.to)).global_set(*global);
-            }
         }
-        code.end();
-        for local in operands {
-            code.local_get(local);
-        }
-    }
-
-    /// A global for each value of these types.
-    fn carriers_of(&self, types: &[ValueType]) -> Vec<u32> {
-        let mut free: Vec<_> = (self.first_global + 2..).zip(&self.carriers).map(Some).collect();
-        let carrier = |ty: &ValueType| {
-            let fits = |carrier: &&mut Option<(u32, &ValueType)>| {
-                carrier.is_some_and(|(_, of)| *of == carrier_type(*ty))
-            };
-            let carrier = free.iter_mut().find(fits).and_then(Option::take);
-            carrier.expect("there are as many as the largest check needs").0
-        };
-        types.iter().map(carrier).collect()
     }
 }
 
@@ -175,26 +260,19 @@ fn carried_types(body: &Body, check: &Check) -> Vec<ValueType> {
 }
 
 fn operands(body: &Body, check: &Check) -> Vec<ValueType> {
-    let Some(number) = check.of_loop else { return Vec::new() };
+    let Place::Loop(number) = check.place else { return Vec::new() };
     let operands = &body.trace.loops[number as usize].operands;
     operands.iter().map(|&ty| value_type(ty)).collect()
 }
 
-/// Adds carriers until there is one for each of these types, which are sorted.
-fn add_missing(carriers: &mut Vec<ValueType>, types: &[ValueType]) {
-    for same in types.chunk_by(|a, b| a == b) {
-        let ty = same[0];
-        let had = carriers.iter().filter(|carrier| **carrier == ty).count();
-        carriers.extend((had..same.len()).map(|_| ty));
+/// The type of a function, in the type section.
+pub(crate) fn function_type(parameters: &[ValueType], results: &[ValueType]) -> Vec<u8> {
+    let mut ty = vec![0x60];
+    for types in [parameters, results] {
+        (types.len() as u32).encode(&mut ty);
+        types.iter().for_each(|&of| encoded(of).encode(&mut ty));
     }
-}
-
-/// The type of the global that carries a value. References in it can be null.
-fn carrier_type(ty: ValueType) -> ValueType {
-    match ty {
-        ValueType::Reference(ty) => ValueType::Reference(ReferenceType { nullable: true, ..ty }),
-        number => number,
-    }
+    ty
 }
 
 /// How a type is written.
@@ -222,16 +300,4 @@ fn heap_type(to: Referent) -> HeapType {
         Referent::NoException => AbstractHeapType::NoExn,
     };
     HeapType::Abstract { shared: false, ty }
-}
-
-/// The value with which a carrier begins.
-pub(crate) fn nothing(ty: ValueType) -> ConstExpr {
-    match ty {
-        ValueType::I32 => ConstExpr::i32_const(0),
-        ValueType::I64 => ConstExpr::i64_const(0),
-        ValueType::F32 => ConstExpr::f32_const(0.0.into()),
-        ValueType::F64 => ConstExpr::f64_const(0.0.into()),
-        ValueType::V128 => ConstExpr::v128_const(0),
-        ValueType::Reference(ty) => ConstExpr::ref_null(heap_type(ty.to)),
-    }
 }

@@ -48,6 +48,7 @@ pub(crate) fn points(module: &Module<'_>, interval: u32) -> Vec<Points> {
         at_entry: Vec::new(),
     };
     search.at_entry = search.entries();
+    search.circles_of_types();
     let roots = module.start.into_iter().chain(module.exported.iter().copied());
     for root in roots.chain(0..functions as u32) {
         search.run(root as usize);
@@ -132,6 +133,58 @@ impl Search<'_> {
         at_entry
     }
 
+    /// Marks the types whose functions may lead to a call of the same type. Such circles get their checks at those calls.
+    ///
+    /// This is Tarjan's algorithm for strongly connected components.
+    fn circles_of_types(&mut self) {
+        const UNSEEN: u32 = u32::MAX;
+        let nodes = self.states.len();
+        let mut order = vec![UNSEEN; nodes];
+        let mut lowest = vec![0; nodes];
+        let mut on_stack = vec![false; nodes];
+        let (mut stack, mut seen) = (Vec::new(), 0);
+        for root in 0..nodes {
+            if order[root] != UNSEEN {
+                continue;
+            }
+            let mut open = vec![Open { node: root, next: 0 }];
+            while let Some(Open { node, next }) = open.last_mut() {
+                let node = *node;
+                if *next == 0 {
+                    order[node] = seen;
+                    lowest[node] = seen;
+                    seen += 1;
+                    stack.push(node);
+                    on_stack[node] = true;
+                }
+                if let Some(callee) = self.callee(node, *next) {
+                    *next += 1;
+                    if order[callee] == UNSEEN {
+                        open.push(Open { node: callee, next: 0 });
+                    } else if on_stack[callee] {
+                        lowest[node] = lowest[node].min(order[callee]);
+                    }
+                    continue;
+                }
+                open.pop();
+                if let Some(Open { node: caller, .. }) = open.last() {
+                    lowest[*caller] = lowest[*caller].min(lowest[node]);
+                }
+                if lowest[node] == order[node] {
+                    let first = stack.iter().rposition(|&other| other == node).unwrap_or(0);
+                    let component = stack.split_off(first);
+                    let is_circle = component.len() > 1;
+                    for node in component {
+                        on_stack[node] = false;
+                        if is_circle && node >= self.module.function_types.len() {
+                            self.states[node] = State::Circle;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
     fn run(&mut self, root: usize) {
         if !matches!(self.states[root], State::Unseen) {
             return;
@@ -143,15 +196,13 @@ impl Search<'_> {
             if let Some(callee) = self.callee(node, *next) {
                 *next += 1;
                 match self.states[callee] {
+                    // Where it leads is a matter of its own, because all calls of the type have a check.
+                    State::Circle => {}
                     State::Unseen => {
                         self.states[callee] = State::Open;
                         open.push(Open { node: callee, next: 0 });
                     }
-                    // The check comes before the call. If a type leads to an open function, it is before each call of the type.
-                    State::Open if node >= self.module.function_types.len() => {
-                        self.states[node] = State::Circle;
-                    }
-                    State::Open | State::Circle | State::Done(_) => {}
+                    State::Open | State::Done(_) => {}
                 }
             } else {
                 self.finish(node);
@@ -163,9 +214,7 @@ impl Search<'_> {
     fn finish(&mut self, node: usize) {
         let functions = self.module.function_types.len();
         if node >= functions {
-            if !matches!(self.states[node], State::Circle) {
-                self.states[node] = State::Done(self.of_all(node - functions));
-            }
+            self.states[node] = State::Done(self.of_all(node - functions));
             return;
         }
         let Some(trace) = self.trace(node) else {
@@ -178,12 +227,16 @@ impl Search<'_> {
             State::Done(unchecked) => Callee::Leaves(unchecked),
             State::Unseen | State::Open | State::Circle => Callee::LeadsBack,
         };
-        let (points, mut unchecked) =
-            paths::points(trace, self.at_entry[node], self.interval, callee);
+        let points = |at_entry| paths::points(trace, at_entry, self.interval, callee);
+        let (mut places, mut unchecked) = points(self.at_entry[node]);
+        // One check at its entry, rather than one before each call of it.
+        if unchecked.until_return > Some(u64::from(self.interval / 2)) {
+            (places, unchecked) = points(true);
+        }
         if !self.module.catches {
             unchecked.until_throw = None;
         }
-        self.points[node - self.module.imported.functions as usize] = points;
+        self.points[node - self.module.imported.functions as usize] = places;
         self.states[node] = State::Done(unchecked);
     }
 

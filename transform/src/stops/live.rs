@@ -1,7 +1,8 @@
 //! [`carried`]: which locals each check of a body carries around the call of the host.
 //!
 //! A check works without this: a local that is not carried stays where it is. But then wasmtime keeps it, all the time, where a call leaves it
-//! alone. A local is worth carrying if it is live at the check, so that it is read later, and if the loop around the check uses it.
+//! alone. A local is worth carrying if the check belongs to a loop without calls, if the loop uses it, and if it is live at the loop's beginning,
+//! so that it is read later.
 
 use crate::stops::paths::Points;
 use crate::stops::trace::{Trace, What};
@@ -9,39 +10,71 @@ use crate::stops::trace::{Trace, What};
 /// Bodies whose sets would take more bits than this carry nothing: they have tens of thousands of locals and of blocks.
 const MOST_BITS: usize = 1 << 28;
 
+/// How many locals a check carries, at most. There are fewer registers.
+const MOST_CARRIED: usize = 24;
+
 /// A check, and what it carries.
 #[derive(Clone, Debug)]
 pub(crate) struct Check {
     /// The check comes before the instruction here.
     pub(crate) at: u32,
-    /// The loop at whose beginning it is.
-    pub(crate) of_loop: Option<u32>,
+    pub(crate) place: Place,
     /// The locals, in order.
     pub(crate) locals: Vec<u32>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Place {
+    /// At the beginning of a loop.
+    Loop(u32),
+    /// At the branch that leads back to the beginning of a loop.
+    Back(u32),
+    /// In a short loop whose body is written twice.
+    Twice(u32),
+    Elsewhere,
+}
+
+impl Check {
+    /// The loop that has it.
+    pub(crate) fn of_loop(&self) -> Option<u32> {
+        match self.place {
+            Place::Loop(number) | Place::Back(number) | Place::Twice(number) => Some(number),
+            Place::Elsewhere => None,
+        }
+    }
 }
 
 /// All checks of a body, in order, with what they carry. `entry` is where its first instruction is.
 pub(crate) fn carried(trace: &Trace, points: &Points, entry: u32) -> Vec<Check> {
     let mut checks: Vec<Check> = Vec::new();
-    let mut add = |at, of_loop| checks.push(Check { at, of_loop, locals: Vec::new() });
+    let mut add = |at, place| checks.push(Check { at, place, locals: Vec::new() });
     if points.at_entry {
-        add(entry, None);
+        add(entry, Place::Elsewhere);
     }
-    for (number, the_loop) in trace.loops.iter().enumerate() {
-        if points.at_loops[number] {
-            add(the_loop.body, Some(number as u32));
+    for (number, the_loop) in (0..).zip(&trace.loops) {
+        if points.at_loops[number as usize] {
+            match the_loop.back() {
+                _ if the_loop.is_written_twice() => add(the_loop.body, Place::Twice(number)),
+                Some(back) => add(back.at, Place::Back(number)),
+                None => add(the_loop.body, Place::Loop(number)),
+            }
         }
     }
-    points.elsewhere.iter().for_each(|&at| add(at, None));
-    checks.sort_by_key(|check| (check.at, check.of_loop.is_none()));
+    points.elsewhere.iter().for_each(|&at| add(at, Place::Elsewhere));
+    checks.sort_by_key(|check| (check.at, check.place));
     // One at each place is enough, and that of a loop knows its operands.
     checks.dedup_by_key(|check| check.at);
 
     let blocks = trace.events.iter().filter(|event| opens(event.what)).count() + 1;
     if !checks.is_empty() && blocks.saturating_mul(trace.locals.len()) <= MOST_BITS {
-        let mut backwards = Backwards::new(trace, checks);
+        let mut backwards = Backwards::new(trace);
         while backwards.pass() {}
-        checks = backwards.checks;
+        for check in &mut checks {
+            let Some(number) = check.of_loop() else { continue };
+            if !trace.loops[number as usize].calls {
+                check.locals = backwards.worth_carrying(number as usize);
+            }
+        }
     }
     checks
 }
@@ -103,11 +136,12 @@ struct Backwards<'a> {
     at_loops: Vec<Locals>,
     /// What each `End` belongs to, by the index of its event.
     begins: Vec<Option<What>>,
-    checks: Vec<Check>,
+    /// The locals that are used in each loop.
+    used: Vec<Locals>,
 }
 
 impl<'a> Backwards<'a> {
-    fn new(trace: &'a Trace, checks: Vec<Check>) -> Self {
+    fn new(trace: &'a Trace) -> Self {
         let none = Locals::none(trace.locals.len());
         let mut begins = vec![None; trace.events.len()];
         let mut open = Vec::new();
@@ -118,7 +152,8 @@ impl<'a> Backwards<'a> {
                 _ => {}
             }
         }
-        Self { trace, at_loops: vec![none; trace.loops.len()], begins, checks }
+        let none = vec![none; trace.loops.len()];
+        Self { trace, at_loops: none.clone(), begins, used: none }
     }
 
     /// Walks once. Whether more is live at the beginning of a loop than was known.
@@ -128,13 +163,8 @@ impl<'a> Backwards<'a> {
         let mut frames: Vec<Frame> = Vec::new();
         // The locals that are used in each loop that is open.
         let mut used: Vec<Locals> = Vec::new();
-        let mut next_check = self.checks.len();
         for n in (0..self.trace.events.len()).rev() {
             let event = self.trace.events[n];
-            while next_check > 0 && self.checks[next_check - 1].at > event.at {
-                next_check -= 1;
-                self.note(next_check, &live, used.last());
-            }
             match event.what {
                 What::Get(local) => {
                     live.add(local);
@@ -174,9 +204,9 @@ impl<'a> Backwards<'a> {
                         known.clone_from(&live);
                         changed = true;
                     }
-                    if let (Some(inner), Some(outer)) = (used.pop(), used.last_mut()) {
-                        outer.add_all(&inner);
-                    }
+                    let Some(inner) = used.pop() else { continue };
+                    used.last_mut().into_iter().for_each(|outer| outer.add_all(&inner));
+                    self.used[number as usize] = inner;
                 }
                 What::Branch(depth) => {
                     live.clear();
@@ -197,10 +227,6 @@ impl<'a> Backwards<'a> {
                 }
                 What::Call(_) => self.throw(&mut live, &frames),
             }
-        }
-        while next_check > 0 {
-            next_check -= 1;
-            self.note(next_check, &live, used.last());
         }
         changed
     }
@@ -224,10 +250,10 @@ impl<'a> Backwards<'a> {
         }
     }
 
-    fn note(&mut self, check: usize, live: &Locals, used: Option<&Locals>) {
-        let worth = |local: &u32| live.has(*local) && used.is_none_or(|used| used.has(*local));
-        let locals = 0..self.trace.locals.len() as u32;
-        // The sets of an earlier pass were too small.
-        self.checks[check].locals = locals.filter(worth).collect();
+    /// The locals that are live at the beginning of a loop and used in it.
+    fn worth_carrying(&self, number: usize) -> Vec<u32> {
+        let (live, used) = (&self.at_loops[number], &self.used[number]);
+        let worth = |local: &u32| live.has(*local) && used.has(*local);
+        (0..self.trace.locals.len() as u32).filter(worth).take(MOST_CARRIED).collect()
     }
 }

@@ -4,8 +4,8 @@
 //! calls the host, which may suspend the guest there, or end it.
 //!
 //! What such a check costs is not the comparison. It is that all values that live longer than the check have to be where a call leaves them
-//! alone, on the hot path as well. So the cold path carries them around the call: it puts them into globals, and takes them out again. On the
-//! hot path there is then no call.
+//! alone, on the hot path as well. So the cold path carries them around the call: it gives them to the function that it calls, which returns
+//! them. Then nothing lives longer than the call.
 //!
 //! A `trace` of each body is recorded while it is validated. `graph` and `paths` find where checks are needed, `live` what each of them
 //! carries, and `check` writes the code.
@@ -16,3 +16,4 @@ pub(crate) mod live;
 pub(crate) mod memories;
 pub(crate) mod paths;
 pub(crate) mod trace;
+pub(crate) mod twice;

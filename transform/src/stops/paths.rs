@@ -38,7 +38,7 @@ pub(crate) struct Unchecked {
 pub(crate) struct Points {
     /// Whether there is a check where the function is entered.
     pub(crate) at_entry: bool,
-    /// For each loop, whether there is a check at its beginning.
+    /// For each loop, whether it has a check: where it leads back if that is one place, or else at its beginning.
     pub(crate) at_loops: Vec<bool>,
     /// The places of all others.
     pub(crate) elsewhere: Vec<u32>,
@@ -213,7 +213,8 @@ impl<'a, F: Fn(&Call) -> Callee> Walk<'a, F> {
                 What::If => self.enter(Kind::If(self.now)),
                 What::Loop(number) => {
                     self.enter(Kind::Loop(number));
-                    if self.points.at_loops[number as usize] {
+                    let has_check = self.points.at_loops[number as usize];
+                    if has_check && self.trace.loops[number as usize].checks_at_beginning() {
                         self.now.check(0);
                     } else if self.now.exist() {
                         self.now.round = self.now.round.min(self.open);

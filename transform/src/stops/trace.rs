@@ -4,6 +4,9 @@
 use std::ops::Range;
 use wasmparser::{FuncValidator, Operator, ValType, WasmModuleResources};
 
+/// The longest body of a loop that is written twice, in bytes, with its `end`. In longer ones, a check is a small part.
+const SHORT: u32 = 64;
+
 /// What happens in a body, in order.
 #[derive(Debug, Default)]
 pub(crate) struct Trace {
@@ -15,6 +18,8 @@ pub(crate) struct Trace {
     lists: Vec<Range<u32>>,
     /// The types of all locals, parameters among them.
     pub(crate) locals: Vec<ValType>,
+    /// The blocks that are open. Of loops, the index.
+    open: Vec<Option<u32>>,
     /// The last place since the last branch at which the block in progress has no operands.
     rest: Option<u32>,
     /// Whether there was a call since then.
@@ -77,10 +82,47 @@ pub(crate) enum Callee {
 
 #[derive(Clone, Debug)]
 pub(crate) struct Loop {
+    /// Where it begins, and where it has ended.
+    pub(crate) whole: Range<u32>,
     /// Where its first instruction is.
     pub(crate) body: u32,
     /// What it takes from the stack.
     pub(crate) operands: Vec<ValType>,
+    /// Whether it has no other loop in it, no call, and nothing else that cannot be written twice.
+    pub(crate) is_plain: bool,
+    /// Whether it has calls in it, or instructions that wasmtime makes calls of.
+    pub(crate) calls: bool,
+    /// How many branches lead back to its beginning.
+    backs: u32,
+    /// The last of them, if it is in no loop inside of this one.
+    last_back: Option<Back>,
+}
+
+/// A branch that leads back to the beginning of a loop.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Back {
+    pub(crate) at: u32,
+    pub(crate) end: u32,
+    /// The label of the loop.
+    pub(crate) depth: u32,
+    pub(crate) is_conditional: bool,
+}
+
+impl Loop {
+    /// Whether it is so short that its body is written twice, with one check.
+    pub(crate) fn is_written_twice(&self) -> bool {
+        self.is_plain && self.operands.is_empty() && self.whole.end - self.body <= SHORT
+    }
+
+    /// Whether its check, if it has one, is passed by whoever enters it.
+    pub(crate) fn checks_at_beginning(&self) -> bool {
+        self.is_written_twice() || self.back().is_none()
+    }
+
+    /// The only branch that leads back, if there is one alone, and it is simple. Unless the loop is short, its check is there.
+    pub(crate) fn back(&self) -> Option<Back> {
+        self.last_back.filter(|_| self.backs == 1 && self.operands.is_empty())
+    }
 }
 
 impl Trace {
@@ -122,9 +164,18 @@ impl Trace {
             }
             Operator::Block { .. } => What::Block,
             Operator::Loop { .. } => {
-                let operands = operands(validator);
-                self.loops.push(Loop { body: end, operands });
-                What::Loop(self.loops.len() as u32 - 1)
+                self.is_not_plain();
+                let number = self.loops.len() as u32;
+                self.loops.push(Loop {
+                    whole: at..end,
+                    body: end,
+                    operands: operands(validator),
+                    is_plain: true,
+                    calls: false,
+                    backs: 0,
+                    last_back: None,
+                });
+                What::Loop(number)
             }
             Operator::If { .. } => What::If,
             Operator::Else => What::Else,
@@ -159,12 +210,80 @@ impl Trace {
             | Operator::ReturnCallRef { type_index } => {
                 self.tail_call(at, Callee::OfType(type_index))
             }
+            Operator::MemoryGrow { .. }
+            | Operator::MemoryInit { .. }
+            | Operator::MemoryCopy { .. }
+            | Operator::MemoryFill { .. }
+            | Operator::TableGrow { .. }
+            | Operator::TableInit { .. }
+            | Operator::TableCopy { .. }
+            | Operator::TableFill { .. } => {
+                self.open_loops_call();
+                return;
+            }
             _ => return,
         };
-        if !matches!(what, What::Get(_) | What::Set(_) | What::Call(_)) {
-            self.rest = None;
+        match what {
+            What::Get(_) | What::Set(_) => {}
+            What::Call(_) => {
+                self.is_not_plain();
+                self.open_loops_call();
+            }
+            _ => self.rest = None,
+        }
+        match what {
+            What::Branch(depth) | What::BranchIf(depth) => {
+                let is_conditional = matches!(what, What::BranchIf(_));
+                let is_simple = matches!(operator, Operator::Br { .. } | Operator::BrIf { .. });
+                let back = Back { at, end, depth, is_conditional };
+                self.leads_to(depth, Some(back).filter(|_| is_simple));
+            }
+            What::BranchTable(list) | What::TryTable(list) => {
+                for n in 0..self.list(list).len() {
+                    self.leads_to(self.list(list)[n], None);
+                }
+            }
+            _ => {}
+        }
+        match what {
+            What::Block | What::If => self.open.push(None),
+            What::Loop(number) => self.open.push(Some(number)),
+            What::TryTable(_) => {
+                self.is_not_plain();
+                self.open.push(None);
+            }
+            What::End => {
+                if let Some(Some(number)) = self.open.pop() {
+                    self.loops[number as usize].whole.end = end;
+                }
+            }
+            What::BranchTable(_) | What::TailCall(_) => self.is_not_plain(),
+            _ => {}
         }
         self.events.push(Event { at, what });
+    }
+
+    /// A branch leads to a label.
+    fn leads_to(&mut self, depth: u32, back: Option<Back>) {
+        let label = self.open.len().checked_sub(depth as usize + 1);
+        let Some(Some(number)) = label.map(|label| self.open[label]) else { return };
+        let innermost = self.open.iter().rev().flatten().next();
+        let the_loop = &mut self.loops[number as usize];
+        the_loop.backs += 1;
+        the_loop.last_back = back.filter(|_| innermost == Some(&number));
+    }
+
+    fn open_loops_call(&mut self) {
+        for number in self.open.iter().flatten() {
+            self.loops[*number as usize].calls = true;
+        }
+    }
+
+    /// The loops that are open are not plain.
+    fn is_not_plain(&mut self) {
+        for number in self.open.iter().flatten() {
+            self.loops[*number as usize].is_plain = false;
+        }
     }
 
     fn new_list(&mut self, labels: impl Iterator<Item = u32>) -> u32 {
