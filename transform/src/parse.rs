@@ -151,6 +151,9 @@ impl<'a> Pass<'a> {
             .map(|index| (index, types.core_type_at_in_module(index)));
         let canonical = ids.map(|(index, id)| *first.entry(id).or_insert(index)).collect();
         self.module.canonical_types = canonical;
+        for body in &mut self.module.bodies {
+            body.trace.name_types(|id| first.get(&id).copied());
+        }
     }
 
     fn section(&mut self, id: u8, contents: Range<usize>, payload: &Payload<'a>) {

@@ -2,7 +2,10 @@
 //! the body is validated, because only the validator knows how many operands there are.
 
 use std::ops::Range;
-use wasmparser::{FuncValidator, Operator, ValType, WasmModuleResources};
+use wasmparser::types::CoreTypeId;
+use wasmparser::{
+    FuncValidator, HeapType, Operator, RefType, UnpackedIndex, ValType, WasmModuleResources,
+};
 
 /// What happens in a body, in order.
 #[derive(Debug, Default)]
@@ -89,6 +92,21 @@ impl Trace {
         let locals = if is_kept { validator.len_locals() } else { 0 };
         let locals = (0..locals).map_while(|local| validator.get_local_type(local)).collect();
         Self { locals, ..Self::default() }
+    }
+
+    /// The validator names types by numbers of its own. Names them by indices instead.
+    pub(crate) fn name_types(&mut self, index: impl Fn(CoreTypeId) -> Option<u32>) {
+        let operands = self.loops.iter_mut().flat_map(|a_loop| &mut a_loop.operands);
+        for ty in self.locals.iter_mut().chain(operands) {
+            if let ValType::Ref(reference) = ty
+                && let HeapType::Concrete(UnpackedIndex::Id(id)) = reference.heap_type()
+                && let Some(index) = index(id)
+                && let to = HeapType::Concrete(UnpackedIndex::Module(index))
+                && let Some(named) = RefType::new(reference.is_nullable(), to)
+            {
+                *reference = named;
+            }
+        }
     }
 
     /// A list of labels.

@@ -2,6 +2,7 @@
 
 mod bulk;
 mod checkpoint;
+mod checks;
 mod custom_sections;
 mod drops;
 mod exports;
