@@ -7,6 +7,8 @@ mod custom_sections;
 mod drops;
 mod exports;
 mod guests;
+mod program;
+mod programs;
 mod proposals;
 mod random;
 mod refusals;
