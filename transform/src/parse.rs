@@ -276,8 +276,8 @@ impl<'a> Pass<'a> {
         let mut reader =
             OperatorsReader::new_with_allocs(reader, std::mem::take(&mut self.reading));
         let mut sites = Vec::new();
-        let mut trace = Trace::new(self.traces, &validator);
         let origin = body.range().start;
+        let mut trace = Trace::new(self.traces, (code - origin) as u32, &validator);
         let module = &mut self.module;
         let written = |tables: &mut Vec<Table>, table: u32| tables[table as usize].written = true;
         while !reader.eof() {

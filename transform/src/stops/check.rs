@@ -39,12 +39,7 @@ impl Stops {
     pub(crate) fn new(module: &Module<'_>, first_global: u32, interval: u32) -> Self {
         let points = graph::points(module, interval);
         let bodies = module.bodies.iter().zip(points);
-        let checks: Vec<_> = bodies
-            .map(|(body, points)| {
-                let entry = (body.code - body.contents.start) as u32;
-                carried(&body.trace, &points, entry)
-            })
-            .collect();
+        let checks: Vec<_> = bodies.map(|(body, points)| carried(&body.trace, &points)).collect();
         let mut carriers = Vec::new();
         for (body, checks) in module.bodies.iter().zip(&checks) {
             for check in checks {

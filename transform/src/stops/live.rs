@@ -20,12 +20,12 @@ pub(crate) struct Check {
     pub(crate) locals: Vec<u32>,
 }
 
-/// All checks of a body, in order, with what they carry. `entry` is where its first instruction is.
-pub(crate) fn carried(trace: &Trace, points: &Points, entry: u32) -> Vec<Check> {
+/// All checks of a body, in order, with what they carry.
+pub(crate) fn carried(trace: &Trace, points: &Points) -> Vec<Check> {
     let mut checks: Vec<Check> = Vec::new();
     let mut add = |at, of_loop| checks.push(Check { at, of_loop, locals: Vec::new() });
     if points.at_entry {
-        add(entry, None);
+        add(trace.entry, None);
     }
     for (number, the_loop) in trace.loops.iter().enumerate() {
         if points.at_loops[number] {
@@ -166,6 +166,7 @@ impl<'a> Backwards<'a> {
                     Some(Frame { at_label, .. }) => live.add_all(&at_label),
                     None => {}
                 },
+                What::Step => {}
                 What::Block | What::TryTable(_) => drop(frames.pop()),
                 What::Loop(number) => {
                     frames.pop();

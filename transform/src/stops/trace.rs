@@ -7,9 +7,14 @@ use wasmparser::{
     FuncValidator, HeapType, Operator, RefType, UnpackedIndex, ValType, WasmModuleResources,
 };
 
+/// There is an event after so many bytes at the latest, so that there are places for checks in long code without control flow.
+const LONGEST_STEP: u32 = 64;
+
 /// What happens in a body, in order.
 #[derive(Debug, Default)]
 pub(crate) struct Trace {
+    /// Where the first instruction is.
+    pub(crate) entry: u32,
     pub(crate) events: Vec<Event>,
     pub(crate) calls: Vec<Call>,
     pub(crate) loops: Vec<Loop>,
@@ -39,6 +44,8 @@ pub(crate) enum What {
     Get(u32),
     /// Writes a local.
     Set(u32),
+    /// Does nothing that matters.
+    Step,
     Block,
     /// The index of the loop.
     Loop(u32),
@@ -88,10 +95,14 @@ pub(crate) struct Loop {
 
 impl Trace {
     /// An empty one. Only if it `is_kept`, it has the types of the locals.
-    pub(crate) fn new<T: WasmModuleResources>(is_kept: bool, validator: &FuncValidator<T>) -> Self {
+    pub(crate) fn new<T: WasmModuleResources>(
+        is_kept: bool,
+        entry: u32,
+        validator: &FuncValidator<T>,
+    ) -> Self {
         let locals = if is_kept { validator.len_locals() } else { 0 };
         let locals = (0..locals).map_while(|local| validator.get_local_type(local)).collect();
-        Self { locals, ..Self::default() }
+        Self { entry, locals, ..Self::default() }
     }
 
     /// The validator names types by numbers of its own. Names them by indices instead.
@@ -177,9 +188,12 @@ impl Trace {
             | Operator::ReturnCallRef { type_index } => {
                 self.tail_call(at, Callee::OfType(type_index))
             }
+            _ if at - self.events.last().map_or(self.entry, |last| last.at) >= LONGEST_STEP => {
+                What::Step
+            }
             _ => return,
         };
-        if !matches!(what, What::Get(_) | What::Set(_) | What::Call(_)) {
+        if !matches!(what, What::Get(_) | What::Set(_) | What::Step | What::Call(_)) {
             self.rest = None;
         }
         self.events.push(Event { at, what });

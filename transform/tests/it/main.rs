@@ -1,5 +1,6 @@
 //! The tests, one module for each thing that the transformation does.
 
+mod bound;
 mod bulk;
 mod checkpoint;
 mod checks;

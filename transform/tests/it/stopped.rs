@@ -57,14 +57,19 @@ impl Stops {
 
     /// Gives an instance its flag and its stop function.
     pub(crate) fn connect<T: 'static>(&self, store: &mut Store<T>, instance: Instance) {
-        let address = instance.get_global(&mut *store, FLAG).unwrap();
-        address.set(&mut *store, Val::I32(ADDRESS)).unwrap();
         let stops = self.clone();
         let stop = Func::wrap(&mut *store, move |mut caller: Caller<'_, T>, bits: i32| {
             assert_eq!(bits, 1);
             stops.seen.fetch_add(1, Relaxed);
             stops.set_flag_if_any_is_left(&mut caller)
         });
+        self.connect_to(store, instance, stop);
+    }
+
+    /// The same, with another stop function.
+    pub(crate) fn connect_to<T>(&self, store: &mut Store<T>, instance: Instance, stop: Func) {
+        let address = instance.get_global(&mut *store, FLAG).unwrap();
+        address.set(&mut *store, Val::I32(ADDRESS)).unwrap();
         let place = instance.get_global(&mut *store, STOP).unwrap();
         place.set(&mut *store, Val::FuncRef(Some(stop))).unwrap();
         self.set_flag_if_any_is_left(&mut *store).unwrap();

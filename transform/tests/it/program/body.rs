@@ -126,6 +126,9 @@ impl Body<'_> {
 
     /// Takes one from the budget. If it is used up, returns.
     fn spend(&mut self) {
+        if !self.plan.ends {
+            return;
+        }
         let budget = self.budget();
         self.sink().global_get(budget).i32_const(1).i32_sub().global_set(budget);
         self.sink().global_get(budget).i32_const(0).i32_lt_s().if_(BlockType::Empty);
@@ -684,6 +687,10 @@ impl Body<'_> {
             let budget = self.budget();
             self.sink().local_get(counter).i32_const(1).i32_sub().local_tee(counter);
             self.sink().i32_const(0).i32_gt_s();
+            if !self.plan.ends {
+                self.sink().br_if(depth as u32);
+                return;
+            }
             self.sink().global_get(budget).i32_const(1).i32_sub().global_set(budget);
             self.sink().global_get(budget).i32_const(0).i32_gt_s().i32_and();
         } else {

@@ -106,6 +106,8 @@ struct Function {
 /// What is known of a module before its bodies are written.
 struct Plan {
     random: Random,
+    /// Whether the budget counts. If not, the program may run for ever.
+    ends: bool,
     types: Vec<Signature>,
     /// The functions that are defined.
     functions: Vec<Function>,
@@ -143,8 +145,9 @@ const REFERENCES: u64 = 4;
 const DATA: &[u8] = b"a passive segment";
 
 impl Plan {
-    fn new(seed: u64) -> Self {
+    fn new(seed: u64, ends: bool) -> Self {
         let mut plan = Self {
+            ends,
             random: Random(seed ^ 0x7072_6f67_7261_6d73),
             types: Vec::new(),
             functions: Vec::new(),
@@ -308,7 +311,15 @@ impl Plan {
 
 /// A module, in the binary format.
 pub(crate) fn program(seed: u64) -> Vec<u8> {
-    let mut plan = Plan::new(seed);
+    module(Plan::new(seed, true))
+}
+
+/// The same, without a budget. Most of these run for ever.
+pub(crate) fn endless_program(seed: u64) -> Vec<u8> {
+    module(Plan::new(seed, false))
+}
+
+fn module(mut plan: Plan) -> Vec<u8> {
     let bodies: Vec<_> = (0..plan.functions.len()).map(|n| body(&mut plan, n)).collect();
     encoded(&mut plan, &bodies)
 }
