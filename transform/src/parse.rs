@@ -151,6 +151,9 @@ impl<'a> Pass<'a> {
             .map(|index| (index, types.core_type_at_in_module(index)));
         let canonical = ids.map(|(index, id)| *first.entry(id).or_insert(index)).collect();
         self.module.canonical_types = canonical;
+        for body in &mut self.module.bodies {
+            body.trace.name_types(|id| first.get(&id).copied());
+        }
     }
 
     fn section(&mut self, id: u8, contents: Range<usize>, payload: &Payload<'a>) {
@@ -273,8 +276,8 @@ impl<'a> Pass<'a> {
         let mut reader =
             OperatorsReader::new_with_allocs(reader, std::mem::take(&mut self.reading));
         let mut sites = Vec::new();
-        let mut trace = Trace::new(self.traces, &validator);
         let origin = body.range().start;
+        let mut trace = Trace::new(self.traces, (code - origin) as u32, &validator);
         let module = &mut self.module;
         let written = |tables: &mut Vec<Table>, table: u32| tables[table as usize].written = true;
         while !reader.eof() {

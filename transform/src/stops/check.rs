@@ -59,8 +59,7 @@ impl Stops {
             checks: Vec::with_capacity(module.bodies.len()),
         };
         for (body, points) in module.bodies.iter().zip(points) {
-            let entry = (body.code - body.contents.start) as u32;
-            let mut checks = carried(&body.trace, &points, entry);
+            let mut checks = carried(&body.trace, &points);
             for check in &mut checks {
                 // In the order of their types, so that few functions are enough.
                 check.locals.sort_by_key(|&local| value_type(body.trace.locals[local as usize]));

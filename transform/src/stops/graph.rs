@@ -5,11 +5,8 @@
 //! circle gets a check before it.
 
 use crate::module::Module;
-use crate::stops::paths::{self, Callee, Points, Unchecked};
+use crate::stops::paths::{self, Callee, Exit, Points, Unchecked};
 use crate::stops::trace::{self, Call, Trace};
-
-/// What a call of the host counts for.
-const HOST_CALL: u64 = 100;
 
 /// What the search knows of a function, or of all functions of a type.
 #[derive(Clone, Copy, Debug)]
@@ -218,9 +215,7 @@ impl Search<'_> {
             return;
         }
         let Some(trace) = self.trace(node) else {
-            let throws = self.module.catches.then_some(HOST_CALL);
-            let unchecked = Unchecked { until_return: Some(HOST_CALL), until_throw: throws };
-            self.states[node] = State::Done(unchecked);
+            self.states[node] = State::Done(self.host());
             return;
         };
         let callee = |call: &Call| match self.states[self.node(call.callee)] {
@@ -230,11 +225,11 @@ impl Search<'_> {
         let points = |at_entry| paths::points(trace, at_entry, self.interval, callee);
         let (mut places, mut unchecked) = points(self.at_entry[node]);
         // One check at its entry, rather than one before each call of it.
-        if unchecked.until_return > Some(u64::from(self.interval / 2)) {
+        if unchecked.until_return.free > Some(u64::from(self.interval / 2)) {
             (places, unchecked) = points(true);
         }
         if !self.module.catches {
-            unchecked.until_throw = None;
+            unchecked.until_throw = Exit::default();
         }
         self.points[node - self.module.imported.functions as usize] = places;
         self.states[node] = State::Done(unchecked);
@@ -242,19 +237,20 @@ impl Search<'_> {
 
     /// What a call of any function of a type may do without a check.
     fn of_all(&self, ty: usize) -> Unchecked {
-        let mut all = Unchecked { until_return: None, until_throw: None };
+        let mut all = Unchecked::NOTHING;
         for &function in &self.of_type[ty] {
             if let State::Done(unchecked) = self.states[function as usize] {
-                all.until_return = all.until_return.max(unchecked.until_return);
-                all.until_throw = all.until_throw.max(unchecked.until_throw);
+                all.join(unchecked);
             }
         }
         // If there are none, it is a function of the host's or of another instance's.
         if self.of_type[ty].is_empty() || self.module.hands_out_functions {
-            let host = Some(HOST_CALL);
-            all.until_return = all.until_return.max(host);
-            all.until_throw = all.until_throw.max(host.filter(|_| self.module.catches));
+            all.join(self.host());
         }
         all
+    }
+
+    fn host(&self) -> Unchecked {
+        Unchecked::host(self.module.catches)
     }
 }

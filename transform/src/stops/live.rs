@@ -44,12 +44,12 @@ impl Check {
     }
 }
 
-/// All checks of a body, in order, with what they carry. `entry` is where its first instruction is.
-pub(crate) fn carried(trace: &Trace, points: &Points, entry: u32) -> Vec<Check> {
+/// All checks of a body, in order, with what they carry.
+pub(crate) fn carried(trace: &Trace, points: &Points) -> Vec<Check> {
     let mut checks: Vec<Check> = Vec::new();
     let mut add = |at, place| checks.push(Check { at, place, locals: Vec::new() });
     if points.at_entry {
-        add(entry, Place::Elsewhere);
+        add(trace.entry, Place::Elsewhere);
     }
     for (number, the_loop) in (0..).zip(&trace.loops) {
         if points.at_loops[number as usize] {
@@ -196,6 +196,7 @@ impl<'a> Backwards<'a> {
                     Some(Frame { at_label, .. }) => live.add_all(&at_label),
                     None => {}
                 },
+                What::Step => {}
                 What::Block | What::TryTable(_) => drop(frames.pop()),
                 What::Loop(number) => {
                     frames.pop();

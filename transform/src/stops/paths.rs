@@ -24,13 +24,54 @@ pub(crate) enum Callee {
     Leaves(Unchecked),
 }
 
-/// The most that a function may do without any check. `None`: whoever leaves it in this way has passed a check, or nobody does.
+/// The most that a function may do without any check.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Unchecked {
-    /// Until it returns.
-    pub(crate) until_return: Option<u64>,
-    /// Until it throws. `None` too if nobody in the module catches anything.
-    pub(crate) until_throw: Option<u64>,
+    /// From its beginning to its first check. 0 if it has none.
+    pub(crate) until_check: u64,
+    pub(crate) until_return: Exit,
+    /// No path does so if nobody in the module catches anything.
+    pub(crate) until_throw: Exit,
+}
+
+/// The most that the paths do that leave a function in one way. `None`: no path does so.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Exit {
+    /// Those that pass no check in the function.
+    pub(crate) free: Option<u64>,
+    /// The others, after their last check.
+    pub(crate) checked: Option<u64>,
+}
+
+impl Exit {
+    pub(crate) fn join(&mut self, other: Self) {
+        self.free = self.free.max(other.free);
+        self.checked = self.checked.max(other.checked);
+    }
+}
+
+/// What a call of the host counts for.
+const HOST_CALL: u64 = 100;
+
+impl Unchecked {
+    pub(crate) const NOTHING: Self = Self {
+        until_check: 0,
+        until_return: Exit { free: None, checked: None },
+        until_throw: Exit { free: None, checked: None },
+    };
+
+    /// Of a call of the host.
+    pub(crate) fn host(catches: bool) -> Self {
+        let exit = Exit { free: Some(HOST_CALL), checked: None };
+        let until_throw = if catches { exit } else { Exit::default() };
+        Self { until_check: 0, until_return: exit, until_throw }
+    }
+
+    pub(crate) fn join(&mut self, other: Self) {
+        self.until_check = self.until_check.max(other.until_check);
+        self.until_return.join(other.until_return);
+        self.until_throw.join(other.until_throw);
+    }
 }
 
 /// Where a body has its checks.
@@ -69,8 +110,12 @@ pub(crate) fn points(
     }
     let mut walk = Walk::new(trace, &points, interval, &callee, Mode::Place(Vec::new()));
     walk.run();
-    let unchecked =
-        Unchecked { until_return: walk.frames[0].at_label.free, until_throw: walk.thrown.free };
+    let exit = |paths: Paths| Exit { free: paths.free, checked: paths.checked };
+    let unchecked = Unchecked {
+        until_check: walk.until_check,
+        until_return: exit(walk.frames[0].at_label),
+        until_throw: exit(walk.thrown),
+    };
     let Mode::Place(mut elsewhere) = walk.mode else { unreachable!("that was its mode") };
     elsewhere.sort_unstable();
     elsewhere.dedup();
@@ -133,6 +178,21 @@ impl Paths {
         }
     }
 
+    /// The paths after a call that is left in this way. If none leaves it so, they are taken to have passed a check.
+    fn after(self, exit: Exit) -> Self {
+        if !self.exist() {
+            return Self::NONE;
+        }
+        let mut paths = Self::NONE;
+        if let Some(free) = exit.free {
+            paths = self;
+            paths.go(free.saturating_add(CALL));
+        }
+        let checked = exit.checked.or(exit.free.is_none().then_some(0));
+        paths.checked = paths.checked.max(checked.map(|work| work.saturating_add(CALL)));
+        paths
+    }
+
     /// Other paths lead to the same place, at which `open` loops are open.
     fn join(&mut self, other: Self, open: u32) {
         if other.exist() {
@@ -183,6 +243,8 @@ struct Walk<'a, F> {
     now: Paths,
     /// The paths that leave the function by an exception.
     thrown: Paths,
+    /// The most that any path does until its first check.
+    until_check: u64,
     /// How many loops are open.
     open: u32,
     /// How far work has been counted.
@@ -197,9 +259,22 @@ impl<'a, F: Fn(&Call) -> Callee> Walk<'a, F> {
             now.check(0);
         }
         let function = Frame { kind: Kind::Block, at_label: Paths::NONE, open: 0 };
-        let (open, counted) = (0, trace.events.first().map_or(0, |event| event.at));
+        let (open, counted) = (0, trace.entry);
         let (frames, thrown) = (vec![function], Paths::NONE);
-        Self { trace, points, interval, callee, mode, frames, now, thrown, open, counted }
+        let until_check = 0;
+        Self {
+            trace,
+            points,
+            interval,
+            callee,
+            mode,
+            frames,
+            now,
+            thrown,
+            until_check,
+            open,
+            counted,
+        }
     }
 
     fn run(&mut self) {
@@ -207,7 +282,7 @@ impl<'a, F: Fn(&Call) -> Callee> Walk<'a, F> {
             let event = self.trace.events[n];
             self.count(event.at);
             match event.what {
-                What::Get(_) | What::Set(_) => {}
+                What::Get(_) | What::Set(_) | What::Step => {}
                 What::Block => self.enter(Kind::Block),
                 What::TryTable(list) => self.enter(Kind::TryTable(list)),
                 What::If => self.enter(Kind::If(self.now)),
@@ -215,7 +290,7 @@ impl<'a, F: Fn(&Call) -> Callee> Walk<'a, F> {
                     self.enter(Kind::Loop(number));
                     let has_check = self.points.at_loops[number as usize];
                     if has_check && self.trace.loops[number as usize].checks_at_beginning() {
-                        self.now.check(0);
+                        self.check(0);
                     } else if self.now.exist() {
                         self.now.round = self.now.round.min(self.open);
                     }
@@ -270,8 +345,13 @@ impl<'a, F: Fn(&Call) -> Callee> Walk<'a, F> {
             && self.now.exist()
         {
             places.push(place);
-            self.now.check(u64::from(now - place));
+            self.check(u64::from(now - place));
         }
+    }
+
+    fn check(&mut self, work_after: u64) {
+        self.until_check = self.until_check.max(self.now.free.unwrap_or(0));
+        self.now.check(work_after);
     }
 
     fn enter(&mut self, kind: Kind) {
@@ -309,6 +389,8 @@ impl<'a, F: Fn(&Call) -> Callee> Walk<'a, F> {
         let frame = &mut self.frames[index];
         match frame.kind {
             Kind::Loop(number) => {
+                // The check may be here.
+                self.until_check = self.until_check.max(self.now.free.unwrap_or(0));
                 if let Mode::AskLoops(needs) = &mut self.mode
                     && self.now.exist()
                     && self.now.round <= frame.open
@@ -344,25 +426,26 @@ impl<'a, F: Fn(&Call) -> Callee> Walk<'a, F> {
                 if self.now.free.is_some() {
                     self.place(call.rest, at);
                 }
-                Unchecked { until_return: Some(0), until_throw: Some(0) }
+                // What it does after its last check is not known. So in a circle each function that returns counts alone.
+                let exit = Exit { free: Some(0), checked: None };
+                Unchecked { until_check: 0, until_return: exit, until_throw: exit }
             }
             Callee::Leaves(unchecked) => {
-                let work = unchecked.until_return.max(unchecked.until_throw).unwrap_or(0);
+                let Unchecked { until_check, until_return, until_throw } = unchecked;
+                let work = until_return.free.max(until_throw.free).unwrap_or(0).max(until_check);
+                let work = work.saturating_add(CALL);
                 if self.now.work().saturating_add(work) > self.interval {
                     self.place(call.rest_after_calls, at);
+                }
+                if let Some(free) = self.now.free {
+                    let until_check = free.saturating_add(until_check).saturating_add(CALL);
+                    self.until_check = self.until_check.max(until_check);
                 }
                 unchecked
             }
         };
-        let after = |work: Option<u64>| {
-            let mut paths = self.now;
-            match work {
-                Some(work) => paths.go(work.saturating_add(CALL)),
-                None => paths.check(CALL),
-            }
-            paths
-        };
-        let (thrown, returned) = (after(unchecked.until_throw), after(unchecked.until_return));
+        let thrown = self.now.after(unchecked.until_throw);
+        let returned = self.now.after(unchecked.until_return);
         if before.exist() {
             self.throw(thrown);
         }

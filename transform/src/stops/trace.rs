@@ -2,7 +2,13 @@
 //! the body is validated, because only the validator knows how many operands there are.
 
 use std::ops::Range;
-use wasmparser::{FuncValidator, Operator, ValType, WasmModuleResources};
+use wasmparser::types::CoreTypeId;
+use wasmparser::{
+    FuncValidator, HeapType, Operator, RefType, UnpackedIndex, ValType, WasmModuleResources,
+};
+
+/// There is an event after so many bytes at the latest, so that there are places for checks in long code without control flow.
+const LONGEST_STEP: u32 = 64;
 
 /// The longest body of a loop that is written twice, in bytes, with its `end`. In longer ones, a check is a small part.
 const SHORT: u32 = 64;
@@ -10,6 +16,8 @@ const SHORT: u32 = 64;
 /// What happens in a body, in order.
 #[derive(Debug, Default)]
 pub(crate) struct Trace {
+    /// Where the first instruction is.
+    pub(crate) entry: u32,
     pub(crate) events: Vec<Event>,
     pub(crate) calls: Vec<Call>,
     pub(crate) loops: Vec<Loop>,
@@ -41,6 +49,8 @@ pub(crate) enum What {
     Get(u32),
     /// Writes a local.
     Set(u32),
+    /// Does nothing that matters.
+    Step,
     Block,
     /// The index of the loop.
     Loop(u32),
@@ -127,10 +137,29 @@ impl Loop {
 
 impl Trace {
     /// An empty one. Only if it `is_kept`, it has the types of the locals.
-    pub(crate) fn new<T: WasmModuleResources>(is_kept: bool, validator: &FuncValidator<T>) -> Self {
+    pub(crate) fn new<T: WasmModuleResources>(
+        is_kept: bool,
+        entry: u32,
+        validator: &FuncValidator<T>,
+    ) -> Self {
         let locals = if is_kept { validator.len_locals() } else { 0 };
         let locals = (0..locals).map_while(|local| validator.get_local_type(local)).collect();
-        Self { locals, ..Self::default() }
+        Self { entry, locals, ..Self::default() }
+    }
+
+    /// The validator names types by numbers of its own. Names them by indices instead.
+    pub(crate) fn name_types(&mut self, index: impl Fn(CoreTypeId) -> Option<u32>) {
+        let operands = self.loops.iter_mut().flat_map(|a_loop| &mut a_loop.operands);
+        for ty in self.locals.iter_mut().chain(operands) {
+            if let ValType::Ref(reference) = ty
+                && let HeapType::Concrete(UnpackedIndex::Id(id)) = reference.heap_type()
+                && let Some(index) = index(id)
+                && let to = HeapType::Concrete(UnpackedIndex::Module(index))
+                && let Some(named) = RefType::new(reference.is_nullable(), to)
+            {
+                *reference = named;
+            }
+        }
     }
 
     /// A list of labels.
@@ -221,10 +250,13 @@ impl Trace {
                 self.open_loops_call();
                 return;
             }
+            _ if at - self.events.last().map_or(self.entry, |last| last.at) >= LONGEST_STEP => {
+                What::Step
+            }
             _ => return,
         };
         match what {
-            What::Get(_) | What::Set(_) => {}
+            What::Get(_) | What::Set(_) | What::Step => {}
             What::Call(_) => {
                 self.is_not_plain();
                 self.open_loops_call();

@@ -1,11 +1,15 @@
 //! The tests, one module for each thing that the transformation does.
 
+mod bound;
 mod bulk;
 mod checkpoint;
+mod checks;
 mod custom_sections;
 mod drops;
 mod exports;
 mod guests;
+mod program;
+mod programs;
 mod proposals;
 mod random;
 mod refusals;

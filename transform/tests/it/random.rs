@@ -114,7 +114,7 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    fn of(error: &wasmtime::Error) -> Self {
+    pub(crate) fn of(error: &wasmtime::Error) -> Self {
         match error.downcast_ref::<Trap>() {
             Some(Trap::OutOfFuel | Trap::StackOverflow) => Self::Limit,
             Some(trap) => Self::Trap(format!("{trap:?}")),

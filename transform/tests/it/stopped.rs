@@ -2,14 +2,14 @@
 
 use crate::random::{Failure, Random, Running, each_seed, stoppable_engine};
 use crate::smith::{calls, random_module};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 use wasm_jobs_transform::{
     Error, FLAG, FLAGS_MAX_PAGES, FLAGS_MEMORY, FLAGS_MODULE, Options, START, STOP, transform_with,
 };
 use wasmtime::{
-    Caller, Engine, Func, Linker, MemoryType, Module, SharedMemory, Store, StoreLimits, TypedFunc,
-    Val,
+    AsContextMut, Caller, Engine, Func, Instance, Linker, MemoryType, Module, SharedMemory, Store,
+    TypedFunc, Val,
 };
 
 const FUEL: u64 = 5_000;
@@ -18,6 +18,15 @@ const FUEL: u64 = 5_000;
 const SETS: &str = r#"(module
     (import "__wasm_jobs" "flags" (memory 1 64 shared))
     (func (export "set") (param i32) (drop (i32.atomic.rmw.or (local.get 0) (i32.const 1)))))"#;
+
+/// That module. It is compiled once, unless the engine is another one than the last time.
+fn sets(engine: &Engine) -> Module {
+    static LAST: Mutex<Option<Module>> = Mutex::new(None);
+    let mut last = LAST.lock().unwrap();
+    let same = last.as_ref().filter(|last| Engine::same(last.engine(), engine)).cloned();
+    let compile = || Module::new(engine, wat::parse_str(SETS).unwrap()).unwrap();
+    last.insert(same.unwrap_or_else(compile)).clone()
+}
 
 /// The address of the flag.
 const ADDRESS: i32 = 12;
@@ -38,46 +47,45 @@ impl Stops {
     }
 
     /// Defines what checks import.
-    pub(crate) fn define(
-        &mut self,
-        linker: &mut Linker<StoreLimits>,
-        store: &mut Store<StoreLimits>,
-    ) {
+    pub(crate) fn define<T: 'static>(&mut self, linker: &mut Linker<T>, store: &mut Store<T>) {
         let engine = linker.engine().clone();
         let flags = SharedMemory::new(&engine, MemoryType::shared(1, FLAGS_MAX_PAGES as u32));
         linker.define(&mut *store, FLAGS_MODULE, FLAGS_MEMORY, flags.unwrap()).unwrap();
-        let sets = Module::new(&engine, wat::parse_str(SETS).unwrap()).unwrap();
-        let sets = linker.instantiate(&mut *store, &sets).unwrap();
+        let sets = linker.instantiate(&mut *store, &sets(&engine)).unwrap();
         self.set = Some(sets.get_typed_func(&mut *store, "set").unwrap());
     }
 
     /// Gives an instance its flag and its stop function.
-    pub(crate) fn connect(&self, running: &mut Running) {
-        let Running { store, instance, .. } = running;
+    pub(crate) fn connect<T: 'static>(&self, store: &mut Store<T>, instance: Instance) {
+        let stops = self.clone();
+        let stop = Func::wrap(&mut *store, move |mut caller: Caller<'_, T>, bits: i32| {
+            assert_eq!(bits, 1);
+            stops.seen.fetch_add(1, Relaxed);
+            stops.set_flag_if_any_is_left(&mut caller)
+        });
+        self.connect_to(store, instance, stop);
+    }
+
+    /// The same, with another stop function.
+    pub(crate) fn connect_to<T>(&self, store: &mut Store<T>, instance: Instance, stop: Func) {
         let address = instance.get_global(&mut *store, FLAG).unwrap();
         address.set(&mut *store, Val::I32(ADDRESS)).unwrap();
-        let stops = self.clone();
-        let stop =
-            Func::wrap(&mut *store, move |mut caller: Caller<'_, StoreLimits>, bits: i32| {
-                assert_eq!(bits, 1);
-                stops.seen.fetch_add(1, Relaxed);
-                stops.set_flag_if_any_is_left(&mut caller)
-            });
         let place = instance.get_global(&mut *store, STOP).unwrap();
         place.set(&mut *store, Val::FuncRef(Some(stop))).unwrap();
         self.set_flag_if_any_is_left(&mut *store).unwrap();
     }
 
-    fn set_flag_if_any_is_left(
-        &self,
-        mut store: impl wasmtime::AsContextMut,
-    ) -> wasmtime::Result<()> {
+    fn set_flag_if_any_is_left(&self, store: impl AsContextMut) -> wasmtime::Result<()> {
         let one_less = |left: u64| left.checked_sub(1);
-        if self.left.fetch_update(Relaxed, Relaxed, one_less).is_ok() {
-            let set = self.set.as_ref().expect("it was defined");
-            set.call(&mut store, ADDRESS)?;
+        match self.left.fetch_update(Relaxed, Relaxed, one_less) {
+            Ok(_) => self.set_flag(store),
+            Err(_) => Ok(()),
         }
-        Ok(())
+    }
+
+    /// The next check stops the guest.
+    pub(crate) fn set_flag(&self, store: impl AsContextMut) -> wasmtime::Result<()> {
+        self.set.as_ref().expect("it was defined").call(store, ADDRESS)
     }
 }
 
@@ -113,7 +121,7 @@ fn check(engine: &Engine, seed: u64) -> &'static str {
         let mut stops = Stops::at_the_first(checks);
         let after = Running::with_stops(&module, FUEL * 200, &mut stops).unwrap();
         let started = after.and_then(|mut after| {
-            stops.connect(&mut after);
+            stops.connect(&mut after.store, after.instance);
             if new.layout.start.is_some() {
                 after.call(START, &[])?;
             }

@@ -1,0 +1,284 @@
+//! Random programs full of loops, calls and exceptions do the same with checks as without, wherever they are stopped.
+
+use crate::program::{BACK, BUDGET, CALLED_BACK, HOST, LOG, MAKE, MEMORY, NUMBER, SHOW, program};
+use crate::random::{Failure, Random, arguments, each_seed, stoppable_engine};
+use crate::run::shown;
+use crate::stopped::Stops;
+use std::fmt::Write;
+use std::sync::atomic::Ordering::Relaxed;
+use wasm_jobs_transform::{Options, START, transform_with};
+use wasmtime::{
+    AsContextMut, Caller, Engine, Extern, ExternRef, Func, Global, GlobalType, Instance, Linker,
+    Memory, MemoryType, Module, Mutability, Rooted, Store, Val, ValType,
+};
+
+const FUEL: u64 = 10_000_000;
+
+/// The data of a store.
+#[derive(Default)]
+struct Host {
+    /// What the guest told the host, in order.
+    log: Vec<String>,
+    /// How many of the host's calls into the guest are in progress.
+    depth: u32,
+    /// What the host does at its calls, if the guest has checks.
+    stops: Option<Stops>,
+    /// Whether each second call of the host sets the flag.
+    sets_flag: bool,
+}
+
+impl Host {
+    fn called(caller: &mut Caller<'_, Self>, what: String) -> wasmtime::Result<()> {
+        let host = caller.data_mut();
+        host.log.push(what);
+        match host.stops.clone() {
+            Some(stops) if host.sets_flag && host.log.len().is_multiple_of(2) => {
+                stops.set_flag(caller)
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Which checks stop the guest.
+#[derive(Clone, Copy, Debug)]
+enum When {
+    First(u64),
+    /// The next one after each second call of the host.
+    AfterHostCalls,
+}
+
+/// Defines all that a program may import.
+fn define(linker: &mut Linker<Host>, store: &mut Store<Host>) {
+    linker
+        .func_wrap(HOST, LOG, |mut caller: Caller<'_, Host>, number: i32| {
+            Host::called(&mut caller, number.to_string())
+        })
+        .unwrap();
+    linker
+        .func_wrap(
+            HOST,
+            SHOW,
+            |mut caller: Caller<'_, Host>, reference: Option<Rooted<ExternRef>>| {
+                let number = match &reference {
+                    Some(reference) => reference
+                        .data(&caller)?
+                        .and_then(|data| data.downcast_ref::<i32>().copied()),
+                    None => None,
+                };
+                Host::called(&mut caller, format!("{number:?}"))
+            },
+        )
+        .unwrap();
+    linker
+        .func_wrap(HOST, MAKE, |mut caller: Caller<'_, Host>, number: i32| {
+            ExternRef::new(&mut caller, number).map(Some)
+        })
+        .unwrap();
+    linker
+        .func_wrap(HOST, BACK, |mut caller: Caller<'_, Host>| {
+            Host::called(&mut caller, "back".to_owned())?;
+            let export = caller.get_export(CALLED_BACK).and_then(Extern::into_func);
+            match export {
+                Some(function) if caller.data().depth < 3 => {
+                    caller.data_mut().depth += 1;
+                    let results = call(&mut caller, function, &[]);
+                    caller.data_mut().depth -= 1;
+                    let results = results?;
+                    Host::called(&mut caller, results)
+                }
+                _ => Ok(()),
+            }
+        })
+        .unwrap();
+    let memory = Memory::new(&mut *store, MemoryType::new(1, Some(3))).unwrap();
+    linker.define(&mut *store, HOST, MEMORY, memory).unwrap();
+    let ty = GlobalType::new(ValType::I64, Mutability::Var);
+    let number = Global::new(&mut *store, ty, Val::I64(11)).unwrap();
+    linker.define(&mut *store, HOST, NUMBER, number).unwrap();
+}
+
+fn call(
+    mut store: impl AsContextMut,
+    function: Func,
+    arguments: &[Val],
+) -> wasmtime::Result<String> {
+    let mut results = vec![Val::I32(0); function.ty(&store).results().len()];
+    function.call(&mut store, arguments, &mut results)?;
+    Ok(results.iter().map(shown).collect::<Vec<_>>().join(" "))
+}
+
+/// An instance of a program.
+struct Running {
+    store: Store<Host>,
+    instance: Instance,
+}
+
+impl Running {
+    /// Makes an instance, and starts it.
+    fn new(module: &Module, stops: Option<(Stops, When)>) -> Result<Self, Failure> {
+        let mut store = Store::new(module.engine(), Host::default());
+        store.set_fuel(FUEL).unwrap();
+        let mut linker = Linker::new(module.engine());
+        define(&mut linker, &mut store);
+        let stops = stops.map(|(mut stops, when)| {
+            stops.define(&mut linker, &mut store);
+            store.data_mut().stops = Some(stops.clone());
+            store.data_mut().sets_flag = matches!(when, When::AfterHostCalls);
+            stops
+        });
+        let instance = linker.instantiate(&mut store, module);
+        let instance = instance.map_err(|error| failure(&mut store, &error))?;
+        if let Some(stops) = stops {
+            stops.connect(&mut store, instance);
+        }
+        let mut running = Self { store, instance };
+        if let Some(start) = running.instance.get_func(&mut running.store, START) {
+            start
+                .call(&mut running.store, &[], &mut [])
+                .map_err(|error| failure(&mut running.store, &error))?;
+        }
+        Ok(running)
+    }
+
+    /// Calls a function. What it returned, and all that can be seen afterwards.
+    fn call(&mut self, module: &Module, name: &str, arguments: &[Val], budget: i32) -> Seen {
+        self.store.set_fuel(FUEL * 20).unwrap();
+        let global = self.instance.get_global(&mut self.store, BUDGET).unwrap();
+        global.set(&mut self.store, Val::I32(budget)).unwrap();
+        let function = self.instance.get_func(&mut self.store, name).unwrap();
+        let results = call(&mut self.store, function, arguments);
+        let results = results.map_err(|error| failure(&mut self.store, &error));
+        let log = std::mem::take(&mut self.store.data_mut().log);
+        let (rest, memories) = self.seen(module);
+        Seen { results, log, rest, memories }
+    }
+
+    fn seen(&mut self, module: &Module) -> (String, Vec<Vec<u8>>) {
+        let mut seen = String::new();
+        let mut memories = Vec::new();
+        for export in module.exports() {
+            let name = export.name();
+            match self.instance.get_export(&mut self.store, name).unwrap() {
+                Extern::Global(global) => {
+                    let value = shown(&global.get(&mut self.store));
+                    writeln!(seen, "{name}: {value}").unwrap();
+                }
+                Extern::Memory(memory) => memories.push(memory.data(&self.store).to_vec()),
+                Extern::Table(table) => {
+                    for at in 0..table.size(&self.store) {
+                        let element: Val = table.get(&mut self.store, at).unwrap().into();
+                        writeln!(seen, "{name} {at}: {}", shown(&element)).unwrap();
+                    }
+                }
+                _ => {}
+            }
+        }
+        (seen, memories)
+    }
+}
+
+/// Of an exception that nobody caught, the values.
+fn failure(store: &mut Store<Host>, error: &wasmtime::Error) -> Failure {
+    let Some(exception) = store.take_pending_exception() else { return Failure::of(error) };
+    let fields: Vec<_> = exception.fields(&mut *store).unwrap().collect();
+    Failure::Trap(fields.iter().map(shown).collect::<Vec<_>>().join(" "))
+}
+
+/// What a call did.
+#[derive(Debug, PartialEq)]
+struct Seen {
+    results: Result<String, Failure>,
+    log: Vec<String>,
+    rest: String,
+    memories: Vec<Vec<u8>>,
+}
+
+#[test]
+fn random_programs_do_the_same_wherever_they_are_stopped() {
+    let engine = stoppable_engine();
+    // Nearly all of the time goes into compiling them.
+    let programs = if cfg!(debug_assertions) { 400 } else { 4_000 };
+    let counts = each_seed(programs, |seed| check(&engine, seed));
+    let count = |what: &str| counts.get(what).copied().unwrap_or(0);
+    let total: u64 = counts.values().sum();
+    assert_eq!(count("at a limit"), 0, "programs end: {counts:?}");
+    let stopped = count("stopped often") + count("stopped");
+    assert!(total < 10 || stopped * 10 > total * 8, "too few were stopped: {counts:?}");
+    assert!(total < 10 || count("stopped often") * 5 > total * 2, "not often enough: {counts:?}");
+}
+
+fn check(engine: &Engine, seed: u64) -> &'static str {
+    let wasm = program(seed);
+    let mut random = Random(!seed);
+    let interval = random.of(&[1, 5, 50, 50, 20_000, 20_000]);
+    let options = Options::default().stops(true).check_interval(interval);
+    let new = transform_with(&wasm, &options).unwrap_or_else(|error| panic!("{error}"));
+    let original = Module::new(engine, &wasm).unwrap_or_else(|error| panic!("{error:?}"));
+    let module = Module::new(engine, &new.wasm).unwrap_or_else(|error| panic!("{error:?}"));
+    let functions = original.exports().filter_map(|export| {
+        let ty = export.ty();
+        let arguments = arguments(&mut random, ty.func()?.params())?;
+        Some((export.name().to_owned(), arguments))
+    });
+    let mut calls: Vec<_> = functions.collect();
+    calls.extend_from_within(..);
+
+    let mut budget = Random(seed);
+    let budgets: Vec<_> = calls.iter().map(|_| budget.of(&[3, 30, 120])).collect();
+    let mut before = Running::new(&original, None);
+    let expected: Vec<_> = match &mut before {
+        Ok(before) => calls
+            .iter()
+            .zip(&budgets)
+            .map(|((name, arguments), budget)| before.call(&original, name, arguments, *budget))
+            .collect(),
+        Err(_) => Vec::new(),
+    };
+    if before.as_ref().err() == Some(&Failure::Limit)
+        || expected.iter().any(|seen| seen.results == Err(Failure::Limit))
+    {
+        return "at a limit";
+    }
+    let mut seen = 0;
+    let some = random.below(20) + 1;
+    for when in [When::First(0), When::First(u64::MAX), When::First(some), When::AfterHostCalls] {
+        let stops = Stops::at_the_first(match when {
+            When::First(checks) => checks,
+            When::AfterHostCalls => 0,
+        });
+        let mut after = match (&before, Running::new(&module, Some((stops.clone(), when)))) {
+            (Ok(_), Ok(after)) => after,
+            (Err(before), Err(after)) => {
+                assert_eq!(*before, after);
+                return "trapped when it was started";
+            }
+            (before, after) => panic!("{:?}, {:?}", before.as_ref().err(), after.err()),
+        };
+        for (n, (name, arguments)) in calls.iter().enumerate() {
+            let found = after.call(&original, name, arguments, budgets[n]);
+            assert!(
+                found == expected[n],
+                "{name} {arguments:?}, {when:?}, interval {interval}: {}",
+                difference(&expected[n], &found)
+            );
+        }
+        let now = stops.seen.load(Relaxed);
+        match when {
+            When::First(checks) => assert!(now <= checks),
+            When::AfterHostCalls => {}
+        }
+        seen += now;
+    }
+    match seen {
+        0 => "never stopped",
+        1..100 => "stopped",
+        _ => "stopped often",
+    }
+}
+
+fn difference(expected: &Seen, found: &Seen) -> String {
+    let same = expected.memories == found.memories;
+    let text = |seen: &Seen| format!("{:?} {:?} {}", seen.results, seen.log, seen.rest);
+    format!("memories are equal: {same}\n{}\n---\n{}", text(expected), text(found))
+}
