@@ -9,6 +9,8 @@ use crate::guest::home::{Away, Home, claim, with_guest};
 use crate::guest::limit::control::Control;
 use crate::guest::limit::options::{InstanceOptions, unsupported};
 use crate::guest::limit::slice::Slice;
+use crate::guest::limit::stops::Stops;
+use crate::guest::linked::Linked;
 use crate::guest::loan::Loan;
 use crate::guest::origin::{BoxFuture, Origin};
 use crate::guest::recipe::Recipe;
@@ -18,7 +20,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
-use wasmtime::{Engine, InstancePre, Store, StoreContextMut};
+use wasmtime::{Engine, Store, StoreContextMut};
 
 /// An instance of a module, which has one call at a time.
 ///
@@ -76,8 +78,10 @@ impl<S: Send + 'static> Instance<S> {
     /// - [`Error::Trap`], [`Error::UncaughtException`], [`Error::Host`] or [`Error::Panic`] if the start function fails, or
     ///   `Error::Exit` if it ends the program;
     /// - [`Error::Wasmtime`] for all else that wasmtime refuses.
-    pub fn new(pre: &InstancePre<S>, state: S) -> Result<Self, Error> {
-        Self::with_store(pre, Store::new(pre.module().engine(), state))
+    pub fn new(pre: &impl Linked<S>, state: S) -> Result<Self, Error> {
+        let origin = Origin::module(pre);
+        let store = Store::new(origin.engine(), state);
+        Self::make(origin, store, InstanceOptions::default(), None, Start::Run, |_| Ok(()))
     }
 
     /// Instantiates a module within limits. `state` makes the state of the store, for this guest and for each that
@@ -91,12 +95,12 @@ impl<S: Send + 'static> Instance<S> {
     /// - [`Error::TimedOut`] if the start function runs for longer than a call may;
     /// - [`Error::Wasmtime`] if the module begins with more memory or larger tables than it may have.
     pub fn with_options(
-        pre: &InstancePre<S>,
+        pre: &impl Linked<S>,
         options: InstanceOptions,
         state: impl Fn() -> S + Send + Sync + 'static,
     ) -> Result<Self, Error> {
         let (origin, state) = (Origin::module(pre), Arc::new(state));
-        options.check(origin.engine())?;
+        options.check(origin.engine(), origin.stops())?;
         let store = Store::new(origin.engine(), state());
         Self::make(origin, store, options, Some(state), Start::Run, |_| Ok(()))
     }
@@ -122,12 +126,12 @@ impl<S: Send + 'static> Instance<S> {
     ///
     /// As [`with_options`](Self::with_options).
     pub fn with_state(
-        pre: &InstancePre<S>,
+        pre: &impl Linked<S>,
         options: InstanceOptions,
         state: S,
     ) -> Result<Self, Error> {
         let origin = Origin::module(pre);
-        options.check(origin.engine())?;
+        options.check(origin.engine(), origin.stops())?;
         let store = Store::new(origin.engine(), state);
         Self::make(origin, store, options, None, Start::Run, |_| Ok(()))
     }
@@ -141,7 +145,7 @@ impl<S: Send + 'static> Instance<S> {
     /// # Errors
     ///
     /// As [`new`](Self::new), and [`Error::OtherEngine`] if the store and the module have different engines.
-    pub fn with_store(pre: &InstancePre<S>, store: Store<S>) -> Result<Self, Error> {
+    pub fn with_store(pre: &impl Linked<S>, store: Store<S>) -> Result<Self, Error> {
         let origin = Origin::module(pre);
         origin.check_engine(store.engine())?;
         Self::make(origin, store, InstanceOptions::default(), None, Start::Run, |_| Ok(()))
@@ -192,7 +196,7 @@ impl<S: Send + 'static, E: Send + Sync + 'static> Instance<S, E> {
         exports: impl for<'a> Fn(StoreContextMut<'a, S>) -> BoxFuture<'a, E> + Send + Sync + 'static,
     ) -> Result<Self, Error> {
         let origin = Origin::Other { engine: engine.clone(), exports: Arc::new(exports) };
-        options.check(engine)?;
+        options.check(engine, origin.stops())?;
         let store = Store::new(engine, state());
         Self::make(origin, store, options, Some(Arc::new(state)), Start::Run, |_| Ok(()))
     }
@@ -274,9 +278,45 @@ impl<S: Send + 'static, E: Send + Sync + 'static> Instance<S, E> {
     /// [`EngineOptions::epoch_interruption`](crate::EngineOptions::epoch_interruption), and for a slice of fuel if it was made
     /// without [`EngineOptions::fuel`](crate::EngineOptions::fuel).
     pub fn set_slice(&self, slice: Slice) -> Result<(), Error> {
-        slice.check(&self.recipe.engine)?;
+        slice.check(&self.recipe.engine, self.stops())?;
         self.recipe.control.set_slice(slice);
         Ok(())
+    }
+
+    /// What stops the guest when its step or its call has to end while it runs.
+    #[must_use]
+    pub fn stops(&self) -> Stops {
+        self.recipe.control.stops()
+    }
+
+    /// Asks the guest to [yield](crate::Step::Yielded), from any thread: a guest that runs at this moment yields at its next loop, or
+    /// at its next entry of a function that has a check. If the guest is in a host function, it yields after that. If no call runs, this does
+    /// nothing. A guest that yields anyway may do so once for both.
+    ///
+    /// It works with each guest that [can be stopped](Self::stops). [`request_yields`](crate::request_yields) asks all guests of an engine.
+    ///
+    /// ```
+    /// # use wasm_jobs::{EngineOptions, Instance, JobPool, RayonGlobal, Step, engine, wasmtime};
+    /// # let engine = engine(&EngineOptions::default())?;
+    /// # let wasm = wat::parse_str(r#"(module (func (export "forever") (loop $again (br $again))))"#)?;
+    /// # let pre = wasmtime::Linker::<()>::new(&engine).instantiate_pre(&wasmtime::Module::new(&engine, wasm)?)?;
+    /// let instance = Instance::new(&pre, ())?;
+    /// let mut future = instance.call::<(), ()>("forever", ())?;
+    /// std::thread::scope(|threads| {
+    ///     let step = threads.spawn({
+    ///         let mut runner = future.to_job()?;
+    ///         move || runner.resume()
+    ///     });
+    ///     while !step.is_finished() {
+    ///         instance.request_yield();
+    ///     }
+    ///     assert_eq!(step.join().expect("nothing panics"), Step::Yielded);
+    ///     Ok::<(), wasm_jobs::Error>(())
+    /// })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn request_yield(&self) {
+        self.recipe.control.request_yield();
     }
 
     /// How much the guest may do in one step.

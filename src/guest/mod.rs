@@ -31,6 +31,7 @@ pub(crate) mod instance_pool;
 pub mod kit;
 mod lender;
 pub(crate) mod limit;
+pub(crate) mod linked;
 pub(crate) mod loan;
 pub(crate) mod origin;
 pub(crate) mod par_map;
@@ -38,6 +39,8 @@ pub(crate) mod par_map_job;
 pub(crate) mod poison;
 mod pool_calls;
 pub(crate) mod pooled_instance;
+#[cfg(feature = "prepare")]
+pub(crate) mod prepared;
 pub(crate) mod recipe;
 mod reset;
 pub(crate) mod running;
@@ -56,18 +59,24 @@ pub use checkpoint::checkpoint::{Checkpoint, CheckpointSize};
 pub use checkpoint::codec::RefCodec;
 #[cfg(feature = "checkpoint")]
 pub use checkpoint::host_state::HostState;
-#[cfg(feature = "checkpoint")]
-pub use checkpoint::prepare::prepare;
-pub use engine::{EngineOptions, engine};
+pub use engine::{EngineOptions, engine, request_yields};
 pub use fiber::add_yield;
 pub use func::Func;
 pub use instance::Instance;
 pub use instance_pool::{InstancePool, PoolStats};
 pub use limit::options::InstanceOptions;
 pub use limit::slice::Slice;
+pub use limit::stops::Stops;
+pub use linked::Linked;
 pub use par_map::{Instances, ParMap};
 pub use par_map_job::ParMapJob;
 pub use pooled_instance::{OnReturn, PooledInstance};
+#[cfg(feature = "prepare")]
+pub use prepared::module::Prepared;
+#[cfg(feature = "prepare")]
+pub use prepared::pre::PreparedPre;
+#[cfg(feature = "prepare")]
+pub use prepared::prepare::prepare;
 pub use store::global::GlobalType;
 pub use store::guard::StoreGuard;
 pub use store::memory::MemoryGuard;
@@ -75,4 +84,4 @@ pub use store::owned_ref::OwnedRef;
 pub use store::plain::Plain;
 pub use store::table::TableGuard;
 #[cfg(feature = "macros")]
-pub use wrapper::{Embedded, ModuleSource};
+pub use wrapper::{Embedded, GuestModule, ModuleSource};

@@ -2,13 +2,19 @@
 //! instantiates.
 
 use crate::error::Error;
+use crate::guest::limit::stops::Stops;
+use crate::guest::linked::{Linked, LinkedModule};
+#[cfg(feature = "checkpoint")]
+use crate::guest::prepared::stop::FLAGS_MODULE;
 use std::pin::Pin;
 use std::sync::Arc;
-use wasmtime::{Engine, InstancePre, Module, StoreContextMut};
+#[cfg(feature = "checkpoint")]
+use wasmtime::ImportType;
+use wasmtime::{Engine, Module, StoreContextMut};
 
 pub(crate) enum Origin<S: 'static, E> {
     Module {
-        pre: InstancePre<S>,
+        pre: LinkedModule<S>,
         /// The identity, because a module's exports are wasmtime's own instance. The type `E` does not say that.
         exports: fn(wasmtime::Instance) -> E,
     },
@@ -27,8 +33,8 @@ pub(crate) type BoxFuture<'a, T> =
     Pin<Box<dyn std::future::Future<Output = wasmtime::Result<T>> + Send + 'a>>;
 
 impl<S: 'static> Origin<S, wasmtime::Instance> {
-    pub(crate) fn module(pre: &InstancePre<S>) -> Self {
-        Self::Module { pre: pre.clone(), exports: |instance| instance }
+    pub(crate) fn module(pre: &impl Linked<S>) -> Self {
+        Self::Module { pre: pre.linked(), exports: |instance| instance }
     }
 }
 
@@ -37,6 +43,14 @@ impl<S: 'static, E> Origin<S, E> {
         match self {
             Self::Module { pre, .. } => pre.module().engine(),
             Self::Other { engine, .. } => engine,
+        }
+    }
+
+    /// What stops its guests.
+    pub(crate) fn stops(&self) -> Stops {
+        match self {
+            Self::Module { pre, .. } => pre.stops(),
+            Self::Other { engine, .. } => Stops::without_flag(engine),
         }
     }
 
@@ -53,7 +67,11 @@ impl<S: 'static, E> Origin<S, E> {
     #[cfg(feature = "checkpoint")]
     pub(crate) fn check_instantiable_anew(&self) -> Result<(), Error> {
         let mut imports = self.the_module().into_iter().flat_map(Module::imports);
-        match imports.find(|import| import.ty().func().is_none()) {
+        // The flags are of the engine, and any store may have them.
+        let is_of_store = |import: &ImportType<'_>| {
+            import.ty().func().is_none() && import.module() != FLAGS_MODULE
+        };
+        match imports.find(is_of_store) {
             None => Ok(()),
             Some(import) => Err(Error::Unsupported {
                 what: "a rollback to before a memory or a table has grown",

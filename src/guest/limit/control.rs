@@ -1,33 +1,53 @@
 //! [`Control`]: the limits of the guest of one instance, and what can be read about the guest while it runs. It is made of small
 //! state machines, each of which limits one thing: [`SliceState`], [`EpochDeadline`], [`CallTime`], [`Nesting`], [`Growth`].
 //!
-//! A store is [attached](Control::attach) to it, and asks it when the epoch has advanced, at each call of the host, and when
-//! memory grows. [`limited`](crate::guest::limit::limited) holds the steps of a call to it.
+//! A store is [attached](Control::attach) to it, and asks it when the epoch has advanced, when its guest has found its flag set, at each
+//! call of the host, and when memory grows. [`limited`](crate::guest::limit::limited) holds the steps of a call to it.
 
+#[cfg(feature = "prepare")]
+use crate::error::Error;
 use crate::guest::limit::call_time::{CallTime, Verdict};
-use crate::guest::limit::epoch::{EnteredFrom, EpochDeadline, Look};
+use crate::guest::limit::epoch::{EnteredFrom, EpochDeadline};
+#[cfg(feature = "prepare")]
+use crate::guest::limit::flag::Flag;
+#[cfg(feature = "prepare")]
+use crate::guest::limit::flags::{Checked, StopFlags};
 use crate::guest::limit::growth::Growth;
 use crate::guest::limit::host_calls::YieldBeforeHostCalls;
+use crate::guest::limit::look::Look;
 use crate::guest::limit::nesting::{Enter, Nesting};
 use crate::guest::limit::options::InstanceOptions;
 use crate::guest::limit::schedule::StepWithEnd;
 use crate::guest::limit::slice::Slice;
 use crate::guest::limit::slice_state::{Apply, SliceState, StepSlice};
+use crate::guest::limit::stops::Stops;
+use crate::guest::limit::target::Target;
+use crate::guest::limit::yields::YieldRequests;
 use crate::guest::poison::Poison;
 use crate::step::interrupt::{Interrupter, NEVER, is_cancelled, step_deadline};
 use crate::timed_out::Timeout;
 use crate::trace::InstanceId;
 use crate::wait::alarm;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering::Relaxed;
+#[cfg(feature = "prepare")]
+use std::sync::OnceLock;
+use std::sync::atomic::Ordering::{Acquire, Relaxed};
+use std::sync::atomic::{AtomicU8, AtomicU64, fence};
 use std::task::Context;
 use wasmtime::{CallHook, Engine, Store, StoreContextMut, Trap, UpdateDeadline};
 
 /// Shared by an instance and its guest. Any thread may read it and set the slice; the thread that has the guest does the rest.
 pub(crate) struct Control {
     slice: SliceState,
+    /// What stops the guest: a [`Stops`], as a byte. Another guest may bring another one.
+    stops: AtomicU8,
     epoch: EpochDeadline,
+    /// Taken for the first guest that looks at one, and kept for those after it.
+    #[cfg(feature = "prepare")]
+    flag: OnceLock<Flag>,
+    /// When the step in progress is to yield, in nanoseconds of [`alarm::now`]; [`NEVER`] if the clock does not end it.
+    step_end: AtomicU64,
+    yields: YieldRequests,
     /// `None` if the time is neither limited nor measured. In a box, because most guests have none.
     time: Option<Box<CallTime>>,
     nesting: Nesting,
@@ -56,6 +76,9 @@ pub(crate) enum StepLimits {
     Watched(StepSlice),
 }
 
+/// How many epochs a store's deadline is ahead whose guest does not look at the epoch.
+const OUT_OF_REACH: u64 = 1 << 62;
+
 impl Control {
     pub(crate) fn new(engine: &Engine, options: InstanceOptions) -> Arc<Self> {
         let time = CallTime::new(&options);
@@ -63,7 +86,12 @@ impl Control {
             options.limits_growth().then(|| Growth::new(options.memory, options.table_elements));
         Arc::new(Self {
             slice: SliceState::new(options.slice),
+            stops: Stops::without_flag(engine).to_byte().into(),
             epoch: EpochDeadline::new(engine),
+            #[cfg(feature = "prepare")]
+            flag: OnceLock::new(),
+            step_end: NEVER.into(),
+            yields: YieldRequests::default(),
             nesting: Nesting::new(options.nesting),
             limits_calls: time.is_some() || engine.get_consume_fuel(),
             limits_steps: time.is_some() || growth.is_some(),
@@ -85,8 +113,39 @@ impl Control {
         self.time.as_deref()
     }
 
+    /// What stops the guest.
+    #[inline]
+    pub(crate) fn stops(&self) -> Stops {
+        Stops::from_byte(self.stops.load(Relaxed))
+    }
+
+    /// What interrupts a step of the guest if its call is cancelled.
     pub(crate) fn interrupter(&self) -> &'static dyn Interrupter {
+        #[cfg(feature = "prepare")]
+        if let Some(flag) = self.flag_in_use() {
+            return flag.word();
+        }
         self.epoch.ticker()
+    }
+
+    /// What stops the guest at the end of a step. `None` if nothing does.
+    fn target(&self) -> Option<Target> {
+        match self.stops() {
+            Stops::Never => None,
+            Stops::AtEpochs => Some(Target::epoch(self.epoch.ticker().number())),
+            #[cfg(feature = "prepare")]
+            Stops::AtFlags => self.flag.get().map(|flag| flag.word().target()),
+            #[cfg(not(feature = "prepare"))]
+            Stops::AtFlags => None,
+        }
+    }
+
+    /// Asks the guest to yield, if it runs.
+    pub(crate) fn request_yield(&self) {
+        self.yields.request();
+        if let Some(target) = self.target() {
+            self.epoch.ticker().stop(target);
+        }
     }
 
     /// Whether the guest may be called.
@@ -120,12 +179,15 @@ impl Control {
 
     // The store.
 
-    /// Makes a new store keep to the limits.
-    pub(crate) fn attach<S: Send + 'static>(self: &Arc<Self>, store: &mut Store<S>) {
+    /// Makes a new store keep to the limits. `stops` is what stops the guest that it is for.
+    pub(crate) fn attach<S: Send + 'static>(self: &Arc<Self>, store: &mut Store<S>, stops: Stops) {
         self.slice.new_store();
-        if self.epoch.is_enabled() {
+        self.stops.store(stops.to_byte(), Relaxed);
+        if stops == Stops::AtEpochs {
             let control = self.clone();
             store.epoch_deadline_callback(move |_| Ok(control.epoch_has_advanced()));
+        } else if store.engine().get_epoch_interruption() {
+            store.set_epoch_deadline(OUT_OF_REACH);
         }
         let counts_fuel = store.engine().get_consume_fuel();
         let yields = self.yields_before_host_calls;
@@ -187,20 +249,62 @@ impl Control {
 
     /// Decides what the guest does when it sees that the epoch has advanced.
     fn epoch_has_advanced(&self) -> UpdateDeadline {
-        let now = alarm::now_nanoseconds();
-        if is_cancelled()
-            || (self.epoch.is_in_call() && self.look_at_time(now) == Verdict::TimedOut)
-        {
-            self.epoch.interrupt();
-            return UpdateDeadline::Interrupt;
-        }
-        match self.epoch.look(now) {
+        match self.epoch.look(self.reasons()) {
             Look::GoOn => UpdateDeadline::Continue(1),
             Look::Yield => {
                 self.slice.yield_at_epoch();
                 UpdateDeadline::Yield(1)
             }
+            Look::Interrupt => UpdateDeadline::Interrupt,
         }
+    }
+
+    /// Decides what the guest does, which has begun to look at the epoch or has taken its flag.
+    fn reasons(&self) -> Look {
+        // What the guest has read before this says that there is a reason. This fence pairs with the one before that was written.
+        fence(Acquire);
+        if is_cancelled() {
+            return Look::Interrupt;
+        }
+        if !self.epoch.is_in_call() {
+            return Look::GoOn;
+        }
+        let now = alarm::now_nanoseconds();
+        if self.look_at_time(now) == Verdict::TimedOut {
+            return Look::Interrupt;
+        }
+        // Taken in any case, because one yield is enough for all reasons.
+        let is_requested = self.yields.take(self.epoch.ticker().yields());
+        let step_end = self.step_end.load(Relaxed);
+        match is_requested || (step_end != NEVER && now >= step_end) {
+            true => Look::Yield,
+            false => Look::GoOn,
+        }
+    }
+
+    /// The flag that stops the guest, if one does.
+    #[cfg(feature = "prepare")]
+    fn flag_in_use(&self) -> Option<&Flag> {
+        self.flag.get().filter(|_| self.stops() == Stops::AtFlags)
+    }
+
+    /// The address of the instance's flag, which is taken if this is the first guest that looks at one.
+    ///
+    /// # Errors
+    ///
+    /// As [`StopFlags::take`].
+    #[cfg(feature = "prepare")]
+    pub(crate) fn flag(self: &Arc<Self>, flags: &Arc<StopFlags>) -> Result<u32, Error> {
+        let flag = match self.flag.get() {
+            Some(flag) => flag,
+            None => {
+                let this: Arc<dyn Checked> = self.clone();
+                let holder = Arc::downgrade(&this);
+                let flag = Flag::take(self.epoch.ticker(), flags.clone(), holder)?;
+                self.flag.get_or_init(|| flag)
+            }
+        };
+        Ok(flag.word().address)
     }
 
     // A call, in the order in which this happens.
@@ -239,7 +343,8 @@ impl Control {
     pub(crate) fn set_deadline<S>(&self, store: &mut Store<S>) {
         // A panic of the host may have left nested calls in the count.
         self.nesting.clear();
-        if self.epoch.is_enabled() {
+        self.yields.forget(self.epoch.ticker().yields());
+        if self.stops() == Stops::AtEpochs {
             self.epoch.deadline_is_set();
             store.set_epoch_deadline(1);
         }
@@ -281,12 +386,11 @@ impl Control {
             growth.enter();
         }
         let yields_at = slice.end(now).min(step_deadline());
-        self.epoch.set_step_end(yields_at);
+        self.step_end.store(yields_at, Relaxed);
         let timeout = self.time().map_or(NEVER, |time| time.begin_step(now));
         let end = yields_at.min(timeout);
-        // Without epochs, a tick stops no guest.
-        let has_end = end != NEVER && self.epoch.is_enabled();
-        let with_end = has_end.then(|| StepWithEnd::begin(self.epoch.ticker(), end));
+        let target = if end == NEVER { None } else { self.target() };
+        let with_end = target.map(|target| StepWithEnd::begin(target, end));
         Watch { control: self, _with_end: with_end }
     }
 
@@ -326,9 +430,16 @@ pub(crate) struct Watch<'a> {
 impl Drop for Watch<'_> {
     #[inline]
     fn drop(&mut self) {
-        self.control.epoch.set_step_end(NEVER);
+        self.control.step_end.store(NEVER, Relaxed);
         if let Some(time) = self.control.time() {
             time.end_step();
         }
+    }
+}
+
+#[cfg(feature = "prepare")]
+impl Checked for Control {
+    fn look(&self) -> Look {
+        self.reasons()
     }
 }

@@ -3,6 +3,7 @@
 
 use crate::error::Error;
 use crate::guest::limit::slice::Slice;
+use crate::guest::limit::stops::Stops;
 use std::time::Duration;
 use wasmtime::Engine;
 
@@ -214,26 +215,36 @@ impl InstanceOptions {
         self.memory.is_some() || self.table_elements.is_some()
     }
 
-    /// Refuses options that the engine was not made for.
-    pub(crate) fn check(&self, engine: &Engine) -> Result<(), Error> {
-        self.slice.check(engine)?;
+    /// Refuses options that the engine was not made for, or that need what `stops` the guest.
+    pub(crate) fn check(&self, engine: &Engine, stops: Stops) -> Result<(), Error> {
+        self.slice.check(engine, stops)?;
         if self.fuel.is_some() && !engine.get_consume_fuel() {
             return Err(unsupported("a limit of fuel", "fuel"));
         }
-        if self.has_timeout() && !engine.get_epoch_interruption() {
-            return Err(unsupported("a timeout", "epoch_interruption"));
+        match self.has_timeout() {
+            true => stops.check("a timeout"),
+            false => Ok(()),
         }
-        Ok(())
+    }
+}
+
+impl Stops {
+    /// Refuses what needs a guest that can be stopped.
+    pub(crate) fn check(self, what: &'static str) -> Result<(), Error> {
+        if self != Self::Never {
+            return Ok(());
+        }
+        let why = "nothing stops this guest while it runs: make the engine with `EngineOptions::epoch_interruption`, or with \
+                   `EngineOptions::stop_flags` and compile the module by `prepare`";
+        Err(Error::Unsupported { what, why: why.into() })
     }
 }
 
 impl Slice {
-    /// Refuses a slice that the engine was not made for.
-    pub(crate) fn check(self, engine: &Engine) -> Result<(), Error> {
+    /// Refuses a slice that the engine was not made for, or that needs what `stops` the guest.
+    pub(crate) fn check(self, engine: &Engine, stops: Stops) -> Result<(), Error> {
         match self {
-            Self::Time(_) if !engine.get_epoch_interruption() => {
-                Err(unsupported("a slice of time", "epoch_interruption"))
-            }
+            Self::Time(_) => stops.check("a slice of time"),
             Self::Fuel(_) if !engine.get_consume_fuel() => {
                 Err(unsupported("a slice of fuel", "fuel"))
             }

@@ -1,6 +1,8 @@
-//! [`prepare`]: compiles a module whose guests can be saved.
+//! [`prepare`]: compiles a module whose guests can be saved, and stopped at next to no cost.
 
 use crate::error::Error;
+use crate::guest::limit::ticker::Ticker;
+use crate::guest::prepared::module::Prepared;
 use wasmtime::{Engine, Module};
 
 /// Compiles a module whose guests can be saved as a [`Checkpoint`](crate::Checkpoint). Use it in the place of [`Module::new`]. `wasm` is the module
@@ -21,7 +23,10 @@ use wasmtime::{Engine, Module};
 /// - [`Error::Prepare`] if the bytes are no valid module, or one that was prepared before; or if the module uses what a checkpoint cannot hold, such
 ///   as a shared memory or the objects of the garbage collection proposal;
 /// - [`Error::Wasmtime`] if the module cannot be compiled.
-pub fn prepare(engine: &Engine, wasm: impl AsRef<[u8]>) -> Result<Module, Error> {
+pub fn prepare(engine: &Engine, wasm: impl AsRef<[u8]>) -> Result<Prepared, Error> {
+    let flags = Ticker::of(engine).flags(engine);
     let prepared = wasm_jobs_transform::transform(wasm.as_ref()).map_err(Error::Prepare)?;
-    Ok(Module::new(engine, prepared.wasm)?)
+    let module = Module::new(engine, prepared.wasm)?;
+    let flags = flags.filter(|_| crate::guest::prepared::stop::looks_at_flag(&module));
+    Ok(Prepared::new(module, flags))
 }
