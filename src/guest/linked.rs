@@ -4,6 +4,7 @@ use crate::error::Error;
 use crate::guest::limit::stops::Stops;
 #[cfg(feature = "prepare")]
 use crate::guest::prepared::pre::PreparedPre;
+use std::sync::{Arc, LazyLock};
 use wasmtime::{InstancePre, Module, Store};
 
 /// A module that is linked, from which instances are made: wasmtime's [`InstancePre`], or a `PreparedPre`, which
@@ -19,12 +20,39 @@ impl<S: 'static> Linked<S> for InstancePre<S> {}
 #[cfg(feature = "prepare")]
 impl<S: 'static> Linked<S> for PreparedPre<S> {}
 
+impl<S: 'static, L: Linked<S> + ?Sized> Linked<S> for &L {}
+
+impl<S: 'static, L: Linked<S>> Linked<S> for Arc<L> {}
+
+impl<S: 'static, L: Linked<S>> Linked<S> for LazyLock<L> {}
+
 pub(crate) mod sealed {
     use super::LinkedModule;
 
     pub trait Linked<S: 'static> {
         #[expect(private_interfaces, reason = "the trait is sealed")]
         fn linked(&self) -> LinkedModule<S>;
+    }
+}
+
+impl<S: 'static, L: sealed::Linked<S> + ?Sized> sealed::Linked<S> for &L {
+    #[expect(private_interfaces, reason = "the trait is sealed")]
+    fn linked(&self) -> LinkedModule<S> {
+        (**self).linked()
+    }
+}
+
+impl<S: 'static, L: sealed::Linked<S>> sealed::Linked<S> for Arc<L> {
+    #[expect(private_interfaces, reason = "the trait is sealed")]
+    fn linked(&self) -> LinkedModule<S> {
+        (**self).linked()
+    }
+}
+
+impl<S: 'static, L: sealed::Linked<S>> sealed::Linked<S> for LazyLock<L> {
+    #[expect(private_interfaces, reason = "the trait is sealed")]
+    fn linked(&self) -> LinkedModule<S> {
+        (**self).linked()
     }
 }
 
@@ -36,6 +64,7 @@ pub(crate) enum LinkedModule<S: 'static> {
 }
 
 impl<S: 'static> sealed::Linked<S> for InstancePre<S> {
+    #[expect(private_interfaces, reason = "the trait is sealed")]
     fn linked(&self) -> LinkedModule<S> {
         LinkedModule::Plain(self.clone())
     }
@@ -43,6 +72,7 @@ impl<S: 'static> sealed::Linked<S> for InstancePre<S> {
 
 #[cfg(feature = "prepare")]
 impl<S: 'static> sealed::Linked<S> for PreparedPre<S> {
+    #[expect(private_interfaces, reason = "the trait is sealed")]
     fn linked(&self) -> LinkedModule<S> {
         LinkedModule::Prepared(self.clone())
     }

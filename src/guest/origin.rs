@@ -4,10 +4,10 @@
 use crate::error::Error;
 use crate::guest::limit::stops::Stops;
 use crate::guest::linked::{Linked, LinkedModule};
-#[cfg(feature = "checkpoint")]
-use crate::guest::prepared::stop::FLAGS_MODULE;
 use std::pin::Pin;
 use std::sync::Arc;
+#[cfg(feature = "checkpoint")]
+use wasm_jobs_transform::FLAGS_MODULE;
 #[cfg(feature = "checkpoint")]
 use wasmtime::ImportType;
 use wasmtime::{Engine, Module, StoreContextMut};

@@ -17,6 +17,7 @@ use std::fmt;
 use std::sync::atomic::Ordering::Release;
 use std::sync::atomic::fence;
 use std::sync::{Arc, Weak};
+use wasm_jobs_transform::{FLAGS_MAX_PAGES, FLAGS_MIN_PAGES};
 use wasmtime::{Engine, MemoryType, SharedMemory};
 use wiggle::{GuestMemory, GuestPtr};
 
@@ -45,8 +46,6 @@ pub(crate) trait Checked: Send + Sync {
 const WORDS_OF_A_PAGE: usize = 65_536 / 4;
 /// How many lines of the cache a page has, of 64 bytes.
 const LINES_OF_A_PAGE: usize = 65_536 / 64;
-/// The most pages of the memory, as prepared modules import it.
-const MOST_PAGES: usize = 64;
 
 impl StopFlags {
     /// `None` if the engine has no shared memories.
@@ -54,8 +53,8 @@ impl StopFlags {
         if !engine.get_shared_memory() {
             return None;
         }
-        let pages = MOST_PAGES.try_into().ok()?;
-        let memory = SharedMemory::new(engine, MemoryType::shared(1, pages)).ok()?;
+        let ty = MemoryType::shared(FLAGS_MIN_PAGES as u32, FLAGS_MAX_PAGES as u32);
+        let memory = SharedMemory::new(engine, ty).ok()?;
         // The first word is never given: it stands for no flag.
         let words = Words { holders: vec![None], free: Vec::new() };
         Some(Arc::new(Self { memory, words: Mutex::new(words) }))
@@ -81,7 +80,7 @@ impl StopFlags {
         if index.is_multiple_of(WORDS_OF_A_PAGE) {
             self.memory.grow(1).map_err(|source| Error::TooManyInstances {
                 name: "a prepared module".into(),
-                instances: (MOST_PAGES * WORDS_OF_A_PAGE) as u32 - 1,
+                instances: FLAGS_MAX_PAGES as u32 * WORDS_OF_A_PAGE as u32 - 1,
                 source,
             })?;
         }

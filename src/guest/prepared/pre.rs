@@ -6,9 +6,10 @@ use crate::guest::limit::flags::StopFlags;
 use crate::guest::limit::stops::Stops;
 use crate::guest::origin::module_name;
 use crate::guest::prepared::module::Prepared;
-use crate::guest::prepared::stop::{FLAGS_MEMORY, FLAGS_MODULE, GuestFlag, Told, define_stop};
+use crate::guest::prepared::stop::{GuestFlag, Told, define_stop};
 use std::fmt;
 use std::sync::{Arc, OnceLock};
+use wasm_jobs_transform::{FLAGS_MEMORY, FLAGS_MODULE};
 use wasmtime::{Engine, Instance, InstancePre, Linker, Module, Store, UnknownImportError};
 
 /// A [`Prepared`] module that is linked: what instances are made of. It is made once for many instances, and is cheap to clone.

@@ -3,6 +3,7 @@
 use crate::error::Error;
 use crate::guest::limit::ticker::Ticker;
 use crate::guest::prepared::module::Prepared;
+use wasm_jobs_transform::{Options, transform_with};
 use wasmtime::{Engine, Module};
 
 /// Compiles a module whose guests can be saved as a [`Checkpoint`](crate::Checkpoint). Use it in the place of [`Module::new`]. `wasm` is the module
@@ -25,8 +26,7 @@ use wasmtime::{Engine, Module};
 /// - [`Error::Wasmtime`] if the module cannot be compiled.
 pub fn prepare(engine: &Engine, wasm: impl AsRef<[u8]>) -> Result<Prepared, Error> {
     let flags = Ticker::of(engine).flags(engine);
-    let prepared = wasm_jobs_transform::transform(wasm.as_ref()).map_err(Error::Prepare)?;
-    let module = Module::new(engine, prepared.wasm)?;
-    let flags = flags.filter(|_| crate::guest::prepared::stop::looks_at_flag(&module));
-    Ok(Prepared::new(module, flags))
+    let options = Options::default().stops(flags.is_some());
+    let prepared = transform_with(wasm.as_ref(), &options).map_err(Error::Prepare)?;
+    Ok(Prepared::new(Module::new(engine, prepared.wasm)?, flags))
 }

@@ -5,17 +5,10 @@ use crate::error::Error;
 use crate::guest::limit::flags::StopFlags;
 use crate::guest::limit::look::Look;
 use std::sync::Arc;
+use wasm_jobs_transform::{FLAG, FLAGS_MODULE, STOP};
 use wasmtime::{Caller, Global, Instance, Linker, Module, ModuleExport, Store, Trap, Val};
 
-/// The memory of flags, as prepared modules import it.
-pub(crate) const FLAGS_MODULE: &str = "__wasm_jobs";
-/// The name of that memory.
-pub(crate) const FLAGS_MEMORY: &str = "flags";
-/// The global that has the address of the guest's flag.
-const FLAG: &str = "__wasm_jobs_flag";
-/// The global that has the function to be called by a guest that has taken its flag.
-const STOP: &str = "__wasm_jobs_stop";
-/// That function in a linker.
+/// The function that a guest calls which has taken its flag, as it is in a linker.
 const STOP_FUNCTION: &str = "stop";
 
 /// Whether the guests of a prepared module look at flags.

@@ -32,6 +32,8 @@ mod slices;
 #[cfg(feature = "rayon")]
 mod stacks;
 mod states;
+#[cfg(feature = "prepare")]
+mod stop_flags;
 mod stores;
 mod stress;
 #[cfg(feature = "macros")]
