@@ -253,6 +253,7 @@ impl<S: Send + 'static, E> Guest<S, E> {
             if let Some(stack_pointer) = &self.stack_pointer {
                 stack_pointer.unwind(&mut self.store)?;
             }
+            self.heed_flag();
             self.control.poison().clear();
         }
         Ok(())

@@ -4,6 +4,7 @@
 use crate::error::Error;
 use crate::guest::limit::stops::Stops;
 use crate::guest::linked::{Linked, LinkedModule};
+use crate::guest::module_name::module_name;
 use std::pin::Pin;
 use std::sync::Arc;
 #[cfg(feature = "checkpoint")]
@@ -110,13 +111,5 @@ impl<S: 'static, E> Clone for Origin<S, E> {
                 Self::Other { engine: engine.clone(), exports: exports.clone() }
             }
         }
-    }
-}
-
-/// The name of a module in error messages.
-pub(crate) fn module_name(module: &Module) -> Box<str> {
-    match module.name() {
-        Some(name) => format!("module {name:?}").into(),
-        None => "a module without a name".into(),
     }
 }

@@ -104,12 +104,14 @@ impl<S: Send + 'static> Instance<S> {
     /// # Errors
     ///
     /// - [`Error::OtherEngine`] if the module has another engine, and [`Error::NoStateFactory`] if the instance was made with one state;
+    /// - [`Error::Unsupported`] if the instance has a timeout or a slice of time, and nothing [stops](Self::stops) the guests of the new module;
     /// - [`Error::CallInProgress`] if a call, which goes on undisturbed, or a guard has the guest;
     /// - those of [`new`](Self::new). The instance then has no guest, and is poisoned. [`reset`](Self::reset) tries the new module again, and
     ///   `reset_to` goes back to the old one.
     pub fn reset_to(&self, pre: &impl Linked<S>) -> Result<(), Error> {
         let origin = Origin::module(pre);
         origin.check_engine(&self.recipe.engine)?;
+        self.recipe.control.check(origin.stops())?;
         self.renew(Some(origin), self.store_factory()?)
     }
 
@@ -122,6 +124,7 @@ impl<S: Send + 'static> Instance<S> {
     pub fn reset_to_with(&self, pre: &impl Linked<S>, state: S) -> Result<(), Error> {
         let origin = Origin::module(pre);
         origin.check_engine(&self.recipe.engine)?;
+        self.recipe.control.check(origin.stops())?;
         self.renew(Some(origin), || Store::new(&self.recipe.engine, state))
     }
 }

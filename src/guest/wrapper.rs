@@ -6,7 +6,7 @@ use crate::guest::func::Func;
 use crate::guest::home::with_guest;
 use crate::guest::instance::Instance;
 use crate::guest::linked::{Linked, LinkedModule};
-use crate::guest::origin::module_name;
+use crate::guest::module_name::module_name;
 #[cfg(feature = "prepare")]
 use crate::guest::prepared::module::Prepared;
 #[cfg(feature = "checkpoint")]

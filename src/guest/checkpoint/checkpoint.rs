@@ -10,7 +10,7 @@ use crate::guest::checkpoint::serde_bytes::Bytes;
 use crate::guest::checkpoint::state::GuestState;
 use crate::guest::limit::options::InstanceOptions;
 use crate::guest::linked::Linked;
-use crate::guest::origin::module_name;
+use crate::guest::module_name::module_name;
 use std::fmt;
 use std::sync::{Arc, Weak};
 use wasmtime::Module;

@@ -1,7 +1,7 @@
 //! [`Plan`]: where the state of a prepared module is. The names of the module's exports say it, so nothing has to be kept beside the module.
 
 use crate::error::Error;
-use crate::guest::origin::module_name;
+use crate::guest::module_name::module_name;
 use crate::guest::prepared::module::is_prepared;
 use std::ops::Range;
 use std::sync::Arc;

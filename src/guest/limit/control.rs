@@ -1,53 +1,40 @@
 //! [`Control`]: the limits of the guest of one instance, and what can be read about the guest while it runs. It is made of small
-//! state machines, each of which limits one thing: [`SliceState`], [`EpochDeadline`], [`CallTime`], [`Nesting`], [`Growth`].
+//! state machines, each of which limits one thing: [`SliceState`], [`Stopper`], [`EpochDeadline`], [`CallTime`], [`Nesting`], [`Growth`].
 //!
 //! A store is [attached](Control::attach) to it, and asks it when the epoch has advanced, when its guest has found its flag set, at each
 //! call of the host, and when memory grows. [`limited`](crate::guest::limit::limited) holds the steps of a call to it.
 
-#[cfg(feature = "prepare")]
 use crate::error::Error;
 use crate::guest::limit::call_time::{CallTime, Verdict};
 use crate::guest::limit::epoch::{EnteredFrom, EpochDeadline};
-#[cfg(feature = "prepare")]
-use crate::guest::limit::flag::Flag;
 #[cfg(feature = "prepare")]
 use crate::guest::limit::flags::{Checked, StopFlags};
 use crate::guest::limit::growth::Growth;
 use crate::guest::limit::host_calls::YieldBeforeHostCalls;
 use crate::guest::limit::look::Look;
 use crate::guest::limit::nesting::{Enter, Nesting};
-use crate::guest::limit::options::InstanceOptions;
+use crate::guest::limit::options::{A_SLICE_OF_TIME, A_TIMEOUT, InstanceOptions};
 use crate::guest::limit::schedule::StepWithEnd;
 use crate::guest::limit::slice::Slice;
 use crate::guest::limit::slice_state::{Apply, SliceState, StepSlice};
+use crate::guest::limit::stopper::Stopper;
 use crate::guest::limit::stops::Stops;
-use crate::guest::limit::target::Target;
-use crate::guest::limit::yields::YieldRequests;
 use crate::guest::poison::Poison;
-use crate::step::interrupt::{Interrupter, NEVER, is_cancelled, step_deadline};
+use crate::step::interrupt::{NEVER, is_cancelled, step_deadline};
 use crate::timed_out::Timeout;
 use crate::trace::InstanceId;
 use crate::wait::alarm;
 use std::sync::Arc;
-#[cfg(feature = "prepare")]
-use std::sync::OnceLock;
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
-use std::sync::atomic::{AtomicU8, AtomicU64, fence};
+use std::sync::atomic::{AtomicU64, fence};
 use std::task::Context;
 use wasmtime::{CallHook, Engine, Store, StoreContextMut, Trap, UpdateDeadline};
 
 /// Shared by an instance and its guest. Any thread may read it and set the slice; the thread that has the guest does the rest.
 pub(crate) struct Control {
     slice: SliceState,
-    /// What stops the guest: a [`Stops`], as a byte. Another guest may bring another one.
-    stops: AtomicU8,
+    stopper: Stopper,
     epoch: EpochDeadline,
-    /// Taken for the first guest that looks at one, and kept for those after it.
-    #[cfg(feature = "prepare")]
-    flag: OnceLock<Flag>,
-    /// When the step in progress is to yield, in nanoseconds of [`alarm::now`]; [`NEVER`] if the clock does not end it.
-    step_end: AtomicU64,
-    yields: YieldRequests,
     /// `None` if the time is neither limited nor measured. In a box, because most guests have none.
     time: Option<Box<CallTime>>,
     nesting: Nesting,
@@ -86,12 +73,8 @@ impl Control {
             options.limits_growth().then(|| Growth::new(options.memory, options.table_elements));
         Arc::new(Self {
             slice: SliceState::new(options.slice),
-            stops: Stops::without_flag(engine).to_byte().into(),
+            stopper: Stopper::new(engine),
             epoch: EpochDeadline::new(engine),
-            #[cfg(feature = "prepare")]
-            flag: OnceLock::new(),
-            step_end: NEVER.into(),
-            yields: YieldRequests::default(),
             nesting: Nesting::new(options.nesting),
             limits_calls: time.is_some() || engine.get_consume_fuel(),
             limits_steps: time.is_some() || growth.is_some(),
@@ -113,39 +96,10 @@ impl Control {
         self.time.as_deref()
     }
 
-    /// What stops the guest.
+    /// How the guest is stopped.
     #[inline]
-    pub(crate) fn stops(&self) -> Stops {
-        Stops::from_byte(self.stops.load(Relaxed))
-    }
-
-    /// What interrupts a step of the guest if its call is cancelled.
-    pub(crate) fn interrupter(&self) -> &'static dyn Interrupter {
-        #[cfg(feature = "prepare")]
-        if let Some(flag) = self.flag_in_use() {
-            return flag.word();
-        }
-        self.epoch.ticker()
-    }
-
-    /// What stops the guest at the end of a step. `None` if nothing does.
-    fn target(&self) -> Option<Target> {
-        match self.stops() {
-            Stops::Never => None,
-            Stops::AtEpochs => Some(Target::epoch(self.epoch.ticker().number())),
-            #[cfg(feature = "prepare")]
-            Stops::AtFlags => self.flag.get().map(|flag| flag.word().target()),
-            #[cfg(not(feature = "prepare"))]
-            Stops::AtFlags => None,
-        }
-    }
-
-    /// Asks the guest to yield, if it runs.
-    pub(crate) fn request_yield(&self) {
-        self.yields.request();
-        if let Some(target) = self.target() {
-            self.epoch.ticker().stop(target);
-        }
+    pub(crate) fn stopper(&self) -> &Stopper {
+        &self.stopper
     }
 
     /// Whether the guest may be called.
@@ -177,12 +131,23 @@ impl Control {
         self.fuel.store(fuel, Relaxed);
     }
 
+    /// Refuses a new guest that cannot be stopped, if the limits need that.
+    pub(crate) fn check(&self, stops: Stops) -> Result<(), Error> {
+        if let Slice::Time(_) = self.slice() {
+            stops.check(A_SLICE_OF_TIME)?;
+        }
+        match self.has_timeout() {
+            true => stops.check(A_TIMEOUT),
+            false => Ok(()),
+        }
+    }
+
     // The store.
 
     /// Makes a new store keep to the limits. `stops` is what stops the guest that it is for.
     pub(crate) fn attach<S: Send + 'static>(self: &Arc<Self>, store: &mut Store<S>, stops: Stops) {
         self.slice.new_store();
-        self.stops.store(stops.to_byte(), Relaxed);
+        self.stopper.set_stops(stops);
         if stops == Stops::AtEpochs {
             let control = self.clone();
             store.epoch_deadline_callback(move |_| Ok(control.epoch_has_advanced()));
@@ -273,38 +238,20 @@ impl Control {
         if self.look_at_time(now) == Verdict::TimedOut {
             return Look::Interrupt;
         }
-        // Taken in any case, because one yield is enough for all reasons.
-        let is_requested = self.yields.take(self.epoch.ticker().yields());
-        let step_end = self.step_end.load(Relaxed);
-        match is_requested || (step_end != NEVER && now >= step_end) {
-            true => Look::Yield,
-            false => Look::GoOn,
-        }
+        if self.stopper.is_to_yield(now) { Look::Yield } else { Look::GoOn }
     }
 
-    /// The flag that stops the guest, if one does.
-    #[cfg(feature = "prepare")]
-    fn flag_in_use(&self) -> Option<&Flag> {
-        self.flag.get().filter(|_| self.stops() == Stops::AtFlags)
-    }
-
-    /// The address of the instance's flag, which is taken if this is the first guest that looks at one.
+    /// The address of the instance's flag.
     ///
     /// # Errors
     ///
     /// As [`StopFlags::take`].
     #[cfg(feature = "prepare")]
     pub(crate) fn flag(self: &Arc<Self>, flags: &Arc<StopFlags>) -> Result<u32, Error> {
-        let flag = match self.flag.get() {
-            Some(flag) => flag,
-            None => {
-                let this: Arc<dyn Checked> = self.clone();
-                let holder = Arc::downgrade(&this);
-                let flag = Flag::take(self.epoch.ticker(), flags.clone(), holder)?;
-                self.flag.get_or_init(|| flag)
-            }
-        };
-        Ok(flag.word().address)
+        self.stopper.flag(flags, || {
+            let this: Arc<dyn Checked> = self.clone();
+            Arc::downgrade(&this)
+        })
     }
 
     // A call, in the order in which this happens.
@@ -343,8 +290,8 @@ impl Control {
     pub(crate) fn set_deadline<S>(&self, store: &mut Store<S>) {
         // A panic of the host may have left nested calls in the count.
         self.nesting.clear();
-        self.yields.forget(self.epoch.ticker().yields());
-        if self.stops() == Stops::AtEpochs {
+        self.stopper.enter_guest();
+        if self.stopper.stops() == Stops::AtEpochs {
             self.epoch.deadline_is_set();
             store.set_epoch_deadline(1);
         }
@@ -386,12 +333,9 @@ impl Control {
             growth.enter();
         }
         let yields_at = slice.end(now).min(step_deadline());
-        self.step_end.store(yields_at, Relaxed);
         let timeout = self.time().map_or(NEVER, |time| time.begin_step(now));
         let end = yields_at.min(timeout);
-        let target = if end == NEVER { None } else { self.target() };
-        let with_end = target.map(|target| StepWithEnd::begin(target, end));
-        Watch { control: self, _with_end: with_end }
+        Watch { control: self, _with_end: self.stopper.begin_step(yields_at, end) }
     }
 
     /// Whether the call had run or waited for too long when its last step ended.
@@ -430,7 +374,7 @@ pub(crate) struct Watch<'a> {
 impl Drop for Watch<'_> {
     #[inline]
     fn drop(&mut self) {
-        self.control.step_end.store(NEVER, Relaxed);
+        self.control.stopper.end_step();
         if let Some(time) = self.control.time() {
             time.end_step();
         }

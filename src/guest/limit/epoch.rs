@@ -61,7 +61,8 @@ impl EpochDeadline {
         Self { state: OUTSIDE.into(), ticks_seen: ticker.ticks().into(), ticker }
     }
 
-    pub(crate) fn ticker(&self) -> &'static Ticker {
+    #[cfg(test)]
+    fn ticker(&self) -> &'static Ticker {
         self.ticker
     }
 

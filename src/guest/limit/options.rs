@@ -222,11 +222,16 @@ impl InstanceOptions {
             return Err(unsupported("a limit of fuel", "fuel"));
         }
         match self.has_timeout() {
-            true => stops.check("a timeout"),
+            true => stops.check(A_TIMEOUT),
             false => Ok(()),
         }
     }
 }
+
+/// What needs a guest that can be stopped, in messages.
+pub(crate) const A_TIMEOUT: &str = "a timeout";
+/// What needs a guest that can be stopped, in messages.
+pub(crate) const A_SLICE_OF_TIME: &str = "a slice of time";
 
 impl Stops {
     /// Refuses what needs a guest that can be stopped.
@@ -244,7 +249,7 @@ impl Slice {
     /// Refuses a slice that the engine was not made for, or that needs what `stops` the guest.
     pub(crate) fn check(self, engine: &Engine, stops: Stops) -> Result<(), Error> {
         match self {
-            Self::Time(_) => stops.check("a slice of time"),
+            Self::Time(_) => stops.check(A_SLICE_OF_TIME),
             Self::Fuel(_) if !engine.get_consume_fuel() => {
                 Err(unsupported("a slice of fuel", "fuel"))
             }

@@ -4,14 +4,13 @@ use crate::error::Error;
 use crate::guest::limit::flags::StopFlags;
 use crate::guest::limit::stops::Stops;
 use crate::guest::limit::ticker::Ticker;
-use crate::guest::origin::module_name;
-use crate::guest::prepared::pre::PreparedPre;
+use crate::guest::module_name::module_name;
 use crate::guest::prepared::stop::looks_at_flag;
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 use wasm_jobs_transform::HASH_LOW;
-use wasmtime::{Linker, Module};
+use wasmtime::Module;
 
 /// Whether a module was prepared.
 pub(crate) fn is_prepared(module: &Module) -> bool {
@@ -65,23 +64,6 @@ impl Prepared {
     /// A module that was just compiled, with the flags of its engine if its guests look at them.
     pub(crate) fn new(module: Module, flags: Option<Arc<StopFlags>>) -> Self {
         Self { module, flags }
-    }
-
-    /// Links the module. Instances are made of the result, which is made once for many of them.
-    ///
-    /// If the guests look at flags, they import one memory more than the module did. This defines it, in a copy of the linker; so no other module
-    /// gets it.
-    ///
-    /// # Errors
-    ///
-    /// - [`Error::MissingImport`] if the linker defines nothing for an import of the module;
-    /// - [`Error::OtherEngine`] if the linker has another engine;
-    /// - [`Error::Wasmtime`] if what it defines for an import is of another type.
-    pub fn instantiate_pre<S: Send + 'static>(
-        &self,
-        linker: &Linker<S>,
-    ) -> Result<PreparedPre<S>, Error> {
-        PreparedPre::new(self, linker)
     }
 
     /// What stops a guest of this module.

@@ -4,7 +4,7 @@ use crate::error::Error;
 use crate::guest::limit::control::Control;
 use crate::guest::limit::flags::StopFlags;
 use crate::guest::limit::stops::Stops;
-use crate::guest::origin::module_name;
+use crate::guest::module_name::module_name;
 use crate::guest::prepared::module::Prepared;
 use crate::guest::prepared::stop::{GuestFlag, Told, define_stop};
 use std::fmt;
@@ -34,8 +34,27 @@ struct Flags<S: 'static> {
     told: Told,
 }
 
+impl Prepared {
+    /// Links the module. Instances are made of the result, which is made once for many of them.
+    ///
+    /// If the guests look at flags, they import one memory more than the module did. This defines it, in a copy of the linker; so no other module
+    /// gets it.
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::MissingImport`] if the linker defines nothing for an import of the module;
+    /// - [`Error::OtherEngine`] if the linker has another engine;
+    /// - [`Error::Wasmtime`] if what it defines for an import is of another type.
+    pub fn instantiate_pre<S: Send + 'static>(
+        &self,
+        linker: &Linker<S>,
+    ) -> Result<PreparedPre<S>, Error> {
+        PreparedPre::new(self, linker)
+    }
+}
+
 impl<S: Send + 'static> PreparedPre<S> {
-    pub(crate) fn new(module: &Prepared, linker: &Linker<S>) -> Result<Self, Error> {
+    fn new(module: &Prepared, linker: &Linker<S>) -> Result<Self, Error> {
         if !Engine::same(module.engine(), linker.engine()) {
             return Err(Error::OtherEngine { module: module_name(module) });
         }
