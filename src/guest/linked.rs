@@ -107,6 +107,7 @@ impl<S: 'static> LinkedModule<S> {
     }
 
     /// What wasmtime makes an instance of, in this store.
+    #[cfg_attr(not(feature = "prepare"), expect(unused_variables, reason = "for flags"))]
     pub(crate) fn instance_pre(&self, store: &Store<S>) -> Result<&InstancePre<S>, Error> {
         match self {
             Self::Plain(pre) => Ok(pre),

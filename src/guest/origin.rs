@@ -9,9 +9,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 #[cfg(feature = "checkpoint")]
 use wasm_jobs_transform::FLAGS_MODULE;
+use wasmtime::{Engine, StoreContextMut};
 #[cfg(feature = "checkpoint")]
-use wasmtime::ImportType;
-use wasmtime::{Engine, Module, StoreContextMut};
+use wasmtime::{ImportType, Module};
 
 pub(crate) enum Origin<S: 'static, E> {
     Module {

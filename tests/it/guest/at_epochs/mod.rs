@@ -1,0 +1,54 @@
+//! The tests of guests that are stopped, where they look at the epoch of their engine.
+
+#[path = "../begun_timeouts.rs"]
+mod begun_timeouts;
+#[path = "../cancelling.rs"]
+mod cancelling;
+#[path = "../coroutines.rs"]
+mod coroutines;
+#[path = "../epochs.rs"]
+mod epochs;
+#[path = "../frames.rs"]
+mod frames;
+#[path = "../host_calls.rs"]
+mod host_calls;
+#[path = "../hostile.rs"]
+mod hostile;
+#[path = "../limits.rs"]
+mod limits;
+#[path = "../par_map.rs"]
+mod par_map;
+#[path = "../races.rs"]
+mod races;
+#[path = "../slices.rs"]
+mod slices;
+#[path = "../stress.rs"]
+mod stress;
+
+use wasm_jobs::Stops;
+use wasm_jobs::wasmtime::InstancePre;
+
+super::helpers!();
+
+/// What stops the guests of these tests.
+const STOPS: Stops = Stops::AtEpochs;
+
+type Pre<S> = InstancePre<S>;
+
+fn options_of_engines() -> EngineOptions {
+    EngineOptions::default()
+}
+
+use super::compile;
+
+fn link<S: 'static>(
+    linker: &Linker<S>,
+    module: &wasm_jobs::wasmtime::Module,
+) -> Result<Pre<S>, Error> {
+    Ok(linker.instantiate_pre(module)?)
+}
+
+/// Asks all running guests of the engine to yield.
+fn ask_to_yield(engine: &Engine) {
+    engine.increment_epoch();
+}
