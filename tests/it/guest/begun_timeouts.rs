@@ -1,12 +1,10 @@
 //! A limit on the time from a call's first step on, which does not count the queue.
 
-use super::{ENGINE, Host, compile, link, linker, options_of_engines};
+use super::{ENGINE, Host, compile, link, linker};
 use crate::support::{Queue, Way, retry_timeouts};
 use std::thread;
 use std::time::Duration;
-use wasm_jobs::{
-    Clock, Error, Instance, InstanceOptions, JobPool, RealtimeClock, Step, Timeout, wasmtime,
-};
+use wasm_jobs::{Clock, Error, Instance, InstanceOptions, JobPool, RealtimeClock, Step, Timeout};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -116,15 +114,5 @@ fn a_call_with_two_limits_times_out_at_the_earlier_one() -> Result<(), Error> {
         let end = guest.call::<(), ()>("forever", ())?.wait();
         assert!(matches!(end, Err(Error::TimedOut(ref why)) if why.limit == limit), "{end:?}");
     }
-    Ok(())
-}
-
-#[test]
-fn an_engine_without_epochs_refuses_the_limit() -> Result<(), Error> {
-    let options = options_of_engines().epoch_interruption(false).on_demand();
-    let engine = wasm_jobs::engine(&options)?;
-    let pre = link(&wasmtime::Linker::<()>::new(&engine), &compile(&engine, "(module)")?)?;
-    let refused = Instance::with_options(&pre, begun(MS), || ());
-    assert!(matches!(refused, Err(Error::Unsupported { what: "a timeout", .. })));
     Ok(())
 }

@@ -1,14 +1,12 @@
 //! Making guests yield through the epoch of their engine.
 
-use super::{
-    Host, ask_to_yield, compile, instance_of, link, linker, options_of_engines, small_engine,
-};
+use super::{Host, ask_to_yield, compile, instance_of, link, linker, small_engine};
 use crate::support::{Counter, Flag, workers};
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use wasm_jobs::wasmtime::{Caller, Engine, Linker, Store};
-use wasm_jobs::{Error, Instance, JobHandle, JobPool, Slice, Step, engine};
+use wasm_jobs::{Error, Instance, JobHandle, JobPool, Slice, Step};
 
 /// `spin()` loops until `is_done`, and never yields; `count(n)` counts down from n.
 const SPINNING: &str = r#"(module $spinning
@@ -233,17 +231,6 @@ fn a_store_of_ones_own_is_interrupted_too() -> Result<(), Error> {
     let mut future = instance.call::<(), ()>("spin", ())?;
     assert_eq!(future.resume()?, Step::Yielded);
     future.wait()
-}
-
-#[test]
-fn without_interruption_the_epoch_changes_nothing() -> Result<(), Error> {
-    let engine = engine(&options_of_engines().pooling(1).epoch_interruption(false))?;
-    let instance = interrupted(&engine, 10)?;
-    let mut future = instance.call::<(), ()>("spin", ())?;
-    assert_eq!(future.resume()?, Step::Done);
-    future.wait()?;
-    assert_eq!(instance.store()?.data().ticks, 10);
-    Ok(())
 }
 
 #[test]

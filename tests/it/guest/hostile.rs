@@ -150,6 +150,7 @@ struct State {
     wasi: wasm_jobs::wasi::WasiCtx,
     /// The guest, if it is a component.
     #[cfg(feature = "wasi")]
+    #[allow(dead_code, reason = "guests that look at flags are no components")]
     component: Option<wasmtime::component::Instance>,
     _counted: OnDrop,
 }
@@ -870,9 +871,11 @@ hostile! {
 }
 
 // Behind the macro, which it uses.
-#[cfg(feature = "wasi")]
-#[path = "hostile/components.rs"]
-mod components;
+if_components! {
+    #[cfg(feature = "wasi")]
+    #[path = "hostile/components.rs"]
+    mod components;
+}
 
 /// Makes a call that instantiates a guest of this text.
 type Instantiate = fn(&Arena, &'static str, InstanceOptions) -> Result<Future<()>, Error>;

@@ -231,25 +231,6 @@ fn what_is_not_measured_is_not_told() -> Result<(), Error> {
 }
 
 #[test]
-fn an_engine_that_was_not_made_for_a_limit_refuses_it() -> Result<(), Error> {
-    let engine = wasm_jobs::engine(&options_of_engines().pooling(1).epoch_interruption(false))?;
-    let pre = pre_of(&engine, GUEST)?;
-    for options in [
-        options().fuel(1),
-        options().slice(Slice::Fuel(1)),
-        options().slice(Slice::Time(MS)),
-        options().running_timeout(MS),
-        options().elapsed_timeout(MS),
-    ] {
-        let made = Instance::with_options(&pre, options, Host::default);
-        assert!(matches!(made, Err(Error::Unsupported { .. })), "{made:?}");
-    }
-    let guest = Instance::with_options(&pre, options().memory(1 << 20), Host::default)?;
-    assert_eq!(guest.call::<i32, i32>("count", 10)?.wait()?, 10);
-    Ok(())
-}
-
-#[test]
 fn memory_grows_to_its_limit_and_not_beyond() -> Result<(), Error> {
     let guest = limited(options().memory(10 << 16))?;
     for _ in 0..2 {
@@ -538,26 +519,5 @@ fn a_host_panic_takes_no_nesting_from_synchronous_calls() -> Result<(), Error> {
     let one = store.instance()?.get_typed_func::<(), i32>(&mut store, "one")?;
     let (context, _) = store.parts()?;
     assert_eq!(one.call(context, ())?, 1);
-    Ok(())
-}
-
-#[test]
-fn a_guest_that_waits_by_an_atomic_is_late_when_its_wait_is_over() -> Result<(), Error> {
-    let text = r#"(module
-        (memory 1 1 shared)
-        (func (export "wait") (param $nanoseconds i64) (result i32)
-            (memory.atomic.wait32 (i32.const 0) (i32.const 0) (local.get $nanoseconds))))"#;
-    let engine = wasm_jobs::engine(&options_of_engines().on_demand().threads(true))?;
-    let pre = pre_of(&engine, text)?;
-    for slice in [Slice::Unbounded, Slice::Time(MS)] {
-        let options = options().running_timeout(10 * MS).slice(slice);
-        let guest =
-            retry_timeouts(|| Instance::with_options(&pre, options.clone(), Host::default))?;
-        let end = guest.call::<i64, i32>("wait", 60_000_000)?.wait();
-        assert!(
-            matches!(end, Err(Error::TimedOut(ref timed_out)) if timed_out.limit == Timeout::Running),
-            "{end:?}"
-        );
-    }
     Ok(())
 }

@@ -27,6 +27,7 @@ mod states;
 #[cfg(feature = "prepare")]
 mod stop_flags;
 mod stores;
+mod unstoppable;
 #[cfg(feature = "macros")]
 mod wrappers;
 

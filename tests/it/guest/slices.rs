@@ -152,18 +152,6 @@ fn the_epoch_still_makes_every_guest_yield() -> Result<(), Error> {
     Ok(())
 }
 
-#[test]
-fn a_slice_of_time_needs_epochs() -> Result<(), Error> {
-    let engine = wasm_jobs::engine(&options_of_engines().pooling(1).epoch_interruption(false))?;
-    let guest: Instance<Host> = instance_of(&engine, LOOPS, Host::default())?;
-    let refusal = guest.set_slice(Slice::Time(MS)).unwrap_err();
-    assert!(matches!(refusal, Error::Unsupported { .. }), "{refusal}");
-    assert!(refusal.to_string().contains("epoch_interruption"), "{refusal}");
-    guest.set_slice(Slice::Unbounded)?;
-    assert_eq!(guest.call::<i32, i32>("count", 10)?.wait()?, 10);
-    Ok(())
-}
-
 /// Runs a guest with the given slices, and returns its count at the end of each step.
 fn counts(slices: &[Slice], yields: bool) -> Result<Vec<usize>, Error> {
     let engine = wasm_jobs::engine(&options_of_engines().pooling(1).fuel(true))?;

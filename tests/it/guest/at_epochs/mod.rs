@@ -1,5 +1,10 @@
 //! The tests of guests that are stopped, where they look at the epoch of their engine.
 
+/// Components look at the epoch.
+macro_rules! if_components {
+    ($($item:item)*) => { $($item)* };
+}
+
 #[path = "../begun_timeouts.rs"]
 mod begun_timeouts;
 #[path = "../cancelling.rs"]
@@ -25,13 +30,9 @@ mod slices;
 #[path = "../stress.rs"]
 mod stress;
 
-use wasm_jobs::Stops;
 use wasm_jobs::wasmtime::InstancePre;
 
 super::helpers!();
-
-/// What stops the guests of these tests.
-const STOPS: Stops = Stops::AtEpochs;
 
 type Pre<S> = InstancePre<S>;
 

@@ -1,5 +1,10 @@
 //! The tests of guests that are stopped, where each is prepared and looks at its own flag, and the engines have no epochs.
 
+/// Components are not prepared, so they look at no flag.
+macro_rules! if_components {
+    ($($item:item)*) => {};
+}
+
 #[path = "../begun_timeouts.rs"]
 mod begun_timeouts;
 #[path = "../cancelling.rs"]
@@ -25,12 +30,9 @@ mod slices;
 #[path = "../stress.rs"]
 mod stress;
 
-use wasm_jobs::{Prepared, PreparedPre, Stops, prepare, request_yields};
+use wasm_jobs::{Prepared, PreparedPre, prepare, request_yields};
 
 super::helpers!();
-
-/// What stops the guests of these tests.
-const STOPS: Stops = Stops::AtFlags;
 
 type Pre<S> = PreparedPre<S>;
 
