@@ -239,6 +239,7 @@ struct Arena {
     linker: Linker<State>,
     hostile: Pre<State>,
     /// The hostile component. It is compiled when a test needs it.
+    #[allow(dead_code, reason = "guests that look at flags are no components")]
     #[cfg(feature = "wasi")]
     hostile_component: OnceLock<wasmtime::component::InstancePre<State>>,
     /// The well-behaved guests. They are compiled when a test needs them.
@@ -947,8 +948,7 @@ fn instantiate_beside_fifty(pool: &impl JobPool, starts: &[Start]) -> Result<(),
 }
 
 const ENDLESS_START: &str = "(module (func $start (loop $again (br $again))) (start $start))";
-const WAITING_START: &str =
-    r#"(module (import "env" "never" (func $never)) (memory 1) (start $never))"#;
+const WAITING_START: &str = r#"(module (import "env" "never" (func $never)) (memory 1) (func $start (call $never)) (start $start))"#;
 
 const STARTS: [Start; 4] = [
     Start::new(ENDLESS_START, End::RunningTimeout),
