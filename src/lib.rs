@@ -232,6 +232,7 @@ pub mod model {
     pub use crate::call::lease::{Lease, Leased};
     pub use crate::pool::tickets::{Queue, Workers};
     pub use crate::step::interrupt::{Interrupter, Interruptible, is_cancelled};
+    pub use crate::step::stop::{Setters, YieldRequests, reasons};
     pub use crate::wait::stock::{Count, Stock, Take, Taken};
 
     use crate::call::future::Future;

@@ -21,12 +21,13 @@ use crate::guest::limit::stopper::Stopper;
 use crate::guest::limit::stops::Stops;
 use crate::guest::poison::Poison;
 use crate::step::interrupt::{NEVER, is_cancelled, step_deadline};
+use crate::step::stop::reasons;
 use crate::timed_out::Timeout;
 use crate::trace::InstanceId;
 use crate::wait::alarm;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::{Acquire, Relaxed};
-use std::sync::atomic::{AtomicU64, fence};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 use std::task::Context;
 use wasmtime::{CallHook, Engine, Store, StoreContextMut, Trap, UpdateDeadline};
 
@@ -226,19 +227,19 @@ impl Control {
 
     /// Decides what the guest does, which has begun to look at the epoch or has taken its flag.
     fn reasons(&self) -> Look {
-        // What the guest has read before this says that there is a reason. This fence pairs with the one before that was written.
-        fence(Acquire);
-        if is_cancelled() {
-            return Look::Interrupt;
-        }
-        if !self.epoch.is_in_call() {
-            return Look::GoOn;
-        }
-        let now = alarm::now_nanoseconds();
-        if self.look_at_time(now) == Verdict::TimedOut {
-            return Look::Interrupt;
-        }
-        if self.stopper.is_to_yield(now) { Look::Yield } else { Look::GoOn }
+        reasons(|| {
+            if is_cancelled() {
+                return Look::Interrupt;
+            }
+            if !self.epoch.is_in_call() {
+                return Look::GoOn;
+            }
+            let now = alarm::now_nanoseconds();
+            if self.look_at_time(now) == Verdict::TimedOut {
+                return Look::Interrupt;
+            }
+            if self.stopper.is_to_yield(now) { Look::Yield } else { Look::GoOn }
+        })
     }
 
     /// The address of the instance's flag.

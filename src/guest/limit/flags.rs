@@ -4,18 +4,13 @@
 //! `wasm-jobs-transform` adds. A guest looks at its word at each loop. Where it finds it set, it takes it, by an exchange with zero, and calls
 //! the host, which [decides](Checked::look) by the reasons that there are at that moment.
 //!
-//! **No stop is lost.** Who stops a guest writes the reason first, and then sets the flag. The guest takes the flag first, and then reads the
-//! reasons. The fence in [`StopFlags::set`] orders the two writes. The exchange is sequentially consistent, and orders the two reads. So a
-//! guest that has taken a flag finds the reason for it. If it takes the flag of an earlier stop meanwhile, the new flag stays for the next look.
-//!
-//! A flag without a reason does no harm: the guest goes on. So nobody waits for flags to be taken, and a word may be used again at once.
+//! Why no stop is lost is said in [`stop`](crate::step::stop). So a flag is set once for each reason, and need not be set again. A flag without a reason does no harm: the guest goes on. So nobody waits for flags to be taken, and a word may be used again at once.
 
 use crate::error::Error;
 use crate::guest::limit::look::Look;
+use crate::step::stop::Setters;
 use parking_lot::Mutex;
 use std::fmt;
-use std::sync::atomic::Ordering::Release;
-use std::sync::atomic::fence;
 use std::sync::{Arc, Weak};
 use wasm_jobs_transform::{FLAGS_MAX_PAGES, FLAGS_MIN_PAGES};
 use wasmtime::{Engine, MemoryType, SharedMemory};
@@ -24,6 +19,7 @@ use wiggle::{GuestMemory, GuestPtr};
 /// The flags of one engine. It lives as long as a prepared module of the engine, or an instance of one.
 pub(crate) struct StopFlags {
     memory: SharedMemory,
+    setters: Setters,
     words: Mutex<Words>,
 }
 
@@ -57,7 +53,7 @@ impl StopFlags {
         let memory = SharedMemory::new(engine, ty).ok()?;
         // The first word is never given: it stands for no flag.
         let words = Words { holders: vec![None], free: Vec::new() };
-        Some(Arc::new(Self { memory, words: Mutex::new(words) }))
+        Some(Arc::new(Self { memory, setters: Setters::new(), words: Mutex::new(words) }))
     }
 
     /// What prepared modules import.
@@ -103,11 +99,11 @@ impl StopFlags {
 
     /// Sets the flag at this address. Its guest looks at its next loop, or entry of a function that has a check.
     pub(crate) fn set(&self, address: u32) {
-        // Orders the reason, which the caller has written, before the flag: see the top of this file.
-        fence(Release);
-        let mut memory = GuestMemory::Shared(self.memory.data());
-        // A store of one atomic word, and `Relaxed`. It cannot fail, because all words are inside the memory.
-        let _ = memory.write(GuestPtr::<u32>::new(address), 1);
+        self.setters.raise(|| {
+            let mut memory = GuestMemory::Shared(self.memory.data());
+            // A store of one atomic word, and `Relaxed`. It cannot fail, because all words are inside the memory.
+            let _ = memory.write(GuestPtr::<u32>::new(address), 1);
+        });
     }
 
     /// Sets the flags of all instances.

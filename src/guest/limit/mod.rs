@@ -2,7 +2,7 @@
 //! ([`InstanceOptions`](options::InstanceOptions)).
 //!
 //! [`control`] holds a guest to its limits. It is made of small state machines, each in a file: [`slice_state`], [`epoch`],
-//! [`call_time`], [`nesting`], [`growth`], [`yields`]. [`host_calls`] makes a guest yield before it calls the host. [`limited`] is a call that keeps to all of them.
+//! [`call_time`], [`nesting`], [`growth`]. [`host_calls`] makes a guest yield before it calls the host. [`limited`] is a call that keeps to all of them.
 //!
 //! What [`stops`] a running guest is the epoch, or its own flag, as its [`stopper`] knows; each makes it [`look`] whether it has to stop. Its engine's [`ticker`] advances
 //! the epoch, and has the [`flags`] of its guests, of which a [`flag`] is one instance's. The thread of the [`schedule`] decides when a
@@ -30,4 +30,3 @@ pub(crate) mod stopper;
 pub(crate) mod stops;
 pub(crate) mod target;
 pub(crate) mod ticker;
-pub(crate) mod yields;

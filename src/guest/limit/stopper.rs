@@ -10,8 +10,8 @@ use crate::guest::limit::schedule::StepWithEnd;
 use crate::guest::limit::stops::Stops;
 use crate::guest::limit::target::Target;
 use crate::guest::limit::ticker::Ticker;
-use crate::guest::limit::yields::YieldRequests;
 use crate::step::interrupt::{Interrupter, NEVER};
+use crate::step::stop::YieldRequests;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicU8, AtomicU64};
 #[cfg(feature = "prepare")]
@@ -41,7 +41,7 @@ impl Stopper {
             #[cfg(feature = "prepare")]
             flag: OnceLock::new(),
             step_end: NEVER.into(),
-            requests: YieldRequests::default(),
+            requests: YieldRequests::new(),
         }
     }
 

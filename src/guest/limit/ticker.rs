@@ -5,13 +5,14 @@
 #[cfg(feature = "prepare")]
 use crate::guest::limit::flags::{StopFlags, address};
 use crate::guest::limit::target::{Target, TickerNumber};
+use crate::step::stop::raise;
 use parking_lot::Mutex;
 use std::cell::Cell;
 #[cfg(feature = "prepare")]
 use std::sync::Arc;
 #[cfg(feature = "prepare")]
 use std::sync::Weak;
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::{Acquire, Relaxed};
 use std::sync::atomic::{AtomicU64, fence};
 use wasmtime::{Engine, EngineWeak};
 
@@ -173,7 +174,7 @@ impl Ticker {
     /// The count of ticks so far. A thread that has seen an epoch reads at least the count of the tick that made it.
     #[inline]
     pub(crate) fn ticks(&self) -> u64 {
-        // The guest read the epoch before this, by a plain load. This fence pairs with the one in `tick`: if that load saw the
+        // The guest read the epoch before this, by a plain load. This fence pairs with that of `raise`: if that load saw the
         // epoch of a tick, the load below sees the tick.
         fence(Acquire);
         self.ticks.load(Relaxed)
@@ -183,10 +184,9 @@ impl Ticker {
     pub(crate) fn tick(&self) {
         let engine = self.engine.lock().upgrade();
         if let Some(engine) = engine {
-            // Relaxed, because the fence orders it before the new epoch, which wasmtime writes relaxed.
+            // Relaxed, because `raise` orders it before the new epoch, which wasmtime writes relaxed.
             self.ticks.fetch_add(1, Relaxed);
-            fence(Release);
-            engine.increment_epoch();
+            raise(|| engine.increment_epoch());
         }
     }
 }

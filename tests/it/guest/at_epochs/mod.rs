@@ -34,6 +34,9 @@ use wasm_jobs::wasmtime::InstancePre;
 
 super::helpers!();
 
+/// Whether a guest that looks uses fuel for that.
+const LOOKING_TAKES_FUEL: bool = false;
+
 type Pre<S> = InstancePre<S>;
 
 fn options_of_engines() -> EngineOptions {

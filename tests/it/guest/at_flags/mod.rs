@@ -34,6 +34,9 @@ use wasm_jobs::{Prepared, PreparedPre, prepare, request_yields};
 
 super::helpers!();
 
+/// Whether a guest that looks uses fuel for that.
+const LOOKING_TAKES_FUEL: bool = true;
+
 type Pre<S> = PreparedPre<S>;
 
 fn options_of_engines() -> EngineOptions {
