@@ -121,6 +121,7 @@
 //! - `wasi`: WASI preview 1 and 0.2, on wasmtime-wasi.
 //! - `wasi-p3-preview`: WASI 0.3, and components with async functions. [A preview](wasi::p3).
 //! - `bytemuck`: structs in a guest's memory, by [`MemoryGuard`].
+//! - `prepare`: modules that are [prepared](prepare), whose guests can be stopped at next to no cost.
 //! - `checkpoint`: the state of a guest between two calls, as data: [`prepare`], [`Checkpoint`].
 //! - `serde`: `Serialize` and `Deserialize` for that data.
 //! - `tracing`: spans and events for a subscriber of the crate `tracing`.

@@ -117,7 +117,7 @@ impl EngineOptions {
     /// trap. An increment that coincides with the end of a slice or a cancellation may be missed. Call it again to be sure.
     ///
     /// Guests pay for the checks: a picture takes 1.2 times as long to compute (`epochs_in_a_picture` of the benchmark), and an empty
-    /// loop three times (`epochs_in_a_loop`).
+    /// loop three times (`epochs_in_a_loop`). [Flags](Self::stop_flags) cost next to nothing.
     ///
     /// The epoch also advances whenever a slice of time, a timeout or a budget ends, or a running call is cancelled. Other guests of
     /// this library are not disturbed by that; in a [`Store`](wasmtime::Store) of your own on this engine, it acts like
@@ -155,8 +155,8 @@ impl EngineOptions {
         self
     }
 
-    /// Sets whether guests whose modules are [prepared](crate::prepare) look at a flag of their own, in the place of the epoch. Slices of
-    /// [time](crate::Slice::Time), timeouts and cancellations stop them by it, at next to no cost while the flag is not set.
+    /// Sets whether guests whose modules are compiled by `prepare`, of the feature of that name, look at a flag of their own, in the place of the
+    /// epoch. Slices of [time](crate::Slice::Time), timeouts and cancellations stop them by it, at next to no cost while the flag is not set.
     ///
     /// Set [`epoch_interruption`](Self::epoch_interruption) to `false` with it: otherwise the guests still pay for the checks of the epoch. If
     /// other guests on the engine are not prepared, leave the epoch on for them. Each guest is stopped by what it looks at, which
@@ -178,7 +178,6 @@ impl EngineOptions {
     /// # }
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    #[cfg(feature = "prepare")]
     #[must_use]
     pub fn stop_flags(mut self, enable: bool) -> Self {
         self.stop_flags = enable;
@@ -217,7 +216,7 @@ impl EngineOptions {
     /// The wasmtime configuration of these options. Change it for what the options do not offer, and make an engine of it with
     /// [`Engine::new`].
     ///
-    /// This library works with every engine. Without epoch interruption, only fuel stops a guest that never yields.
+    /// This library works with every engine. Without epoch interruption and [flags](crate::Stops), only fuel stops a guest that never yields.
     #[must_use]
     pub fn config(&self) -> Config {
         let mut config = Config::new();

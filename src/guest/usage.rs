@@ -15,8 +15,7 @@ impl<S: Send + 'static, E: Send + Sync + 'static> Instance<S, E> {
     ///
     /// # Errors
     ///
-    /// [`Error::Unsupported`] for a slice of time if the engine was made without
-    /// [`EngineOptions::epoch_interruption`](crate::EngineOptions::epoch_interruption), and for a slice of fuel if it was made
+    /// [`Error::Unsupported`] for a slice of time if nothing [stops](Self::stops) the guest while it runs, and for a slice of fuel if it was made
     /// without [`EngineOptions::fuel`](crate::EngineOptions::fuel).
     pub fn set_slice(&self, slice: Slice) -> Result<(), Error> {
         slice.check(&self.recipe.engine, self.stops())?;

@@ -67,7 +67,7 @@ impl InstanceOptions {
     /// Limits the time that each call may run, in all its steps together. The time that it spends in host functions counts; the
     /// time that it is suspended does not. A call that has run for longer fails with [`Error::TimedOut`].
     ///
-    /// A guest is stopped at its next loop or function entry. A guest that is inside a host function is stopped when that
+    /// A guest is [stopped](crate::Stops) at its next loop or function entry. A guest that is inside a host function is stopped when that
     /// returns, even if the guest would end right after it. If the host function runs another guest, that time counts too.
     ///
     /// Nothing stops a guest inside `memory.atomic.wait`, which blocks its thread until another thread notifies it: see

@@ -20,7 +20,7 @@ pub(crate) fn is_prepared(module: &Module) -> bool {
 /// A module that was [prepared](crate::prepare). It is cheap to clone.
 ///
 /// It is linked by [`instantiate_pre`](Self::instantiate_pre), and derefs to the [`Module`] for all else, such as its exports or
-/// [`serialize`](Module::serialize).
+/// [`serialize`](Module::serialize). wasmtime's own linker does not link it if its guests look at flags.
 #[derive(Clone)]
 pub struct Prepared {
     module: Module,

@@ -44,7 +44,8 @@ impl Prepared {
     ///
     /// - [`Error::MissingImport`] if the linker defines nothing for an import of the module;
     /// - [`Error::OtherEngine`] if the linker has another engine;
-    /// - [`Error::Wasmtime`] if what it defines for an import is of another type.
+    /// - [`Error::Wasmtime`] if what it defines for an import is of another type. If the guests look at flags, the functions that make an
+    ///   instance give this error.
     pub fn instantiate_pre<S: Send + 'static>(
         &self,
         linker: &Linker<S>,

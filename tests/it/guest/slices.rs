@@ -275,7 +275,8 @@ fn the_epoch_leaves_the_fuel_as_it_is() -> Result<(), Error> {
         advancing.join().unwrap();
         Ok(1_000_000_000 - guest.store()?.fuel()?)
     };
-    assert_eq!(used(true)?, used(false)?);
+    let (asked, alone) = (used(true)?, used(false)?);
+    assert!(if LOOKING_TAKES_FUEL { asked >= alone } else { asked == alone }, "{asked} {alone}");
     Ok(())
 }
 
