@@ -9,7 +9,9 @@
 //! read-modify-write, as an epoch is advanced by, would order both. A flag is set by a plain store. So its [`Setters`] take turns: then the
 //! second thread's store comes after the first one's reason, too.
 
-use crate::sync::{AtomicBool, AtomicU64, Mutex, fence};
+#[cfg(any(feature = "prepare", wasm_jobs_loom))]
+use crate::sync::Mutex;
+use crate::sync::{AtomicBool, AtomicU64, fence};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 /// Makes a guest look, by `set`, for a reason that the caller has written. `set` is a read-modify-write, or its callers take turns.
@@ -20,12 +22,13 @@ pub(crate) fn raise(set: impl FnOnce()) {
 }
 
 /// The threads that set flags, one at a time.
+#[cfg(any(feature = "prepare", wasm_jobs_loom))]
 #[derive(Debug)]
 pub struct Setters(Mutex<()>);
 
+#[cfg(any(feature = "prepare", wasm_jobs_loom))]
 impl Setters {
     /// There are none yet.
-    #[expect(clippy::new_without_default, reason = "private, but to the models")]
     pub fn new() -> Self {
         Self(Mutex::new(()))
     }
@@ -56,7 +59,6 @@ pub struct YieldRequests {
 
 impl YieldRequests {
     /// The requests to a guest that is made. There are none.
-    #[expect(clippy::new_without_default, reason = "private, but to the models")]
     pub fn new() -> Self {
         Self { is_requested: AtomicBool::new(false), seen: AtomicU64::new(0) }
     }

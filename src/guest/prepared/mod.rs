@@ -6,6 +6,5 @@
 
 pub(crate) mod module;
 pub(crate) mod pre;
-#[expect(clippy::module_inception, reason = "the folder is named after what the function does")]
 pub(crate) mod prepare;
 pub(crate) mod stop;

@@ -32,7 +32,7 @@ impl Ticker {
         let stopped = stop.clone();
         let ticking = thread::spawn(move || {
             while !stopped.is_set() {
-                ask_to_yield(&engine);
+                ask_to_yield(engine);
                 thread::yield_now();
             }
         });
@@ -127,7 +127,7 @@ fn a_guest_is_made_to_yield_from_another_thread() -> Result<(), Error> {
         let engine = &engine;
         scope.spawn(move || {
             has_begun.recv().expect("the guest begins");
-            ask_to_yield(&engine);
+            ask_to_yield(engine);
         });
         let mut future = instance.call::<(), ()>("spin", ())?;
         assert_eq!(future.resume()?, Step::Yielded);
