@@ -121,6 +121,7 @@
 //! - `wasi`: WASI preview 1 and 0.2, on wasmtime-wasi.
 //! - `wasi-p3-preview`: WASI 0.3, and components with async functions. [A preview](wasi::p3).
 //! - `bytemuck`: structs in a guest's memory, by [`MemoryGuard`].
+//! - `prepare`: modules that are [prepared](prepare), whose guests can be stopped at next to no cost.
 //! - `checkpoint`: the state of a guest between two calls, as data: [`prepare`], [`Checkpoint`].
 //! - `serde`: `Serialize` and `Deserialize` for that data.
 //! - `tracing`: spans and events for a subscriber of the crate `tracing`.
@@ -176,15 +177,17 @@ pub use guest::kit as guest_kit;
 #[cfg(feature = "wasi")]
 pub use guest::wasi;
 #[cfg(feature = "checkpoint")]
-pub use guest::{Checkpoint, CheckpointSize, HostState, RefCodec, prepare};
+pub use guest::{Checkpoint, CheckpointSize, HostState, RefCodec};
 #[cfg(feature = "macros")]
-pub use guest::{Embedded, ModuleSource};
+pub use guest::{Embedded, GuestModule, ModuleSource};
 #[cfg(feature = "wasm")]
 pub use guest::{
-    EngineOptions, Func, GlobalType, Instance, InstanceOptions, InstancePool, Instances,
+    EngineOptions, Func, GlobalType, Instance, InstanceOptions, InstancePool, Instances, Linked,
     MemoryGuard, OnReturn, OwnedRef, ParMap, ParMapJob, Plain, PoolStats, PooledInstance, Slice,
-    StoreGuard, TableGuard, add_yield, engine,
+    Stops, StoreGuard, TableGuard, add_yield, engine, request_yields,
 };
+#[cfg(feature = "prepare")]
+pub use guest::{Prepared, PreparedPre, prepare};
 pub use outcome::JobOutcome;
 pub use pool::JobPool;
 pub use pool::after::IntoJob;
@@ -196,7 +199,7 @@ pub use timed_out::{TimedOut, Timeout};
 pub use wait::access::AccessQueue;
 pub use wait::clock::{Clock, ManualClock, RealtimeClock, Sleep};
 pub use wait::event::Event;
-#[cfg(feature = "checkpoint")]
+#[cfg(feature = "prepare")]
 pub use wasm_jobs_transform as transform;
 #[cfg(feature = "wasm")]
 pub use wasmtime;
@@ -207,7 +210,9 @@ pub use wasmtime_wasi;
 #[cfg(feature = "macros")]
 #[doc(hidden)]
 pub mod __wrapper {
-    pub use crate::guest::wrapper::{check, compile, link, look_up};
+    pub use crate::guest::wrapper::{
+        PreparedModule, check, compile, compile_prepared, link, look_up,
+    };
     pub use wasm_jobs_macros::wrapper;
 }
 
@@ -228,6 +233,7 @@ pub mod model {
     pub use crate::call::lease::{Lease, Leased};
     pub use crate::pool::tickets::{Queue, Workers};
     pub use crate::step::interrupt::{Interrupter, Interruptible, is_cancelled};
+    pub use crate::step::stop::{Setters, YieldRequests, reasons};
     pub use crate::wait::stock::{Count, Stock, Take, Taken};
 
     use crate::call::future::Future;

@@ -9,7 +9,7 @@ mod real {
     pub(crate) use crossbeam::queue::SegQueue;
     pub(crate) use crossbeam::sync::{Parker, Unparker};
     pub(crate) use parking_lot::Mutex;
-    #[cfg(feature = "rayon")]
+    #[cfg(any(feature = "rayon", feature = "wasm"))]
     pub(crate) use std::sync::atomic::AtomicBool;
     pub(crate) use std::sync::atomic::{AtomicU8, AtomicU64, fence};
     use std::time::{Duration, Instant};

@@ -151,14 +151,17 @@ impl Wrapper<'_> {
     }
 
     fn module_function(&self) -> TokenStream {
-        let Declaration { library, vis, .. } = self.declaration;
+        let Declaration { library, vis, options, .. } = self.declaration;
         let docs = comment(docs::COMPILE);
-
-        let result = self.declaration.result(&quote!(#library::wasmtime::Module));
+        let (module, compile) = match options.checkpoints {
+            true => (quote!(#library::__wrapper::PreparedModule), quote!(compile_prepared)),
+            false => (quote!(#library::wasmtime::Module), quote!(compile)),
+        };
+        let result = self.declaration.result(&module);
         quote! {
             #docs
             #vis fn module(engine: &#library::wasmtime::Engine) -> #result {
-                #library::__wrapper::compile::<Self>(engine)
+                #library::__wrapper::#compile::<Self>(engine)
             }
         }
     }

@@ -262,8 +262,8 @@ impl<T: Send + 'static, O> Future<T, O> {
     /// Ends the call: its result is [`Error::Cancelled`], unless it has one already.
     ///
     /// If a step is in progress on another thread, the call ends at the end of that step; [`wait`](Self::wait) waits for it. A guest
-    /// stops at its next loop or function entry, if its engine has epoch interruption. Host functions and other work are not
-    /// interrupted, nor is another guest that a host function runs to its end.
+    /// stops at its next loop or function entry, if its engine has epoch interruption, which is the default, or if the guest looks at a flag.
+    /// Host functions and other work are not interrupted, nor is another guest that a host function runs to its end.
     ///
     /// The thread that ends the call drops what the call held, such as the host futures that it awaited.
     pub fn cancel(&mut self) {

@@ -237,7 +237,7 @@ pub enum Error {
     },
 
     /// The module was not [prepared](crate::prepare), or it was prepared by another version of this library.
-    #[cfg(feature = "checkpoint")]
+    #[cfg(feature = "prepare")]
     #[error(
         "{module}: it was not prepared for checkpoints by this version of the library: compile the original module by `prepare`"
     )]
@@ -247,7 +247,7 @@ pub enum Error {
     },
 
     /// The module cannot be [prepared](crate::prepare).
-    #[cfg(feature = "checkpoint")]
+    #[cfg(feature = "prepare")]
     #[error("the module cannot be prepared for checkpoints: {0}")]
     Prepare(#[source] wasm_jobs_transform::Error),
 

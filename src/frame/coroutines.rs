@@ -121,7 +121,7 @@ impl Coroutines {
     /// Runs a frame within a budget of time. Coroutines that it does not reach wait for the next frame, which begins with them.
     ///
     /// Each step may take an equal share of the time that is left, and at least 100 µs. At the end of its share, a guest yields, if its
-    /// engine has epoch interruption, which is the default. Other code runs on to its own next await.
+    /// engine has epoch interruption, which is the default, or if it looks at a flag. Other code runs on to its own next await.
     ///
     /// Inside a coroutine of this loop, this does nothing.
     pub fn tick_within(&self, budget: Duration) -> TickReport {

@@ -79,7 +79,7 @@ fn remember(begun: usize, next: usize) {
 /// lists that it has run.
 ///
 /// A step may take an equal share of the time that is left, and at least 100 µs. After that, a guest yields, whatever its slice is, if its
-/// engine has epoch interruption, which is the default. So a call that never yields takes nothing from the others, and a frame
+/// engine has epoch interruption, which is the default, or if it looks at a flag. So a call that never yields takes nothing from the others, and a frame
 /// exceeds its budget only by the time that it takes to stop a guest: about 0.1 ms in the measure `frame_overshoot` of `benches`.
 /// Work that is not a guest, and host functions, run on to their own next await.
 ///

@@ -1,6 +1,7 @@
 //! [`engine`]: a wasmtime engine that is set up for guests that suspend. Use it like any other, to make modules, linkers and stores.
 
 use crate::error::Error;
+use crate::guest::limit::ticker::Ticker;
 use std::num::{NonZeroU32, NonZeroUsize};
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
@@ -28,6 +29,7 @@ pub struct EngineOptions {
     exceptions: bool,
     simd: bool,
     threads: bool,
+    stop_flags: bool,
     component_async: bool,
     fuel: bool,
     backtraces: bool,
@@ -46,6 +48,7 @@ impl Default for EngineOptions {
             exceptions: true,
             simd: true,
             threads: false,
+            stop_flags: false,
             component_async: false,
             fuel: false,
             backtraces: true,
@@ -114,7 +117,7 @@ impl EngineOptions {
     /// trap. An increment that coincides with the end of a slice or a cancellation may be missed. Call it again to be sure.
     ///
     /// Guests pay for the checks: a picture takes 1.2 times as long to compute (`epochs_in_a_picture` of the benchmark), and an empty
-    /// loop three times (`epochs_in_a_loop`).
+    /// loop three times (`epochs_in_a_loop`). [Flags](Self::stop_flags) cost next to nothing.
     ///
     /// The epoch also advances whenever a slice of time, a timeout or a budget ends, or a running call is cancelled. Other guests of
     /// this library are not disturbed by that; in a [`Store`](wasmtime::Store) of your own on this engine, it acts like
@@ -152,6 +155,35 @@ impl EngineOptions {
         self
     }
 
+    /// Sets whether guests whose modules are compiled by `prepare`, of the feature of that name, look at a flag of their own, in the place of the
+    /// epoch. Slices of [time](crate::Slice::Time), timeouts and cancellations stop them by it, at next to no cost while the flag is not set.
+    ///
+    /// Set [`epoch_interruption`](Self::epoch_interruption) to `false` with it: otherwise the guests still pay for the checks of the epoch. If
+    /// other guests on the engine are not prepared, leave the epoch on for them. Each guest is stopped by what it looks at, which
+    /// [`Instance::stops`](crate::Instance::stops) tells.
+    ///
+    /// The flags are in a memory that is shared by the guests and this library, and that the guests' own instructions cannot reach. For that,
+    /// this enables the threads proposal and shared memories. So guests may use atomic instructions. In a pool, no guest can have a shared
+    /// memory of its own, and so none can wait inside wasm. With [`on_demand`](Self::on_demand), a guest that is *not* prepared can: see
+    /// [`threads`](Self::threads). wasmtime counts shared memories as tier 2.
+    ///
+    /// An engine has flags for 1,048,575 instances.
+    ///
+    /// ```
+    /// # #[cfg(feature = "prepare")] {
+    /// use wasm_jobs::{EngineOptions, engine, prepare};
+    ///
+    /// let engine = engine(&EngineOptions::default().stop_flags(true).epoch_interruption(false))?;
+    /// let module = prepare(&engine, wat::parse_str("(module)")?)?;
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn stop_flags(mut self, enable: bool) -> Self {
+        self.stop_flags = enable;
+        self
+    }
+
     /// Sets whether components may have async functions, streams and futures, as those of WASI 0.3 do.
     ///
     /// Each call of a component then costs more, even of a function that is not async (`component_async_in_a_call` of the benchmark). wasmtime calls its support experimental, and gives it no security patches.
@@ -184,7 +216,7 @@ impl EngineOptions {
     /// The wasmtime configuration of these options. Change it for what the options do not offer, and make an engine of it with
     /// [`Engine::new`].
     ///
-    /// This library works with every engine. Without epoch interruption, only fuel stops a guest that never yields.
+    /// This library works with every engine. Without epoch interruption and [flags](crate::Stops), only fuel stops a guest that never yields.
     #[must_use]
     pub fn config(&self) -> Config {
         let mut config = Config::new();
@@ -195,8 +227,8 @@ impl EngineOptions {
             .wasm_exceptions(self.exceptions)
             .wasm_simd(self.simd)
             .wasm_relaxed_simd(self.simd)
-            .wasm_threads(self.threads)
-            .shared_memory(self.threads)
+            .wasm_threads(self.threads || self.stop_flags)
+            .shared_memory(self.threads || self.stop_flags)
             .concurrency_support(self.component_async)
             .consume_fuel(self.fuel)
             .wasm_backtrace_max_frames(
@@ -242,4 +274,20 @@ pub fn engine(options: &EngineOptions) -> Result<Engine, Error> {
         what: "an engine with these options",
         why: format!("{error:#}").into(),
     })
+}
+
+/// Asks all guests of an engine to [yield](crate::Step::Yielded), from any thread: each that runs at this moment yields at its next loop, or at
+/// its next entry of a function that has a check. A guest that yields anyway may do so once for both.
+///
+/// It works with all guests that [can be stopped](crate::Instance::stops), by the epoch or by a flag; [`Engine::increment_epoch`] reaches those
+/// that look at the epoch. To ask one guest, call [`Instance::request_yield`](crate::Instance::request_yield).
+///
+/// ```
+/// # use wasm_jobs::{EngineOptions, engine, request_yields};
+/// let engine = engine(&EngineOptions::default())?;
+/// request_yields(&engine); // for example, because the program is about to pause
+/// # Ok::<(), wasm_jobs::Error>(())
+/// ```
+pub fn request_yields(engine: &Engine) {
+    Ticker::of(engine).request_yields();
 }

@@ -70,7 +70,7 @@ where
     S: Send + 'static,
 {
     let (guest, export) = guest.parts();
-    (guest.control.interrupter(), Traced::export(&export.name, guest.control.number()))
+    (guest.control.stopper().interrupter(), Traced::export(&export.name, guest.control.number()))
 }
 
 /// The work of a call of an export.
@@ -102,7 +102,8 @@ where
 {
     guest.begin_call();
     let Guest { control, .. } = &**guest;
-    let (interrupter, traced) = (control.interrupter(), Traced::of_instance(control.number()));
+    let (interrupter, traced) =
+        (control.stopper().interrupter(), Traced::of_instance(control.number()));
     let call = async move {
         #[cfg(feature = "wasi-p3-preview")]
         let may_run_event_loop = guest.may_run_event_loop;

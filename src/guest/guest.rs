@@ -6,7 +6,13 @@ use crate::error::{Error, Mismatch};
 use crate::guest::checkpoint::saves::Saves;
 use crate::guest::limit::control::Control;
 use crate::guest::limit::limited::Limited;
+#[cfg(feature = "prepare")]
+use crate::guest::linked::LinkedModule;
 use crate::guest::origin::Origin;
+#[cfg(feature = "prepare")]
+use crate::guest::prepared::module::is_prepared;
+#[cfg(feature = "prepare")]
+use crate::guest::prepared::stop::GuestFlag;
 use crate::guest::stack_pointer::StackPointer;
 use crate::guest::trap::{Attempt, failure};
 use crate::step::interrupt::in_step;
@@ -27,6 +33,9 @@ pub(crate) struct Guest<S: 'static, E = wasmtime::Instance> {
     pub(crate) generation: u64,
     /// In a box, because it is larger than all the rest.
     stack_pointer: Option<Box<StackPointer>>,
+    /// `Some` if the guest looks at a flag.
+    #[cfg(feature = "prepare")]
+    flag: Option<GuestFlag>,
     /// Whether its calls may run wasmtime's event loop, as those of components do.
     #[cfg(feature = "wasi-p3-preview")]
     pub(crate) may_run_event_loop: bool,
@@ -74,6 +83,8 @@ impl<S: Send + 'static, E> Guest<S, E> {
             exports: None,
             generation: 0,
             stack_pointer: None,
+            #[cfg(feature = "prepare")]
+            flag: None,
             #[cfg(feature = "wasi-p3-preview")]
             may_run_event_loop: matches!(origin, Origin::Other { .. }),
             #[cfg(feature = "checkpoint")]
@@ -88,6 +99,10 @@ impl<S: Send + 'static, E> Guest<S, E> {
         self.control.poison().set();
         self.generation += 1;
         self.stack_pointer = None;
+        #[cfg(feature = "prepare")]
+        {
+            self.flag = None;
+        }
         // The type of the exports is the user's, and its destructor may panic.
         let exports = self.exports.take();
         ignore_panic(|| drop(exports));
@@ -109,7 +124,7 @@ impl<S: Send + 'static, E> Guest<S, E> {
     /// Gives the guest an instance.
     pub(crate) fn instantiate(&mut self, origin: &Origin<S, E>, start: Start) -> Result<(), Error> {
         let engine = origin.engine();
-        self.control.attach(&mut self.store);
+        self.control.attach(&mut self.store, origin.stops());
         if start.is_call() {
             if engine.get_consume_fuel() && self.store.get_fuel().is_ok_and(|fuel| fuel == 0) {
                 self.store.set_fuel(u64::MAX).map_err(Error::Wasmtime)?;
@@ -119,15 +134,15 @@ impl<S: Send + 'static, E> Guest<S, E> {
         self.control.set_deadline(&mut self.store);
         match origin {
             Origin::Module { pre, exports } => {
-                let instance = pre.instantiate_async(&mut self.store);
+                let instance = pre.instance_pre(&self.store)?.instantiate_async(&mut self.store);
                 let instance = match start.is_call() {
                     true => to_the_end(instance, &self.control)?,
                     // Nothing of the guest runs, so no limit of its last call is looked at.
                     false => block_on(instance),
                 };
                 let instance = instance.map_err(|error| self.not_made(error, origin))?;
-                #[cfg(feature = "checkpoint")]
-                self.begin_prepared(instance, pre.module(), origin, start)?;
+                #[cfg(feature = "prepare")]
+                self.begin_prepared(instance, pre, origin, start)?;
                 self.exports = Some(exports(instance));
                 let stack_pointer = StackPointer::of(instance, pre.module(), &mut self.store);
                 self.stack_pointer = stack_pointer.map(Box::new);
@@ -141,18 +156,24 @@ impl<S: Send + 'static, E> Guest<S, E> {
         Ok(())
     }
 
-    /// Begins with a new instance. If its module is prepared, this runs the start function, because wasmtime has not.
-    #[cfg(feature = "checkpoint")]
+    /// Begins with a new instance. If its module is prepared, this gives it its flag, and runs the start function, because wasmtime has not.
+    #[cfg(feature = "prepare")]
     fn begin_prepared(
         &mut self,
         instance: wasmtime::Instance,
-        module: &wasmtime::Module,
+        linked: &LinkedModule<S>,
         origin: &Origin<S, E>,
         start: Start,
     ) -> Result<(), Error> {
+        let module = linked.module();
+        #[cfg(feature = "checkpoint")]
         self.saves.begin(instance, module, &mut self.store)?;
-        if self.saves.is_prepared()
-            && start == Start::Run
+        self.flag = match linked {
+            LinkedModule::Plain(_) => None,
+            LinkedModule::Prepared(pre) => pre.connect(instance, &mut self.store, &self.control)?,
+        };
+        if start == Start::Run
+            && is_prepared(module)
             && let Some(function) = start_function(instance, module, &mut self.store)
         {
             let started = function.call_async(&mut self.store, ());
@@ -190,7 +211,8 @@ impl<S: Send + 'static, E> Guest<S, E> {
             // The engine counts fuel, as the old store has shown.
             let _ = store.set_fuel(fuel);
         }
-        (Self { store, generation: self.generation + 1, stack_pointer: None, ..self }, ended)
+        let generation = self.generation + 1;
+        (Self { store, generation, stack_pointer: None, flag: None, ..self }, ended)
     }
 
     /// The guest is between two calls, in the state of a checkpoint.
@@ -231,9 +253,30 @@ impl<S: Send + 'static, E> Guest<S, E> {
             if let Some(stack_pointer) = &self.stack_pointer {
                 stack_pointer.unwind(&mut self.store)?;
             }
+            self.heed_flag();
             self.control.poison().clear();
         }
         Ok(())
+    }
+}
+
+impl<S: 'static, E> Guest<S, E> {
+    /// The owner of the store may call the guest from now on, as wasmtime's functions do. Nothing stops such a call.
+    #[inline]
+    pub(crate) fn ignore_flag(&mut self) {
+        #[cfg(feature = "prepare")]
+        if let Some(flag) = &self.flag {
+            flag.ignore(&mut self.store);
+        }
+    }
+
+    /// From now on, the guest runs in calls alone.
+    #[inline]
+    pub(crate) fn heed_flag(&mut self) {
+        #[cfg(feature = "prepare")]
+        if let Some(flag) = &self.flag {
+            flag.heed(&mut self.store);
+        }
     }
 }
 
@@ -285,7 +328,7 @@ fn end_store<S: 'static>(store: Store<S>) {
 }
 
 /// The start function of a prepared module.
-#[cfg(feature = "checkpoint")]
+#[cfg(feature = "prepare")]
 fn start_function<S: 'static>(
     instance: wasmtime::Instance,
     module: &wasmtime::Module,

@@ -7,8 +7,8 @@ use crate::guest::fiber;
 use crate::guest::guest::{Guest, Start};
 use crate::guest::home::{Away, Home, claim, with_guest};
 use crate::guest::limit::control::Control;
-use crate::guest::limit::options::{InstanceOptions, unsupported};
-use crate::guest::limit::slice::Slice;
+use crate::guest::limit::options::InstanceOptions;
+use crate::guest::linked::Linked;
 use crate::guest::loan::Loan;
 use crate::guest::origin::{BoxFuture, Origin};
 use crate::guest::recipe::Recipe;
@@ -17,8 +17,7 @@ use parking_lot::Mutex;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
-use wasmtime::{Engine, InstancePre, Store, StoreContextMut};
+use wasmtime::{Engine, Store, StoreContextMut};
 
 /// An instance of a module, which has one call at a time.
 ///
@@ -76,8 +75,10 @@ impl<S: Send + 'static> Instance<S> {
     /// - [`Error::Trap`], [`Error::UncaughtException`], [`Error::Host`] or [`Error::Panic`] if the start function fails, or
     ///   `Error::Exit` if it ends the program;
     /// - [`Error::Wasmtime`] for all else that wasmtime refuses.
-    pub fn new(pre: &InstancePre<S>, state: S) -> Result<Self, Error> {
-        Self::with_store(pre, Store::new(pre.module().engine(), state))
+    pub fn new(pre: &impl Linked<S>, state: S) -> Result<Self, Error> {
+        let origin = Origin::module(pre);
+        let store = Store::new(origin.engine(), state);
+        Self::make(origin, store, InstanceOptions::default(), None, Start::Run, |_| Ok(()))
     }
 
     /// Instantiates a module within limits. `state` makes the state of the store, for this guest and for each that
@@ -91,12 +92,12 @@ impl<S: Send + 'static> Instance<S> {
     /// - [`Error::TimedOut`] if the start function runs for longer than a call may;
     /// - [`Error::Wasmtime`] if the module begins with more memory or larger tables than it may have.
     pub fn with_options(
-        pre: &InstancePre<S>,
+        pre: &impl Linked<S>,
         options: InstanceOptions,
         state: impl Fn() -> S + Send + Sync + 'static,
     ) -> Result<Self, Error> {
         let (origin, state) = (Origin::module(pre), Arc::new(state));
-        options.check(origin.engine())?;
+        options.check(origin.engine(), origin.stops())?;
         let store = Store::new(origin.engine(), state());
         Self::make(origin, store, options, Some(state), Start::Run, |_| Ok(()))
     }
@@ -122,12 +123,12 @@ impl<S: Send + 'static> Instance<S> {
     ///
     /// As [`with_options`](Self::with_options).
     pub fn with_state(
-        pre: &InstancePre<S>,
+        pre: &impl Linked<S>,
         options: InstanceOptions,
         state: S,
     ) -> Result<Self, Error> {
         let origin = Origin::module(pre);
-        options.check(origin.engine())?;
+        options.check(origin.engine(), origin.stops())?;
         let store = Store::new(origin.engine(), state);
         Self::make(origin, store, options, None, Start::Run, |_| Ok(()))
     }
@@ -141,7 +142,7 @@ impl<S: Send + 'static> Instance<S> {
     /// # Errors
     ///
     /// As [`new`](Self::new), and [`Error::OtherEngine`] if the store and the module have different engines.
-    pub fn with_store(pre: &InstancePre<S>, store: Store<S>) -> Result<Self, Error> {
+    pub fn with_store(pre: &impl Linked<S>, store: Store<S>) -> Result<Self, Error> {
         let origin = Origin::module(pre);
         origin.check_engine(store.engine())?;
         Self::make(origin, store, InstanceOptions::default(), None, Start::Run, |_| Ok(()))
@@ -192,7 +193,7 @@ impl<S: Send + 'static, E: Send + Sync + 'static> Instance<S, E> {
         exports: impl for<'a> Fn(StoreContextMut<'a, S>) -> BoxFuture<'a, E> + Send + Sync + 'static,
     ) -> Result<Self, Error> {
         let origin = Origin::Other { engine: engine.clone(), exports: Arc::new(exports) };
-        options.check(engine)?;
+        options.check(engine, origin.stops())?;
         let store = Store::new(engine, state());
         Self::make(origin, store, options, Some(Arc::new(state)), Start::Run, |_| Ok(()))
     }
@@ -261,61 +262,6 @@ impl<S: Send + 'static, E: Send + Sync + 'static> Instance<S, E> {
     /// [`Error::CallInProgress`] if a call or another guard has the store.
     pub fn store(&self) -> Result<StoreGuard<'_, S, E>, Error> {
         Ok(StoreGuard::new(claim(&self.home)?))
-    }
-
-    /// Sets how much the guest may do in one step, from the next step on. An instance begins with the slice of its
-    /// [options](InstanceOptions::slice).
-    ///
-    /// The slice may be set at any time, even while the instance has a call, and a reset keeps it.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Unsupported`] for a slice of time if the engine was made without
-    /// [`EngineOptions::epoch_interruption`](crate::EngineOptions::epoch_interruption), and for a slice of fuel if it was made
-    /// without [`EngineOptions::fuel`](crate::EngineOptions::fuel).
-    pub fn set_slice(&self, slice: Slice) -> Result<(), Error> {
-        slice.check(&self.recipe.engine)?;
-        self.recipe.control.set_slice(slice);
-        Ok(())
-    }
-
-    /// How much the guest may do in one step.
-    #[must_use]
-    pub fn slice(&self) -> Slice {
-        self.recipe.control.slice()
-    }
-
-    /// The fuel that is left to the call in progress, as of its last stop; without one, the fuel that the last call has left. Reading
-    /// it disturbs no call.
-    ///
-    /// A guest that stops at the epoch, as at the end of a slice of time, keeps its count of fuel in a register. This then gives the
-    /// fuel that was left when the guest last called a host function, ended a slice of fuel, or was called. Fuel that is used or
-    /// set by wasmtime's own functions, through a [`StoreGuard`], is seen once the guard is dropped.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Unsupported`] if the engine was made without [`EngineOptions::fuel`](crate::EngineOptions::fuel).
-    pub fn fuel_remaining(&self) -> Result<u64, Error> {
-        if !self.recipe.engine.get_consume_fuel() {
-            return Err(unsupported("fuel", "fuel"));
-        }
-        Ok(self.recipe.control.fuel())
-    }
-
-    /// How long the call in progress has run, in the steps that have ended; without a call in progress, how long the last one ran.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Unsupported`] if the time is not measured. It is measured if there is a timeout, or with
-    /// [`InstanceOptions::measure_time`].
-    pub fn time_used(&self) -> Result<Duration, Error> {
-        match self.recipe.control.time() {
-            Some(time) => Ok(time.used()),
-            None => Err(Error::Unsupported {
-                what: "the time used",
-                why: "it is not measured: see `InstanceOptions::measure_time`".into(),
-            }),
-        }
     }
 
     /// Whether the instance is [poisoned](Self#poisoning), and so makes no calls until `reset` or `clear_poison` succeeds.

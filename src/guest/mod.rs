@@ -1,7 +1,7 @@
 //! The guest layer: turns the exports of a wasm instance into the work of the call layer's futures.
 //!
 //! In the order of a call: `engine` makes engines whose guests can suspend; an `instance` makes a `guest` from its `origin`, and keeps it at
-//! `home` between calls, and `reset` replaces it; a `func` is an `export` of the guest, looked up and checked; `fiber` makes a future of a
+//! `home` between calls, `reset` replaces it, and `usage` is what it may use and has used; a `func` is an `export` of the guest, looked up and checked; `fiber` makes a future of a
 //! claimed guest and an export; `running` is that call from its first step to its end; `trap` says how a call failed, and `poison` that it
 //! left the guest half-way.
 //!
@@ -9,7 +9,7 @@
 //!
 //! `limit` bounds what a guest may do in a step, in a call and in all. `store` gives access to a guest between its calls. `par_map`
 //! makes many calls on several instances: `inputs` deals out their inputs, and `par_map_job` collects their results. `wrapper` is
-//! what the macro's code calls, `checkpoint` saves guests as data, `types` puts types into words, `stack_pointer` resets that of a guest, and
+//! what the macro's code calls, `checkpoint` saves guests as data, `types` puts types into words, `module_name` names a module in messages, `stack_pointer` resets that of a guest, and
 //! `wasi` is WASI. `concurrent` runs the async functions of a component, and `apart` such a call inside another one's.
 
 #[cfg(feature = "wasi-p3-preview")]
@@ -31,13 +31,17 @@ pub(crate) mod instance_pool;
 pub mod kit;
 mod lender;
 pub(crate) mod limit;
+pub(crate) mod linked;
 pub(crate) mod loan;
+pub(crate) mod module_name;
 pub(crate) mod origin;
 pub(crate) mod par_map;
 pub(crate) mod par_map_job;
 pub(crate) mod poison;
 mod pool_calls;
 pub(crate) mod pooled_instance;
+#[cfg(feature = "prepare")]
+pub(crate) mod prepared;
 pub(crate) mod recipe;
 mod reset;
 pub(crate) mod running;
@@ -45,6 +49,7 @@ pub(crate) mod stack_pointer;
 pub(crate) mod store;
 pub(crate) mod trap;
 pub(crate) mod types;
+mod usage;
 #[cfg(feature = "wasi")]
 pub mod wasi;
 #[cfg(feature = "macros")]
@@ -56,18 +61,24 @@ pub use checkpoint::checkpoint::{Checkpoint, CheckpointSize};
 pub use checkpoint::codec::RefCodec;
 #[cfg(feature = "checkpoint")]
 pub use checkpoint::host_state::HostState;
-#[cfg(feature = "checkpoint")]
-pub use checkpoint::prepare::prepare;
-pub use engine::{EngineOptions, engine};
+pub use engine::{EngineOptions, engine, request_yields};
 pub use fiber::add_yield;
 pub use func::Func;
 pub use instance::Instance;
 pub use instance_pool::{InstancePool, PoolStats};
 pub use limit::options::InstanceOptions;
 pub use limit::slice::Slice;
+pub use limit::stops::Stops;
+pub use linked::Linked;
 pub use par_map::{Instances, ParMap};
 pub use par_map_job::ParMapJob;
 pub use pooled_instance::{OnReturn, PooledInstance};
+#[cfg(feature = "prepare")]
+pub use prepared::module::Prepared;
+#[cfg(feature = "prepare")]
+pub use prepared::pre::PreparedPre;
+#[cfg(feature = "prepare")]
+pub use prepared::prepare::prepare;
 pub use store::global::GlobalType;
 pub use store::guard::StoreGuard;
 pub use store::memory::MemoryGuard;
@@ -75,4 +86,4 @@ pub use store::owned_ref::OwnedRef;
 pub use store::plain::Plain;
 pub use store::table::TableGuard;
 #[cfg(feature = "macros")]
-pub use wrapper::{Embedded, ModuleSource};
+pub use wrapper::{Embedded, GuestModule, ModuleSource};

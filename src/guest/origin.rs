@@ -2,13 +2,20 @@
 //! instantiates.
 
 use crate::error::Error;
+use crate::guest::limit::stops::Stops;
+use crate::guest::linked::{Linked, LinkedModule};
+use crate::guest::module_name::module_name;
 use std::pin::Pin;
 use std::sync::Arc;
-use wasmtime::{Engine, InstancePre, Module, StoreContextMut};
+#[cfg(feature = "checkpoint")]
+use wasm_jobs_transform::FLAGS_MODULE;
+use wasmtime::{Engine, StoreContextMut};
+#[cfg(feature = "checkpoint")]
+use wasmtime::{ImportType, Module};
 
 pub(crate) enum Origin<S: 'static, E> {
     Module {
-        pre: InstancePre<S>,
+        pre: LinkedModule<S>,
         /// The identity, because a module's exports are wasmtime's own instance. The type `E` does not say that.
         exports: fn(wasmtime::Instance) -> E,
     },
@@ -27,8 +34,8 @@ pub(crate) type BoxFuture<'a, T> =
     Pin<Box<dyn std::future::Future<Output = wasmtime::Result<T>> + Send + 'a>>;
 
 impl<S: 'static> Origin<S, wasmtime::Instance> {
-    pub(crate) fn module(pre: &InstancePre<S>) -> Self {
-        Self::Module { pre: pre.clone(), exports: |instance| instance }
+    pub(crate) fn module(pre: &impl Linked<S>) -> Self {
+        Self::Module { pre: pre.linked(), exports: |instance| instance }
     }
 }
 
@@ -37,6 +44,14 @@ impl<S: 'static, E> Origin<S, E> {
         match self {
             Self::Module { pre, .. } => pre.module().engine(),
             Self::Other { engine, .. } => engine,
+        }
+    }
+
+    /// What stops its guests.
+    pub(crate) fn stops(&self) -> Stops {
+        match self {
+            Self::Module { pre, .. } => pre.stops(),
+            Self::Other { engine, .. } => Stops::without_flag(engine),
         }
     }
 
@@ -53,7 +68,11 @@ impl<S: 'static, E> Origin<S, E> {
     #[cfg(feature = "checkpoint")]
     pub(crate) fn check_instantiable_anew(&self) -> Result<(), Error> {
         let mut imports = self.the_module().into_iter().flat_map(Module::imports);
-        match imports.find(|import| import.ty().func().is_none()) {
+        // The flags are of the engine, and any store may have them.
+        let is_of_store = |import: &ImportType<'_>| {
+            import.ty().func().is_none() && import.module() != FLAGS_MODULE
+        };
+        match imports.find(is_of_store) {
             None => Ok(()),
             Some(import) => Err(Error::Unsupported {
                 what: "a rollback to before a memory or a table has grown",
@@ -92,13 +111,5 @@ impl<S: 'static, E> Clone for Origin<S, E> {
                 Self::Other { engine: engine.clone(), exports: exports.clone() }
             }
         }
-    }
-}
-
-/// The name of a module in error messages.
-pub(crate) fn module_name(module: &Module) -> Box<str> {
-    match module.name() {
-        Some(name) => format!("module {name:?}").into(),
-        None => "a module without a name".into(),
     }
 }

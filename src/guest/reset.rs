@@ -3,10 +3,11 @@
 use crate::error::Error;
 use crate::guest::home::{Away, claim};
 use crate::guest::instance::Instance;
+use crate::guest::linked::Linked;
 use crate::guest::origin::Origin;
 use std::mem;
 use std::sync::atomic::Ordering::Relaxed;
-use wasmtime::{InstancePre, Store};
+use wasmtime::Store;
 
 impl<S: Send + 'static, E: Send + Sync + 'static> Instance<S, E> {
     /// Replaces the guest by a new one in a new store, whose state the function given to [`with_options`](Self::with_options) makes.
@@ -103,12 +104,14 @@ impl<S: Send + 'static> Instance<S> {
     /// # Errors
     ///
     /// - [`Error::OtherEngine`] if the module has another engine, and [`Error::NoStateFactory`] if the instance was made with one state;
+    /// - [`Error::Unsupported`] if the instance has a timeout or a slice of time, and nothing [stops](Self::stops) the guests of the new module;
     /// - [`Error::CallInProgress`] if a call, which goes on undisturbed, or a guard has the guest;
     /// - those of [`new`](Self::new). The instance then has no guest, and is poisoned. [`reset`](Self::reset) tries the new module again, and
     ///   `reset_to` goes back to the old one.
-    pub fn reset_to(&self, pre: &InstancePre<S>) -> Result<(), Error> {
+    pub fn reset_to(&self, pre: &impl Linked<S>) -> Result<(), Error> {
         let origin = Origin::module(pre);
         origin.check_engine(&self.recipe.engine)?;
+        self.recipe.control.check(origin.stops())?;
         self.renew(Some(origin), self.store_factory()?)
     }
 
@@ -118,9 +121,10 @@ impl<S: Send + 'static> Instance<S> {
     /// # Errors
     ///
     /// As [`reset_to`](Self::reset_to), but for [`Error::NoStateFactory`].
-    pub fn reset_to_with(&self, pre: &InstancePre<S>, state: S) -> Result<(), Error> {
+    pub fn reset_to_with(&self, pre: &impl Linked<S>, state: S) -> Result<(), Error> {
         let origin = Origin::module(pre);
         origin.check_engine(&self.recipe.engine)?;
+        self.recipe.control.check(origin.stops())?;
         self.renew(Some(origin), || Store::new(&self.recipe.engine, state))
     }
 }

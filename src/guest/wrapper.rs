@@ -2,17 +2,22 @@
 //! the wrapper was written from, [links](link) the module, and [looks up](look_up) its functions.
 
 use crate::error::{Error, Mismatch};
-#[cfg(feature = "checkpoint")]
-use crate::guest::checkpoint::plan::is_prepared;
 use crate::guest::func::Func;
 use crate::guest::home::with_guest;
 use crate::guest::instance::Instance;
-use crate::guest::origin::module_name;
+use crate::guest::linked::{Linked, LinkedModule};
+use crate::guest::module_name::module_name;
+#[cfg(feature = "prepare")]
+use crate::guest::prepared::module::Prepared;
+#[cfg(feature = "checkpoint")]
+use crate::guest::prepared::module::is_prepared;
+#[cfg(feature = "checkpoint")]
+use crate::guest::prepared::prepare::prepare;
 use crate::guest::types::extern_type;
-use wasmtime::{Engine, ExternType, InstancePre, Linker, Module, WasmParams, WasmResults};
+use wasmtime::{Engine, ExternType, Linker, Module, WasmParams, WasmResults};
 
-/// Where the module of a wrapper `W` comes from: a `&Module`; or, if the wrapper has the bytes [embedded](Embedded), an `&Engine`,
-/// which compiles them anew each time.
+/// Where the module of a wrapper `W` comes from: a `&Module`; a `&Prepared`, with the feature `prepare`; or, if the wrapper has the bytes
+/// [embedded](Embedded), an `&Engine`, which compiles them anew each time.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` gives no module for `{W}`",
     note = "give it a `&wasmtime::Module`; a `&wasmtime::Engine` does if the wrapper is declared with `embed: true`"
@@ -23,7 +28,36 @@ pub trait ModuleSource<W> {
     /// # Errors
     ///
     /// [`Error::Wasmtime`] if it cannot be compiled.
-    fn module(self) -> Result<Module, Error>;
+    fn module(self) -> Result<GuestModule, Error>;
+}
+
+/// The module of a wrapper.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum GuestModule {
+    /// A module of wasmtime's.
+    Plain(Module),
+    /// A module that was [prepared](crate::prepare).
+    #[cfg(feature = "prepare")]
+    Prepared(Prepared),
+}
+
+impl GuestModule {
+    fn module(&self) -> &Module {
+        match self {
+            Self::Plain(module) => module,
+            #[cfg(feature = "prepare")]
+            Self::Prepared(module) => module,
+        }
+    }
+
+    fn link<S: Send + 'static>(&self, linker: &Linker<S>) -> Result<LinkedModule<S>, Error> {
+        match self {
+            Self::Plain(module) => Ok(LinkedModule::Plain(linker.instantiate_pre(module)?)),
+            #[cfg(feature = "prepare")]
+            Self::Prepared(module) => Ok(LinkedModule::Prepared(module.instantiate_pre(linker)?)),
+        }
+    }
 }
 
 /// A wrapper whose module's bytes are in this program.
@@ -40,14 +74,27 @@ pub trait Embedded {
 }
 
 impl<W> ModuleSource<W> for &Module {
-    fn module(self) -> Result<Module, Error> {
-        Ok(self.clone())
+    fn module(self) -> Result<GuestModule, Error> {
+        Ok(GuestModule::Plain(self.clone()))
+    }
+}
+
+#[cfg(feature = "prepare")]
+impl<W> ModuleSource<W> for &Prepared {
+    fn module(self) -> Result<GuestModule, Error> {
+        Ok(GuestModule::Prepared(self.clone()))
     }
 }
 
 impl<W: Embedded> ModuleSource<W> for &Engine {
-    fn module(self) -> Result<Module, Error> {
-        compile::<W>(self)
+    fn module(self) -> Result<GuestModule, Error> {
+        match W::CHECKPOINTS {
+            #[cfg(feature = "checkpoint")]
+            true => Ok(GuestModule::Prepared(compile_prepared::<W>(self)?)),
+            #[cfg(not(feature = "checkpoint"))]
+            true => Err(no_checkpoints()),
+            false => Ok(GuestModule::Plain(compile::<W>(self)?)),
+        }
     }
 }
 
@@ -55,20 +102,35 @@ impl<W: Embedded> ModuleSource<W> for &Engine {
 ///
 /// # Errors
 ///
-/// [`Error::Wasmtime`] if wasmtime refuses them; those of `prepare` if the wrapper is to have checkpoints; and [`Error::Unsupported`] if it is, and the feature
-/// `checkpoint` is off.
+/// [`Error::Wasmtime`] if wasmtime refuses them.
 pub fn compile<W: Embedded>(engine: &Engine) -> Result<Module, Error> {
-    match W::CHECKPOINTS {
-        true => compile_prepared(engine, W::WASM),
-        false => Ok(Module::new(engine, W::WASM)?),
-    }
+    Ok(Module::new(engine, W::WASM)?)
 }
 
+/// What [`compile_prepared`] makes. Without the feature `checkpoint`, it makes nothing.
 #[cfg(feature = "checkpoint")]
-use crate::guest::checkpoint::prepare::prepare as compile_prepared;
-
+pub type PreparedModule = Prepared;
+/// What [`compile_prepared`] makes. Without the feature `checkpoint`, it makes nothing.
 #[cfg(not(feature = "checkpoint"))]
-fn compile_prepared(_: &Engine, _: &[u8]) -> Result<Module, Error> {
+pub type PreparedModule = Module;
+
+/// Prepares and compiles the bytes of a wrapper that is to have checkpoints.
+///
+/// # Errors
+///
+/// Those of `prepare`, and [`Error::Unsupported`] if the feature `checkpoint` is off.
+#[cfg(feature = "checkpoint")]
+pub fn compile_prepared<W: Embedded>(engine: &Engine) -> Result<PreparedModule, Error> {
+    prepare(engine, W::WASM)
+}
+
+/// Refuses to prepare the bytes of a wrapper that is to have checkpoints.
+///
+/// # Errors
+///
+/// [`Error::Unsupported`], because the feature `checkpoint` is off.
+#[cfg(not(feature = "checkpoint"))]
+pub fn compile_prepared<W: Embedded>(_: &Engine) -> Result<PreparedModule, Error> {
     Err(no_checkpoints())
 }
 
@@ -81,21 +143,22 @@ type Described = (&'static str, &'static str);
 ///
 /// Those of the [source](ModuleSource::module) and of linking; `Error::NotPrepared`; and [`Error::ExportNotFound`], [`Error::ExportKind`],
 /// [`Error::Signature`] or [`Error::WrongType`] for an export that is missing or of another type.
-pub fn link<W, S: 'static>(
-    module: impl ModuleSource<W>,
+pub fn link<W, S: Send + 'static>(
+    source: impl ModuleSource<W>,
     linker: &Linker<S>,
     exports: &[Described],
     checkpoints: bool,
-) -> Result<InstancePre<S>, Error> {
-    let module = module.module()?;
+) -> Result<impl Linked<S>, Error> {
+    let source = source.module()?;
+    let module = source.module();
     if checkpoints {
-        check_prepared(&module)?;
+        check_prepared(module)?;
     }
     if !Engine::same(module.engine(), linker.engine()) {
-        return Err(Error::OtherEngine { module: module_name(&module) });
+        return Err(Error::OtherEngine { module: module_name(module) });
     }
     exports.iter().try_for_each(|export| compare(*export, module.get_export(export.0)))?;
-    Ok(linker.instantiate_pre(&module)?)
+    source.link(linker)
 }
 
 #[cfg(feature = "checkpoint")]

@@ -4,6 +4,8 @@
 //! into a failure. Real time passes in tests of durations (clocks, slices, time limits, frame budgets) and in WASI programs that sleep. These
 //! tests allow for a slow machine: they assert a lower bound on the time, try again after a timeout, or leave a wide margin.
 
+#![allow(clippy::duplicate_mod, reason = "tests of guests that are stopped run in both ways")]
+
 mod access;
 mod any;
 mod blocking;

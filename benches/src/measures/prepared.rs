@@ -28,7 +28,7 @@ fn prepared() -> Result<Runs, String> {
     let engine = checks::engine(true, false);
     let programs: Runs =
         vec![Box::new(wasi::SQLITE.prepared(&engine)?), Box::new(wasi::LUA.prepared(&engine)?)];
-    Ok(with_picture(programs, |engine, wasm| prepare(engine, wasm)))
+    Ok(with_picture(programs, |engine, wasm| Ok(Module::clone(&prepare(engine, wasm)?))))
 }
 
 fn unprepared() -> Result<Runs, String> {

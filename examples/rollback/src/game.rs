@@ -1,8 +1,8 @@
 //! The guest, `game.wat`, and where its memory has what the picture shows.
 
 use crate::Error;
-use wasm_jobs::wasmtime::{Engine, InstancePre, Linker};
-use wasm_jobs::{Checkpoint, EngineOptions, Func, Instance, prepare};
+use wasm_jobs::wasmtime::{Engine, Linker};
+use wasm_jobs::{Checkpoint, EngineOptions, Func, Instance, PreparedPre, prepare};
 
 /// The number of players.
 pub const PLAYERS: usize = 2;
@@ -13,7 +13,7 @@ pub type Point = [f32; 2];
 /// The game, compiled and linked. All guests of a process are made from it.
 #[derive(Clone)]
 pub struct Game {
-    pre: InstancePre<()>,
+    pre: PreparedPre<()>,
 }
 
 impl Game {
@@ -36,12 +36,12 @@ impl Game {
         config.cranelift_nan_canonicalization(true);
         let engine = Engine::new(&config)?;
         let module = prepare(&engine, wat::parse_str(include_str!("game.wat"))?)?;
-        Ok(Self { pre: Linker::new(&engine).instantiate_pre(&module)? })
+        Ok(Self { pre: module.instantiate_pre(&Linker::new(&engine))? })
     }
 
     /// What guests are made from.
     #[must_use]
-    pub fn pre(&self) -> &InstancePre<()> {
+    pub fn pre(&self) -> &PreparedPre<()> {
         &self.pre
     }
 

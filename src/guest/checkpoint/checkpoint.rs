@@ -9,10 +9,11 @@ use crate::guest::checkpoint::plan::{Hash, Plan};
 use crate::guest::checkpoint::serde_bytes::Bytes;
 use crate::guest::checkpoint::state::GuestState;
 use crate::guest::limit::options::InstanceOptions;
-use crate::guest::origin::module_name;
+use crate::guest::linked::Linked;
+use crate::guest::module_name::module_name;
 use std::fmt;
 use std::sync::{Arc, Weak};
-use wasmtime::{InstancePre, Module};
+use wasmtime::Module;
 
 /// The whole state of a guest between two calls, from [`Instance::checkpoint`](crate::Instance::checkpoint): its memories, globals and tables,
 /// and which of its segments it has dropped. `H` is what
@@ -119,7 +120,7 @@ impl Checkpoint {
     /// - [`Error::InvalidCheckpoint`] if the bytes are cut off, were changed, or are of another version of the format;
     /// - [`Error::OtherModule`] if they are of a guest of another module;
     /// - [`Error::NotPrepared`] if the module was not prepared.
-    pub fn from_bytes<S: 'static>(pre: &InstancePre<S>, bytes: &[u8]) -> Result<Self, Error> {
+    pub fn from_bytes<S: 'static>(pre: &impl Linked<S>, bytes: &[u8]) -> Result<Self, Error> {
         Self::from_bytes_within(pre, &InstanceOptions::default(), bytes)
     }
 
@@ -130,11 +131,11 @@ impl Checkpoint {
     ///
     /// As [`from_bytes`](Self::from_bytes), and [`Error::InvalidCheckpoint`] if the guest has more than `options` allow.
     pub fn from_bytes_within<S: 'static>(
-        pre: &InstancePre<S>,
+        pre: &impl Linked<S>,
         options: &InstanceOptions,
         bytes: &[u8],
     ) -> Result<Self, Error> {
-        let plan = plan_of(pre.module())?;
+        let plan = plan_of(pre.linked().module())?;
         let limits =
             Limits { memory: plan.most_memory(options.memory), elements: options.table_elements };
         let mut guest = SavedGuest::read(bytes, limits)?;

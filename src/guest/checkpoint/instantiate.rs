@@ -6,9 +6,10 @@ use crate::guest::checkpoint::codec::RefCodec;
 use crate::guest::guest::Start;
 use crate::guest::instance::Instance;
 use crate::guest::limit::options::InstanceOptions;
+use crate::guest::linked::Linked;
 use crate::guest::origin::Origin;
 use std::sync::Arc;
-use wasmtime::{InstancePre, Store};
+use wasmtime::Store;
 
 impl<H> Checkpoint<H> {
     /// Makes an instance that goes on from this checkpoint, with `state` as the state of the host. Its start function does not run, because it has
@@ -26,10 +27,10 @@ impl<H> Checkpoint<H> {
     /// [`instantiate_with_ref_codec`](Self::instantiate_with_ref_codec).
     pub fn instantiate<S: Send + 'static>(
         &self,
-        pre: &InstancePre<S>,
+        pre: &impl Linked<S>,
         state: S,
     ) -> Result<Instance<S>, Error> {
-        self.guest().check_module(pre.module())?;
+        self.guest().check_module(pre.linked().module())?;
         let origin = Origin::module(pre);
         let store = Store::new(origin.engine(), state);
         Instance::make(origin, store, InstanceOptions::default(), None, Start::Skip, |guest| {
@@ -45,7 +46,7 @@ impl<H> Checkpoint<H> {
     /// Those of [`Instance::with_options`] and of [`Instance::rollback`].
     pub fn instantiate_with_options<S: Send + 'static>(
         &self,
-        pre: &InstancePre<S>,
+        pre: &impl Linked<S>,
         options: InstanceOptions,
         state: impl Fn() -> S + Send + Sync + 'static,
     ) -> Result<Instance<S>, Error> {
@@ -60,7 +61,7 @@ impl<H> Checkpoint<H> {
     /// As [`instantiate_with_options`](Self::instantiate_with_options).
     pub fn instantiate_with_ref_codec<S: Send + 'static>(
         &self,
-        pre: &InstancePre<S>,
+        pre: &impl Linked<S>,
         options: InstanceOptions,
         state: impl Fn() -> S + Send + Sync + 'static,
         codec: impl RefCodec<S>,
@@ -70,14 +71,14 @@ impl<H> Checkpoint<H> {
 
     fn make<S: Send + 'static>(
         &self,
-        pre: &InstancePre<S>,
+        pre: &impl Linked<S>,
         options: InstanceOptions,
         state: impl Fn() -> S + Send + Sync + 'static,
         codec: Option<Arc<dyn RefCodec<S>>>,
     ) -> Result<Instance<S>, Error> {
-        self.guest().check_module(pre.module())?;
+        self.guest().check_module(pre.linked().module())?;
         let (origin, state) = (Origin::module(pre), Arc::new(state));
-        options.check(origin.engine())?;
+        options.check(origin.engine(), origin.stops())?;
         let store = Store::new(origin.engine(), state());
         Instance::make(origin, store, options, Some(state), Start::Skip, |guest| {
             guest.saves.codec = codec;

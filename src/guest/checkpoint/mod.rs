@@ -20,7 +20,6 @@ mod instantiate;
 pub(crate) mod page_map;
 pub(crate) mod pages;
 pub(crate) mod plan;
-pub(crate) mod prepare;
 pub(crate) mod refs;
 mod save;
 pub(crate) mod saves;

@@ -1,10 +1,11 @@
 //! [`Plan`]: where the state of a prepared module is. The names of the module's exports say it, so nothing has to be kept beside the module.
 
 use crate::error::Error;
-use crate::guest::origin::module_name;
+use crate::guest::module_name::module_name;
+use crate::guest::prepared::module::is_prepared;
 use std::ops::Range;
 use std::sync::Arc;
-use wasm_jobs_transform::{HASH_LOW, LAYOUT_VERSION, StateExport, parse_export};
+use wasm_jobs_transform::{LAYOUT_VERSION, StateExport, parse_export};
 use wasmtime::{ExternType, FuncType, GlobalType, MemoryType, Module, ModuleExport, TableType};
 
 /// The hash of a module, by which a checkpoint knows its module.
@@ -36,11 +37,6 @@ const WASM_PAGE: u64 = 65_536;
 
 /// The largest part of a memory that is read as its image, in bytes. The first guest of a module reads it when it is made.
 const LARGEST_IMAGE: u64 = 64 << 20;
-
-/// Whether a module was prepared.
-pub(crate) fn is_prepared(module: &Module) -> bool {
-    module.get_export_index(HASH_LOW).is_some()
-}
 
 impl Plan {
     /// Reads the exports of a module.

@@ -169,8 +169,12 @@ impl<S: Send + 'static> Guest<S> {
         let control = self.control.clone();
         let unless_restored = PoisonedUnlessDone(control.poison());
         self.saves.is_half_made |= is_new;
+        // The codec may call the guest. If it panics, the guest is poisoned, and whatever makes it fit again has it heed its flag.
+        self.ignore_flag();
         let (tracked, codec) = self.saves.tracked(instance, &mut self.store)?;
-        tracked.restore(&saved.state, is_new, &mut self.store, codec)?;
+        let restored = tracked.restore(&saved.state, is_new, &mut self.store, codec);
+        self.heed_flag();
+        restored?;
         self.saves.is_half_made = false;
         self.rest();
         unless_restored.done();

@@ -3,9 +3,10 @@
 use crate::error::Error;
 use crate::guest::checkpoint::codec::RefCodec;
 use crate::guest::checkpoint::image::{Image, MemoryImage};
-use crate::guest::checkpoint::plan::{Plan, is_prepared};
+use crate::guest::checkpoint::plan::Plan;
 use crate::guest::checkpoint::state::Tracked;
-use crate::guest::origin::module_name;
+use crate::guest::module_name::module_name;
+use crate::guest::prepared::module::is_prepared;
 use std::sync::Arc;
 use wasmtime::{Extern, Instance, Module, Store};
 
@@ -46,10 +47,6 @@ impl<S: 'static> Saves<S> {
         };
         self.is_half_made = false;
         Ok(())
-    }
-
-    pub(crate) fn is_prepared(&self) -> bool {
-        self.image.is_some()
     }
 
     /// What is known of the guest's state, and the codec of its references.

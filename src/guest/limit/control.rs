@@ -1,20 +1,27 @@
 //! [`Control`]: the limits of the guest of one instance, and what can be read about the guest while it runs. It is made of small
-//! state machines, each of which limits one thing: [`SliceState`], [`EpochDeadline`], [`CallTime`], [`Nesting`], [`Growth`].
+//! state machines, each of which limits one thing: [`SliceState`], [`Stopper`], [`EpochDeadline`], [`CallTime`], [`Nesting`], [`Growth`].
 //!
-//! A store is [attached](Control::attach) to it, and asks it when the epoch has advanced, at each call of the host, and when
-//! memory grows. [`limited`](crate::guest::limit::limited) holds the steps of a call to it.
+//! A store is [attached](Control::attach) to it, and asks it when the epoch has advanced, when its guest has found its flag set, at each
+//! call of the host, and when memory grows. [`limited`](crate::guest::limit::limited) holds the steps of a call to it.
 
+use crate::error::Error;
 use crate::guest::limit::call_time::{CallTime, Verdict};
-use crate::guest::limit::epoch::{EnteredFrom, EpochDeadline, Look};
+use crate::guest::limit::epoch::{EnteredFrom, EpochDeadline};
+#[cfg(feature = "prepare")]
+use crate::guest::limit::flags::{Checked, StopFlags};
 use crate::guest::limit::growth::Growth;
 use crate::guest::limit::host_calls::YieldBeforeHostCalls;
+use crate::guest::limit::look::Look;
 use crate::guest::limit::nesting::{Enter, Nesting};
-use crate::guest::limit::options::InstanceOptions;
+use crate::guest::limit::options::{A_SLICE_OF_TIME, A_TIMEOUT, InstanceOptions};
 use crate::guest::limit::schedule::StepWithEnd;
 use crate::guest::limit::slice::Slice;
 use crate::guest::limit::slice_state::{Apply, SliceState, StepSlice};
+use crate::guest::limit::stopper::Stopper;
+use crate::guest::limit::stops::Stops;
 use crate::guest::poison::Poison;
-use crate::step::interrupt::{Interrupter, NEVER, is_cancelled, step_deadline};
+use crate::step::interrupt::{NEVER, is_cancelled, step_deadline};
+use crate::step::stop::reasons;
 use crate::timed_out::Timeout;
 use crate::trace::InstanceId;
 use crate::wait::alarm;
@@ -27,6 +34,7 @@ use wasmtime::{CallHook, Engine, Store, StoreContextMut, Trap, UpdateDeadline};
 /// Shared by an instance and its guest. Any thread may read it and set the slice; the thread that has the guest does the rest.
 pub(crate) struct Control {
     slice: SliceState,
+    stopper: Stopper,
     epoch: EpochDeadline,
     /// `None` if the time is neither limited nor measured. In a box, because most guests have none.
     time: Option<Box<CallTime>>,
@@ -56,6 +64,9 @@ pub(crate) enum StepLimits {
     Watched(StepSlice),
 }
 
+/// How many epochs a store's deadline is ahead whose guest does not look at the epoch.
+const OUT_OF_REACH: u64 = 1 << 62;
+
 impl Control {
     pub(crate) fn new(engine: &Engine, options: InstanceOptions) -> Arc<Self> {
         let time = CallTime::new(&options);
@@ -63,6 +74,7 @@ impl Control {
             options.limits_growth().then(|| Growth::new(options.memory, options.table_elements));
         Arc::new(Self {
             slice: SliceState::new(options.slice),
+            stopper: Stopper::new(engine),
             epoch: EpochDeadline::new(engine),
             nesting: Nesting::new(options.nesting),
             limits_calls: time.is_some() || engine.get_consume_fuel(),
@@ -85,8 +97,10 @@ impl Control {
         self.time.as_deref()
     }
 
-    pub(crate) fn interrupter(&self) -> &'static dyn Interrupter {
-        self.epoch.ticker()
+    /// How the guest is stopped.
+    #[inline]
+    pub(crate) fn stopper(&self) -> &Stopper {
+        &self.stopper
     }
 
     /// Whether the guest may be called.
@@ -118,14 +132,28 @@ impl Control {
         self.fuel.store(fuel, Relaxed);
     }
 
+    /// Refuses a new guest that cannot be stopped, if the limits need that.
+    pub(crate) fn check(&self, stops: Stops) -> Result<(), Error> {
+        if let Slice::Time(_) = self.slice() {
+            stops.check(A_SLICE_OF_TIME)?;
+        }
+        match self.has_timeout() {
+            true => stops.check(A_TIMEOUT),
+            false => Ok(()),
+        }
+    }
+
     // The store.
 
-    /// Makes a new store keep to the limits.
-    pub(crate) fn attach<S: Send + 'static>(self: &Arc<Self>, store: &mut Store<S>) {
+    /// Makes a new store keep to the limits. `stops` is what stops the guest that it is for.
+    pub(crate) fn attach<S: Send + 'static>(self: &Arc<Self>, store: &mut Store<S>, stops: Stops) {
         self.slice.new_store();
-        if self.epoch.is_enabled() {
+        self.stopper.set_stops(stops);
+        if stops == Stops::AtEpochs {
             let control = self.clone();
             store.epoch_deadline_callback(move |_| Ok(control.epoch_has_advanced()));
+        } else if store.engine().get_epoch_interruption() {
+            store.set_epoch_deadline(OUT_OF_REACH);
         }
         let counts_fuel = store.engine().get_consume_fuel();
         let yields = self.yields_before_host_calls;
@@ -187,20 +215,44 @@ impl Control {
 
     /// Decides what the guest does when it sees that the epoch has advanced.
     fn epoch_has_advanced(&self) -> UpdateDeadline {
-        let now = alarm::now_nanoseconds();
-        if is_cancelled()
-            || (self.epoch.is_in_call() && self.look_at_time(now) == Verdict::TimedOut)
-        {
-            self.epoch.interrupt();
-            return UpdateDeadline::Interrupt;
-        }
-        match self.epoch.look(now) {
+        match self.epoch.look(self.reasons()) {
             Look::GoOn => UpdateDeadline::Continue(1),
             Look::Yield => {
                 self.slice.yield_at_epoch();
                 UpdateDeadline::Yield(1)
             }
+            Look::Interrupt => UpdateDeadline::Interrupt,
         }
+    }
+
+    /// Decides what the guest does, which has begun to look at the epoch or has taken its flag.
+    fn reasons(&self) -> Look {
+        reasons(|| {
+            if is_cancelled() {
+                return Look::Interrupt;
+            }
+            if !self.epoch.is_in_call() {
+                return Look::GoOn;
+            }
+            let now = alarm::now_nanoseconds();
+            if self.look_at_time(now) == Verdict::TimedOut {
+                return Look::Interrupt;
+            }
+            if self.stopper.is_to_yield(now) { Look::Yield } else { Look::GoOn }
+        })
+    }
+
+    /// The address of the instance's flag.
+    ///
+    /// # Errors
+    ///
+    /// As [`StopFlags::take`].
+    #[cfg(feature = "prepare")]
+    pub(crate) fn flag(self: &Arc<Self>, flags: &Arc<StopFlags>) -> Result<u32, Error> {
+        self.stopper.flag(flags, || {
+            let this: Arc<dyn Checked> = self.clone();
+            Arc::downgrade(&this)
+        })
     }
 
     // A call, in the order in which this happens.
@@ -239,7 +291,8 @@ impl Control {
     pub(crate) fn set_deadline<S>(&self, store: &mut Store<S>) {
         // A panic of the host may have left nested calls in the count.
         self.nesting.clear();
-        if self.epoch.is_enabled() {
+        self.stopper.enter_guest();
+        if self.stopper.stops() == Stops::AtEpochs {
             self.epoch.deadline_is_set();
             store.set_epoch_deadline(1);
         }
@@ -281,13 +334,9 @@ impl Control {
             growth.enter();
         }
         let yields_at = slice.end(now).min(step_deadline());
-        self.epoch.set_step_end(yields_at);
         let timeout = self.time().map_or(NEVER, |time| time.begin_step(now));
         let end = yields_at.min(timeout);
-        // Without epochs, a tick stops no guest.
-        let has_end = end != NEVER && self.epoch.is_enabled();
-        let with_end = has_end.then(|| StepWithEnd::begin(self.epoch.ticker(), end));
-        Watch { control: self, _with_end: with_end }
+        Watch { control: self, _with_end: self.stopper.begin_step(yields_at, end) }
     }
 
     /// Whether the call had run or waited for too long when its last step ended.
@@ -326,9 +375,16 @@ pub(crate) struct Watch<'a> {
 impl Drop for Watch<'_> {
     #[inline]
     fn drop(&mut self) {
-        self.control.epoch.set_step_end(NEVER);
+        self.control.stopper.end_step();
         if let Some(time) = self.control.time() {
             time.end_step();
         }
+    }
+}
+
+#[cfg(feature = "prepare")]
+impl Checked for Control {
+    fn look(&self) -> Look {
+        self.reasons()
     }
 }

@@ -21,8 +21,8 @@
 //! accesses, so `Relaxed` is enough. The fields are atomics because the [`Control`](crate::guest::limit::control::Control) that they
 //! are part of is shared with the host.
 
+use crate::guest::limit::look::Look;
 use crate::guest::limit::ticker::Ticker;
-use crate::step::interrupt::NEVER;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicU8, AtomicU64};
 use wasmtime::Engine;
@@ -40,20 +40,9 @@ const YIELDED: u8 = 3;
 
 pub(crate) struct EpochDeadline {
     ticker: &'static Ticker,
-    is_enabled: bool,
     state: AtomicU8,
     /// The count of ticks when the store's deadline was last set, or when the guest last looked.
     ticks_seen: AtomicU64,
-    /// When the step in progress is to yield, in nanoseconds of [`alarm::now`](crate::wait::alarm::now).
-    step_end: AtomicU64,
-}
-
-/// What the guest does after it has looked.
-#[must_use]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Look {
-    GoOn,
-    Yield,
 }
 
 /// Where the guest comes from when it is entered.
@@ -69,23 +58,12 @@ pub(crate) enum EnteredFrom {
 impl EpochDeadline {
     pub(crate) fn new(engine: &Engine) -> Self {
         let ticker = Ticker::of(engine);
-        Self {
-            is_enabled: engine.get_epoch_interruption(),
-            state: OUTSIDE.into(),
-            ticks_seen: ticker.ticks().into(),
-            step_end: NEVER.into(),
-            ticker,
-        }
+        Self { state: OUTSIDE.into(), ticks_seen: ticker.ticks().into(), ticker }
     }
 
-    pub(crate) fn ticker(&self) -> &'static Ticker {
+    #[cfg(test)]
+    fn ticker(&self) -> &'static Ticker {
         self.ticker
-    }
-
-    /// Whether the guests of the engine look at the epoch at all.
-    #[inline]
-    pub(crate) fn is_enabled(&self) -> bool {
-        self.is_enabled
     }
 
     /// The caller sets the store's deadline now.
@@ -118,34 +96,27 @@ impl EpochDeadline {
         }
     }
 
-    /// Sets the time at which the step is to yield. [`NEVER`]: the step does not end by the clock.
-    pub(crate) fn set_step_end(&self, end: u64) {
-        self.step_end.store(end, Relaxed);
-    }
-
-    /// The guest looks at the epoch.
-    pub(crate) fn look(&self, now: u64) -> Look {
+    /// The guest looks at the epoch. `reasons` is what it would do because of the clock and all else that the library knows of.
+    pub(crate) fn look(&self, reasons: Look) -> Look {
         if !self.is_in_call() {
-            return Look::GoOn;
+            return reasons;
         }
         let ticks = self.ticker.ticks();
         let is_tick = self.ticks_seen.load(Relaxed) != ticks;
         self.ticks_seen.store(ticks, Relaxed);
-        let step_end = self.step_end.load(Relaxed);
-        let is_over = step_end != NEVER && now >= step_end;
-        if is_tick && !is_over {
-            self.state.store(LOOKING, Relaxed);
-            Look::GoOn
-        } else {
-            self.state.store(YIELDED, Relaxed);
-            Look::Yield
-        }
-    }
-
-    /// The guest looks at the epoch, and its call ends there.
-    pub(crate) fn interrupt(&self) {
-        if self.is_in_call() {
-            self.state.store(LOOKING, Relaxed);
+        match reasons {
+            Look::GoOn if is_tick => {
+                self.state.store(LOOKING, Relaxed);
+                Look::GoOn
+            }
+            Look::GoOn | Look::Yield => {
+                self.state.store(YIELDED, Relaxed);
+                Look::Yield
+            }
+            Look::Interrupt => {
+                self.state.store(LOOKING, Relaxed);
+                Look::Interrupt
+            }
         }
     }
 
@@ -163,8 +134,8 @@ impl EpochDeadline {
 
 #[cfg(test)]
 mod tests {
-    use super::{EnteredFrom, EpochDeadline, Look};
-    use crate::step::interrupt::NEVER;
+    use super::{EnteredFrom, EpochDeadline};
+    use crate::guest::limit::look::Look;
     use wasmtime::Engine;
 
     #[test]
@@ -173,27 +144,29 @@ mod tests {
         let epoch = EpochDeadline::new(&engine);
         epoch.enter_call();
         epoch.ticker().tick();
-        assert_eq!(epoch.look(0), Look::GoOn);
-        assert_eq!(epoch.look(0), Look::Yield, "there was no tick");
+        assert_eq!(epoch.look(Look::GoOn), Look::GoOn);
+        assert_eq!(epoch.look(Look::GoOn), Look::Yield, "there was no tick");
         epoch.ticker().tick();
         epoch.begin_step();
-        assert_eq!(epoch.look(0), Look::Yield, "that tick was before the deadline was set");
+        assert_eq!(
+            epoch.look(Look::GoOn),
+            Look::Yield,
+            "that tick was before the deadline was set"
+        );
     }
 
     #[test]
-    fn a_tick_makes_the_guest_yield_whose_step_has_come_to_its_end() {
+    fn a_tick_makes_the_guest_yield_that_has_a_reason_to() {
         let engine = Engine::default();
         let epoch = EpochDeadline::new(&engine);
         epoch.enter_call();
-        epoch.set_step_end(10);
         epoch.ticker().tick();
-        assert_eq!(epoch.look(9), Look::GoOn);
-        epoch.ticker().tick();
-        assert_eq!(epoch.look(10), Look::Yield);
-        epoch.set_step_end(NEVER);
+        assert_eq!(epoch.look(Look::Yield), Look::Yield);
         epoch.begin_step();
         epoch.ticker().tick();
-        assert_eq!(epoch.look(u64::MAX), Look::GoOn);
+        assert_eq!(epoch.look(Look::GoOn), Look::GoOn);
+        epoch.ticker().tick();
+        assert_eq!(epoch.look(Look::Interrupt), Look::Interrupt);
     }
 
     #[test]
@@ -202,7 +175,7 @@ mod tests {
         let epoch = EpochDeadline::new(&engine);
         epoch.enter_call();
         assert_eq!(epoch.enter_guest(), EnteredFrom::Host);
-        assert_eq!(epoch.look(0), Look::Yield);
+        assert_eq!(epoch.look(Look::GoOn), Look::Yield);
         epoch.begin_step();
         assert_eq!(epoch.enter_guest(), EnteredFrom::EpochCheck);
         assert_eq!(epoch.enter_guest(), EnteredFrom::Host);
@@ -212,11 +185,11 @@ mod tests {
     fn outside_of_a_call_nothing_yields() {
         let engine = Engine::default();
         let epoch = EpochDeadline::new(&engine);
-        assert_eq!(epoch.look(0), Look::GoOn);
+        assert_eq!(epoch.look(Look::GoOn), Look::GoOn);
         assert_eq!(epoch.enter_guest(), EnteredFrom::Host);
         epoch.enter_call();
-        assert_eq!(epoch.look(0), Look::Yield);
+        assert_eq!(epoch.look(Look::GoOn), Look::Yield);
         epoch.leave_call();
-        assert_eq!(epoch.look(0), Look::GoOn);
+        assert_eq!(epoch.look(Look::GoOn), Look::GoOn);
     }
 }

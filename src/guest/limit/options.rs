@@ -3,6 +3,7 @@
 
 use crate::error::Error;
 use crate::guest::limit::slice::Slice;
+use crate::guest::limit::stops::Stops;
 use std::time::Duration;
 use wasmtime::Engine;
 
@@ -66,7 +67,7 @@ impl InstanceOptions {
     /// Limits the time that each call may run, in all its steps together. The time that it spends in host functions counts; the
     /// time that it is suspended does not. A call that has run for longer fails with [`Error::TimedOut`].
     ///
-    /// A guest is stopped at its next loop or function entry. A guest that is inside a host function is stopped when that
+    /// A guest is [stopped](crate::Stops) at its next loop or function entry. A guest that is inside a host function is stopped when that
     /// returns, even if the guest would end right after it. If the host function runs another guest, that time counts too.
     ///
     /// Nothing stops a guest inside `memory.atomic.wait`, which blocks its thread until another thread notifies it: see
@@ -214,26 +215,41 @@ impl InstanceOptions {
         self.memory.is_some() || self.table_elements.is_some()
     }
 
-    /// Refuses options that the engine was not made for.
-    pub(crate) fn check(&self, engine: &Engine) -> Result<(), Error> {
-        self.slice.check(engine)?;
+    /// Refuses options that the engine was not made for, or that need what `stops` the guest.
+    pub(crate) fn check(&self, engine: &Engine, stops: Stops) -> Result<(), Error> {
+        self.slice.check(engine, stops)?;
         if self.fuel.is_some() && !engine.get_consume_fuel() {
             return Err(unsupported("a limit of fuel", "fuel"));
         }
-        if self.has_timeout() && !engine.get_epoch_interruption() {
-            return Err(unsupported("a timeout", "epoch_interruption"));
+        match self.has_timeout() {
+            true => stops.check(A_TIMEOUT),
+            false => Ok(()),
         }
-        Ok(())
+    }
+}
+
+/// What needs a guest that can be stopped, in messages.
+pub(crate) const A_TIMEOUT: &str = "a timeout";
+/// What needs a guest that can be stopped, in messages.
+pub(crate) const A_SLICE_OF_TIME: &str = "a slice of time";
+
+impl Stops {
+    /// Refuses what needs a guest that can be stopped.
+    pub(crate) fn check(self, what: &'static str) -> Result<(), Error> {
+        if self != Self::Never {
+            return Ok(());
+        }
+        let why = "nothing stops this guest while it runs: make the engine with `EngineOptions::epoch_interruption`, or with \
+                   `EngineOptions::stop_flags` and compile the module by `prepare`";
+        Err(Error::Unsupported { what, why: why.into() })
     }
 }
 
 impl Slice {
-    /// Refuses a slice that the engine was not made for.
-    pub(crate) fn check(self, engine: &Engine) -> Result<(), Error> {
+    /// Refuses a slice that the engine was not made for, or that needs what `stops` the guest.
+    pub(crate) fn check(self, engine: &Engine, stops: Stops) -> Result<(), Error> {
         match self {
-            Self::Time(_) if !engine.get_epoch_interruption() => {
-                Err(unsupported("a slice of time", "epoch_interruption"))
-            }
+            Self::Time(_) => stops.check(A_SLICE_OF_TIME),
             Self::Fuel(_) if !engine.get_consume_fuel() => {
                 Err(unsupported("a slice of fuel", "fuel"))
             }

@@ -1,9 +1,12 @@
-//! [`Schedule`]: its thread makes tickers tick when steps are to end. A step comes in by [`StepWithEnd::begin`], and a cancelled call
-//! by [`Interrupter::interrupt`]; what goes out is [`Ticker::tick`].
+//! [`Schedule`]: its thread stops guests when their steps are to end. A step comes in by [`StepWithEnd::begin`], and a cancelled call
+//! by [`Interrupter::interrupt`]; what goes out is [`Ticker::stop`].
 
 use crate::guest::limit::repetition::Repetition;
 use crate::guest::limit::slot::{End, Slot};
-use crate::guest::limit::ticker::{Ticker, TickerNumber};
+use crate::guest::limit::target::{Target, TickerNumber};
+use crate::guest::limit::ticker::Ticker;
+#[cfg(feature = "prepare")]
+use crate::guest::limit::ticker::Word;
 use crate::step::interrupt::{Interrupter, Interruptible, NEVER};
 use crate::unwind::ignore_panic;
 use crate::wait::alarm;
@@ -16,7 +19,7 @@ use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::Duration;
 
-/// Advances the epoch when the time of a step is over, and again until the step has ended.
+/// Stops a guest, by a tick of its engine or by its flag, when the time of a step is over, and again until the step has ended.
 ///
 /// It has a thread of its own, which no pool and no waker can hold up. That thread sleeps until the earliest end in any
 /// slot, or until it repeats a tick; if there is neither, it sleeps for ever. A step with an end takes no lock and allocates nothing:
@@ -108,14 +111,14 @@ pub(crate) struct StepWithEnd {
 }
 
 impl StepWithEnd {
-    /// From `at` on, in nanoseconds of [`alarm::now`], the ticker ticks until this is dropped.
+    /// From `at` on, in nanoseconds of [`alarm::now`], the target is stopped, and again, until this is dropped.
     ///
     /// # Panics
     ///
     /// If the schedule's thread has to be started, and cannot be.
     #[inline]
-    pub(crate) fn begin(ticker: &'static Ticker, at: u64) -> Self {
-        let end = End { at, ticker: ticker.number() };
+    pub(crate) fn begin(target: Target, at: u64) -> Self {
+        let end = End { at, target };
         match REGISTERED.try_with(|registered| registered.put(end)) {
             Ok(outer) => Self { outer, own: None },
             Err(_) => {
@@ -140,7 +143,7 @@ impl Drop for StepWithEnd {
 struct CancelledCall {
     /// Weak, so that the schedule does not keep the call and what it holds. A call to which nothing refers has ended.
     call: Weak<dyn Interruptible>,
-    ticker: TickerNumber,
+    target: Target,
     repetition: Repetition,
 }
 
@@ -156,26 +159,38 @@ impl CancelledCall {
 
 impl Interrupter for Ticker {
     fn interrupt(&'static self, call: Arc<dyn Interruptible>) {
-        // At once, and on this thread.
-        self.tick();
-        let now = alarm::now_nanoseconds();
-        // Most guests stop within a few microseconds, which is less than it takes to wake the schedule.
-        while alarm::now_nanoseconds() < now + PATIENCE {
-            if call.has_ended() {
-                return;
-            }
-            hint::spin_loop();
-        }
-        // The guest is in a host function, or has missed the tick. The schedule repeats it.
-        let repetition = Repetition::after_tick(now);
-        let call = CancelledCall { call: Arc::downgrade(&call), ticker: self.number(), repetition };
-        let mut inbox = SCHEDULE.inbox.lock();
-        let schedule = inbox.thread();
-        inbox.cancelled.push(call);
-        drop(inbox);
-        // After the push: the schedule opens its inbox before it parks again.
-        schedule.unpark();
+        interrupt(self, Target::epoch(self.number()), call);
     }
+}
+
+#[cfg(feature = "prepare")]
+impl Interrupter for Word {
+    fn interrupt(&'static self, call: Arc<dyn Interruptible>) {
+        interrupt(self.ticker, self.target(), call);
+    }
+}
+
+/// Stops the guest of a cancelled call until the call has ended.
+fn interrupt(ticker: &Ticker, target: Target, call: Arc<dyn Interruptible>) {
+    // At once, and on this thread.
+    ticker.stop(target);
+    let now = alarm::now_nanoseconds();
+    // Most guests stop within a few microseconds, which is less than it takes to wake the schedule.
+    while alarm::now_nanoseconds() < now + PATIENCE {
+        if call.has_ended() {
+            return;
+        }
+        hint::spin_loop();
+    }
+    // The guest is in a host function, or has missed the tick. The schedule repeats it.
+    let repetition = Repetition::after_tick(now);
+    let call = CancelledCall { call: Arc::downgrade(&call), target, repetition };
+    let mut inbox = SCHEDULE.inbox.lock();
+    let schedule = inbox.thread();
+    inbox.cancelled.push(call);
+    drop(inbox);
+    // After the push: the schedule opens its inbox before it parks again.
+    schedule.unpark();
 }
 
 impl Inbox {
@@ -218,13 +233,13 @@ struct Watcher {
     cancelled: Vec<CancelledCall>,
     /// The tickers by their numbers, up to the highest that was needed.
     tickers: Vec<&'static Ticker>,
-    /// The tickers that are to tick. Each ticks once, for all steps of its engine whose time is over.
-    due: Vec<TickerNumber>,
+    /// What is to be stopped. A ticker ticks once, for all steps of its engine whose time is over.
+    due: Vec<Target>,
 }
 
 struct WatchedSlot {
     slot: Arc<Slot>,
-    /// The end that has passed, for which the ticker has ticked already.
+    /// The end that has passed, for which the guest was stopped already.
     passed: Option<(End, Repetition)>,
 }
 
@@ -238,8 +253,8 @@ impl WatchedSlot {
         Arc::strong_count(&self.slot) == 1
     }
 
-    /// Adds the ticker to `due` if the step is to be stopped now, and returns when to look here again.
-    fn look(&mut self, now: u64, due: &mut Vec<TickerNumber>) -> u64 {
+    /// Adds the target to `due` if the step is to be stopped now, and returns when to look here again.
+    fn look(&mut self, now: u64, due: &mut Vec<Target>) -> u64 {
         let Some(end) = self.slot.end() else { return NEVER };
         if now < end.at {
             return end.at;
@@ -247,12 +262,12 @@ impl WatchedSlot {
         match &mut self.passed {
             Some((passed, repetition)) if *passed == end => {
                 if repetition.is_due(now) {
-                    due.push(end.ticker);
+                    due.push(end.target);
                 }
                 repetition.next()
             }
             _ => {
-                due.push(end.ticker);
+                due.push(end.target);
                 self.passed.insert((end, Repetition::after_tick(now))).1.next()
             }
         }
@@ -275,7 +290,7 @@ impl Watcher {
         }
     }
 
-    /// Makes all tickers tick that are due, and returns when to look again.
+    /// Stops all guests that are due, and returns when to look again.
     fn look(&mut self) -> u64 {
         {
             let mut inbox = SCHEDULE.inbox.lock();
@@ -291,21 +306,21 @@ impl Watcher {
         }
         for call in &mut self.cancelled {
             if call.repetition.is_due(now) {
-                self.due.push(call.ticker);
+                self.due.push(call.target);
             }
             next = next.min(call.repetition.next());
         }
-        self.tick();
+        self.stop();
         next
     }
 
-    fn tick(&mut self) {
+    fn stop(&mut self) {
         let mut due = std::mem::take(&mut self.due);
         due.sort_unstable();
         due.dedup();
-        for &number in &due {
-            if let Some(ticker) = self.ticker(number) {
-                ticker.tick();
+        for &target in &due {
+            if let Some(ticker) = self.ticker(target.ticker) {
+                ticker.stop(target);
             }
         }
         due.clear();

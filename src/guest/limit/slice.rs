@@ -14,8 +14,8 @@ pub enum Slice {
     /// The guest runs for this time, which begins with the step. The time that it spends in host functions counts. The time that it
     /// waits does not, because it waits between steps. Zero stands for a nanosecond.
     ///
-    /// The guest is stopped by the engine's epoch, at its next loop or function entry. A host function that blocks is not
-    /// stopped, nor is a guest inside `memory.atomic.wait`: see [`EngineOptions::threads`](crate::EngineOptions::threads).
+    /// The guest is [stopped](crate::Stops) at its next loop or function entry: by the engine's epoch or, if its module was prepared for
+    /// that, by its [flag](crate::EngineOptions::stop_flags). A host function that blocks is not stopped, nor is a guest inside `memory.atomic.wait`: see [`EngineOptions::threads`](crate::EngineOptions::threads).
     ///
     /// Each step reads the clock (`time_slice_in_a_step` of the benchmark). How far beyond its slice a guest gets is measured by
     /// `slice_overshoot`.
@@ -26,7 +26,10 @@ pub enum Slice {
     /// fuel is used up. What its host functions do is not counted. The cost is measured by `fuel_slice_in_a_step` of the
     /// benchmark.
     ///
-    /// If this is set while a call is stopped by time or by the epoch, each step ends after a millisecond until the guest next calls
+    /// A prepared guest that is stopped by its flag runs a few instructions for that, which use fuel. If that happens during a call, at the end
+    /// of a budget for example, its later stops come so much earlier.
+    ///
+    /// If this is set while a call is stopped by the epoch, each step ends after a millisecond until the guest next calls
     /// the host, because wasmtime cannot be told the new slice before that.
     ///
     /// wasmtime refuses synchronous calls in a store that ever had a slice of fuel. From the first call with one until the next

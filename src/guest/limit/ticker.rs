@@ -1,13 +1,22 @@
-//! [`Ticker`]: advances the epoch of one engine, and counts how often. Every instance of the engine has a reference to it. When
-//! it ticks is decided in [`schedule`](crate::guest::limit::schedule).
+//! [`Ticker`]: makes the running guests of one engine look whether they have to stop: by the epoch, which it advances, and counts how
+//! often; or, if a guest has a flag, by that. Every instance of the engine has a reference to it. When it does so is decided in
+//! [`schedule`](crate::guest::limit::schedule).
 
+#[cfg(feature = "prepare")]
+use crate::guest::limit::flags::{StopFlags, address};
+use crate::guest::limit::target::{Target, TickerNumber};
+use crate::step::stop::raise;
 use parking_lot::Mutex;
 use std::cell::Cell;
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+#[cfg(feature = "prepare")]
+use std::sync::Arc;
+#[cfg(feature = "prepare")]
+use std::sync::Weak;
+use std::sync::atomic::Ordering::{Acquire, Relaxed};
 use std::sync::atomic::{AtomicU64, fence};
 use wasmtime::{Engine, EngineWeak};
 
-/// Advances the epoch of one engine. It counts its ticks, so that a guest can tell them from an
+/// Advances the epoch of one engine, and sets the flags of its guests. It counts its ticks, so that a guest can tell them from an
 /// [`increment_epoch`](Engine::increment_epoch) of the user's.
 ///
 /// Tickers are never freed. One whose engine is gone is used again for a new engine, so there are only as many as there were engines
@@ -16,11 +25,30 @@ pub(crate) struct Ticker {
     number: TickerNumber,
     engine: Mutex<EngineWeak>,
     ticks: AtomicU64,
+    /// How often all guests of the engine were asked to yield.
+    yields: AtomicU64,
+    /// Alive while the engine has a prepared module.
+    #[cfg(feature = "prepare")]
+    flags: Mutex<Weak<StopFlags>>,
+    /// The words of flags that were ever in use, by their indices.
+    #[cfg(feature = "prepare")]
+    words: Mutex<Vec<&'static Word>>,
 }
 
-/// The index of a ticker among all tickers, which fits into an atomic.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct TickerNumber(pub(crate) u32);
+/// A word of the flags of an engine, whichever instance has it. It is never freed, as its ticker is not.
+#[cfg(feature = "prepare")]
+pub(crate) struct Word {
+    pub(crate) ticker: &'static Ticker,
+    /// Where it is among the flags of the engine. Not zero.
+    pub(crate) address: u32,
+}
+
+#[cfg(feature = "prepare")]
+impl Word {
+    pub(crate) fn target(&self) -> Target {
+        Target { ticker: self.ticker.number, flag: self.address }
+    }
+}
 
 static TICKERS: Mutex<Vec<&'static Ticker>> = Mutex::new(Vec::new());
 
@@ -58,8 +86,16 @@ impl Ticker {
             return ticker;
         }
         let number = TickerNumber(tickers.len().try_into().unwrap_or(u32::MAX));
-        let (engine, ticks) = (Mutex::new(engine.weak()), AtomicU64::new(0));
-        let ticker: &'static Self = Box::leak(Box::new(Self { number, engine, ticks }));
+        let ticker: &'static Self = Box::leak(Box::new(Self {
+            number,
+            engine: Mutex::new(engine.weak()),
+            ticks: 0.into(),
+            yields: 0.into(),
+            #[cfg(feature = "prepare")]
+            flags: Mutex::new(Weak::new()),
+            #[cfg(feature = "prepare")]
+            words: Mutex::default(),
+        }));
         tickers.push(ticker);
         ticker
     }
@@ -73,10 +109,72 @@ impl Ticker {
         self.number
     }
 
+    /// The flags of the engine, which is the ticker's. `None` if the engine has no shared memories.
+    #[cfg(feature = "prepare")]
+    pub(crate) fn flags(&self, engine: &Engine) -> Option<Arc<StopFlags>> {
+        let mut known = self.flags.lock();
+        if let Some(flags) = known.upgrade() {
+            return Some(flags);
+        }
+        let flags = StopFlags::new(engine)?;
+        *known = Arc::downgrade(&flags);
+        Some(flags)
+    }
+
+    /// The word of this index.
+    #[cfg(feature = "prepare")]
+    pub(crate) fn word(&'static self, index: usize) -> &'static Word {
+        let mut words = self.words.lock();
+        while words.len() <= index {
+            let address = address(words.len());
+            words.push(Box::leak(Box::new(Word { ticker: self, address })));
+        }
+        words[index]
+    }
+
+    /// Makes guests look whether they have to stop: one by its flag, or all that look at the epoch.
+    pub(crate) fn stop(&self, target: Target) {
+        match target.flag {
+            0 => self.tick(),
+            #[cfg(feature = "prepare")]
+            flag => self.set_flag(flag),
+            #[cfg(not(feature = "prepare"))]
+            _ => {}
+        }
+    }
+
+    #[cfg(feature = "prepare")]
+    fn set_flag(&self, address: u32) {
+        // Cloned, because the last reference may be dropped here, and with it the engine.
+        let flags = self.flags.lock().upgrade();
+        if let Some(flags) = flags {
+            flags.set(address);
+        }
+    }
+
+    /// Asks all running guests of the engine to yield.
+    pub(crate) fn request_yields(&self) {
+        self.yields.fetch_add(1, Relaxed);
+        #[cfg(feature = "prepare")]
+        {
+            let flags = self.flags.lock().upgrade();
+            if let Some(flags) = flags {
+                flags.set_all();
+            }
+        }
+        self.tick();
+    }
+
+    /// How often all guests of the engine were asked to yield.
+    #[inline]
+    pub(crate) fn yields(&self) -> u64 {
+        self.yields.load(Relaxed)
+    }
+
     /// The count of ticks so far. A thread that has seen an epoch reads at least the count of the tick that made it.
     #[inline]
     pub(crate) fn ticks(&self) -> u64 {
-        // The guest read the epoch before this, by a plain load. This fence pairs with the one in `tick`: if that load saw the
+        // The guest read the epoch before this, by a plain load. This fence pairs with that of `raise`: if that load saw the
         // epoch of a tick, the load below sees the tick.
         fence(Acquire);
         self.ticks.load(Relaxed)
@@ -86,10 +184,9 @@ impl Ticker {
     pub(crate) fn tick(&self) {
         let engine = self.engine.lock().upgrade();
         if let Some(engine) = engine {
-            // Relaxed, because the fence orders it before the new epoch, which wasmtime writes relaxed.
+            // Relaxed, because `raise` orders it before the new epoch, which wasmtime writes relaxed.
             self.ticks.fetch_add(1, Relaxed);
-            fence(Release);
-            engine.increment_epoch();
+            raise(|| engine.increment_epoch());
         }
     }
 }

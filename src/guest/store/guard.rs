@@ -35,7 +35,8 @@ pub struct StoreGuard<'a, S: 'static, E: 'static = wasmtime::Instance> {
 }
 
 impl<S: Send + 'static, E: Send + Sync + 'static> StoreGuard<'_, S, E> {
-    pub(crate) fn new(guest: Away<S, E>) -> Self {
+    pub(crate) fn new(mut guest: Away<S, E>) -> Self {
+        guest.ignore_flag();
         Self { guest, instance: PhantomData }
     }
 
@@ -53,8 +54,8 @@ impl<S: Send + 'static, E: Send + Sync + 'static> StoreGuard<'_, S, E> {
 
     /// The store and its exports, to call the exports directly: the methods of a struct that `bindgen!` has written take both.
     ///
-    /// Such a call is wasmtime's own, and no call of the instance. It has no slice of time and no limits in time, and an
-    /// [`increment_epoch`](wasmtime::Engine::increment_epoch) does not stop it. A trap in it does not poison the instance, because
+    /// Such a call is wasmtime's own, and no call of the instance. It has no slice of time and no limits in time, and neither an
+    /// [`increment_epoch`](wasmtime::Engine::increment_epoch) nor a [flag](crate::EngineOptions::stop_flags) stops it. A trap in it does not poison the instance, because
     /// wasmtime reports it only to the caller: if the guest may now be half-way through a change, call [`poison`](Self::poison).
     ///
     /// wasmtime refuses synchronous calls in the store of a guest that imports asynchronous functions, or that has had a slice of
@@ -236,9 +237,10 @@ fn no_fuel() -> Error {
     unsupported("fuel", "fuel")
 }
 
-/// Notes the fuel that is left for [`Instance::fuel_remaining`](crate::Instance::fuel_remaining).
+/// Notes the fuel that is left for [`Instance::fuel_remaining`](crate::Instance::fuel_remaining). From now on, the guest can be stopped again.
 impl<S: 'static, E: 'static> Drop for StoreGuard<'_, S, E> {
     fn drop(&mut self) {
+        self.guest.heed_flag();
         if let Ok(fuel) = self.guest.store.get_fuel() {
             self.guest.control.set_fuel(fuel);
         }

@@ -1,13 +1,10 @@
 //! A limit on the time from a call's first step on, which does not count the queue.
 
-use super::{ENGINE, Host, compile, linker};
+use super::{ENGINE, Host, compile, link, linker};
 use crate::support::{Queue, Way, retry_timeouts};
 use std::thread;
 use std::time::Duration;
-use wasm_jobs::{
-    Clock, EngineOptions, Error, Instance, InstanceOptions, JobPool, RealtimeClock, Step, Timeout,
-    wasmtime,
-};
+use wasm_jobs::{Clock, Error, Instance, InstanceOptions, JobPool, RealtimeClock, Step, Timeout};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -20,7 +17,7 @@ const GUEST: &str = r#"(module
     (func (export "nothing")))"#;
 
 fn limited(options: InstanceOptions) -> Result<Instance<Host>, Error> {
-    let pre = linker(&ENGINE)?.instantiate_pre(&compile(&ENGINE, GUEST)?)?;
+    let pre = link(&linker(&ENGINE)?, &compile(&ENGINE, GUEST)?)?;
     retry_timeouts(|| Instance::with_options(&pre, options.clone(), Host::default))
 }
 
@@ -117,16 +114,5 @@ fn a_call_with_two_limits_times_out_at_the_earlier_one() -> Result<(), Error> {
         let end = guest.call::<(), ()>("forever", ())?.wait();
         assert!(matches!(end, Err(Error::TimedOut(ref why)) if why.limit == limit), "{end:?}");
     }
-    Ok(())
-}
-
-#[test]
-fn an_engine_without_epochs_refuses_the_limit() -> Result<(), Error> {
-    let options = EngineOptions::default().epoch_interruption(false).on_demand();
-    let engine = wasm_jobs::engine(&options)?;
-    let pre =
-        wasmtime::Linker::<()>::new(&engine).instantiate_pre(&compile(&engine, "(module)")?)?;
-    let refused = Instance::with_options(&pre, begun(MS), || ());
-    assert!(matches!(refused, Err(Error::Unsupported { what: "a timeout", .. })));
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Cancelling calls of guests that run and do not stop by themselves.
 
-use super::{compile, small_engine};
+use super::{compile, link, small_engine};
 use crate::support::{Queue, a_thread_each, receives, workers};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
@@ -27,7 +27,7 @@ fn guest(engine: &Engine) -> Result<(Instance<()>, Receiver<()>), Error> {
         // The receiver may be dropped.
         let _ = sender.send(());
     })?;
-    let pre = linker.instantiate_pre(&compile(engine, FOREVER)?)?;
+    let pre = link(&linker, &compile(engine, FOREVER)?)?;
     Ok((Instance::new(&pre, ())?, started))
 }
 

@@ -1,12 +1,12 @@
 //! Making guests yield through the epoch of their engine.
 
-use super::{Host, compile, instance_of, linker, small_engine};
+use super::{Host, ask_to_yield, compile, instance_of, link, linker, small_engine};
 use crate::support::{Counter, Flag, workers};
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use wasm_jobs::wasmtime::{Caller, Engine, Linker, Store};
-use wasm_jobs::{EngineOptions, Error, Instance, JobHandle, JobPool, Slice, Step, engine};
+use wasm_jobs::{Error, Instance, JobHandle, JobPool, Slice, Step};
 
 /// `spin()` loops until `is_done`, and never yields; `count(n)` counts down from n.
 const SPINNING: &str = r#"(module $spinning
@@ -32,7 +32,7 @@ impl Ticker {
         let stopped = stop.clone();
         let ticking = thread::spawn(move || {
             while !stopped.is_set() {
-                engine.increment_epoch();
+                ask_to_yield(engine);
                 thread::yield_now();
             }
         });
@@ -53,11 +53,11 @@ fn interrupted(engine: &Engine, times: u32) -> Result<Instance<Host>, Error> {
     let mut linker = linker(engine)?;
     linker.allow_shadowing(true);
     linker.func_wrap("env", "is_done", move |mut host: Caller<'_, Host>| {
-        host.engine().increment_epoch();
+        ask_to_yield(host.engine());
         host.data_mut().ticks += 1;
         i32::from(host.data().ticks >= times)
     })?;
-    Instance::new(&linker.instantiate_pre(&compile(engine, SPINNING)?)?, Host::default())
+    Instance::new(&link(&linker, &compile(engine, SPINNING)?)?, Host::default())
 }
 
 #[test]
@@ -79,9 +79,9 @@ fn a_guest_is_not_made_to_yield_while_the_epoch_stands_still() -> Result<(), Err
     let engine = small_engine();
     let instance = instance_of(&engine, SPINNING, Host::default())?;
     for _ in 0..3 {
-        engine.increment_epoch();
+        ask_to_yield(&engine);
         let mut future = instance.call::<i32, i32>("count", 100_000)?;
-        engine.increment_epoch();
+        ask_to_yield(&engine);
         assert_eq!(future.resume()?, Step::Done, "a slice begins with the call's first step");
         assert_eq!(future.wait()?, 0);
     }
@@ -121,13 +121,13 @@ fn a_guest_is_made_to_yield_from_another_thread() -> Result<(), Error> {
         }
         0
     })?;
-    let pre = linker.instantiate_pre(&compile(&engine, SPINNING)?)?;
+    let pre = link(&linker, &compile(&engine, SPINNING)?)?;
     let instance = Instance::new(&pre, Host::default())?;
     thread::scope(|scope| {
         let engine = &engine;
         scope.spawn(move || {
             has_begun.recv().expect("the guest begins");
-            engine.increment_epoch();
+            ask_to_yield(engine);
         });
         let mut future = instance.call::<(), ()>("spin", ())?;
         assert_eq!(future.resume()?, Step::Yielded);
@@ -193,7 +193,7 @@ fn a_start_function_that_is_made_to_yield_runs_to_its_end() -> Result<(), Error>
     linker.func_wrap("env", "is_done", {
         let rounds = rounds.clone();
         move |host: Caller<'_, Host>| {
-            host.engine().increment_epoch();
+            ask_to_yield(host.engine());
             rounds.add();
             i32::from(rounds.get() >= 5)
         }
@@ -205,7 +205,7 @@ fn a_start_function_that_is_made_to_yield_runs_to_its_end() -> Result<(), Error>
             (func $start (loop $again (br_if $again (i32.eqz (call $is_done)))))
             (start $start))"#,
     )?;
-    Instance::new(&linker.instantiate_pre(&module)?, Host::default())?;
+    Instance::new(&link(&linker, &module)?, Host::default())?;
     assert_eq!(rounds.get(), 5);
     Ok(())
 }
@@ -216,11 +216,11 @@ fn a_store_of_ones_own_is_interrupted_too() -> Result<(), Error> {
     let mut linker = linker(&engine)?;
     linker.allow_shadowing(true);
     linker.func_wrap("env", "is_done", |mut host: Caller<'_, Host>| {
-        host.engine().increment_epoch();
+        ask_to_yield(host.engine());
         host.data_mut().ticks += 1;
         i32::from(host.data().ticks >= 2)
     })?;
-    let pre = linker.instantiate_pre(&compile(&engine, SPINNING)?)?;
+    let pre = link(&linker, &compile(&engine, SPINNING)?)?;
     let instance = Instance::with_store(&pre, Store::new(&engine, Host::default()))?;
     let mut future = instance.call::<(), ()>("spin", ())?;
     assert_eq!(future.resume()?, Step::Yielded);
@@ -234,27 +234,16 @@ fn a_store_of_ones_own_is_interrupted_too() -> Result<(), Error> {
 }
 
 #[test]
-fn without_interruption_the_epoch_changes_nothing() -> Result<(), Error> {
-    let engine = engine(&EngineOptions::default().pooling(1).epoch_interruption(false))?;
-    let instance = interrupted(&engine, 10)?;
-    let mut future = instance.call::<(), ()>("spin", ())?;
-    assert_eq!(future.resume()?, Step::Done);
-    future.wait()?;
-    assert_eq!(instance.store()?.data().ticks, 10);
-    Ok(())
-}
-
-#[test]
 fn a_synchronous_call_between_two_calls_goes_on_when_the_epoch_advances() -> Result<(), Error> {
     let engine = small_engine();
     let mut linker = Linker::<u32>::new(&engine);
     linker.func_wrap("env", "is_done", |mut host: Caller<'_, u32>| {
-        host.engine().increment_epoch();
+        ask_to_yield(host.engine());
         *host.data_mut() += 1;
         i32::from(*host.data() >= 5)
     })?;
-    let instance = Instance::new(&linker.instantiate_pre(&compile(&engine, SPINNING)?)?, 0)?;
-    engine.increment_epoch();
+    let instance = Instance::new(&link(&linker, &compile(&engine, SPINNING)?)?, 0)?;
+    ask_to_yield(&engine);
     let mut store = instance.store()?;
     let guest = store.instance()?;
     let count = guest.get_typed_func::<i32, i32>(&mut store, "count")?;

@@ -1,10 +1,10 @@
 //! Many calls within one budget of time.
 
-use super::{Host, compile, instance_of, linker, small_engine};
+use super::{Host, compile, instance_of, link, linker, options_of_engines, small_engine};
 use crate::support::Counter;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use wasm_jobs::{EngineOptions, Error, Future, Instance, LocalOwner, run_within, yield_now};
+use wasm_jobs::{Error, Future, Instance, LocalOwner, run_within, yield_now};
 
 const GUESTS: usize = 40;
 const MS: Duration = Duration::from_millis(1);
@@ -22,14 +22,14 @@ const GUEST: &str = r#"(module
     (func (export "waits") (call $wait)))"#;
 
 fn guests(count: usize) -> Result<Vec<Instance<Host>>, Error> {
-    let engine = wasm_jobs::engine(&EngineOptions::default().pooling(GUESTS as u32))?;
+    let engine = wasm_jobs::engine(&options_of_engines().pooling(GUESTS as u32))?;
     (0..count).map(|_| instance_of(&engine, GUEST, Host::default())).collect()
 }
 
 #[test]
 fn calls_that_never_yield_share_the_frames() -> Result<(), Error> {
     let begun = Counter::default();
-    let engine = wasm_jobs::engine(&EngineOptions::default().pooling(GUESTS as u32))?;
+    let engine = wasm_jobs::engine(&options_of_engines().pooling(GUESTS as u32))?;
     let mut linker = linker(&engine)?;
     linker.func_wrap("env", "begins", {
         let begun = begun.clone();
@@ -38,7 +38,7 @@ fn calls_that_never_yield_share_the_frames() -> Result<(), Error> {
     let text = r#"(module
         (import "env" "begins" (func $begins))
         (func (export "forever") (call $begins) (loop $again (br $again))))"#;
-    let pre = linker.instantiate_pre(&compile(&engine, text)?)?;
+    let pre = link(&linker, &compile(&engine, text)?)?;
     let guests = (0..GUESTS).map(|_| Instance::new(&pre, Host::default()));
     let guests = guests.collect::<Result<Vec<_>, _>>()?;
     let call = |guest: &Instance<Host>| guest.call::<(), ()>("forever", ());

@@ -1,10 +1,10 @@
 //! Guests that yield before each call of the host.
 
-use super::{ENGINE, Host, compile, linker};
+use super::{ENGINE, Host, compile, link, linker, options_of_engines};
 use crate::support::{Queue, Way};
 use std::time::Duration;
 use wasm_jobs::wasmtime::{self, Caller, Engine, Extern};
-use wasm_jobs::{EngineOptions, Error, Instance, InstanceOptions, JobPool, Slice, Step};
+use wasm_jobs::{Error, Instance, InstanceOptions, JobPool, Slice, Step};
 
 const GUEST: &str = r#"(module
     (import "env" "tick" (func $tick))
@@ -34,7 +34,7 @@ fn instance_on(engine: &Engine, options: InstanceOptions) -> Result<Instance<Hos
             ticks.typed::<(), ()>(&host)?.call_async(&mut host, ()).await
         })
     })?;
-    let pre = linker.instantiate_pre(&compile(engine, GUEST)?)?;
+    let pre = link(&linker, &compile(engine, GUEST)?)?;
     Instance::with_options(&pre, options, Host::default)
 }
 
@@ -105,7 +105,7 @@ fn an_asynchronous_host_function_begins_after_a_yield_too() -> Result<(), Error>
 fn without_the_option_a_straight_line_of_host_calls_is_one_step() -> Result<(), Error> {
     let instance = instance(InstanceOptions::default())?;
     assert_eq!(yields_of(&instance, "ticks")?, 0);
-    let engine = wasm_jobs::engine(&EngineOptions::default().fuel(true).pooling(4))?;
+    let engine = wasm_jobs::engine(&options_of_engines().fuel(true).pooling(4))?;
     let instance = instance_on(&engine, InstanceOptions::default().slice(Slice::Fuel(1)))?;
     let mut future = instance.call::<(), ()>("ticks", ())?;
     let mut seen = Vec::new();
@@ -135,7 +135,7 @@ fn the_guest_stops_before_calls_that_are_nested_in_host_functions() -> Result<()
 
 #[test]
 fn fuel_and_its_limits_count_as_without_the_option() -> Result<(), Error> {
-    let engine = wasm_jobs::engine(&EngineOptions::default().fuel(true).pooling(4))?;
+    let engine = wasm_jobs::engine(&options_of_engines().fuel(true).pooling(4))?;
     let mut left = Vec::new();
     for yields in [false, true] {
         let options = InstanceOptions::default().yield_before_host_calls(yields);
@@ -179,7 +179,7 @@ fn a_call_that_stopped_before_a_host_function_is_cancelled() -> Result<(), Error
 
 #[test]
 fn a_slice_of_fuel_after_one_of_time_ends_too() -> Result<(), Error> {
-    let engine = wasm_jobs::engine(&EngineOptions::default().fuel(true).pooling(1))?;
+    let engine = wasm_jobs::engine(&options_of_engines().fuel(true).pooling(1))?;
     let instance = instance_on(&engine, options().slice(Slice::Time(Duration::from_millis(1))))?;
     let mut future = instance.call::<(), ()>("spins", ())?;
     for slice in [Slice::Fuel(1000), Slice::Time(Duration::from_millis(1)), Slice::Fuel(7)] {

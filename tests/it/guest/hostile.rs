@@ -1,7 +1,7 @@
 //! Hostile guests, each alone and beside fifty well-behaved guests on the same two workers. Their failures reach only their owner: afterwards, the
 //! other calls have their results, no thread is lost, and all resources are back.
 
-use super::{PRIMES, TOTAL, compile};
+use super::{PRIMES, Pre, TOTAL, compile, link, options_of_engines};
 use crate::support::{
     Counter, Event, OnDrop, Way, a_thread_each, notifying, receives, retry_timeouts, workers,
 };
@@ -12,8 +12,8 @@ use std::sync::{Arc, Barrier, Mutex, OnceLock};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 use wasm_jobs::wasmtime::{
-    self, Caller, Engine, InstanceAllocationStrategy, InstancePre, Linker, PoolingAllocationConfig,
-    Trap, TypedFunc,
+    self, Caller, Engine, InstanceAllocationStrategy, Linker, PoolingAllocationConfig, Trap,
+    TypedFunc,
 };
 use wasm_jobs::{
     EngineOptions, Error, Future, Instance, InstanceOptions, JobHandle, JobPool, Slice, Step,
@@ -150,6 +150,7 @@ struct State {
     wasi: wasm_jobs::wasi::WasiCtx,
     /// The guest, if it is a component.
     #[cfg(feature = "wasi")]
+    #[allow(dead_code, reason = "guests that look at flags are no components")]
     component: Option<wasmtime::component::Instance>,
     _counted: OnDrop,
 }
@@ -236,12 +237,13 @@ fn export(host: &mut Caller<'_, State>, name: &str) -> wasmtime::Result<TypedFun
 struct Arena {
     kind: Kind,
     linker: Linker<State>,
-    hostile: InstancePre<State>,
+    hostile: Pre<State>,
     /// The hostile component. It is compiled when a test needs it.
+    #[allow(dead_code, reason = "guests that look at flags are no components")]
     #[cfg(feature = "wasi")]
     hostile_component: OnceLock<wasmtime::component::InstancePre<State>>,
     /// The well-behaved guests. They are compiled when a test needs them.
-    behaved: OnceLock<[InstancePre<State>; 3]>,
+    behaved: OnceLock<[Pre<State>; 3]>,
     states: Tally,
     held: Tally,
     begun: Sender<()>,
@@ -268,7 +270,7 @@ impl Arena {
         };
         match arena {
             Some(arena) => Ok(arena),
-            None => Self::make(kind, &EngineOptions::default()),
+            None => Self::make(kind, &options_of_engines()),
         }
     }
 
@@ -292,7 +294,7 @@ impl Arena {
         let (begun, has_begun) = channel();
         Ok(Self {
             kind,
-            hostile: linker.instantiate_pre(&compile(&engine, HOSTILE_GUEST)?)?,
+            hostile: link(&linker, &compile(&engine, HOSTILE_GUEST)?)?,
             #[cfg(feature = "wasi")]
             hostile_component: OnceLock::new(),
             behaved: OnceLock::new(),
@@ -396,7 +398,7 @@ impl Neighbour {
         let [primes, total, behaved] = arena.behaved.get_or_init(|| {
             [PRIMES, TOTAL, BEHAVED_GUEST].map(|text| {
                 let module = compile(arena.engine(), text).expect("the text of a module");
-                arena.linker.instantiate_pre(&module).expect("the linker defines all imports")
+                link(&arena.linker, &module).expect("the linker defines all imports")
             })
         });
         let guest = |number: i32| {
@@ -870,8 +872,11 @@ hostile! {
 }
 
 // Behind the macro, which it uses.
-#[cfg(feature = "wasi")]
-mod components;
+if_components! {
+    #[cfg(feature = "wasi")]
+    #[path = "hostile/components.rs"]
+    mod components;
+}
 
 /// Makes a call that instantiates a guest of this text.
 type Instantiate = fn(&Arena, &'static str, InstanceOptions) -> Result<Future<()>, Error>;
@@ -884,7 +889,7 @@ fn instantiate_module(
     let (linker, module) = (arena.linker.clone(), compile(arena.engine(), text)?);
     let state = arena.state(&Event::default());
     Ok(Future::new(async move {
-        let pre = linker.instantiate_pre(&module)?;
+        let pre = link(&linker, &module)?;
         Instance::with_options(&pre, options, state).map(drop)
     }))
 }
@@ -943,8 +948,7 @@ fn instantiate_beside_fifty(pool: &impl JobPool, starts: &[Start]) -> Result<(),
 }
 
 const ENDLESS_START: &str = "(module (func $start (loop $again (br $again))) (start $start))";
-const WAITING_START: &str =
-    r#"(module (import "env" "never" (func $never)) (memory 1) (start $never))"#;
+const WAITING_START: &str = r#"(module (import "env" "never" (func $never)) (memory 1) (func $start (call $never)) (start $start))"#;
 
 const STARTS: [Start; 4] = [
     Start::new(ENDLESS_START, End::RunningTimeout),
@@ -1050,7 +1054,7 @@ const FAILURES: &[Case] = &[
 fn calls_fail(pool: &impl JobPool) -> Result<(), Error> {
     const AT_A_TIME: usize = 10;
     let kind = Kind { room: NEIGHBOURS + AT_A_TIME, counts_fuel: false, has_more_stacks: false };
-    let arena = Arena::make(kind, &EngineOptions::default().backtraces(false))?;
+    let arena = Arena::make(kind, &options_of_engines().backtraces(false))?;
     let guest = |_| {
         let state = arena.state(&Event::default());
         Instance::with_options(&arena.hostile, InstanceOptions::default(), state)

@@ -1,39 +1,33 @@
 //! Calling guests. This file has what these tests share: engines, a linker, and some guests.
 
-mod begun_timeouts;
+mod at_epochs;
+#[cfg(feature = "prepare")]
+mod at_flags;
 mod calls;
-mod cancelling;
 #[cfg(feature = "checkpoint")]
 mod checkpoints;
 #[cfg(feature = "component-model")]
 mod components;
-mod coroutines;
-mod epochs;
 mod failures;
-mod frames;
 mod guest_kit;
-mod host_calls;
 mod host_functions;
-mod hostile;
 mod instance_pools;
 mod instances;
-mod limits;
 #[cfg(feature = "rayon")]
 mod lockstep;
 mod looking;
 mod misuse;
 #[cfg(feature = "rayon")]
 mod own_stores;
-mod par_map;
 mod poison;
-mod races;
 mod reloads;
-mod slices;
 #[cfg(feature = "rayon")]
 mod stacks;
 mod states;
+#[cfg(feature = "prepare")]
+mod stop_flags;
 mod stores;
-mod stress;
+mod unstoppable;
 #[cfg(feature = "macros")]
 mod wrappers;
 
@@ -45,6 +39,38 @@ use wasm_jobs::{EngineOptions, Error, Instance, add_yield, yield_now};
 /// The engine of most tests, with the default options. The tests share it, because its pool takes up much of the address space.
 static ENGINE: LazyLock<Engine> =
     LazyLock::new(|| wasm_jobs::engine(&EngineOptions::default()).expect("the default options"));
+
+/// What the tests have of whose guests can be stopped. They are compiled twice: in `at_epochs`, all guests look at the epoch of their engine; in
+/// `at_flags`, each is prepared, and looks at its own flag. The caller has said how an engine is made, a module compiled and linked, and how
+/// running guests are asked to yield.
+macro_rules! helpers {
+    () => {
+        use super::{Host, PRIMES, TOTAL, linker};
+        use std::sync::LazyLock;
+        use wasm_jobs::wasmtime::{Engine, Linker};
+        use wasm_jobs::{EngineOptions, Error, Instance};
+
+        /// As the other tests have it, but with guests that are stopped in the way of this folder.
+        static ENGINE: LazyLock<Engine> = LazyLock::new(|| {
+            wasm_jobs::engine(&options_of_engines()).expect("the options of all tests here")
+        });
+
+        /// An engine for one test, which may fill its pool.
+        fn small_engine() -> Engine {
+            wasm_jobs::engine(&options_of_engines().pooling(4))
+                .expect("the options of a small engine")
+        }
+
+        fn instance_of(engine: &Engine, text: &str, host: Host) -> Result<Instance<Host>, Error> {
+            Instance::new(&link(&linker(engine)?, &compile(engine, text)?)?, host)
+        }
+
+        fn instance(text: &str) -> Result<Instance<Host>, Error> {
+            instance_of(&ENGINE, text, Host::default())
+        }
+    };
+}
+use helpers;
 
 /// An engine for one test, which may fill its pool or advance its epoch.
 fn small_engine() -> Engine {

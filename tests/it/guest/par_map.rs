@@ -1,15 +1,13 @@
 //! `par_map`: one export, many inputs, several instances.
 
-use super::{Host, compile, instance, linker};
+use super::{Host, Pre, compile, instance, link, linker, options_of_engines};
 use crate::support::{
     Counter, Event, Queue, a_thread_each, at_once, block_on, poll_once, receives, workers,
 };
 use std::sync::Arc;
 use std::task::Poll;
-use wasm_jobs::wasmtime::{Engine, InstancePre};
-use wasm_jobs::{
-    EngineOptions, Error, Instance, InstanceOptions, Instances, Job, JobPool, ParMapJob,
-};
+use wasm_jobs::wasmtime::Engine;
+use wasm_jobs::{Error, Instance, InstanceOptions, Instances, Job, JobPool, ParMapJob};
 
 /// `square(n)` yields if n is a multiple of 7; `picky(n)` traps if n is a multiple of 10, and has the host panic if n is another multiple of 25;
 /// `wait(n)` waits for the event; `forever(n)` never ends.
@@ -31,14 +29,14 @@ const GUEST: &str = r#"(module
         (call $begins) (loop $again (br $again)) (local.get $n)))"#;
 
 struct Guests {
-    pre: InstancePre<Host>,
+    pre: Pre<Host>,
     event: Event,
     begun: Counter,
 }
 
 impl Guests {
     fn new() -> Result<Self, Error> {
-        let engine: Engine = wasm_jobs::engine(&EngineOptions::default().pooling(10))?;
+        let engine: Engine = wasm_jobs::engine(&options_of_engines().pooling(10))?;
         let (event, begun) = (Event::default(), Counter::default());
         let mut linker = linker(&engine)?;
         linker
@@ -47,7 +45,7 @@ impl Guests {
             let begun = begun.clone();
             move || begun.add()
         })?;
-        let pre = linker.instantiate_pre(&compile(&engine, GUEST)?)?;
+        let pre = link(&linker, &compile(&engine, GUEST)?)?;
         Ok(Self { pre, event, begun })
     }
 

@@ -1,9 +1,9 @@
 //! Finding a race between two guests that share state of the host: by resuming their calls in every order.
 
-use super::{compile, small_engine};
+use super::{compile, link, options_of_engines, small_engine};
 use std::sync::{Arc, Mutex};
 use wasm_jobs::wasmtime::{Engine, Linker};
-use wasm_jobs::{EngineOptions, Error, Future, Instance, InstanceOptions, Slice, Step};
+use wasm_jobs::{Error, Future, Instance, InstanceOptions, Slice, Step};
 
 /// Adds one to a number of the host's, which it reads and then writes. `line` does so in a straight line, and `calls` has a function of
 /// its own do the sum.
@@ -21,7 +21,7 @@ fn outcomes(engine: &Engine, options: &InstanceOptions, export: &str) -> Result<
     let (gets, sets) = (number.clone(), number.clone());
     linker.func_wrap("env", "get", move || *gets.lock().expect("nobody panics"))?;
     linker.func_wrap("env", "set", move |n: i32| *sets.lock().expect("nobody panics") = n)?;
-    let pre = linker.instantiate_pre(&compile(engine, GUEST)?)?;
+    let pre = link(&linker, &compile(engine, GUEST)?)?;
     let guests = [(), ()].map(|()| Instance::with_options(&pre, options.clone(), || ()));
     let [first, second] = guests;
     let (first, second) = (first?, second?);
@@ -51,7 +51,7 @@ fn finds_a_lost_number(outcomes: &[i32]) -> bool {
 }
 
 fn counts_fuel() -> Result<Engine, Error> {
-    wasm_jobs::engine(&EngineOptions::default().fuel(true).pooling(4))
+    wasm_jobs::engine(&options_of_engines().fuel(true).pooling(4))
 }
 
 #[test]

@@ -1,13 +1,13 @@
 //! Thousands of calls of guests on real threads. Another thread wakes them.
 
-use super::{ENGINE, Host, compile, linker};
+use super::{ENGINE, Host, Pre, compile, link, linker, options_of_engines};
 use crate::stress::Random;
 use crate::support::{a_thread_each, alarm_clock, block_on, receives, workers};
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
-use wasm_jobs::wasmtime::{Caller, Engine, InstancePre, Linker};
-use wasm_jobs::{EngineOptions, Error, Instance, InstanceOptions, JobHandle, JobPool, Slice, Step};
+use wasm_jobs::wasmtime::{Caller, Engine, Linker};
+use wasm_jobs::{Error, Instance, InstanceOptions, JobHandle, JobPool, Slice, Step};
 
 /// `work(n)` waits, yields and computes in turn, and returns n times the number of the call.
 const WORKING: &str = r#"(module $working
@@ -32,7 +32,7 @@ const INSTANCES: usize = 64;
 fn work_on(pool: impl JobPool, calls: i32) -> Result<(), Error> {
     const OWNERS: usize = 4;
     let (alarm, clock) = alarm_clock();
-    let pre = linker(&ENGINE)?.instantiate_pre(&compile(&ENGINE, WORKING)?)?;
+    let pre = link(&linker(&ENGINE)?, &compile(&ENGINE, WORKING)?)?;
     thread::scope(|scope| {
         for owner in 0..OWNERS {
             let (pool, pre, alarm) = (&pool, &pre, &alarm);
@@ -94,7 +94,7 @@ fn thousands_of_calls_on_rayon() -> Result<(), Error> {
 #[test]
 fn calls_given_up_at_any_moment_leave_their_instances_usable() -> Result<(), Error> {
     let (alarm, clock) = alarm_clock();
-    let pre = linker(&ENGINE)?.instantiate_pre(&compile(&ENGINE, WORKING)?)?;
+    let pre = link(&linker(&ENGINE)?, &compile(&ENGINE, WORKING)?)?;
     let host = || Host { alarm: Some(alarm.clone()), ..Host::default() };
     let instances = (0..8).map(|_| Instance::new(&pre, host())).collect::<Result<Vec<_>, _>>()?;
     let (pool, mut random) = (workers(2), Random::new(1));
@@ -147,8 +147,8 @@ const ENDLESS: &str = r#"(module $endless
     (func (export "nests") (loop $again (call $nested) (br $again))))"#;
 
 /// Endless guests on several engines. Their host function steps a guest of the next engine.
-fn nesting_guests(engines: usize) -> Result<Vec<InstancePre<Instance<()>>>, Error> {
-    let engine = || wasm_jobs::engine(&EngineOptions::default().pooling(24));
+fn nesting_guests(engines: usize) -> Result<Vec<Pre<Instance<()>>>, Error> {
+    let engine = || wasm_jobs::engine(&options_of_engines().pooling(24));
     let engines = (0..engines).map(|_| engine()).collect::<Result<Vec<_>, _>>()?;
     let outer = |engine: &Engine| {
         let mut linker = Linker::new(engine);
@@ -161,7 +161,7 @@ fn nesting_guests(engines: usize) -> Result<Vec<InstancePre<Instance<()>>>, Erro
             drop(call);
             host.data().clear_poison().expect("the call is over");
         })?;
-        Ok(linker.instantiate_pre(&compile(engine, ENDLESS)?)?)
+        link(&linker, &compile(engine, ENDLESS)?)
     };
     engines.iter().map(outer).collect()
 }
@@ -170,7 +170,7 @@ fn nesting_guests(engines: usize) -> Result<Vec<InstancePre<Instance<()>>>, Erro
 fn inner_guest(engine: &Engine, slice: Duration) -> Result<Instance<()>, Error> {
     let mut linker = Linker::new(engine);
     linker.func_wrap("env", "nested", || {})?;
-    let pre = linker.instantiate_pre(&compile(engine, ENDLESS)?)?;
+    let pre = link(&linker, &compile(engine, ENDLESS)?)?;
     let options = InstanceOptions::default().slice(Slice::Time(slice));
     Instance::with_options(&pre, options, || ())
 }
@@ -182,7 +182,7 @@ fn every_step_with_an_end_ends_whatever_nests_and_is_cancelled_beside_it() -> Re
     const SLICE: Duration = Duration::from_micros(100);
     let guests = Arc::new(nesting_guests(3)?);
     let (done, is_done) = mpsc::channel();
-    let run = |thread: usize, guests: &[InstancePre<Instance<()>>]| -> Result<(), Error> {
+    let run = |thread: usize, guests: &[Pre<Instance<()>>]| -> Result<(), Error> {
         let pre = &guests[thread % guests.len()];
         let next = guests[(thread + 1) % guests.len()].module().engine().clone();
         let mut random = Random::new(thread as u64);

@@ -37,9 +37,13 @@ static ENGINE: LazyLock<Engine> =
     LazyLock::new(|| wasm_jobs::engine(&EngineOptions::default()).expect("the default options"));
 
 fn linked(module: &Module) -> Result<InstancePre<WasiCtx>, Error> {
-    let mut linker = Linker::new(module.engine());
+    Ok(linker(module.engine())?.instantiate_pre(module)?)
+}
+
+fn linker(engine: &Engine) -> Result<Linker<WasiCtx>, Error> {
+    let mut linker = Linker::new(engine);
     wasi::add_to_linker(&mut linker, |ctx| ctx)?;
-    Ok(linker.instantiate_pre(module)?)
+    Ok(linker)
 }
 
 fn text(wat: &str) -> Result<InstancePre<WasiCtx>, Error> {

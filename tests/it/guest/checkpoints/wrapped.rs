@@ -25,7 +25,7 @@ fn a_wrapper_is_saved_and_goes_on() -> Result<(), Error> {
         counter.rollback(&here)?;
         assert_eq!(counter.increment(1)?.wait()?, 3);
 
-        let pre = linker.instantiate_pre(&Counter::module(&ENGINE)?)?;
+        let pre = Counter::module(&ENGINE)?.instantiate_pre(&linker)?;
         let twin = Counter::from_instance(here.instantiate(&pre, ())?)?;
         assert_eq!(twin.increment(1)?.wait()?, 3);
     }

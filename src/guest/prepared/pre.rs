@@ -1,0 +1,146 @@
+//! [`PreparedPre`]: a prepared module that is linked.
+
+use crate::error::Error;
+use crate::guest::limit::control::Control;
+use crate::guest::limit::flags::StopFlags;
+use crate::guest::limit::stops::Stops;
+use crate::guest::module_name::module_name;
+use crate::guest::prepared::module::Prepared;
+use crate::guest::prepared::stop::{GuestFlag, Told, define_stop};
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+use wasm_jobs_transform::{FLAGS_MEMORY, FLAGS_MODULE};
+use wasmtime::{Engine, Instance, InstancePre, Linker, Module, Store, UnknownImportError};
+
+/// A [`Prepared`] module that is linked: what instances are made of. It is made once for many instances, and is cheap to clone.
+///
+/// It takes the place of wasmtime's [`InstancePre`] in the functions that make instances, such as [`Instance::new`](crate::Instance::new).
+pub struct PreparedPre<S: 'static> {
+    inner: Arc<Inner<S>>,
+}
+
+struct Inner<S: 'static> {
+    module: Prepared,
+    linked: OnceLock<InstancePre<S>>,
+    /// `Some` if the guests look at flags.
+    flags: Option<Flags<S>>,
+}
+
+/// What a guest that looks at a flag needs.
+struct Flags<S: 'static> {
+    /// A copy of the user's, with the [stop function](define_stop).
+    linker: Linker<S>,
+    flags: Arc<StopFlags>,
+    told: Told,
+}
+
+impl Prepared {
+    /// Links the module. Instances are made of the result, which is made once for many of them.
+    ///
+    /// If the guests look at flags, they import one memory more than the module did. This defines it, in a copy of the linker; so no other module
+    /// gets it.
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::MissingImport`] if the linker defines nothing for an import of the module;
+    /// - [`Error::OtherEngine`] if the linker has another engine;
+    /// - [`Error::Wasmtime`] if what it defines for an import is of another type. If the guests look at flags, the functions that make an
+    ///   instance give this error.
+    pub fn instantiate_pre<S: Send + 'static>(
+        &self,
+        linker: &Linker<S>,
+    ) -> Result<PreparedPre<S>, Error> {
+        PreparedPre::new(self, linker)
+    }
+}
+
+impl<S: Send + 'static> PreparedPre<S> {
+    fn new(module: &Prepared, linker: &Linker<S>) -> Result<Self, Error> {
+        if !Engine::same(module.engine(), linker.engine()) {
+            return Err(Error::OtherEngine { module: module_name(module) });
+        }
+        let linked = OnceLock::new();
+        let flags = match (module.flags(), Told::of(module)) {
+            (Some(flags), Some(told)) => {
+                let mut linker = linker.clone();
+                define_stop(&mut linker, flags)?;
+                refuse_missing_imports(&linker, module)?;
+                Some(Flags { linker, flags: flags.clone(), told })
+            }
+            _ => {
+                linked.get_or_init({
+                    let pre = linker.instantiate_pre(module)?;
+                    || pre
+                });
+                None
+            }
+        };
+        Ok(Self { inner: Arc::new(Inner { module: module.clone(), linked, flags }) })
+    }
+}
+
+impl<S: 'static> PreparedPre<S> {
+    /// The module.
+    #[must_use]
+    pub fn module(&self) -> &Prepared {
+        &self.inner.module
+    }
+
+    pub(crate) fn stops(&self) -> Stops {
+        self.inner.module.stops()
+    }
+
+    /// What wasmtime makes an instance of. It is made for the first instance, because a linker takes a memory only with a store.
+    pub(crate) fn linked(&self, store: &Store<S>) -> Result<&InstancePre<S>, Error> {
+        if let Some(linked) = self.inner.linked.get() {
+            return Ok(linked);
+        }
+        let Some(Flags { linker, flags, .. }) = &self.inner.flags else {
+            unreachable!("without flags, it was linked when it was made");
+        };
+        let mut linker = linker.clone();
+        linker.define(store, FLAGS_MODULE, FLAGS_MEMORY, flags.memory().clone())?;
+        let linked = linker.instantiate_pre(&self.inner.module)?;
+        Ok(self.inner.linked.get_or_init(|| linked))
+    }
+
+    /// Gives a new guest, none of whose code has run, the flag of its instance, if it looks at one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TooManyInstances`] if there is no flag left.
+    pub(crate) fn connect(
+        &self,
+        instance: Instance,
+        store: &mut Store<S>,
+        control: &Arc<Control>,
+    ) -> Result<Option<GuestFlag>, Error> {
+        let Some(Flags { linker, flags, told }) = &self.inner.flags else { return Ok(None) };
+        let address = control.flag(flags)?;
+        told.tell(address, linker, instance, store).map(Some)
+    }
+}
+
+/// Checks that the linker has something for each import but the flags, which come last.
+fn refuse_missing_imports<S: 'static>(linker: &Linker<S>, module: &Module) -> Result<(), Error> {
+    let Err(error) = linker.instantiate_pre(module) else { return Ok(()) };
+    let is_of_flags = |missing: &UnknownImportError| {
+        missing.module() == FLAGS_MODULE && missing.name() == FLAGS_MEMORY
+    };
+    match error.downcast_ref().is_some_and(is_of_flags) {
+        true => Ok(()),
+        false => Err(error.into()),
+    }
+}
+
+impl<S: 'static> Clone for PreparedPre<S> {
+    fn clone(&self) -> Self {
+        Self { inner: self.inner.clone() }
+    }
+}
+
+impl<S: 'static> fmt::Debug for PreparedPre<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PreparedPre").field("module", &self.inner.module).finish_non_exhaustive()
+    }
+}

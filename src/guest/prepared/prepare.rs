@@ -1,0 +1,50 @@
+//! [`prepare`]: compiles a module whose guests can be saved, and stopped at next to no cost.
+
+use crate::error::Error;
+use crate::guest::limit::ticker::Ticker;
+use crate::guest::prepared::module::Prepared;
+use wasm_jobs_transform::{Options, transform_with};
+use wasmtime::{Engine, Module};
+
+/// Compiles a module whose guests can be saved as a `Checkpoint`, with the feature `checkpoint`; and, on an engine with
+/// [flags](crate::EngineOptions::stop_flags), stopped at next to no cost. Use it in the place of [`Module::new`]. `wasm` is the module in the
+/// binary format.
+///
+/// The module is [transformed](wasm_jobs_transform) first: it exports its globals, memories and tables under names that begin with `__wasm_jobs_`,
+/// and its start function becomes an export that this library calls. The code stays the same, except where it drops a segment or reads one that
+/// can be dropped. So the guest runs as fast as before (`prepared_run` of the benchmark).
+///
+/// If the engine has flags, or shared memories for another reason, the guest also looks at its flag: at each loop, and at the entries of
+/// functions that can recurse. [`Prepared::stops`] tells. If the engine counts fuel, looking takes some, and the code that runs when the flag is
+/// set takes more.
+///
+/// The result can be [serialised](Module::serialize), and is taken back by [`Prepared::from_module`]. Instantiate it by this library: wasmtime
+/// alone does not run its start function.
+///
+/// A build script that compiles for another machine gives [`transform_with`]'s bytes to [`Engine::precompile_module`].
+///
+/// ```
+/// use std::time::Duration;
+/// use wasm_jobs::{EngineOptions, Instance, InstanceOptions, Slice, Step, engine, prepare, wasmtime};
+///
+/// let engine = engine(&EngineOptions::default().stop_flags(true).epoch_interruption(false))?;
+/// let wasm = wat::parse_str(r#"(module (func (export "forever") (loop $again (br $again))))"#)?;
+/// let pre = prepare(&engine, wasm)?.instantiate_pre(&wasmtime::Linker::new(&engine))?;
+///
+/// let options = InstanceOptions::default().slice(Slice::Time(Duration::from_millis(1)));
+/// let instance = Instance::with_options(&pre, options, || ())?;
+/// assert_eq!(instance.call::<(), ()>("forever", ())?.resume()?, Step::Yielded);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+///
+/// - [`Error::Prepare`] if the bytes are no valid module, or one that was prepared before; or if the module uses what a checkpoint cannot hold, such
+///   as a shared memory or the objects of the garbage collection proposal;
+/// - [`Error::Wasmtime`] if the module cannot be compiled.
+pub fn prepare(engine: &Engine, wasm: impl AsRef<[u8]>) -> Result<Prepared, Error> {
+    let flags = Ticker::of(engine).flags(engine);
+    let options = Options::default().stops(flags.is_some());
+    let prepared = transform_with(wasm.as_ref(), &options).map_err(Error::Prepare)?;
+    Ok(Prepared::new(Module::new(engine, prepared.wasm)?, flags))
+}
