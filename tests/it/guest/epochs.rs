@@ -32,7 +32,7 @@ impl Ticker {
         let stopped = stop.clone();
         let ticking = thread::spawn(move || {
             while !stopped.is_set() {
-                ask_to_yield(engine);
+                ask_to_yield(&engine);
                 thread::yield_now();
             }
         });
