@@ -5,9 +5,13 @@ use crate::module::{Body, Module};
 use crate::state::value_type;
 use crate::stops::graph;
 use crate::stops::live::{Check, carried};
+use std::collections::HashMap;
 use wasm_encoder::{
     AbstractHeapType, BlockType, ConstExpr, HeapType, InstructionSink, MemArg, RefType, ValType,
 };
+
+/// How many operands of its loop a check carries at most. There are not that many registers, and each takes ten bytes of code.
+const MOST_OPERANDS: usize = 32;
 
 /// What a transformed module has for its checks. Indices are those of the transformed module.
 #[derive(Debug)]
@@ -22,6 +26,8 @@ pub(crate) struct Stops {
     pub(crate) first_global: u32,
     /// The types of the globals that carry values, in the order of the globals. They come after those two.
     pub(crate) carriers: Vec<ValueType>,
+    /// The same by their types: which of them there are.
+    carriers_of: HashMap<ValueType, Vec<u32>>,
     /// The checks of each body, in order.
     checks: Vec<Vec<Check>>,
 }
@@ -41,12 +47,13 @@ impl Stops {
         let bodies = module.bodies.iter().zip(points);
         let checks: Vec<_> = bodies.map(|(body, points)| carried(&body.trace, &points)).collect();
         let mut carriers = Vec::new();
+        let mut carriers_of = HashMap::new();
         for (body, checks) in module.bodies.iter().zip(&checks) {
             for check in checks {
                 let mut types = carried_types(body, check);
                 types.iter_mut().for_each(|ty| *ty = carrier_type(*ty));
                 types.sort_unstable();
-                add_missing(&mut carriers, &types);
+                add_missing(&mut carriers, &mut carriers_of, &types);
             }
         }
         Self {
@@ -55,6 +62,7 @@ impl Stops {
             stopped: module.function_types.len() as u32,
             first_global,
             carriers,
+            carriers_of,
             checks,
         }
     }
@@ -151,13 +159,13 @@ impl Stops {
 
     /// A global for each value of these types.
     fn carriers_of(&self, types: &[ValueType]) -> Vec<u32> {
-        let mut free: Vec<_> = (self.first_global + 2..).zip(&self.carriers).map(Some).collect();
+        let mut taken = HashMap::new();
         let carrier = |ty: &ValueType| {
-            let fits = |carrier: &&mut Option<(u32, &ValueType)>| {
-                carrier.is_some_and(|(_, of)| *of == carrier_type(*ty))
-            };
-            let carrier = free.iter_mut().find(fits).and_then(Option::take);
-            carrier.expect("there are as many as the largest check needs").0
+            let ty = carrier_type(*ty);
+            let taken = taken.entry(ty).or_insert(0);
+            let carrier = self.carriers_of[&ty][*taken];
+            *taken += 1;
+            self.first_global + 2 + carrier
         };
         types.iter().map(carrier).collect()
     }
@@ -172,15 +180,25 @@ fn carried_types(body: &Body, check: &Check) -> Vec<ValueType> {
 fn operands(body: &Body, check: &Check) -> Vec<ValueType> {
     let Some(number) = check.of_loop else { return Vec::new() };
     let operands = &body.trace.loops[number as usize].operands;
+    if operands.len() > MOST_OPERANDS {
+        // They stay where they are.
+        return Vec::new();
+    }
     operands.iter().map(|&ty| value_type(ty)).collect()
 }
 
 /// Adds carriers until there is one for each of these types, which are sorted.
-fn add_missing(carriers: &mut Vec<ValueType>, types: &[ValueType]) {
+fn add_missing(
+    carriers: &mut Vec<ValueType>,
+    carriers_of: &mut HashMap<ValueType, Vec<u32>>,
+    types: &[ValueType],
+) {
     for same in types.chunk_by(|a, b| a == b) {
-        let ty = same[0];
-        let had = carriers.iter().filter(|carrier| **carrier == ty).count();
-        carriers.extend((had..same.len()).map(|_| ty));
+        let of_type = carriers_of.entry(same[0]).or_default();
+        while of_type.len() < same.len() {
+            of_type.push(carriers.len() as u32);
+            carriers.push(same[0]);
+        }
     }
 }
 

@@ -6,8 +6,14 @@
 use crate::stops::paths::Points;
 use crate::stops::trace::{Trace, What};
 
-/// Bodies whose sets would take more bits than this carry nothing: they have tens of thousands of locals and of blocks.
-const MOST_BITS: usize = 1 << 28;
+/// Bodies whose sets would take more bits than this carry no locals: they have thousands of locals and ten thousands of blocks.
+const MOST_BITS: usize = 1 << 26;
+
+/// How many times a body is walked over at most. Each time, what is live in one more loop around others is known.
+const MOST_PASSES: usize = 10;
+
+/// How many locals a check carries at most. There are not that many registers.
+const MOST_LOCALS: usize = 100;
 
 /// A check, and what it carries.
 #[derive(Clone, Debug)]
@@ -38,9 +44,14 @@ pub(crate) fn carried(trace: &Trace, points: &Points) -> Vec<Check> {
     checks.dedup_by_key(|check| check.at);
 
     let blocks = trace.events.iter().filter(|event| opens(event.what)).count() + 1;
-    if !checks.is_empty() && blocks.saturating_mul(trace.locals.len()) <= MOST_BITS {
+    let sets = blocks + trace.targets() + checks.len();
+    if !checks.is_empty() && sets.saturating_mul(trace.locals.len()) <= MOST_BITS {
         let mut backwards = Backwards::new(trace, checks);
-        while backwards.pass() {}
+        // If it ends before all is known, some checks carry less than would be worth it.
+        let mut passes = 1;
+        while backwards.pass() && passes < MOST_PASSES {
+            passes += 1;
+        }
         checks = backwards.checks;
     }
     checks
@@ -67,8 +78,14 @@ impl Locals {
         self.0[local as usize / 64] &= !(1 << (local % 64));
     }
 
-    fn has(&self, local: u32) -> bool {
-        self.0[local as usize / 64] & 1 << (local % 64) != 0
+    /// The first ones that are in the other set, too.
+    fn first_in(&self, other: Option<&Self>, most: usize) -> Vec<u32> {
+        let words = self.0.iter().enumerate();
+        let both = words.map(|(n, word)| (n, word & other.map_or(u64::MAX, |other| other.0[n])));
+        let locals = both.filter(|(_, word)| *word != 0).flat_map(|(n, word)| {
+            (0..64).filter(move |bit| word >> bit & 1 == 1).map(move |bit| n as u32 * 64 + bit)
+        });
+        locals.take(most).collect()
     }
 
     fn add_all(&mut self, others: &Self) {
@@ -92,8 +109,8 @@ enum Kind {
     Block,
     /// What is live at the beginning of its `else`.
     Else(Locals),
-    /// The number of the list of its handlers' labels.
-    TryTable(u32),
+    /// A block with handlers.
+    TryTable,
 }
 
 /// A walk over a body from its end to its beginning.
@@ -128,6 +145,9 @@ impl<'a> Backwards<'a> {
         let mut frames: Vec<Frame> = Vec::new();
         // The locals that are used in each loop that is open.
         let mut used: Vec<Locals> = Vec::new();
+        // For each block with handlers that is open, the locals that are live where an exception may lead to.
+        let mut thrown: Vec<Locals> = Vec::new();
+        let none = Locals::none(self.trace.locals.len());
         let mut next_check = self.checks.len();
         for n in (0..self.trace.events.len()).rev() {
             let event = self.trace.events[n];
@@ -150,7 +170,15 @@ impl<'a> Backwards<'a> {
                             used.push(Locals::none(self.trace.locals.len()));
                             (Kind::Block, self.at_loops[number as usize].clone())
                         }
-                        Some(What::TryTable(list)) => (Kind::TryTable(list), live.clone()),
+                        Some(What::TryTable(list)) => {
+                            let mut handled =
+                                thrown.last().cloned().unwrap_or_else(|| none.clone());
+                            for &depth in self.trace.list(list) {
+                                self.branch(&mut handled, &frames, depth);
+                            }
+                            thrown.push(handled);
+                            (Kind::TryTable, live.clone())
+                        }
                         _ => (Kind::Block, live.clone()),
                     };
                     frames.push(Frame { kind, at_label });
@@ -167,7 +195,11 @@ impl<'a> Backwards<'a> {
                     None => {}
                 },
                 What::Step => {}
-                What::Block | What::TryTable(_) => drop(frames.pop()),
+                What::Block => drop(frames.pop()),
+                What::TryTable(_) => {
+                    frames.pop();
+                    thrown.pop();
+                }
                 What::Loop(number) => {
                     frames.pop();
                     let known = &mut self.at_loops[number as usize];
@@ -194,9 +226,9 @@ impl<'a> Backwards<'a> {
                 What::TailCall(_) => live.clear(),
                 What::Throw => {
                     live.clear();
-                    self.throw(&mut live, &frames);
+                    thrown.last().into_iter().for_each(|thrown| live.add_all(thrown));
                 }
-                What::Call(_) => self.throw(&mut live, &frames),
+                What::Call(_) => thrown.last().into_iter().for_each(|thrown| live.add_all(thrown)),
             }
         }
         while next_check > 0 {
@@ -213,22 +245,8 @@ impl<'a> Backwards<'a> {
         }
     }
 
-    /// An exception may be thrown here, to all handlers around.
-    fn throw(&self, live: &mut Locals, frames: &[Frame]) {
-        for (index, frame) in frames.iter().enumerate() {
-            if let Kind::TryTable(list) = frame.kind {
-                let inside = (frames.len() - index) as u32;
-                for &depth in self.trace.list(list) {
-                    self.branch(live, frames, depth + inside);
-                }
-            }
-        }
-    }
-
     fn note(&mut self, check: usize, live: &Locals, used: Option<&Locals>) {
-        let worth = |local: &u32| live.has(*local) && used.is_none_or(|used| used.has(*local));
-        let locals = 0..self.trace.locals.len() as u32;
         // The sets of an earlier pass were too small.
-        self.checks[check].locals = locals.filter(worth).collect();
+        self.checks[check].locals = live.first_in(used, MOST_LOCALS);
     }
 }

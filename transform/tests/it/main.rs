@@ -14,5 +14,6 @@ mod proposals;
 mod random;
 mod refusals;
 mod run;
+mod sizes;
 mod smith;
 mod stopped;
