@@ -17,3 +17,4 @@ mod run;
 mod sizes;
 mod smith;
 mod stopped;
+mod suspended;
