@@ -16,5 +16,6 @@ mod refusals;
 mod run;
 mod sizes;
 mod smith;
+mod splitmix;
 mod stopped;
 mod suspended;
