@@ -11,6 +11,9 @@ use wasm_encoder::{
     AbstractHeapType, BlockType, Encode, HeapType, InstructionSink, MemArg, RefType, ValType,
 };
 
+/// How many operands of its loop a check carries at most. There are not that many registers.
+const MOST_OPERANDS: usize = 24;
+
 /// What a transformed module has for its checks. Indices are those of the transformed module.
 #[derive(Debug)]
 pub(crate) struct Stops {
@@ -146,6 +149,9 @@ impl Stops {
             let mut code = Vec::new();
             let mut replaced = 0;
             match check.place {
+                Place::Loop(number) if has_many_operands(body, number) => {
+                    self.elsewhere(&mut code, body, check);
+                }
                 Place::Loop(_) => {
                     let operands: Vec<_> =
                         operands(body, check).into_iter().map(&mut new_local).collect();
@@ -258,8 +264,17 @@ fn carried_types(body: &Body, check: &Check) -> Vec<ValueType> {
     locals.chain(operands(body, check)).collect()
 }
 
+/// Whether a loop takes so much from the stack that its check leaves it there.
+fn has_many_operands(body: &Body, number: u32) -> bool {
+    body.trace.loops[number as usize].operands.len() > MOST_OPERANDS
+}
+
+/// The types of the operands that a check carries.
 fn operands(body: &Body, check: &Check) -> Vec<ValueType> {
     let Place::Loop(number) = check.place else { return Vec::new() };
+    if has_many_operands(body, number) {
+        return Vec::new();
+    }
     let operands = &body.trace.loops[number as usize].operands;
     operands.iter().map(|&ty| value_type(ty)).collect()
 }

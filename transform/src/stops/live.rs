@@ -7,8 +7,11 @@
 use crate::stops::paths::Points;
 use crate::stops::trace::{Trace, What};
 
-/// Bodies whose sets would take more bits than this carry nothing: they have tens of thousands of locals and of blocks.
-const MOST_BITS: usize = 1 << 28;
+/// Bodies whose sets would take more bits than this carry no locals: they have thousands of locals and ten thousands of blocks.
+const MOST_BITS: usize = 1 << 26;
+
+/// How many times a body is walked over at most. Each time, what is live in one more loop around others is known.
+const MOST_PASSES: usize = 10;
 
 /// How many locals a check carries, at most. There are fewer registers.
 const MOST_CARRIED: usize = 24;
@@ -66,9 +69,14 @@ pub(crate) fn carried(trace: &Trace, points: &Points) -> Vec<Check> {
     checks.dedup_by_key(|check| check.at);
 
     let blocks = trace.events.iter().filter(|event| opens(event.what)).count() + 1;
-    if !checks.is_empty() && blocks.saturating_mul(trace.locals.len()) <= MOST_BITS {
+    let sets = blocks + trace.targets() + 2 * trace.loops.len();
+    if !checks.is_empty() && sets.saturating_mul(trace.locals.len()) <= MOST_BITS {
         let mut backwards = Backwards::new(trace);
-        while backwards.pass() {}
+        // If it ends before all is known, some checks carry less than would be worth it.
+        let mut passes = 1;
+        while backwards.pass() && passes < MOST_PASSES {
+            passes += 1;
+        }
         for check in &mut checks {
             let Some(number) = check.of_loop() else { continue };
             if !trace.loops[number as usize].calls {
@@ -100,8 +108,14 @@ impl Locals {
         self.0[local as usize / 64] &= !(1 << (local % 64));
     }
 
-    fn has(&self, local: u32) -> bool {
-        self.0[local as usize / 64] & 1 << (local % 64) != 0
+    /// The first ones that are in the other set, too.
+    fn first_in(&self, other: &Self, most: usize) -> Vec<u32> {
+        let words = self.0.iter().zip(&other.0).enumerate();
+        let both = words.map(|(n, (word, other))| (n, word & other));
+        let locals = both.filter(|(_, word)| *word != 0).flat_map(|(n, word)| {
+            (0..64).filter(move |bit| word >> bit & 1 == 1).map(move |bit| n as u32 * 64 + bit)
+        });
+        locals.take(most).collect()
     }
 
     fn add_all(&mut self, others: &Self) {
@@ -125,8 +139,8 @@ enum Kind {
     Block,
     /// What is live at the beginning of its `else`.
     Else(Locals),
-    /// The number of the list of its handlers' labels.
-    TryTable(u32),
+    /// A block with handlers.
+    TryTable,
 }
 
 /// A walk over a body from its end to its beginning.
@@ -163,6 +177,9 @@ impl<'a> Backwards<'a> {
         let mut frames: Vec<Frame> = Vec::new();
         // The locals that are used in each loop that is open.
         let mut used: Vec<Locals> = Vec::new();
+        // For each block with handlers that is open, the locals that are live where an exception may lead to.
+        let mut thrown: Vec<Locals> = Vec::new();
+        let none = Locals::none(self.trace.locals.len());
         for n in (0..self.trace.events.len()).rev() {
             let event = self.trace.events[n];
             match event.what {
@@ -180,7 +197,15 @@ impl<'a> Backwards<'a> {
                             used.push(Locals::none(self.trace.locals.len()));
                             (Kind::Block, self.at_loops[number as usize].clone())
                         }
-                        Some(What::TryTable(list)) => (Kind::TryTable(list), live.clone()),
+                        Some(What::TryTable(list)) => {
+                            let mut handled =
+                                thrown.last().cloned().unwrap_or_else(|| none.clone());
+                            for &depth in self.trace.list(list) {
+                                self.branch(&mut handled, &frames, depth);
+                            }
+                            thrown.push(handled);
+                            (Kind::TryTable, live.clone())
+                        }
                         _ => (Kind::Block, live.clone()),
                     };
                     frames.push(Frame { kind, at_label });
@@ -197,7 +222,11 @@ impl<'a> Backwards<'a> {
                     None => {}
                 },
                 What::Step => {}
-                What::Block | What::TryTable(_) => drop(frames.pop()),
+                What::Block => drop(frames.pop()),
+                What::TryTable(_) => {
+                    frames.pop();
+                    thrown.pop();
+                }
                 What::Loop(number) => {
                     frames.pop();
                     let known = &mut self.at_loops[number as usize];
@@ -224,9 +253,9 @@ impl<'a> Backwards<'a> {
                 What::TailCall(_) => live.clear(),
                 What::Throw => {
                     live.clear();
-                    self.throw(&mut live, &frames);
+                    thrown.last().into_iter().for_each(|thrown| live.add_all(thrown));
                 }
-                What::Call(_) => self.throw(&mut live, &frames),
+                What::Call(_) => thrown.last().into_iter().for_each(|thrown| live.add_all(thrown)),
             }
         }
         changed
@@ -239,22 +268,8 @@ impl<'a> Backwards<'a> {
         }
     }
 
-    /// An exception may be thrown here, to all handlers around.
-    fn throw(&self, live: &mut Locals, frames: &[Frame]) {
-        for (index, frame) in frames.iter().enumerate() {
-            if let Kind::TryTable(list) = frame.kind {
-                let inside = (frames.len() - index) as u32;
-                for &depth in self.trace.list(list) {
-                    self.branch(live, frames, depth + inside);
-                }
-            }
-        }
-    }
-
     /// The locals that are live at the beginning of a loop and used in it.
     fn worth_carrying(&self, number: usize) -> Vec<u32> {
-        let (live, used) = (&self.at_loops[number], &self.used[number]);
-        let worth = |local: &u32| live.has(*local) && used.has(*local);
-        (0..self.trace.locals.len() as u32).filter(worth).take(MOST_CARRIED).collect()
+        self.at_loops[number].first_in(&self.used[number], MOST_CARRIED)
     }
 }

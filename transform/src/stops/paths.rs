@@ -217,6 +217,8 @@ struct Frame {
     kind: Kind,
     /// The paths that lead to its label. Not used for loops.
     at_label: Paths,
+    /// The paths that throw in it, if it has handlers.
+    thrown: Paths,
     /// How many loops are open outside of it.
     open: u32,
 }
@@ -240,6 +242,8 @@ struct Walk<'a, F> {
     mode: Mode,
     /// The outermost is the function itself, and stays to the end.
     frames: Vec<Frame>,
+    /// Those of the frames that have handlers.
+    tries: Vec<usize>,
     now: Paths,
     /// The paths that leave the function by an exception.
     thrown: Paths,
@@ -258,7 +262,8 @@ impl<'a, F: Fn(&Call) -> Callee> Walk<'a, F> {
         if points.at_entry {
             now.check(0);
         }
-        let function = Frame { kind: Kind::Block, at_label: Paths::NONE, open: 0 };
+        let function =
+            Frame { kind: Kind::Block, at_label: Paths::NONE, thrown: Paths::NONE, open: 0 };
         let (open, counted) = (0, trace.entry);
         let (frames, thrown) = (vec![function], Paths::NONE);
         let until_check = 0;
@@ -269,6 +274,7 @@ impl<'a, F: Fn(&Call) -> Callee> Walk<'a, F> {
             callee,
             mode,
             frames,
+            tries: Vec::new(),
             now,
             thrown,
             until_check,
@@ -355,7 +361,11 @@ impl<'a, F: Fn(&Call) -> Callee> Walk<'a, F> {
     }
 
     fn enter(&mut self, kind: Kind) {
-        self.frames.push(Frame { kind, at_label: Paths::NONE, open: self.open });
+        if let Kind::TryTable(_) = kind {
+            self.tries.push(self.frames.len());
+        }
+        let (at_label, thrown) = (Paths::NONE, Paths::NONE);
+        self.frames.push(Frame { kind, at_label, thrown, open: self.open });
     }
 
     fn other_arm(&mut self) {
@@ -369,6 +379,9 @@ impl<'a, F: Fn(&Call) -> Callee> Walk<'a, F> {
 
     fn leave(&mut self) {
         let is_function = self.frames.len() == 1;
+        if let Some(Frame { kind: Kind::TryTable(list), .. }) = self.frames.last() {
+            self.caught(*list);
+        }
         let Some(frame) = self.frames.last_mut() else { return };
         let mut label = frame.at_label;
         label.join(self.now, frame.open);
@@ -404,17 +417,22 @@ impl<'a, F: Fn(&Call) -> Callee> Walk<'a, F> {
 
     /// Paths that throw lead to all handlers around them, and out of the function. Which one it is depends on the exception.
     fn throw(&mut self, paths: Paths) {
-        self.thrown.join(paths, 0);
-        let now = std::mem::replace(&mut self.now, paths);
-        for index in (0..self.frames.len()).rev() {
-            if let Kind::TryTable(list) = self.frames[index].kind {
-                // Labels of handlers are counted from outside of the block.
-                let inside = (self.frames.len() - index) as u32;
-                for &depth in self.trace.list(list) {
-                    self.branch(depth + inside);
-                }
-            }
+        match self.tries.last() {
+            Some(&index) => self.frames[index].thrown.join(paths, NO_LOOP),
+            None => self.thrown.join(paths, 0),
         }
+    }
+
+    /// What was thrown in a block with handlers, which ends here, goes to these, and further out.
+    fn caught(&mut self, list: u32) {
+        self.tries.pop();
+        let paths = self.frames.last().map_or(Paths::NONE, |frame| frame.thrown);
+        let now = std::mem::replace(&mut self.now, paths);
+        for &depth in self.trace.list(list) {
+            // Labels of handlers are counted from outside of the block.
+            self.branch(depth + 1);
+        }
+        self.throw(paths);
         self.now = now;
     }
 

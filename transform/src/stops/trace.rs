@@ -162,6 +162,11 @@ impl Trace {
         }
     }
 
+    /// How many labels all lists have.
+    pub(crate) fn targets(&self) -> usize {
+        self.targets.len()
+    }
+
     /// A list of labels.
     pub(crate) fn list(&self, number: u32) -> &[u32] {
         let Range { start, end } = self.lists[number as usize].clone();
@@ -319,6 +324,10 @@ impl Trace {
     }
 
     fn new_list(&mut self, labels: impl Iterator<Item = u32>) -> u32 {
+        // Each once: tables of branches name the same labels again and again.
+        let mut labels: Vec<_> = labels.collect();
+        labels.sort_unstable();
+        labels.dedup();
         let start = self.targets.len() as u32;
         self.targets.extend(labels);
         self.lists.push(start..self.targets.len() as u32);

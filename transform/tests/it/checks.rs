@@ -4,6 +4,7 @@ use crate::run::wasm;
 use crate::stopped::Stops;
 use std::sync::atomic::Ordering::Relaxed;
 use wasm_jobs_transform::{Options, transform_with};
+use wasmparser::{Operator, Parser, Payload};
 use wasmtime::{Config, Engine, Linker, Module, Store};
 
 fn engine() -> Engine {
@@ -23,6 +24,80 @@ fn stopped(text: &str) -> (i32, u64) {
     stops.connect(&mut store, instance);
     let f = instance.get_typed_func::<(), i32>(&mut store, "f").unwrap();
     (f.call(&mut store, ()).unwrap(), stops.seen.load(Relaxed))
+}
+
+/// For each check of a module, the locals that it carries.
+fn carried(text: &str) -> Vec<Vec<u32>> {
+    let new = transform_with(&wasm(text), &Options::default().stops(true)).unwrap();
+    let mut all = Vec::new();
+    let mut stopped = 0;
+    for payload in Parser::new(0).parse_all(&new.wasm) {
+        let body = match payload.unwrap() {
+            Payload::FunctionSection(functions) => {
+                // The last function is the one that checks call. None is imported.
+                stopped = functions.count() - 1;
+                continue;
+            }
+            Payload::CodeSectionEntry(body) => body,
+            _ => continue,
+        };
+        let mut carried = None;
+        let mut local = None;
+        for operator in body.get_operators_reader().unwrap() {
+            match operator.unwrap() {
+                Operator::If { .. } => carried = Some(Vec::new()),
+                Operator::LocalGet { local_index } => local = Some(local_index),
+                Operator::GlobalSet { .. } => {
+                    carried.iter_mut().for_each(|carried| carried.extend(local));
+                }
+                Operator::Call { function_index } if function_index == stopped => {
+                    all.extend(carried.take());
+                }
+                _ => {}
+            }
+        }
+    }
+    all
+}
+
+#[test]
+fn locals_that_are_read_at_any_target_of_a_table_of_branches_are_carried() {
+    let text = r#"(module (func (export "f") (param i32) (result i32) (local i32 i32 i32 i32)
+        (block $a (block $b (block $c
+            (loop $l
+                (if (i32.eqz (local.get 0)) (then
+                    (local.set 1 (i32.const 1)) (local.set 2 (i32.const 2))
+                    (local.set 3 (i32.const 3)) (local.set 4 (i32.const 4))))
+                (br_table $l $a $b $c (local.get 0))))
+            (return (local.get 1)))
+            (return (local.get 2)))
+        (local.get 3)))"#;
+    assert_eq!(carried(text), [[0, 1, 2, 3]]);
+}
+
+#[test]
+fn locals_that_are_read_only_by_a_handler_are_carried() {
+    let text = r#"(module (tag $e) (func $throw (throw $e))
+        (func (export "f") (param i32) (result i32) (local i32 i32 i32)
+            (block $caught
+                (loop $l
+                    (try_table (catch_all $caught)
+                        (if (local.get 0) (then (local.set 1 (i32.const 1)) (local.set 2 (i32.const 2))))
+                        (try_table (catch $e $l) (call $throw))
+                        (local.set 2 (i32.const 3)))
+                    (br $l)))
+            (local.get 1)))"#;
+    assert_eq!(carried(text), [[0, 1]]);
+}
+
+#[test]
+fn locals_that_the_loop_does_not_use_or_that_are_written_before_they_are_read_stay() {
+    let text = r#"(module (func (export "f") (param i32 i32 i32) (result i32)
+        (loop $l
+            (local.set 2 (i32.const 5))
+            (br_if $l (local.tee 0 (i32.sub (local.get 0) (local.get 2)))))
+        (local.get 1)))"#;
+    assert_eq!(carried(text), [[0]]);
 }
 
 #[test]

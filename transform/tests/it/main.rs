@@ -14,5 +14,8 @@ mod proposals;
 mod random;
 mod refusals;
 mod run;
+mod sizes;
 mod smith;
+mod splitmix;
 mod stopped;
+mod suspended;

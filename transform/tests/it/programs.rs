@@ -16,11 +16,11 @@ const FUEL: u64 = 10_000_000;
 
 /// The data of a store.
 #[derive(Default)]
-struct Host {
+pub(crate) struct Host {
     /// What the guest told the host, in order.
-    log: Vec<String>,
+    pub(crate) log: Vec<String>,
     /// How many of the host's calls into the guest are in progress.
-    depth: u32,
+    pub(crate) depth: u32,
     /// What the host does at its calls, if the guest has checks.
     stops: Option<Stops>,
     /// Whether each second call of the host sets the flag.
@@ -28,7 +28,7 @@ struct Host {
 }
 
 impl Host {
-    fn called(caller: &mut Caller<'_, Self>, what: String) -> wasmtime::Result<()> {
+    pub(crate) fn called(caller: &mut Caller<'_, Self>, what: String) -> wasmtime::Result<()> {
         let host = caller.data_mut();
         host.log.push(what);
         match host.stops.clone() {
@@ -42,14 +42,14 @@ impl Host {
 
 /// Which checks stop the guest.
 #[derive(Clone, Copy, Debug)]
-enum When {
+pub(crate) enum When {
     First(u64),
     /// The next one after each second call of the host.
     AfterHostCalls,
 }
 
 /// Defines all that a program may import.
-fn define(linker: &mut Linker<Host>, store: &mut Store<Host>) {
+pub(crate) fn define(linker: &mut Linker<Host>, store: &mut Store<Host>) {
     linker
         .func_wrap(HOST, LOG, |mut caller: Caller<'_, Host>, number: i32| {
             Host::called(&mut caller, number.to_string())
@@ -109,14 +109,14 @@ fn call(
 }
 
 /// An instance of a program.
-struct Running {
+pub(crate) struct Running {
     store: Store<Host>,
     instance: Instance,
 }
 
 impl Running {
     /// Makes an instance, and starts it.
-    fn new(module: &Module, stops: Option<(Stops, When)>) -> Result<Self, Failure> {
+    pub(crate) fn new(module: &Module, stops: Option<(Stops, When)>) -> Result<Self, Failure> {
         let mut store = Store::new(module.engine(), Host::default());
         store.set_fuel(FUEL).unwrap();
         let mut linker = Linker::new(module.engine());
@@ -142,7 +142,13 @@ impl Running {
     }
 
     /// Calls a function. What it returned, and all that can be seen afterwards.
-    fn call(&mut self, module: &Module, name: &str, arguments: &[Val], budget: i32) -> Seen {
+    pub(crate) fn call(
+        &mut self,
+        module: &Module,
+        name: &str,
+        arguments: &[Val],
+        budget: i32,
+    ) -> Seen {
         self.store.set_fuel(FUEL * 20).unwrap();
         let global = self.instance.get_global(&mut self.store, BUDGET).unwrap();
         global.set(&mut self.store, Val::I32(budget)).unwrap();
@@ -150,36 +156,41 @@ impl Running {
         let results = call(&mut self.store, function, arguments);
         let results = results.map_err(|error| failure(&mut self.store, &error));
         let log = std::mem::take(&mut self.store.data_mut().log);
-        let (rest, memories) = self.seen(module);
+        let (rest, memories) = seen(&mut self.store, self.instance, module);
         Seen { results, log, rest, memories }
-    }
-
-    fn seen(&mut self, module: &Module) -> (String, Vec<Vec<u8>>) {
-        let mut seen = String::new();
-        let mut memories = Vec::new();
-        for export in module.exports() {
-            let name = export.name();
-            match self.instance.get_export(&mut self.store, name).unwrap() {
-                Extern::Global(global) => {
-                    let value = shown(&global.get(&mut self.store));
-                    writeln!(seen, "{name}: {value}").unwrap();
-                }
-                Extern::Memory(memory) => memories.push(memory.data(&self.store).to_vec()),
-                Extern::Table(table) => {
-                    for at in 0..table.size(&self.store) {
-                        let element: Val = table.get(&mut self.store, at).unwrap().into();
-                        writeln!(seen, "{name} {at}: {}", shown(&element)).unwrap();
-                    }
-                }
-                _ => {}
-            }
-        }
-        (seen, memories)
     }
 }
 
+/// The contents of exported globals and tables, as text, and those of memories.
+pub(crate) fn seen(
+    mut store: impl AsContextMut,
+    instance: Instance,
+    module: &Module,
+) -> (String, Vec<Vec<u8>>) {
+    let mut seen = String::new();
+    let mut memories = Vec::new();
+    for export in module.exports() {
+        let name = export.name();
+        match instance.get_export(&mut store, name).unwrap() {
+            Extern::Global(global) => {
+                let value = shown(&global.get(&mut store));
+                writeln!(seen, "{name}: {value}").unwrap();
+            }
+            Extern::Memory(memory) => memories.push(memory.data(&store).to_vec()),
+            Extern::Table(table) => {
+                for at in 0..table.size(&store) {
+                    let element: Val = table.get(&mut store, at).unwrap().into();
+                    writeln!(seen, "{name} {at}: {}", shown(&element)).unwrap();
+                }
+            }
+            _ => {}
+        }
+    }
+    (seen, memories)
+}
+
 /// Of an exception that nobody caught, the values.
-fn failure(store: &mut Store<Host>, error: &wasmtime::Error) -> Failure {
+pub(crate) fn failure(store: &mut Store<Host>, error: &wasmtime::Error) -> Failure {
     let Some(exception) = store.take_pending_exception() else { return Failure::of(error) };
     let fields: Vec<_> = exception.fields(&mut *store).unwrap().collect();
     Failure::Trap(fields.iter().map(shown).collect::<Vec<_>>().join(" "))
@@ -187,11 +198,11 @@ fn failure(store: &mut Store<Host>, error: &wasmtime::Error) -> Failure {
 
 /// What a call did.
 #[derive(Debug, PartialEq)]
-struct Seen {
-    results: Result<String, Failure>,
-    log: Vec<String>,
-    rest: String,
-    memories: Vec<Vec<u8>>,
+pub(crate) struct Seen {
+    pub(crate) results: Result<String, Failure>,
+    pub(crate) log: Vec<String>,
+    pub(crate) rest: String,
+    pub(crate) memories: Vec<Vec<u8>>,
 }
 
 #[test]
@@ -208,6 +219,18 @@ fn random_programs_do_the_same_wherever_they_are_stopped() {
     assert!(total < 10 || count("stopped often") * 5 > total * 2, "not often enough: {counts:?}");
 }
 
+/// Each function that can be called, twice, with arguments.
+pub(crate) fn calls(module: &Module, random: &mut Random) -> Vec<(String, Vec<Val>)> {
+    let functions = module.exports().filter_map(|export| {
+        let ty = export.ty();
+        let arguments = arguments(random, ty.func()?.params())?;
+        Some((export.name().to_owned(), arguments))
+    });
+    let mut calls: Vec<_> = functions.collect();
+    calls.extend_from_within(..);
+    calls
+}
+
 fn check(engine: &Engine, seed: u64) -> &'static str {
     let wasm = program(seed);
     let mut random = Random(!seed);
@@ -216,13 +239,7 @@ fn check(engine: &Engine, seed: u64) -> &'static str {
     let new = transform_with(&wasm, &options).unwrap_or_else(|error| panic!("{error}"));
     let original = Module::new(engine, &wasm).unwrap_or_else(|error| panic!("{error:?}"));
     let module = Module::new(engine, &new.wasm).unwrap_or_else(|error| panic!("{error:?}"));
-    let functions = original.exports().filter_map(|export| {
-        let ty = export.ty();
-        let arguments = arguments(&mut random, ty.func()?.params())?;
-        Some((export.name().to_owned(), arguments))
-    });
-    let mut calls: Vec<_> = functions.collect();
-    calls.extend_from_within(..);
+    let calls = calls(&original, &mut random);
 
     let mut budget = Random(seed);
     let budgets: Vec<_> = calls.iter().map(|_| budget.of(&[3, 30, 120])).collect();
@@ -277,7 +294,7 @@ fn check(engine: &Engine, seed: u64) -> &'static str {
     }
 }
 
-fn difference(expected: &Seen, found: &Seen) -> String {
+pub(crate) fn difference(expected: &Seen, found: &Seen) -> String {
     let same = expected.memories == found.memories;
     let text = |seen: &Seen| format!("{:?} {:?} {}", seen.results, seen.log, seen.rest);
     format!("memories are equal: {same}\n{}\n---\n{}", text(expected), text(found))

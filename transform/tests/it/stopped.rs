@@ -15,12 +15,12 @@ use wasmtime::{
 const FUEL: u64 = 5_000;
 
 /// Sets a flag, as the host does it in one thread while the guest runs in another.
-const SETS: &str = r#"(module
+pub(crate) const SETS: &str = r#"(module
     (import "__wasm_jobs" "flags" (memory 1 64 shared))
     (func (export "set") (param i32) (drop (i32.atomic.rmw.or (local.get 0) (i32.const 1)))))"#;
 
 /// That module. It is compiled once, unless the engine is another one than the last time.
-fn sets(engine: &Engine) -> Module {
+pub(crate) fn sets(engine: &Engine) -> Module {
     static LAST: Mutex<Option<Module>> = Mutex::new(None);
     let mut last = LAST.lock().unwrap();
     let same = last.as_ref().filter(|last| Engine::same(last.engine(), engine)).cloned();

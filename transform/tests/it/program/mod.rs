@@ -6,7 +6,7 @@
 
 mod body;
 
-use crate::random::Random;
+use crate::splitmix::Random;
 use body::body;
 use wasm_encoder::{
     CodeSection, ConstExpr, DataCountSection, DataSection, ElementSection, Elements, EntityType,
