@@ -5,8 +5,9 @@
 //! circle gets a check before it.
 
 use crate::module::Module;
-use crate::stops::paths::{self, Callee, Exit, Points, Unchecked};
+use crate::stops::paths::{Callee, Exit, Unchecked};
 use crate::stops::trace::{self, Call, Trace};
+use crate::stops::walk::{self, Points};
 
 /// What the search knows of a function, or of all functions of a type.
 #[derive(Clone, Copy, Debug)]
@@ -222,7 +223,7 @@ impl Search<'_> {
             State::Done(unchecked) => Callee::Leaves(unchecked),
             State::Unseen | State::Open | State::Circle => Callee::LeadsBack,
         };
-        let points = |at_entry| paths::points(trace, at_entry, self.interval, callee);
+        let points = |at_entry| walk::points(trace, at_entry, self.interval, callee);
         let (mut places, mut unchecked) = points(self.at_entry[node]);
         // One check at its entry, rather than one before each call of it.
         if unchecked.until_return.free > Some(u64::from(self.interval / 2)) {

@@ -1,11 +1,11 @@
 //! [`carried`]: which locals each check of a body carries around the call of the host.
 //!
 //! A check works without this: a local that is not carried stays where it is. But then wasmtime keeps it, all the time, where a call leaves it
-//! alone. A local is worth carrying if the check belongs to a loop without calls, if the loop uses it, and if it is live at the loop's beginning,
-//! so that it is read later.
+//! alone. A local is worth carrying if the loop that has the check uses it, and if it is live at the loop's beginning, so that it is read later. In loops with
+//! calls, this is so only if there are few.
 
-use crate::stops::paths::Points;
 use crate::stops::trace::{Trace, What};
+use crate::stops::walk::Points;
 
 /// Bodies whose sets would take more bits than this carry no locals: they have thousands of locals and ten thousands of blocks.
 const MOST_BITS: usize = 1 << 26;
@@ -15,6 +15,9 @@ const MOST_PASSES: usize = 10;
 
 /// How many locals a check carries, at most. There are fewer registers.
 const MOST_CARRIED: usize = 24;
+
+/// In a loop with calls, how many locals are worth carrying at most. If it has more, wasmtime keeps most of them in memory anyway.
+const MOST_BESIDE_CALLS: usize = 12;
 
 /// A check, and what it carries.
 #[derive(Clone, Debug)]
@@ -79,8 +82,9 @@ pub(crate) fn carried(trace: &Trace, points: &Points) -> Vec<Check> {
         }
         for check in &mut checks {
             let Some(number) = check.of_loop() else { continue };
-            if !trace.loops[number as usize].calls {
-                check.locals = backwards.worth_carrying(number as usize);
+            let locals = backwards.worth_carrying(number as usize);
+            if !trace.loops[number as usize].calls || locals.len() <= MOST_BESIDE_CALLS {
+                check.locals = locals;
             }
         }
     }

@@ -7,7 +7,7 @@
 //! alone, on the hot path as well. So the cold path carries them around the call: it gives them to the function that it calls, which returns
 //! them. Then nothing lives longer than the call.
 //!
-//! A `trace` of each body is recorded while it is validated. `graph` and `paths` find where checks are needed, `live` what each of them
+//! A `trace` of each body is recorded while it is validated. `graph` and `walk` find where checks are needed, by what is known of `paths`, `live` what each of them
 //! carries, and `check` writes the code.
 
 pub(crate) mod check;
@@ -17,3 +17,4 @@ pub(crate) mod memories;
 pub(crate) mod paths;
 pub(crate) mod trace;
 pub(crate) mod twice;
+pub(crate) mod walk;
