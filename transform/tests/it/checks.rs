@@ -26,7 +26,7 @@ fn stopped(text: &str) -> (i32, u64) {
     (f.call(&mut store, ()).unwrap(), stops.seen.load(Relaxed))
 }
 
-/// For each check of a module, the locals that it carries.
+/// For each check of a module, the locals that it carries. It has to take back what it saves.
 fn carried(text: &str) -> Vec<Vec<u32>> {
     let new = transform_with(&wasm(text), &Options::default().stops(true)).unwrap();
     let mut all = Vec::new();
@@ -41,17 +41,28 @@ fn carried(text: &str) -> Vec<Vec<u32>> {
             Payload::CodeSectionEntry(body) => body,
             _ => continue,
         };
-        let mut carried = None;
+        let mut carried: Option<Vec<u32>> = None;
+        // Those that were taken back so far, after the call.
+        let mut back: Option<Vec<u32>> = None;
         let mut local = None;
         for operator in body.get_operators_reader().unwrap() {
             match operator.unwrap() {
                 Operator::If { .. } => carried = Some(Vec::new()),
                 Operator::LocalGet { local_index } => local = Some(local_index),
-                Operator::GlobalSet { .. } => {
+                Operator::GlobalSet { .. } if back.is_none() => {
                     carried.iter_mut().for_each(|carried| carried.extend(local));
                 }
                 Operator::Call { function_index } if function_index == stopped => {
-                    all.extend(carried.take());
+                    back = Some(Vec::new());
+                }
+                Operator::LocalSet { local_index } => {
+                    back.iter_mut().for_each(|back| back.push(local_index));
+                }
+                Operator::End => {
+                    if let Some(back) = back.take() {
+                        assert_eq!(Some(&back), carried.as_ref());
+                        all.push(back);
+                    }
                 }
                 _ => {}
             }

@@ -27,9 +27,14 @@ const INSTANCES: usize = 3;
 #[derive(Clone)]
 struct Flags {
     memory: SharedMemory,
-    set: Arc<Mutex<(Store<()>, TypedFunc<i32, ()>)>>,
+    set: Arc<Mutex<Setter>>,
     /// How often guests were suspended.
     suspended: Arc<AtomicU64>,
+}
+
+struct Setter {
+    store: Store<()>,
+    set: TypedFunc<i32, ()>,
 }
 
 impl Flags {
@@ -42,11 +47,11 @@ impl Flags {
         linker.define(&store, FLAGS_MODULE, FLAGS_MEMORY, memory.clone()).unwrap();
         let sets = linker.instantiate(&mut store, &sets(engine)).unwrap();
         let set = sets.get_typed_func(&mut store, "set").unwrap();
-        Self { memory, set: Arc::new(Mutex::new((store, set))), suspended: Arc::default() }
+        Self { memory, set: Arc::new(Mutex::new(Setter { store, set })), suspended: Arc::default() }
     }
 
     fn set(&self, address: i32) {
-        let (store, set) = &mut *self.set.lock().unwrap();
+        let Setter { store, set } = &mut *self.set.lock().unwrap();
         set.call(store, address).unwrap();
     }
 }
