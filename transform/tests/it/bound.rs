@@ -221,6 +221,8 @@ fn endless() -> Vec<(&'static str, String)> {
                 (then (throw $e))) (throw_ref (local.get $r))) (unreachable))")),
         ("a handler around others", exceptions(
             "(loop $l (try_table (catch_all $l) (try_table (call_indirect (i32.const 0)))))")),
+        ("a handler around one that catches nothing", exceptions(
+            "(loop $l (try_table (catch_all $l) (try_table (call $throw))))")),
         ("the inner handler throws", exceptions(
             "(loop $l (try_table (catch_all $l) (block $b (try_table (catch_all $b) (call $throw))) (call $throw)))")),
         ("the exception comes from the host", exceptions(
