@@ -156,13 +156,16 @@ impl Moves {
         let mut by = 0;
         let moves = edits.iter().flat_map(|edit| {
             by += edit.with.len() as isize - edit.range.len() as isize;
-            let replaced = Move { from: edit.range.start, by: None };
-            [replaced, Move { from: edit.range.end, by: Some(by) }]
+            // What takes the place of an instruction has its metadata.
+            let inside = edit.range.start + 1;
+            let replaced = (inside < edit.range.end).then_some(Move { from: inside, by: None });
+            replaced.into_iter().chain([Move { from: edit.range.end, by: Some(by) }])
         });
         Self(moves.collect())
     }
 
-    /// Where an instruction goes that is at `offset`. What is inserted before it stays before it. `None` if it was replaced.
+    /// Where an instruction goes that is at `offset`. What is inserted before it stays before it. `None` if it was inside of something
+    /// that was replaced.
     pub(crate) fn moved(&self, offset: usize) -> Option<usize> {
         let before = self.0.partition_point(|a_move| a_move.from <= offset);
         let by = before.checked_sub(1).map_or(Some(0), |last| self.0[last].by)?;

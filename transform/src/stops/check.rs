@@ -181,8 +181,6 @@ impl Stops {
     }
 
     /// The check at the beginning of a loop. `operands` are the locals that hold what the loop takes from the stack.
-    ///
-    /// The cold paths of loops lead back to the loop, so that wasmtime puts them after it, and the hot path jumps over nothing.
     fn at_loop(&self, code: &mut Vec<u8>, body: &Body, check: &Check, operands: &[u32]) {
         let mut code = InstructionSink::new(code);
         for local in operands.iter().rev() {
@@ -191,16 +189,15 @@ impl Stops {
         self.is_set(&mut code);
         code.if_(BlockType::Empty);
         self.cold_path(&mut code, body, check, operands);
-        for local in operands {
-            code.local_get(*local);
-        }
-        code.br(1).end();
+        code.end();
         for local in operands {
             code.local_get(*local);
         }
     }
 
     /// The check at a branch that leads back to the beginning of a loop. It replaces a conditional branch.
+    ///
+    /// The cold path leads back as well, so that wasmtime puts it after the loop, and the hot path jumps over nothing.
     fn at_back(&self, code: &mut Vec<u8>, body: &Body, check: &Check, back: Back) {
         let mut code = InstructionSink::new(code);
         let mut depth = back.depth;
@@ -217,12 +214,11 @@ impl Stops {
         }
     }
 
-    /// The check at the beginning of a short loop. It takes the address of the flag from a local, and so reads memory once.
+    /// The check at the beginning of a short loop, but for its `end`. It takes the address of the flag from a local, and so reads memory once.
     fn at_short_loop(&self, code: &mut Vec<u8>, body: &Body, check: &Check, flag: u32) {
         let mut code = InstructionSink::new(code);
         code.local_get(flag).i32_load(self.word()).if_(BlockType::Empty);
         self.cold_path(&mut code, body, check, &[]);
-        code.br(1).end();
     }
 
     fn elsewhere(&self, code: &mut Vec<u8>, body: &Body, check: &Check) {

@@ -1,10 +1,14 @@
-//! [`write_twice`]: short loops get their body twice, with one check. A check costs few instructions, but a loop of three instructions would
+//! [`write_twice`]: short loops get their body twice on the hot path, with one check. A check costs few instructions, but a loop of three instructions would
 //! still take up to twice the time with them.
 //!
 //! ```text
 //! loop          block
 //!   body          loop
-//! end               check
+//! end               if the flag is set
+//!                     call the host
+//!                     body
+//!                     br out of all
+//!                   end
 //!                   block
 //!                     body
 //!                     br out of all
@@ -13,6 +17,8 @@
 //!                 end
 //!               end
 //! ```
+//!
+//! The cold path has a body of its own and leads back. So wasmtime puts it after the loop, and the hot path jumps over nothing.
 
 use crate::body::{Edit, splice};
 use crate::module::{Body, leb_len};
@@ -51,8 +57,8 @@ fn twice(wasm: &[u8], body: &Body, the_loop: &Loop, check: &Edit, inside: &[Edit
     // Without the `end`.
     let inner = absolute(the_loop.body..the_loop.whole.end - 1);
     let block_type = &wasm[whole.start + 1..inner.start];
-    let copy = |more_labels: u32| {
-        let mut edits = labels(wasm, body, the_loop, more_labels);
+    let copy = |to_loop: u32, out: u32| {
+        let mut edits = labels(wasm, body, the_loop, to_loop, out);
         edits.extend_from_slice(inside);
         edits.sort_by_key(|edit| edit.range.start);
         splice(wasm, inner.clone(), &edits)
@@ -63,17 +69,18 @@ fn twice(wasm: &[u8], body: &Body, the_loop: &Loop, check: &Edit, inside: &[Edit
     with.push(LOOP);
     with.extend_from_slice(block_type);
     with.extend_from_slice(&check.with);
-    InstructionSink::new(&mut with).block(BlockType::Empty);
-    // What leads to the beginning leads to the end of this block instead. Around it are two more labels than before.
-    with.extend(copy(2));
+    with.extend(copy(1, 2));
+    InstructionSink::new(&mut with).br(2).end().block(BlockType::Empty);
+    // What leads to the beginning leads to the end of this block instead.
+    with.extend(copy(0, 2));
     InstructionSink::new(&mut with).br(2).end();
-    with.extend(copy(1));
+    with.extend(copy(0, 1));
     InstructionSink::new(&mut with).end().end();
     Edit { range: whole, with }
 }
 
-/// The edits of the branches out of a loop that has so many more labels around it.
-fn labels(wasm: &[u8], body: &Body, the_loop: &Loop, more: u32) -> Vec<Edit> {
+/// The edits of a loop's branches: those to its beginning have `to_loop` more labels around them, those out of it `out`.
+fn labels(wasm: &[u8], body: &Body, the_loop: &Loop, to_loop: u32, out: u32) -> Vec<Edit> {
     let events = &body.trace.events;
     let from = events.partition_point(|event| event.at < the_loop.body);
     let to = events.partition_point(|event| event.at < the_loop.whole.end - 1);
@@ -83,7 +90,8 @@ fn labels(wasm: &[u8], body: &Body, the_loop: &Loop, more: u32) -> Vec<Edit> {
         match event.what {
             What::Block | What::If => depth += 1,
             What::End => depth -= 1,
-            What::Branch(label) | What::BranchIf(label) if label > depth => {
+            What::Branch(label) | What::BranchIf(label) if label >= depth => {
+                let more = if label == depth { to_loop } else { out };
                 // After the instruction's one byte.
                 let at = body.contents.start + event.at as usize + 1;
                 let mut with = Vec::with_capacity(1);

@@ -28,8 +28,9 @@ struct Meter {
     last: u64,
     /// The most fuel that it has taken from one check to the next.
     most: u64,
-    /// How many of the host's calls into the guest are in progress.
+    /// How many of the host's calls into the guest are in progress, and how many there were.
     depth: u32,
+    calls: u64,
 }
 
 fn stop(mut caller: Caller<'_, Meter>, _: i32) -> wasmtime::Result<()> {
@@ -64,6 +65,11 @@ fn back(caller: &mut Caller<'_, Meter>, from_table: bool) -> wasmtime::Result<()
     // As deep as the stack allows, each call twice.
     if caller.data().depth == 30 {
         return Ok(());
+    }
+    caller.data_mut().calls += 1;
+    if caller.data().calls > 10_000 {
+        // Fuel would end it, too, but these calls take long.
+        return Err(wasmtime::format_err!("too many calls of the host without a check"));
     }
     caller.data_mut().depth += 1;
     let result = (0..2).try_for_each(|_| function.call(&mut *caller, &[], &mut []));
@@ -215,6 +221,8 @@ fn endless() -> Vec<(&'static str, String)> {
                 (then (throw $e))) (throw_ref (local.get $r))) (unreachable))")),
         ("a handler around others", exceptions(
             "(loop $l (try_table (catch_all $l) (try_table (call_indirect (i32.const 0)))))")),
+        ("a handler around one that catches nothing", exceptions(
+            "(loop $l (try_table (catch_all $l) (try_table (call $throw))))")),
         ("the inner handler throws", exceptions(
             "(loop $l (try_table (catch_all $l) (block $b (try_table (catch_all $b) (call $throw))) (call $throw)))")),
         ("the exception comes from the host", exceptions(

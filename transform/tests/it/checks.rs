@@ -26,35 +26,47 @@ fn stopped(text: &str) -> (i32, u64) {
     (f.call(&mut store, ()).unwrap(), stops.seen.load(Relaxed))
 }
 
-/// For each check of a module, the locals that it carries.
+/// For each check of a module, the locals that it carries. It has to take back what it gives away.
 fn carried(text: &str) -> Vec<Vec<u32>> {
+    let functions = |wasm: &[u8]| {
+        let count = Parser::new(0).parse_all(wasm).find_map(|payload| match payload.unwrap() {
+            Payload::FunctionSection(functions) => Some(functions.count()),
+            _ => None,
+        });
+        count.unwrap()
+    };
     let new = transform_with(&wasm(text), &Options::default().stops(true)).unwrap();
+    // The functions that checks call come after those of the module. None is imported.
+    let first = functions(&wasm(text));
     let mut all = Vec::new();
-    let mut stopped = 0;
     for payload in Parser::new(0).parse_all(&new.wasm) {
-        let body = match payload.unwrap() {
-            Payload::FunctionSection(functions) => {
-                // The last function is the one that checks call. None is imported.
-                stopped = functions.count() - 1;
+        let Payload::CodeSectionEntry(body) = payload.unwrap() else { continue };
+        let operators = body.get_operators_reader().unwrap().into_iter();
+        let operators: Vec<_> = operators.map(Result::unwrap).collect();
+        for (at, operator) in operators.iter().enumerate() {
+            let Operator::Call { function_index } = operator else { continue };
+            let Operator::If { .. } = operators[..at]
+                .iter()
+                .rfind(|operator| !matches!(operator, Operator::LocalGet { .. }))
+                .unwrap()
+            else {
+                continue; // It is a call of the guest's, or one inside of what checks call.
+            };
+            if *function_index < first {
                 continue;
             }
-            Payload::CodeSectionEntry(body) => body,
-            _ => continue,
-        };
-        let mut carried = None;
-        let mut local = None;
-        for operator in body.get_operators_reader().unwrap() {
-            match operator.unwrap() {
-                Operator::If { .. } => carried = Some(Vec::new()),
-                Operator::LocalGet { local_index } => local = Some(local_index),
-                Operator::GlobalSet { .. } => {
-                    carried.iter_mut().for_each(|carried| carried.extend(local));
-                }
-                Operator::Call { function_index } if function_index == stopped => {
-                    all.extend(carried.take());
-                }
-                _ => {}
-            }
+            let gets = operators[..at].iter().rev().map_while(|operator| match operator {
+                Operator::LocalGet { local_index } => Some(*local_index),
+                _ => None,
+            });
+            let sets = operators[at + 1..].iter().map_while(|operator| match operator {
+                Operator::LocalSet { local_index } => Some(*local_index),
+                _ => None,
+            });
+            let carried: Vec<_> = gets.collect();
+            let back: Vec<_> = sets.take(carried.len()).collect();
+            assert_eq!(back, carried);
+            all.push(carried.into_iter().rev().collect());
         }
     }
     all

@@ -27,7 +27,7 @@ const INSTANCES: usize = 3;
 #[derive(Clone)]
 struct Flags {
     memory: SharedMemory,
-    setter: Arc<Mutex<Setter>>,
+    set: Arc<Mutex<Setter>>,
     /// How often guests were suspended.
     suspended: Arc<AtomicU64>,
 }
@@ -47,12 +47,11 @@ impl Flags {
         linker.define(&store, FLAGS_MODULE, FLAGS_MEMORY, memory.clone()).unwrap();
         let sets = linker.instantiate(&mut store, &sets(engine)).unwrap();
         let set = sets.get_typed_func(&mut store, "set").unwrap();
-        let setter = Arc::new(Mutex::new(Setter { store, set }));
-        Self { memory, setter, suspended: Arc::default() }
+        Self { memory, set: Arc::new(Mutex::new(Setter { store, set })), suspended: Arc::default() }
     }
 
     fn set(&self, address: i32) {
-        let Setter { store, set } = &mut *self.setter.lock().unwrap();
+        let Setter { store, set } = &mut *self.set.lock().unwrap();
         set.call(store, address).unwrap();
     }
 }
