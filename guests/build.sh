@@ -33,13 +33,13 @@ fetch_crate() {
     tar --extract --gzip --file "$scratch/$1.crate" --directory "$scratch/$1" --strip-components 1
 }
 
-# Lua's source, from a crate that has it.
+# Lua's source and that of QuickJS, from crates that have them.
 fetch_crate lua-src 548.1.2 bdc4e1aff422ad5f08cffb4719603dcdbc2be2307f4c1510d7aab74b7fa88ca8
-lua="$scratch/lua-src"
+fetch_crate rquickjs-sys 0.14.0 cee271d0eeba64f0915b846cb7ae02e16faf3dfdffdca91731101d9d30fe3423
 
 # Programs that use WASI and the C library.
 for source in wasi/*.c; do
-    compile "$source" -target wasm32-wasi -idirafter "$lua/lua-5.4.8"
+    compile "$source" -target wasm32-wasi -idirafter "$scratch/lua-src/lua-5.4.8" -idirafter "$scratch/rquickjs-sys/quickjs"
 done
 
 # The guests that use the kit. They are in several languages, and need their compilers.

@@ -20,6 +20,23 @@ pub(crate) const BARE_LOOP: &str = r#"
         local.get $n))
 "#;
 
+/// A guest that adds up the bytes of a page, so many times.
+pub(crate) const MEMORY_LOOP: &str = r#"
+    (module
+      (memory 1)
+      (data (i32.const 1000) "x")
+      (func (export "sums") (param $times i32) (result i32) (local $at i32) (local $sum i32)
+        loop $page
+          (local.set $at (i32.const 0))
+          loop $byte
+            (local.set $sum (i32.add (local.get $sum) (i32.load8_u (local.get $at))))
+            (br_if $byte (i32.lt_u (local.tee $at (i32.add (local.get $at) (i32.const 1))) (i32.const 65536)))
+          end
+          (br_if $page (local.tee $times (i32.sub (local.get $times) (i32.const 1))))
+        end
+        local.get $sum))
+"#;
+
 /// A guest that calls itself.
 pub(crate) const FIB: &str = r#"
     (module

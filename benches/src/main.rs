@@ -4,6 +4,7 @@
 //! `cargo run --release -p wasm-jobs-benches [MEASURE..]` prints [`HEAD`], and a line for each measure.
 
 mod guests;
+mod layout;
 mod measures;
 mod rounds;
 

@@ -152,6 +152,11 @@ pub(crate) fn median(values: impl Iterator<Item = f64>) -> f64 {
     Spread::of(values).median
 }
 
+pub(crate) fn geometric_mean(values: impl Iterator<Item = f64>) -> f64 {
+    let logarithms: Vec<_> = values.map(f64::ln).collect();
+    (logarithms.iter().sum::<f64>() / logarithms.len() as f64).exp()
+}
+
 /// The time that something takes beyond its budget.
 pub(crate) fn beyond(budget: Duration, mut something: impl FnMut()) -> Duration {
     time(&mut something).saturating_sub(budget)

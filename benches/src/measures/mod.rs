@@ -13,6 +13,7 @@ mod call;
 mod cancel;
 mod checkpoint;
 mod checks;
+mod compiled;
 mod concurrent_call;
 mod coroutines;
 mod countdown;
@@ -34,12 +35,14 @@ mod slice;
 mod start;
 mod startup;
 mod steps;
+mod stops;
 mod throughput;
 mod ticker;
 mod waiting_resume;
 mod wake;
 mod wasi;
 mod wasi2;
+mod work;
 mod wrapper_call;
 
 pub(crate) type Measure = fn() -> Finding;
@@ -112,6 +115,12 @@ pub(crate) const ALL: &[(&str, Measure)] = &[
     ("epochs_in_lua", checks::epochs_in_lua),
     ("fuel_in_lua", checks::fuel_in_lua),
     ("both_in_lua", checks::both_in_lua),
+    ("stops_loop", stops::bare_loop),
+    ("stops_memory_loop", stops::memory_loop),
+    ("stops_picture", stops::picture),
+    ("stops_fib", stops::fib),
+    ("stops_programs", stops::programs),
+    ("stops_slice_in_a_step", stops::slice_in_a_step),
     ("checkpoint_save_4m", checkpoint::save_4m),
     ("checkpoint_save_4m_cold", checkpoint::save_4m_cold),
     ("checkpoint_load_4m", checkpoint::load_4m),

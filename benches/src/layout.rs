@@ -1,0 +1,88 @@
+//! [`moved`]: one guest in several layouts of its code. How fast a guest is depends on where its instructions are, often by more than what
+//! is measured.
+
+use wasm_encoder::reencode::{Error, Reencode, utils};
+use wasm_encoder::{CodeSection, Function, FunctionSection, Module, TypeSection, ValType};
+use wasmparser::{
+    CodeSectionReader, FunctionSectionReader, Parser, Payload, TypeRef, TypeSectionReader,
+};
+
+/// How many functions are put in front of the guest's own, for each layout.
+pub(crate) const LAYOUTS: [u32; 5] = [0, 1, 2, 3, 5];
+
+/// The guest with so many functions in front of its own, which nobody calls.
+pub(crate) fn moved(wasm: &[u8], functions: u32) -> Vec<u8> {
+    let (mut imported, mut types) = (0, 0);
+    for payload in Parser::new(0).parse_all(wasm) {
+        match payload.expect("the guest is valid") {
+            Payload::TypeSection(section) => {
+                let groups = section.into_iter().map_while(Result::ok);
+                types += groups.map(|group| group.types().len() as u32).sum::<u32>();
+            }
+            Payload::ImportSection(section) => {
+                let imports = section.into_imports().map_while(Result::ok);
+                imported += imports.filter(|it| matches!(it.ty, TypeRef::Func(_))).count() as u32;
+            }
+            _ => {}
+        }
+    }
+    let mut module = Module::new();
+    let mut moved = Moved { functions, imported, types };
+    moved.parse_core_module(&mut module, Parser::new(0), wasm).expect("the guest is valid");
+    module.finish()
+}
+
+struct Moved {
+    functions: u32,
+    imported: u32,
+    /// The index of the type of what is put in front.
+    types: u32,
+}
+
+impl Reencode for Moved {
+    type Error = std::convert::Infallible;
+
+    fn function_index(&mut self, index: u32) -> Result<u32, Error> {
+        Ok(if index < self.imported { index } else { index + self.functions })
+    }
+
+    fn parse_type_section(
+        &mut self,
+        types: &mut TypeSection,
+        section: TypeSectionReader<'_>,
+    ) -> Result<(), Error> {
+        utils::parse_type_section(self, types, section)?;
+        types.ty().function([ValType::I32], [ValType::I32]);
+        Ok(())
+    }
+
+    fn parse_function_section(
+        &mut self,
+        functions: &mut FunctionSection,
+        section: FunctionSectionReader<'_>,
+    ) -> Result<(), Error> {
+        for _ in 0..self.functions {
+            functions.function(self.types);
+        }
+        utils::parse_function_section(self, functions, section)
+    }
+
+    fn parse_code_section(
+        &mut self,
+        code: &mut CodeSection,
+        section: CodeSectionReader<'_>,
+    ) -> Result<(), Error> {
+        for n in 0..self.functions {
+            let mut function = Function::new([]);
+            let mut instructions = function.instructions();
+            instructions.local_get(0);
+            // They differ in length.
+            for factor in 0..=n as i32 % 3 {
+                instructions.i32_const(1_000 + factor).i32_mul();
+            }
+            instructions.end();
+            code.function(&function);
+        }
+        utils::parse_code_section(self, code, section)
+    }
+}
