@@ -310,6 +310,7 @@ mod book {
         Tracing: "docs/tracing.md",
         Replays: "docs/replays.md",
         Rollback: "docs/rollback.md",
+        Stops: "docs/stops.md",
         Undo: "docs/undo.md",
     }
 }
