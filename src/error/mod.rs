@@ -239,7 +239,7 @@ pub enum Error {
     /// The module was not [prepared](crate::prepare), or it was prepared by another version of this library.
     #[cfg(feature = "prepare")]
     #[error(
-        "{module}: it was not prepared for checkpoints by this version of the library: compile the original module by `prepare`"
+        "{module}: it was not prepared by this version of the library: compile the original module by `prepare`"
     )]
     NotPrepared {
         /// Which module.
@@ -248,7 +248,7 @@ pub enum Error {
 
     /// The module cannot be [prepared](crate::prepare).
     #[cfg(feature = "prepare")]
-    #[error("the module cannot be prepared for checkpoints: {0}")]
+    #[error("the module cannot be prepared: {0}")]
     Prepare(#[source] wasm_jobs_transform::Error),
 
     /// The [`Checkpoint`](crate::Checkpoint) is of a guest of another module.

@@ -115,8 +115,9 @@ impl EngineOptions {
     ///
     /// [`Engine::increment_epoch`] makes every call that is in a guest at that moment [yield](crate::Step::Yielded); it does not
     /// trap. An increment that coincides with the end of a slice or a cancellation may be missed. Call it again to be sure.
+    /// [`request_yields`] reaches guests with [flags](Self::stop_flags) as well.
     ///
-    /// Guests pay for the checks: a picture takes 1.2 times as long to compute (`epochs_in_a_picture` of the benchmark), and an empty
+    /// Guests pay for the checks: a picture takes 1.3 times as long to compute (`epochs_in_a_picture` of the benchmark), and an empty
     /// loop three times (`epochs_in_a_loop`). [Flags](Self::stop_flags) cost next to nothing.
     ///
     /// The epoch also advances whenever a slice of time, a timeout or a budget ends, or a running call is cancelled. Other guests of

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 impl<S: Send + 'static, E: Send + Sync + 'static> Instance<S, E> {
     /// Sets how much the guest may do in one step, from the next step on. An instance begins with the slice of its
-    /// [options](InstanceOptions::slice).
+    /// [options](crate::InstanceOptions::slice).
     ///
     /// The slice may be set at any time, even while the instance has a call, and a reset keeps it.
     ///
@@ -30,8 +30,8 @@ impl<S: Send + 'static, E: Send + Sync + 'static> Instance<S, E> {
     }
 
     /// Asks the guest to [yield](crate::Step::Yielded), from any thread: a guest that runs at this moment yields at its next loop, or
-    /// at its next entry of a function that has a check. If the guest is in a host function, it yields after that. If no call runs, this does
-    /// nothing. A guest that yields anyway may do so once for both.
+    /// at its next entry of a function that has a check. If the guest is in a host function, it yields after that. A guest that yields anyway may do so once for both. If no
+    /// call runs, this does nothing, or the next step yields early.
     ///
     /// It works with each guest that [can be stopped](Self::stops). [`request_yields`](crate::request_yields) asks all guests of an engine.
     ///
@@ -70,7 +70,7 @@ impl<S: Send + 'static, E: Send + Sync + 'static> Instance<S, E> {
     ///
     /// A guest that stops at the epoch, as at the end of a slice of time, keeps its count of fuel in a register. This then gives the
     /// fuel that was left when the guest last called a host function, ended a slice of fuel, or was called. Fuel that is used or
-    /// set by wasmtime's own functions, through a [`StoreGuard`], is seen once the guard is dropped.
+    /// set by wasmtime's own functions, through a [`StoreGuard`](crate::StoreGuard), is seen once the guard is dropped.
     ///
     /// # Errors
     ///
@@ -87,7 +87,7 @@ impl<S: Send + 'static, E: Send + Sync + 'static> Instance<S, E> {
     /// # Errors
     ///
     /// [`Error::Unsupported`] if the time is not measured. It is measured if there is a timeout, or with
-    /// [`InstanceOptions::measure_time`].
+    /// [`InstanceOptions::measure_time`](crate::InstanceOptions::measure_time).
     pub fn time_used(&self) -> Result<Duration, Error> {
         match self.recipe.control.time() {
             Some(time) => Ok(time.used()),

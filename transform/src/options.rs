@@ -25,8 +25,8 @@ impl Options {
     /// Sets how much code there may be from one check to the next, in bytes of the module, calls included. There is a check in each loop and each circle of
     /// calls anyway; more are added where code without both would run for longer. By default it is 50,000: some tens of microseconds.
     ///
-    /// It may be twice as much where a call enters a circle of calls. When functions of such a circle return, each of them may do this much on its own; how
-    /// many they are, only the depth of the stack limits. A call of the host counts for 100 bytes, and an instruction that copies or fills memory for its
+    /// Two intervals may pass where a call enters a circle of calls, or a loop leads back. On the way back out of a recursion nothing is added up: each function that returns
+    /// may do one interval, so a deep recursion may return through thousands of them without a check. A call of the host counts for 100 bytes, and an instruction that copies or fills memory for its
     /// own.
     #[must_use]
     pub fn check_interval(mut self, bytes: u32) -> Self {

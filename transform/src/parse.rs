@@ -277,7 +277,7 @@ impl<'a> Pass<'a> {
             OperatorsReader::new_with_allocs(reader, std::mem::take(&mut self.reading));
         let mut sites = Vec::new();
         let origin = body.range().start;
-        let mut trace = Trace::new(self.traces, (code - origin) as u32, &validator);
+        let mut trace = Trace::new((code - body.range().start) as u32);
         let module = &mut self.module;
         let written = |tables: &mut Vec<Table>, table: u32| tables[table as usize].written = true;
         while !reader.eof() {

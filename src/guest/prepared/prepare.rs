@@ -11,11 +11,10 @@ use wasmtime::{Engine, Module};
 /// binary format.
 ///
 /// The module is [transformed](wasm_jobs_transform) first: it exports its globals, memories and tables under names that begin with `__wasm_jobs_`,
-/// and its start function becomes an export that this library calls. The code stays the same, except where it drops a segment or reads one that
-/// can be dropped. So the guest runs as fast as before (`prepared_run` of the benchmark).
+/// and its start function becomes an export that this library calls. On an engine without flags the code stays the same, except where it drops a
+/// segment or reads one that can be dropped. So the guest runs as fast as before (`prepared_run` of the benchmark).
 ///
-/// If the engine has flags, or shared memories for another reason, the guest also looks at its flag: at each loop, and at the entries of
-/// functions that can recurse. [`Prepared::stops`] tells. If the engine counts fuel, looking takes some, and the code that runs when the flag is
+/// If the engine has flags, or shared memories for another reason, the guest also looks at its flag: in each loop, and where calls can form a circle. [`Prepared::stops`] tells. If the engine counts fuel, looking takes some, and the code that runs when the flag is
 /// set takes more.
 ///
 /// The result can be [serialised](Module::serialize), and is taken back by [`Prepared::from_module`]. Instantiate it by this library: wasmtime

@@ -11,9 +11,6 @@ use wasm_encoder::{
     AbstractHeapType, BlockType, Encode, HeapType, InstructionSink, MemArg, RefType, ValType,
 };
 
-/// How many operands of its loop a check carries at most. There are not that many registers.
-const MOST_OPERANDS: usize = 24;
-
 /// What a transformed module has for its checks. Indices are those of the transformed module.
 #[derive(Debug)]
 pub(crate) struct Stops {
@@ -65,7 +62,7 @@ impl Stops {
             let mut checks = carried(&body.trace, &points);
             for check in &mut checks {
                 // In the order of their types, so that few functions are enough.
-                check.locals.sort_by_key(|&local| value_type(body.trace.locals[local as usize]));
+                check.locals.sort_by_key(|&local| body.trace.local_type(local));
                 let types = carried_types(body, check);
                 let next = stops.carriers.len() as u32;
                 stops.carrier_of.entry(types).or_insert_with_key(|types| {
@@ -256,23 +253,20 @@ impl Stops {
 
 /// The types of what a check carries: its locals, and then the operands of its loop.
 fn carried_types(body: &Body, check: &Check) -> Vec<ValueType> {
-    let locals = check.locals.iter().map(|&local| value_type(body.trace.locals[local as usize]));
+    let locals = check.locals.iter().map(|&local| body.trace.local_type(local));
     locals.chain(operands(body, check)).collect()
 }
 
 /// Whether a loop takes so much from the stack that its check leaves it there.
 fn has_many_operands(body: &Body, number: u32) -> bool {
-    body.trace.loops[number as usize].operands.len() > MOST_OPERANDS
+    body.trace.loops[number as usize].operands.is_none()
 }
 
 /// The types of the operands that a check carries.
 fn operands(body: &Body, check: &Check) -> Vec<ValueType> {
     let Place::Loop(number) = check.place else { return Vec::new() };
-    if has_many_operands(body, number) {
-        return Vec::new();
-    }
     let operands = &body.trace.loops[number as usize].operands;
-    operands.iter().map(|&ty| value_type(ty)).collect()
+    operands.iter().flatten().map(|&ty| value_type(ty)).collect()
 }
 
 /// The type of a function, in the type section.

@@ -29,7 +29,7 @@ pub(crate) struct Check {
     pub(crate) locals: Vec<u32>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
     /// At the beginning of a loop.
     Loop(u32),
@@ -67,13 +67,17 @@ pub(crate) fn carried(trace: &Trace, points: &Points) -> Vec<Check> {
         }
     }
     points.elsewhere.iter().for_each(|&at| add(at, Place::Elsewhere));
-    checks.sort_by_key(|check| (check.at, check.place));
-    // One at each place is enough, and that of a loop knows its operands.
-    checks.dedup_by_key(|check| check.at);
+    // That of a branch comes after another one at the same place: it is passed only if the branch is taken.
+    checks.sort_by_key(|check| match check.place {
+        Place::Loop(_) | Place::Twice(_) => (check.at, 0),
+        Place::Elsewhere => (check.at, 1),
+        Place::Back(_) => (check.at, 2),
+    });
+    checks.dedup_by(|check, before| check.at == before.at && check.place == Place::Elsewhere);
 
     let blocks = trace.events.iter().filter(|event| opens(event.what)).count() + 1;
     let sets = blocks + trace.targets() + 2 * trace.loops.len();
-    if !checks.is_empty() && sets.saturating_mul(trace.locals.len()) <= MOST_BITS {
+    if !checks.is_empty() && sets.saturating_mul(trace.locals()) <= MOST_BITS {
         let mut backwards = Backwards::new(trace);
         // If it ends before all is known, some checks carry less than would be worth it.
         let mut passes = 1;
@@ -160,7 +164,7 @@ struct Backwards<'a> {
 
 impl<'a> Backwards<'a> {
     fn new(trace: &'a Trace) -> Self {
-        let none = Locals::none(trace.locals.len());
+        let none = Locals::none(trace.locals());
         let mut begins = vec![None; trace.events.len()];
         let mut open = Vec::new();
         for (n, event) in trace.events.iter().enumerate() {
@@ -177,13 +181,13 @@ impl<'a> Backwards<'a> {
     /// Walks once. Whether more is live at the beginning of a loop than was known.
     fn pass(&mut self) -> bool {
         let mut changed = false;
-        let mut live = Locals::none(self.trace.locals.len());
+        let mut live = Locals::none(self.trace.locals());
         let mut frames: Vec<Frame> = Vec::new();
         // The locals that are used in each loop that is open.
         let mut used: Vec<Locals> = Vec::new();
         // For each block with handlers that is open, the locals that are live where an exception may lead to.
         let mut thrown: Vec<Locals> = Vec::new();
-        let none = Locals::none(self.trace.locals.len());
+        let none = Locals::none(self.trace.locals());
         for n in (0..self.trace.events.len()).rev() {
             let event = self.trace.events[n];
             match event.what {
@@ -198,7 +202,7 @@ impl<'a> Backwards<'a> {
                 What::End => {
                     let (kind, at_label) = match self.begins[n] {
                         Some(What::Loop(number)) => {
-                            used.push(Locals::none(self.trace.locals.len()));
+                            used.push(Locals::none(self.trace.locals()));
                             (Kind::Block, self.at_loops[number as usize].clone())
                         }
                         Some(What::TryTable(list)) => {

@@ -1,6 +1,9 @@
 //! [`Trace`]: what the analysis of stops needs to know of a body: its control flow, its calls, and its uses of locals. It is recorded while
 //! the body is validated, because only the validator knows how many operands there are.
 
+use crate::layout::ValueType;
+use crate::state::value_type;
+use std::collections::BTreeMap;
 use std::ops::Range;
 use wasmparser::types::CoreTypeId;
 use wasmparser::{
@@ -13,6 +16,9 @@ const LONGEST_STEP: u32 = 64;
 /// The longest body of a loop that is written twice, in bytes, with its `end`. In longer ones, a check is a small part.
 const SHORT: u32 = 64;
 
+/// How many operands of its loop a check carries at most. There are not that many registers.
+const MOST_OPERANDS: usize = 24;
+
 /// What happens in a body, in order.
 #[derive(Debug, Default)]
 pub(crate) struct Trace {
@@ -24,10 +30,12 @@ pub(crate) struct Trace {
     /// The labels of branches with several targets, as depths.
     targets: Vec<u32>,
     lists: Vec<Range<u32>>,
-    /// The types of all locals, parameters among them.
-    pub(crate) locals: Vec<ValType>,
+    /// The types of the locals that are used, parameters among them.
+    local_types: BTreeMap<u32, ValType>,
     /// The blocks that are open. Of loops, the index.
     open: Vec<Option<u32>>,
+    /// Those of them that are loops.
+    open_loops: Vec<u32>,
     /// The last place since the last branch at which the block in progress has no operands.
     rest: Option<u32>,
     /// Whether there was a call since then.
@@ -96,8 +104,8 @@ pub(crate) struct Loop {
     pub(crate) whole: Range<u32>,
     /// Where its first instruction is.
     pub(crate) body: u32,
-    /// What it takes from the stack.
-    pub(crate) operands: Vec<ValType>,
+    /// What it takes from the stack. `None` if that is more than a check carries.
+    pub(crate) operands: Option<Vec<ValType>>,
     /// Whether it has no other loop in it, no call, and nothing else that cannot be written twice.
     pub(crate) is_plain: bool,
     /// Whether it has calls in it, or instructions that wasmtime makes calls of.
@@ -119,9 +127,13 @@ pub(crate) struct Back {
 }
 
 impl Loop {
+    fn takes_nothing(&self) -> bool {
+        self.operands.as_ref().is_some_and(Vec::is_empty)
+    }
+
     /// Whether it is so short that its body is written twice, with one check.
     pub(crate) fn is_written_twice(&self) -> bool {
-        self.is_plain && self.operands.is_empty() && self.whole.end - self.body <= SHORT
+        self.is_plain && self.takes_nothing() && self.whole.end - self.body <= SHORT
     }
 
     /// Whether its check, if it has one, is passed by whoever enters it.
@@ -131,26 +143,30 @@ impl Loop {
 
     /// The only branch that leads back, if there is one alone, and it is simple. Unless the loop is short, its check is there.
     pub(crate) fn back(&self) -> Option<Back> {
-        self.last_back.filter(|_| self.backs == 1 && self.operands.is_empty())
+        self.last_back.filter(|_| self.backs == 1 && self.takes_nothing())
     }
 }
 
 impl Trace {
-    /// An empty one. Only if it `is_kept`, it has the types of the locals.
-    pub(crate) fn new<T: WasmModuleResources>(
-        is_kept: bool,
-        entry: u32,
-        validator: &FuncValidator<T>,
-    ) -> Self {
-        let locals = if is_kept { validator.len_locals() } else { 0 };
-        let locals = (0..locals).map_while(|local| validator.get_local_type(local)).collect();
-        Self { entry, locals, ..Self::default() }
+    /// An empty one of a body whose instructions begin at `entry`.
+    pub(crate) fn new(entry: u32) -> Self {
+        Self { entry, ..Self::default() }
+    }
+
+    /// A number greater than that of any local that is used.
+    pub(crate) fn locals(&self) -> usize {
+        self.local_types.last_key_value().map_or(0, |(last, _)| *last as usize + 1)
+    }
+
+    /// The type of a local that is used.
+    pub(crate) fn local_type(&self, local: u32) -> ValueType {
+        value_type(self.local_types[&local])
     }
 
     /// The validator names types by numbers of its own. Names them by indices instead.
     pub(crate) fn name_types(&mut self, index: impl Fn(CoreTypeId) -> Option<u32>) {
-        let operands = self.loops.iter_mut().flat_map(|a_loop| &mut a_loop.operands);
-        for ty in self.locals.iter_mut().chain(operands) {
+        let operands = self.loops.iter_mut().flat_map(|a_loop| &mut a_loop.operands).flatten();
+        for ty in self.local_types.values_mut().chain(operands) {
             if let ValType::Ref(reference) = ty
                 && let HeapType::Concrete(UnpackedIndex::Id(id)) = reference.heap_type()
                 && let Some(index) = index(id)
@@ -192,8 +208,12 @@ impl Trace {
         validator: &FuncValidator<T>,
     ) {
         let what = match *operator {
-            Operator::LocalGet { local_index } => What::Get(local_index),
+            Operator::LocalGet { local_index } => {
+                self.uses(local_index, validator);
+                What::Get(local_index)
+            }
             Operator::LocalSet { local_index } | Operator::LocalTee { local_index } => {
+                self.uses(local_index, validator);
                 What::Set(local_index)
             }
             Operator::Block { .. } => What::Block,
@@ -233,16 +253,18 @@ impl Trace {
             Operator::Return => What::Return,
             Operator::Unreachable => What::Trap,
             Operator::Throw { .. } | Operator::ThrowRef => What::Throw,
-            Operator::Call { function_index } => self.call(at, Callee::Function(function_index)),
+            Operator::Call { function_index } => {
+                What::Call(self.new_call(at, Callee::Function(function_index)))
+            }
             Operator::CallIndirect { type_index, .. } | Operator::CallRef { type_index } => {
-                self.call(at, Callee::OfType(type_index))
+                What::Call(self.new_call(at, Callee::OfType(type_index)))
             }
             Operator::ReturnCall { function_index } => {
-                self.tail_call(at, Callee::Function(function_index))
+                What::TailCall(self.new_call(at, Callee::Function(function_index)))
             }
             Operator::ReturnCallIndirect { type_index, .. }
             | Operator::ReturnCallRef { type_index } => {
-                self.tail_call(at, Callee::OfType(type_index))
+                What::TailCall(self.new_call(at, Callee::OfType(type_index)))
             }
             Operator::MemoryGrow { .. }
             | Operator::MemoryInit { .. }
@@ -284,14 +306,17 @@ impl Trace {
         }
         match what {
             What::Block | What::If => self.open.push(None),
-            What::Loop(number) => self.open.push(Some(number)),
+            What::Loop(number) => {
+                self.open.push(Some(number));
+                self.open_loops.push(number);
+            }
             What::TryTable(_) => {
                 self.is_not_plain();
                 self.open.push(None);
             }
             What::End => {
                 if let Some(Some(number)) = self.open.pop() {
-                    self.loops[number as usize].whole.end = end;
+                    self.end_loop(number, end);
                 }
             }
             What::BranchTable(_) | What::TailCall(_) => self.is_not_plain(),
@@ -304,22 +329,38 @@ impl Trace {
     fn leads_to(&mut self, depth: u32, back: Option<Back>) {
         let label = self.open.len().checked_sub(depth as usize + 1);
         let Some(Some(number)) = label.map(|label| self.open[label]) else { return };
-        let innermost = self.open.iter().rev().flatten().next();
+        let is_innermost = self.open_loops.last() == Some(&number);
         let the_loop = &mut self.loops[number as usize];
         the_loop.backs += 1;
-        the_loop.last_back = back.filter(|_| innermost == Some(&number));
+        the_loop.last_back = back.filter(|_| is_innermost);
     }
 
+    fn uses<T: WasmModuleResources>(&mut self, local: u32, validator: &FuncValidator<T>) {
+        let ty = || validator.get_local_type(local).expect("the instruction is valid");
+        self.local_types.entry(local).or_insert_with(ty);
+    }
+
+    /// The innermost loop calls. Those around it learn that when it ends.
     fn open_loops_call(&mut self) {
-        for number in self.open.iter().flatten() {
+        if let Some(number) = self.open_loops.last() {
             self.loops[*number as usize].calls = true;
         }
     }
 
-    /// The loops that are open are not plain.
+    /// The innermost loop is not plain. Those around it are not because it is in them.
     fn is_not_plain(&mut self) {
-        for number in self.open.iter().flatten() {
+        if let Some(number) = self.open_loops.last() {
             self.loops[*number as usize].is_plain = false;
+        }
+    }
+
+    fn end_loop(&mut self, number: u32, end: u32) {
+        self.open_loops.pop();
+        let inner = &mut self.loops[number as usize];
+        inner.whole.end = end;
+        let calls = inner.calls;
+        if calls {
+            self.open_loops_call();
         }
     }
 
@@ -341,21 +382,16 @@ impl Trace {
         self.has_called = true;
         self.calls.len() as u32 - 1
     }
-
-    fn call(&mut self, at: u32, callee: Callee) -> What {
-        What::Call(self.new_call(at, callee))
-    }
-
-    fn tail_call(&mut self, at: u32, callee: Callee) -> What {
-        What::TailCall(self.new_call(at, callee))
-    }
 }
 
-/// The operands of the block that has just begun.
-fn operands<T: WasmModuleResources>(validator: &FuncValidator<T>) -> Vec<ValType> {
-    let Some(frame) = validator.get_control_frame(0) else { return Vec::new() };
+/// The operands of the loop that has just begun. `None` if a check does not carry that many.
+fn operands<T: WasmModuleResources>(validator: &FuncValidator<T>) -> Option<Vec<ValType>> {
+    let frame = validator.get_control_frame(0)?;
     let count = validator.operand_stack_height() as usize - frame.height;
+    if count > MOST_OPERANDS {
+        return None;
+    }
     let types = (0..count).rev().map(|depth| validator.get_operand_type(depth).flatten());
     // Code that cannot be reached may have operands of no type. It needs no check.
-    types.collect::<Option<_>>().unwrap_or_default()
+    Some(types.collect::<Option<_>>().unwrap_or_default())
 }

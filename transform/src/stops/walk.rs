@@ -62,14 +62,19 @@ pub(crate) fn points(
 fn heights(trace: &Trace) -> Vec<u32> {
     let mut heights = vec![0; trace.loops.len()];
     let mut open = Vec::new();
+    let mut open_loops: Vec<usize> = Vec::new();
     for event in &trace.events {
         match event.what {
-            What::Loop(number) => open.push(Some(number)),
-            What::Block | What::If | What::TryTable(_) => open.push(None),
+            What::Loop(number) => {
+                open.push(true);
+                open_loops.push(number as usize);
+            }
+            What::Block | What::If | What::TryTable(_) => open.push(false),
             What::End => {
-                let Some(Some(inner)) = open.pop() else { continue };
-                if let Some(outer) = open.iter().rev().flatten().next() {
-                    let (inner, outer) = (inner as usize, *outer as usize);
+                if open.pop() == Some(true)
+                    && let Some(inner) = open_loops.pop()
+                    && let Some(&outer) = open_loops.last()
+                {
                     heights[outer] = heights[outer].max(heights[inner] + 1);
                 }
             }

@@ -178,6 +178,17 @@ fn endless() -> Vec<(&'static str, String)> {
     let mut all = vec![
         ("a loop", f("(loop $l (br $l))")),
         ("a loop without a body", f("(loop $l (nop) (br $l))")),
+        (
+            "a branch back that is not taken, where a check comes due",
+            format!(
+                r#"(module (func $f (param i32)
+                (if (local.get 0) (then (loop $w (br_if $w (i32.const 0))) {}))
+                (loop $l {} (i32.const 0) (br_if $l)))
+                (func (export "f") (loop $m (call $f (i32.const 0)) (br $m))))"#,
+                "nop ".repeat(49_920),
+                "nop ".repeat(70),
+            ),
+        ),
         ("a loop with a parameter", f("(i32.const 1) (loop $l (param i32) (br $l)) (unreachable)")),
         ("a loop with a condition", f("(loop $l (br_if $l (i32.const 1)))")),
         ("a loop by null", f("(loop $l (ref.null func) (br_on_null $l) (drop))")),
