@@ -178,17 +178,6 @@ fn endless() -> Vec<(&'static str, String)> {
     let mut all = vec![
         ("a loop", f("(loop $l (br $l))")),
         ("a loop without a body", f("(loop $l (nop) (br $l))")),
-        (
-            "a branch back that is not taken, where a check comes due",
-            format!(
-                r#"(module (func $f (param i32)
-                (if (local.get 0) (then (loop $w (br_if $w (i32.const 0))) {}))
-                (loop $l {} (i32.const 0) (br_if $l)))
-                (func (export "f") (loop $m (call $f (i32.const 0)) (br $m))))"#,
-                "nop ".repeat(49_920),
-                "nop ".repeat(70),
-            ),
-        ),
         ("a loop with a parameter", f("(i32.const 1) (loop $l (param i32) (br $l)) (unreachable)")),
         ("a loop with a condition", f("(loop $l (br_if $l (i32.const 1)))")),
         ("a loop by null", f("(loop $l (ref.null func) (br_on_null $l) (drop))")),
@@ -408,6 +397,24 @@ fn every_endless_program_is_stopped_again_and_again() {
         }
     }
     assert!(failed.is_empty(), "{failed:#?}");
+}
+
+/// At one of these lengths, a check comes due at the branch itself, which is not taken.
+#[test]
+fn a_check_that_comes_due_where_a_loop_leads_back_is_passed_by_those_who_leave_the_loop() {
+    let engine = stoppable_engine();
+    for length in 850..1_000 {
+        let text = format!(
+            r#"(module (func $f (param i32)
+                (if (local.get 0) (then (loop $w (br_if $w (i32.const 0))) {}))
+                (loop $l {} (i32.const 0) (br_if $l)))
+                (func (export "f") (loop $m (call $f (i32.const 0)) (br $m))))"#,
+            "nop ".repeat(length),
+            "nop ".repeat(70),
+        );
+        let outcome = run(&engine, &wat::parse_str(text).unwrap(), 1_000, FUEL / 100);
+        assert!(outcome.was_ended(), "{length}: {:?}", outcome.error);
+    }
 }
 
 #[test]
