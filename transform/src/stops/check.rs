@@ -24,8 +24,6 @@ pub(crate) struct Stops {
     pub(crate) first_global: u32,
     /// The types of what each of the functions that checks call carries. The first one carries nothing.
     carriers: Vec<Vec<ValueType>>,
-    /// The index of the carrier for these types.
-    carrier_of: HashMap<Vec<ValueType>, u32>,
     /// The checks of each body, in order.
     checks: Vec<Vec<Check>>,
 }
@@ -55,19 +53,19 @@ impl Stops {
             first_function: module.function_types.len() as u32,
             first_global,
             carriers: vec![Vec::new()],
-            carrier_of: HashMap::from([(Vec::new(), 0)]),
             checks: Vec::with_capacity(module.bodies.len()),
         };
+        let mut carrier_of = HashMap::from([(Vec::new(), 0)]);
         for (body, points) in module.bodies.iter().zip(points) {
             let mut checks = carried(&body.trace, &points);
             for check in &mut checks {
                 // In the order of their types, so that few functions are enough.
                 check.locals.sort_by_key(|&local| body.trace.local_type(local));
-                let types = carried_types(body, check);
-                let next = stops.carriers.len() as u32;
-                stops.carrier_of.entry(types).or_insert_with_key(|types| {
+                let locals = check.locals.iter().map(|&local| body.trace.local_type(local));
+                let types: Vec<_> = locals.chain(operands(body, check)).collect();
+                check.carrier = *carrier_of.entry(types).or_insert_with_key(|types| {
                     stops.carriers.push(types.clone());
-                    next
+                    stops.carriers.len() as u32 - 1
                 });
             }
             stops.checks.push(checks);
@@ -146,13 +144,9 @@ impl Stops {
             let mut code = Vec::new();
             let mut replaced = 0;
             match check.place {
-                Place::Loop(number) if has_many_operands(body, number) => {
-                    self.elsewhere(&mut code, body, check);
-                }
-                Place::Loop(_) => {
-                    let operands: Vec<_> =
-                        operands(body, check).into_iter().map(&mut new_local).collect();
-                    self.at_loop(&mut code, body, check, &operands);
+                Place::Loop(_) | Place::Elsewhere => {
+                    let operands: Vec<_> = operands(body, check).map(&mut new_local).collect();
+                    self.in_line(&mut code, check, &operands);
                 }
                 Place::Back(number) => {
                     let back = body.trace.loops[number as usize].back();
@@ -160,7 +154,7 @@ impl Stops {
                     if back.is_conditional {
                         replaced = back.end - back.at;
                     }
-                    self.at_back(&mut code, body, check, back);
+                    self.at_back(&mut code, check, back);
                 }
                 Place::Twice(number) => {
                     let flag = *flag.get_or_insert_with(|| new_local(ValueType::I32));
@@ -168,24 +162,23 @@ impl Stops {
                     InstructionSink::new(&mut code_before).global_get(self.flag()).local_set(flag);
                     let at = body.trace.loops[number as usize].whole.start;
                     inserted.code.push(InsertedCode { at, replaced, code: code_before });
-                    self.at_short_loop(&mut code, body, check, flag);
+                    self.at_short_loop(&mut code, check, flag);
                 }
-                Place::Elsewhere => self.elsewhere(&mut code, body, check),
             }
             inserted.code.push(InsertedCode { at: check.at, replaced, code });
         }
         inserted
     }
 
-    /// The check at the beginning of a loop. `operands` are the locals that hold what the loop takes from the stack.
-    fn at_loop(&self, code: &mut Vec<u8>, body: &Body, check: &Check, operands: &[u32]) {
+    /// The check at the beginning of a loop, or outside of loops. `operands` are the locals that hold what the loop takes from the stack.
+    fn in_line(&self, code: &mut Vec<u8>, check: &Check, operands: &[u32]) {
         let mut code = InstructionSink::new(code);
         for local in operands.iter().rev() {
             code.local_set(*local);
         }
         self.is_set(&mut code);
         code.if_(BlockType::Empty);
-        self.cold_path(&mut code, body, check, operands);
+        self.cold_path(&mut code, check, operands);
         code.end();
         for local in operands {
             code.local_get(*local);
@@ -195,7 +188,7 @@ impl Stops {
     /// The check at a branch that leads back to the beginning of a loop. It replaces a conditional branch.
     ///
     /// The cold path leads back as well, so that wasmtime puts it after the loop, and the hot path jumps over nothing.
-    fn at_back(&self, code: &mut Vec<u8>, body: &Body, check: &Check, back: Back) {
+    fn at_back(&self, code: &mut Vec<u8>, check: &Check, back: Back) {
         let mut code = InstructionSink::new(code);
         let mut depth = back.depth;
         if back.is_conditional {
@@ -204,7 +197,7 @@ impl Stops {
         }
         self.is_set(&mut code);
         code.if_(BlockType::Empty);
-        self.cold_path(&mut code, body, check, &[]);
+        self.cold_path(&mut code, check, &[]);
         code.br(depth + 1).end();
         if back.is_conditional {
             code.br(depth).end();
@@ -212,18 +205,10 @@ impl Stops {
     }
 
     /// The check at the beginning of a short loop, but for its `end`. It takes the address of the flag from a local, and so reads memory once.
-    fn at_short_loop(&self, code: &mut Vec<u8>, body: &Body, check: &Check, flag: u32) {
+    fn at_short_loop(&self, code: &mut Vec<u8>, check: &Check, flag: u32) {
         let mut code = InstructionSink::new(code);
         code.local_get(flag).i32_load(self.word()).if_(BlockType::Empty);
-        self.cold_path(&mut code, body, check, &[]);
-    }
-
-    fn elsewhere(&self, code: &mut Vec<u8>, body: &Body, check: &Check) {
-        let mut code = InstructionSink::new(code);
-        self.is_set(&mut code);
-        code.if_(BlockType::Empty);
-        self.cold_path(&mut code, body, check, &[]);
-        code.end();
+        self.cold_path(&mut code, check, &[]);
     }
 
     /// Whether the flag is set.
@@ -232,41 +217,25 @@ impl Stops {
     }
 
     /// Gives the values to a function that calls the host, and takes them back from it.
-    fn cold_path(
-        &self,
-        code: &mut InstructionSink<'_>,
-        body: &Body,
-        check: &Check,
-        operands: &[u32],
-    ) {
-        let carrier = self.carrier_of[&carried_types(body, check)];
+    fn cold_path(&self, code: &mut InstructionSink<'_>, check: &Check, operands: &[u32]) {
         let carried = || check.locals.iter().chain(operands);
         for local in carried() {
             code.local_get(*local);
         }
-        code.call(self.first_function + carrier);
+        code.call(self.first_function + check.carrier);
         for local in carried().rev() {
             code.local_set(*local);
         }
     }
 }
 
-/// The types of what a check carries: its locals, and then the operands of its loop.
-fn carried_types(body: &Body, check: &Check) -> Vec<ValueType> {
-    let locals = check.locals.iter().map(|&local| body.trace.local_type(local));
-    locals.chain(operands(body, check)).collect()
-}
-
-/// Whether a loop takes so much from the stack that its check leaves it there.
-fn has_many_operands(body: &Body, number: u32) -> bool {
-    body.trace.loops[number as usize].operands.is_none()
-}
-
-/// The types of the operands that a check carries.
-fn operands(body: &Body, check: &Check) -> Vec<ValueType> {
-    let Place::Loop(number) = check.place else { return Vec::new() };
-    let operands = &body.trace.loops[number as usize].operands;
-    operands.iter().flatten().map(|&ty| value_type(ty)).collect()
+/// The types of the operands that a check carries: those of its loop, if they are not too many.
+fn operands(body: &Body, check: &Check) -> impl Iterator<Item = ValueType> {
+    let operands = match check.place {
+        Place::Loop(number) => body.trace.loops[number as usize].operands.as_deref(),
+        _ => None,
+    };
+    operands.unwrap_or_default().iter().map(|&ty| value_type(ty))
 }
 
 /// The type of a function, in the type section.

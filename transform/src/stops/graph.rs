@@ -15,7 +15,7 @@ enum State {
     Unseen,
     /// It is being searched, with all that it calls.
     Open,
-    /// Calls of the type close a circle, whoever makes them.
+    /// A call of the type may lead back to the function that makes it. So each such call has a check before it.
     Circle,
     Done(Unchecked),
 }

@@ -27,6 +27,8 @@ pub(crate) struct Check {
     pub(crate) place: Place,
     /// The locals, in order.
     pub(crate) locals: Vec<u32>,
+    /// The number of the function that the check calls, among those of [`Stops`](crate::stops::check::Stops).
+    pub(crate) carrier: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +55,7 @@ impl Check {
 /// All checks of a body, in order, with what they carry.
 pub(crate) fn carried(trace: &Trace, points: &Points) -> Vec<Check> {
     let mut checks: Vec<Check> = Vec::new();
-    let mut add = |at, place| checks.push(Check { at, place, locals: Vec::new() });
+    let mut add = |at, place| checks.push(Check { at, place, locals: Vec::new(), carrier: 0 });
     if points.at_entry {
         add(trace.entry, Place::Elsewhere);
     }

@@ -136,7 +136,7 @@ impl Loop {
         self.is_plain && self.takes_nothing() && self.whole.end - self.body <= SHORT
     }
 
-    /// Whether its check, if it has one, is passed by whoever enters it.
+    /// Whether the check of this loop, if it needs one, stands at its beginning, and not at the branch that leads back.
     pub(crate) fn checks_at_beginning(&self) -> bool {
         self.is_written_twice() || self.back().is_none()
     }
