@@ -145,22 +145,24 @@ impl Ticker {
 
     #[cfg(feature = "prepare")]
     fn set_flag(&self, address: u32) {
-        // Cloned, because the last reference may be dropped here, and with it the engine.
-        let flags = self.flags.lock().upgrade();
-        if let Some(flags) = flags {
+        if let Some(flags) = self.flags_in_use() {
             flags.set(address);
         }
+    }
+
+    /// The flags of the engine, if it has a prepared module. Not under the lock, because the caller may drop the last reference, and with it the
+    /// engine.
+    #[cfg(feature = "prepare")]
+    fn flags_in_use(&self) -> Option<Arc<StopFlags>> {
+        self.flags.lock().upgrade()
     }
 
     /// Asks all running guests of the engine to yield.
     pub(crate) fn request_yields(&self) {
         self.yields.fetch_add(1, Relaxed);
         #[cfg(feature = "prepare")]
-        {
-            let flags = self.flags.lock().upgrade();
-            if let Some(flags) = flags {
-                flags.set_all();
-            }
+        if let Some(flags) = self.flags_in_use() {
+            flags.set_all();
         }
         self.tick();
     }
