@@ -24,22 +24,30 @@ const MOST_MEMORIES: usize = 100;
 pub(crate) const TYPES: u8 = 1;
 pub(crate) const IMPORTS: u8 = 2;
 pub(crate) const FUNCTIONS: u8 = 3;
+pub(crate) const TABLES: u8 = 4;
 pub(crate) const GLOBALS: u8 = 6;
 pub(crate) const EXPORTS: u8 = 7;
+pub(crate) const ELEMENTS: u8 = 9;
 pub(crate) const CODE: u8 = 10;
 
 /// The names of the functions that checks call, in the name section. A number follows.
 const STOPPED: &str = "__wasm_jobs_stopped_";
 
+/// Items that are added to the sections of a module.
 #[derive(Debug, Default)]
-pub(crate) struct Added {
+pub(crate) struct Items {
     /// For each section, how many items are added, and their bytes.
     sections: BTreeMap<u8, (u32, Vec<u8>)>,
+    pub(crate) names: Names,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Added {
+    pub(crate) items: Items,
     /// The index of the first global that tells whether a segment was dropped: those of data, then those of elements.
     pub(crate) first_dropped: u32,
     /// `None` if there are no checks.
     pub(crate) stops: Option<Stops>,
-    pub(crate) names: Names,
 }
 
 impl Added {
@@ -53,16 +61,10 @@ impl Added {
         added.first_dropped = first + 2;
         added.state(module, layout, first, options.stops);
         if options.stops {
-            let first_global = first + added.count(GLOBALS);
+            let first_global = first + added.items.count(GLOBALS);
             added.stops(Stops::new(module, first_global, options.check_interval));
         }
-        let all = |section, had: usize| had + added.count(section) as usize;
-        at_most("types", all(TYPES, module.canonical_types.len()), MOST_TYPES)?;
-        at_most("imports", all(IMPORTS, module.imported.all()), MOST_IMPORTS)?;
-        at_most("memories", all(IMPORTS, module.memories.len()), MOST_MEMORIES)?;
-        at_most("functions", all(FUNCTIONS, module.function_types.len()), MOST_FUNCTIONS)?;
-        at_most("globals", all(GLOBALS, module.globals.len()), MOST_GLOBALS)?;
-        at_most("exports", all(EXPORTS, module.exports), MOST_EXPORTS)?;
+        added.items.check(module)?;
         Ok(added)
     }
 
@@ -73,7 +75,7 @@ impl Added {
         let halves = layout.hash_halves();
         for export in layout.exports() {
             let mut global = |ty, mutable, init: ConstExpr| {
-                self.global(first, ty, mutable, &init, export.to_string());
+                self.items.global(first, ty, mutable, &init, export.to_string());
             };
             let (kind, index) = match &export {
                 StateExport::Layout { .. } => (ExportKind::Global, low),
@@ -104,20 +106,20 @@ impl Added {
                     unreachable!("these are no state, so the layout has no such exports")
                 }
             };
-            self.export(&export, kind, index);
+            self.items.export(&export.to_string(), kind, index);
         }
     }
 
     /// What the checks need.
     fn stops(&mut self, stops: Stops) {
-        self.add(TYPES, |types| types.extend(function_type(&[ValueType::I32], &[])));
+        self.items.add(TYPES, |types| types.extend(function_type(&[ValueType::I32], &[])));
         for (n, (function, (index, types))) in stops.functions().enumerate() {
-            self.add(TYPES, |section| section.extend(function_type(types, types)));
-            self.add(FUNCTIONS, |functions| index.encode(functions));
-            self.add(CODE, |code| stops.body(function).encode(code));
-            self.names.functions.push((function, format!("{STOPPED}{n}")));
+            self.items.add(TYPES, |section| section.extend(function_type(types, types)));
+            self.items.add(FUNCTIONS, |functions| index.encode(functions));
+            self.items.add(CODE, |code| stops.body(function).encode(code));
+            self.items.names.functions.push((function, format!("{STOPPED}{n}")));
         }
-        self.add(IMPORTS, |imports| {
+        self.items.add(IMPORTS, |imports| {
             FLAGS_MODULE.encode(imports);
             FLAGS_MEMORY.encode(imports);
             EntityType::Memory(MemoryType {
@@ -129,17 +131,17 @@ impl Added {
             })
             .encode(imports);
         });
-        self.names.memory = Some((stops.memory, format!("{FLAGS_MODULE}_{FLAGS_MEMORY}")));
+        self.items.names.memory = Some((stops.memory, format!("{FLAGS_MODULE}_{FLAGS_MEMORY}")));
 
-        let first = stops.first_global - self.count(GLOBALS);
+        let first = stops.first_global - self.items.count(GLOBALS);
         let to_stop = RefType { nullable: true, heap_type: HeapType::Concrete(stops.stop_type()) };
         let no_stop = ConstExpr::ref_null(to_stop.heap_type);
         for (export, ty, init, index) in [
             (StateExport::Flag, ValType::I32, ConstExpr::i32_const(0), stops.flag()),
             (StateExport::Stop, ValType::Ref(to_stop), no_stop, stops.stop()),
         ] {
-            self.global(first, ty, true, &init, export.to_string());
-            self.export(&export, ExportKind::Global, index);
+            self.items.global(first, ty, true, &init, export.to_string());
+            self.items.export(&export.to_string(), ExportKind::Global, index);
         }
         self.stops = Some(stops);
     }
@@ -148,24 +150,44 @@ impl Added {
     pub(crate) fn checks(&self) -> usize {
         self.stops.as_ref().map_or(0, Stops::count)
     }
+}
+
+impl Items {
+    /// Refuses to add more than a module may have.
+    pub(crate) fn check(&self, module: &Module<'_>) -> Result<(), Error> {
+        let all = |section, had: usize| had + self.count(section) as usize;
+        at_most("types", all(TYPES, module.canonical_types.len()), MOST_TYPES)?;
+        at_most("imports", all(IMPORTS, module.imported.all()), MOST_IMPORTS)?;
+        at_most("memories", all(IMPORTS, module.memories.len()), MOST_MEMORIES)?;
+        at_most("functions", all(FUNCTIONS, module.function_types.len()), MOST_FUNCTIONS)?;
+        at_most("globals", all(GLOBALS, module.globals.len()), MOST_GLOBALS)?;
+        at_most("exports", all(EXPORTS, module.exports), MOST_EXPORTS)
+    }
 
     /// The sections to which items are added.
     pub(crate) fn sections(&self) -> impl Iterator<Item = u8> + '_ {
         self.sections.keys().copied()
     }
 
-    fn count(&self, section: u8) -> u32 {
+    pub(crate) fn count(&self, section: u8) -> u32 {
         self.sections.get(&section).map_or(0, |(count, _)| *count)
     }
 
-    fn add(&mut self, section: u8, encode: impl FnOnce(&mut Vec<u8>)) {
+    pub(crate) fn add(&mut self, section: u8, encode: impl FnOnce(&mut Vec<u8>)) {
         let (count, items) = self.sections.entry(section).or_default();
         *count += 1;
         encode(items);
     }
 
     /// `first` is the index of the first global that is added.
-    fn global(&mut self, first: u32, ty: ValType, mutable: bool, init: &ConstExpr, name: String) {
+    pub(crate) fn global(
+        &mut self,
+        first: u32,
+        ty: ValType,
+        mutable: bool,
+        init: &ConstExpr,
+        name: String,
+    ) {
         self.names.globals.push((first + self.count(GLOBALS), name));
         self.add(GLOBALS, |globals| {
             GlobalType { val_type: ty, mutable, shared: false }.encode(globals);
@@ -173,9 +195,9 @@ impl Added {
         });
     }
 
-    fn export(&mut self, export: &StateExport, kind: ExportKind, index: u32) {
+    pub(crate) fn export(&mut self, name: &str, kind: ExportKind, index: u32) {
         self.add(EXPORTS, |exports| {
-            export.to_string().as_str().encode(exports);
+            name.encode(exports);
             kind.encode(exports);
             index.encode(exports);
         });

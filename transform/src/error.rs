@@ -72,6 +72,12 @@ pub enum Error {
         /// The export by which it is recognised.
         name: String,
     },
+    /// A function whose calls are to be saved has a result that is never null, and not a function. Nothing can stand in for it while the call is saved.
+    #[error("a result that is never null, in a function whose calls are to be saved: {place}")]
+    NoStandIn {
+        /// The function.
+        place: Place,
+    },
     /// The transformed module would be larger than WebAssembly's implementations allow.
     #[error("the transformed module would have {count} {what}, and at most {limit} are allowed")]
     TooLarge {

@@ -13,6 +13,8 @@ mod body;
 mod custom;
 mod error;
 mod export;
+mod frames;
+mod freeze;
 mod layout;
 mod module;
 mod names;
@@ -26,8 +28,10 @@ mod write;
 pub use crate::error::{Error, Place};
 pub use crate::export::{
     FLAG, FLAGS_MAX_PAGES, FLAGS_MEMORY, FLAGS_MIN_PAGES, FLAGS_MODULE, HASH_HIGH, HASH_LOW,
-    LAYOUT_VERSION, PREFIX, START, STOP, StateExport, parse_export,
+    LAYOUT_VERSION, LOAD, NEXT, POINT, PREFIX, SAVE, SAVING, START, STOP, StateExport, TWINS,
+    parse_export,
 };
+pub use crate::frames::{Frames, Point, Slot, What};
 pub use crate::layout::{
     GlobalState, Image, Layout, MemoryState, ReferenceType, Referent, Run, TableState, ValueType,
 };
@@ -43,6 +47,8 @@ pub struct Transformed {
     pub layout: Layout,
     /// How many checks it has.
     pub checks: usize,
+    /// What its functions give the host when a call is saved. Without [`Options::freezing`], nothing.
+    pub frames: Frames,
 }
 
 /// Transforms a module, in the binary format, so that it exports all of its state. The same bytes give the same result on every machine.
@@ -63,6 +69,14 @@ pub fn transform_with(wasm: &[u8], options: &Options) -> Result<Transformed, Err
     let module = parse::parse(wasm, options.stops)?;
     let layout = state::layout(&module);
     let added = Added::new(&module, &layout, options)?;
-    let wasm = write::write(&module, &layout, &added)?;
-    Ok(Transformed { wasm, layout, checks: added.checks() })
+    let checks = added.checks();
+    let mut wasm = write::write(&module, &layout, &added)?;
+    let mut frames = Frames::default();
+    if options.freezing {
+        let never = added.stops.as_ref().map_or(0..0, |stops| stops.function_indices());
+        let suspends = &*options.suspends;
+        let freezing = freeze::Freezing { suspends, never, twins: options.twins };
+        (wasm, frames) = freeze::freezing(&wasm, &freezing)?;
+    }
+    Ok(Transformed { wasm, layout, checks, frames })
 }

@@ -20,9 +20,7 @@ type Read<T> = Result<T, BinaryReaderError>;
 
 /// With `traces`, each body gets one, which checks need.
 pub(crate) fn parse(wasm: &[u8], traces: bool) -> Result<Module<'_>, Error> {
-    let mut pass = Pass { traces, module: Module { wasm, ..Module::default() }, ..Pass::default() };
-    pass.run().map_err(|error| refuse::reason(wasm, &error))?;
-    let Pass { module, reserved, imported_from, .. } = pass;
+    let (module, reserved, imported_from) = read(wasm, traces)?;
     let is_layout = |name: &&str| {
         *name == HASH_LOW || matches!(parse_export(name), Some(StateExport::Layout { .. }))
     };
@@ -42,6 +40,18 @@ pub(crate) fn parse(wasm: &[u8], traces: bool) -> Result<Module<'_>, Error> {
         return Err(Error::SharedMemory { index: index as u32 });
     }
     Ok(module)
+}
+
+/// The same of a module that is transformed already, with traces.
+pub(crate) fn parse_transformed(wasm: &[u8]) -> Result<Module<'_>, Error> {
+    read(wasm, true).map(|(module, ..)| module)
+}
+
+/// A module, the names of its exports with the reserved prefix, and the first such module that it imports from.
+fn read(wasm: &[u8], traces: bool) -> Result<(Module<'_>, Vec<&str>, Option<&str>), Error> {
+    let mut pass = Pass { traces, module: Module { wasm, ..Module::default() }, ..Pass::default() };
+    pass.run().map_err(|error| refuse::reason(wasm, &error))?;
+    Ok((pass.module, pass.reserved, pass.imported_from))
 }
 
 #[derive(Default)]

@@ -90,7 +90,7 @@ fn is_function(ty: TypeRef) -> bool {
 }
 
 /// The function's name in the name section.
-fn name_of(wasm: &[u8], function: u32) -> Option<String> {
+pub(crate) fn name_of(wasm: &[u8], function: u32) -> Option<String> {
     for payload in Parser::new(0).parse_all(wasm).map_while(Result::ok) {
         let Payload::CustomSection(custom) = payload else { continue };
         let KnownCustom::Name(names) = custom.as_known() else { continue };

@@ -1,6 +1,6 @@
 //! [`write`]: the bytes of the transformed module. All that does not change is copied as it is.
 
-use crate::added::{Added, CODE, EXPORTS};
+use crate::added::{Added, CODE, EXPORTS, Items};
 use crate::body::{self, splice};
 use crate::custom::{self, ChangedBody, Changes};
 use crate::error::{Error, at_most};
@@ -12,15 +12,28 @@ use wasmparser::{BinaryReader, DataKind, DataSectionReader, ExportSectionReader,
 
 /// What WebAssembly's implementations agree on, from the JavaScript interface's list.
 const MOST_BYTES: usize = 1 << 30;
-const MOST_LOCALS: usize = 50_000;
+pub(crate) const MOST_LOCALS: usize = 50_000;
 const MOST_BYTES_OF_A_BODY: usize = 7_654_321;
 
 const START: u8 = 8;
 const DATA: u8 = 11;
 
+/// A module with its state exported, and with checks.
 pub(crate) fn write(module: &Module<'_>, layout: &Layout, added: &Added) -> Result<Vec<u8>, Error> {
+    let bodies = changed_bodies(module, layout, added)?;
+    let memory = added.stops.as_ref().map(|stops| stops.memory);
+    write_changed(module, bodies, &added.items, memory)
+}
+
+/// A module with other bodies and more items. With a `memory`, that one is added, and those from there on have the next number.
+pub(crate) fn write_changed(
+    module: &Module<'_>,
+    bodies: Vec<ChangedBody>,
+    added: &Items,
+    memory: Option<u32>,
+) -> Result<Vec<u8>, Error> {
     at_most("bytes", module.wasm.len(), MOST_BYTES)?;
-    let changes = Changes { names: &added.names, bodies: changed_bodies(module, layout, added)? };
+    let changes = Changes { names: &added.names, bodies };
     let mut wasm = Vec::with_capacity(module.wasm.len() + module.wasm.len() / 4 + 4096);
     wasm.extend_from_slice(&module.wasm[..8]);
 
@@ -45,7 +58,7 @@ pub(crate) fn write(module: &Module<'_>, layout: &Layout, added: &Added) -> Resu
                 None => {}
             },
             (id, None) => {
-                let contents = contents(module, section, added, &changes)?;
+                let contents = contents(module, section, memory, &changes)?;
                 let contents = added.appended(id, &contents).map_or(contents, Cow::Owned);
                 if *contents == module.wasm[section.contents.clone()] {
                     wasm.extend_from_slice(&module.wasm[section.whole.clone()]);
@@ -64,17 +77,17 @@ pub(crate) fn write(module: &Module<'_>, layout: &Layout, added: &Added) -> Resu
 fn contents<'a>(
     module: &Module<'a>,
     section: &Section<'_>,
-    added: &Added,
+    memory: Option<u32>,
     changes: &Changes<'_>,
 ) -> Result<Cow<'a, [u8]>, Error> {
     let same = Cow::Borrowed(&module.wasm[section.contents.clone()]);
     let reader = BinaryReader::new(&module.wasm[section.contents.clone()], section.contents.start);
-    let moved = match (section.id, &added.stops) {
+    let moved = match (section.id, memory) {
         (CODE, _) if !changes.bodies.is_empty() => {
             return code(module, section, &changes.bodies).map(Cow::Owned);
         }
-        (EXPORTS, Some(stops)) => exports(reader, stops.memory),
-        (DATA, Some(stops)) => data(module.wasm, reader, stops.memory),
+        (EXPORTS, Some(memory)) => exports(reader, memory),
+        (DATA, Some(memory)) => data(module.wasm, reader, memory),
         _ => return Ok(same),
     };
     Ok(moved.map_or(same, Cow::Owned))

@@ -7,6 +7,7 @@ use crate::stops::graph;
 use crate::stops::live::{Check, Place, carried};
 use crate::stops::trace::Back;
 use std::collections::HashMap;
+use std::ops::Range;
 use wasm_encoder::{
     AbstractHeapType, BlockType, Encode, HeapType, InstructionSink, MemArg, RefType, ValType,
 };
@@ -102,6 +103,11 @@ impl Stops {
     pub(crate) fn functions(&self) -> impl Iterator<Item = (u32, (u32, &[ValueType]))> + '_ {
         let functions = (self.first_function..).zip(self.first_type + 1..);
         functions.zip(&self.carriers).map(|((function, ty), types)| (function, (ty, &types[..])))
+    }
+
+    /// Their indices.
+    pub(crate) fn function_indices(&self) -> Range<u32> {
+        self.first_function..self.first_function + self.carriers.len() as u32
     }
 
     /// The body of a function that checks call. All of them call the first one. That takes the bits out of the flag, and gives them to the stop

@@ -6,6 +6,7 @@
 
 use crate::stops::trace::{Trace, What};
 use crate::stops::walk::Points;
+use std::collections::HashMap;
 
 /// Bodies whose sets would take more bits than this carry no locals: they have thousands of locals and ten thousands of blocks.
 const MOST_BITS: usize = 1 << 26;
@@ -97,6 +98,21 @@ pub(crate) fn carried(trace: &Trace, points: &Points) -> Vec<Check> {
     checks
 }
 
+/// The locals that are live after some calls, in order. If a call throws, what its handlers read is among them. `None` if that takes too much memory.
+pub(crate) fn live_after(trace: &Trace, calls: &[u32]) -> Option<Vec<Vec<u32>>> {
+    let blocks = trace.events.iter().filter(|event| opens(event.what)).count() + 1;
+    let sets = blocks + trace.targets() + 2 * trace.loops.len() + calls.len();
+    if sets.saturating_mul(trace.locals()) > MOST_BITS {
+        return None;
+    }
+    let mut backwards = Backwards::new(trace);
+    let none = Locals::none(trace.locals());
+    backwards.after_calls = calls.iter().map(|&call| (call, none.clone())).collect();
+    while backwards.pass() {}
+    let after = calls.iter().map(|call| backwards.after_calls[call].all());
+    Some(after.collect())
+}
+
 fn opens(what: What) -> bool {
     matches!(what, What::Block | What::Loop(_) | What::If | What::TryTable(_))
 }
@@ -126,6 +142,10 @@ impl Locals {
             (0..64).filter(move |bit| word >> bit & 1 == 1).map(move |bit| n as u32 * 64 + bit)
         });
         locals.take(most).collect()
+    }
+
+    fn all(&self) -> Vec<u32> {
+        self.first_in(self, usize::MAX)
     }
 
     fn add_all(&mut self, others: &Self) {
@@ -162,6 +182,8 @@ struct Backwards<'a> {
     begins: Vec<Option<What>>,
     /// The locals that are used in each loop.
     used: Vec<Locals>,
+    /// The locals that are live after calls, for those calls of which that is asked.
+    after_calls: HashMap<u32, Locals>,
 }
 
 impl<'a> Backwards<'a> {
@@ -177,7 +199,7 @@ impl<'a> Backwards<'a> {
             }
         }
         let none = vec![none; trace.loops.len()];
-        Self { trace, at_loops: none.clone(), begins, used: none }
+        Self { trace, at_loops: none.clone(), begins, used: none, after_calls: HashMap::new() }
     }
 
     /// Walks once. Whether more is live at the beginning of a loop than was known.
@@ -265,7 +287,12 @@ impl<'a> Backwards<'a> {
                     live.clear();
                     thrown.last().into_iter().for_each(|thrown| live.add_all(thrown));
                 }
-                What::Call(_) => thrown.last().into_iter().for_each(|thrown| live.add_all(thrown)),
+                What::Call(number) => {
+                    thrown.last().into_iter().for_each(|thrown| live.add_all(thrown));
+                    if let Some(after) = self.after_calls.get_mut(&number) {
+                        after.clone_from(&live);
+                    }
+                }
             }
         }
         changed

@@ -1,0 +1,400 @@
+//! [`freezing`]: a module whose calls can become data.
+
+use crate::added::{CODE, ELEMENTS, FUNCTIONS, GLOBALS, Items, TABLES, TYPES};
+use crate::body::Edit;
+use crate::custom::ChangedBody;
+use crate::error::{Error, Place, at_most};
+use crate::export::{self, reference_export};
+use crate::frames::{Frames, Point, Slot};
+use crate::freeze::context::{Context, Host, saved_reference};
+use crate::freeze::reach::Reach;
+use crate::freeze::rewrite::{Rewrite, Spills};
+use crate::freeze::shape::{Shape, Signature, Types};
+use crate::layout::{ReferenceType, ValueType};
+use crate::module::{Body, Module};
+use crate::parse;
+use crate::refuse::{CARRIED, name_of};
+use crate::state::value_type;
+use crate::stops::live::live_after;
+use crate::write::{MOST_LOCALS, write_changed};
+use std::collections::HashMap;
+use std::ops::Range;
+use wasm_encoder::{
+    ConstExpr, Encode, ExportKind, HeapType, InstructionSink, RefType, TableType, ValType,
+};
+use wasmparser::types::CoreTypeId;
+use wasmparser::{
+    BinaryReaderError, CompositeInnerType, FuncToValidate, FunctionBody, OperatorsReader, Parser,
+    Payload, TypeRef, ValidPayload, Validator, ValidatorResources,
+};
+
+/// How many operands and instructions the description of a body may have. More are in no program that people write.
+const MOST_OF_A_SHAPE: usize = 1 << 24;
+
+/// How many values all sets of a function have at most.
+const MOST_SAVED: usize = 1 << 20;
+
+type Read<T> = Result<T, BinaryReaderError>;
+
+/// What is asked for.
+pub(crate) struct Freezing<'a> {
+    /// Whether an import may suspend, by its module and name.
+    pub(crate) suspends: &'a dyn Fn(&str, &str) -> bool,
+    /// Functions that are not saved: those that checks call.
+    pub(crate) never: Range<u32>,
+    /// Whether the module gets twins.
+    pub(crate) twins: bool,
+}
+
+/// Rewrites a module, which has the exports of its state already.
+pub(crate) fn freezing(wasm: &[u8], freezing: &Freezing<'_>) -> Result<(Vec<u8>, Frames), Error> {
+    let module = parse::parse_transformed(wasm)?;
+    let mut pass = Pass::new(&module, freezing);
+    pass.run().map_err(|error| Error::Invalid {
+        message: error.message().to_owned(),
+        offset: error.offset(),
+    })?;
+    pass.finish()
+}
+
+struct Pass<'a> {
+    module: &'a Module<'a>,
+    freezing: &'a Freezing<'a>,
+    signatures: Vec<Signature>,
+    imports: Vec<bool>,
+    indices: HashMap<CoreTypeId, u32>,
+    reach: Option<Reach>,
+    context: Context,
+    changed: Vec<ChangedBody>,
+    /// The twins, by the index of the function.
+    twins: Vec<(u32, u32)>,
+    frames: Frames,
+    refused: Option<Error>,
+}
+
+impl<'a> Pass<'a> {
+    fn new(module: &'a Module<'a>, freezing: &'a Freezing<'a>) -> Self {
+        let types = module.canonical_types.len() as u32;
+        let functions = module.function_types.len() as u32;
+        let (globals, tables) = (module.globals.len() as u32, module.tables.len() as u32);
+        Self {
+            module,
+            freezing,
+            signatures: Vec::new(),
+            imports: Vec::new(),
+            indices: HashMap::new(),
+            reach: None,
+            context: Context::new(types, functions, globals, tables),
+            changed: Vec::new(),
+            twins: Vec::new(),
+            frames: Frames::default(),
+            refused: None,
+        }
+    }
+
+    fn run(&mut self) -> Read<()> {
+        let mut validator = Validator::new_with_features(CARRIED);
+        let mut parser = Parser::new(0);
+        parser.set_features(CARRIED);
+        let mut bodies = self.module.bodies.iter();
+        for payload in parser.parse_all(self.module.wasm) {
+            let payload = payload?;
+            if let ValidPayload::Func(function, code) = validator.payload(&payload)? {
+                let body = bodies.next().expect("all bodies were read before");
+                self.body(function, &code, body)?;
+                continue;
+            }
+            match payload {
+                Payload::TypeSection(types) => {
+                    for group in types {
+                        for ty in group?.into_types() {
+                            let CompositeInnerType::Func(ty) = &ty.composite_type.inner else {
+                                unreachable!("no other types are carried")
+                            };
+                            let values = |types: &[wasmparser::ValType]| {
+                                types.iter().map(|&ty| value_type(ty)).collect()
+                            };
+                            let params = values(ty.params());
+                            let results = values(ty.results());
+                            self.signatures.push(Signature { params, results });
+                        }
+                    }
+                }
+                Payload::ImportSection(imports) => {
+                    for import in imports.into_imports() {
+                        let import = import?;
+                        if let TypeRef::Func(_) | TypeRef::FuncExact(_) = import.ty {
+                            let suspends = (self.freezing.suspends)(import.module, import.name);
+                            self.imports.push(suspends);
+                        }
+                    }
+                }
+                Payload::CodeSectionStart { .. } => {
+                    if let Some(types) = validator.types(0) {
+                        let all = (0..self.signatures.len() as u32).rev();
+                        let ids = all.map(|index| (types.core_type_at_in_module(index), index));
+                        // Of equal types, the first one.
+                        self.indices = ids.collect();
+                    }
+                    self.reach = Some(Reach::new(self.module, &self.imports, &self.freezing.never));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn body(
+        &mut self,
+        function: FuncToValidate<ValidatorResources>,
+        code: &FunctionBody<'a>,
+        body: &'a Body,
+    ) -> Read<()> {
+        let reach = self.reach.as_ref().expect("the code section has begun");
+        let may_suspend = body.trace.calls.iter().any(|call| reach.suspends(call.callee));
+        if !may_suspend || self.freezing.never.contains(&body.function) || self.refused.is_some() {
+            return Ok(());
+        }
+        let shape = self.shape(function, code, body, reach)?;
+        if shape.points.is_empty() {
+            return Ok(());
+        }
+        if let Err(refused) = self.rewrite(&shape, body) {
+            self.refused = Some(refused);
+        }
+        Ok(())
+    }
+
+    fn shape(
+        &self,
+        function: FuncToValidate<ValidatorResources>,
+        code: &FunctionBody<'a>,
+        body: &Body,
+        reach: &Reach,
+    ) -> Read<Shape> {
+        let origin = body.contents.start;
+        let mut validator = function.into_validator(Default::default());
+        let mut reader = code.get_binary_reader();
+        reader.set_features(CARRIED);
+        validator.read_locals(&mut reader)?;
+        let ty = self.module.function_types[body.function as usize];
+        let ty = self.signatures[ty as usize].clone();
+        let locals = self.locals(code, &ty)?;
+        let mut shape = Shape::new(ty, locals, (body.code - origin) as u32);
+        let types = Types {
+            signatures: &self.signatures,
+            functions: &self.module.function_types,
+            indices: &self.indices,
+            reach,
+        };
+        let mut reader = OperatorsReader::new(reader);
+        while !reader.eof() {
+            let start = reader.original_position();
+            let operator = reader.read()?;
+            let end = (reader.original_position() - origin) as u32;
+            shape.before((start - origin) as u32, end, &operator, &validator, &types);
+            validator.op(start, &operator)?;
+            shape.after(end, &validator);
+            if shape.size() > MOST_OF_A_SHAPE {
+                break;
+            }
+        }
+        Ok(shape)
+    }
+
+    fn locals(&self, code: &FunctionBody<'_>, ty: &Signature) -> Read<Vec<ValueType>> {
+        let mut locals = ty.params.clone();
+        for group in code.get_locals_reader()? {
+            let (count, ty) = group?;
+            locals.extend(std::iter::repeat_n(value_type(ty), count as usize));
+        }
+        Ok(locals)
+    }
+
+    fn rewrite(&mut self, shape: &Shape, body: &Body) -> Result<(), Error> {
+        let too_large = |what: &str, count, most| {
+            at_most(&format!("{what} in function {}", body.function), count, most)
+        };
+        too_large("instructions and operands", shape.size(), MOST_OF_A_SHAPE)?;
+        let spills = Spills::new(shape);
+        too_large("locals", shape.locals.len() + spills.len() as usize + 1, MOST_LOCALS)?;
+        let calls: Vec<_> = shape.points.iter().map(|point| point.call).collect();
+        let locals = live_after(&body.trace, &calls);
+        let locals = locals.ok_or_else(|| Error::TooLarge {
+            what: format!("locals and blocks in function {}", body.function),
+            count: shape.locals.len() * shape.items.len(),
+            limit: 1 << 26,
+        })?;
+
+        let first_point = self.frames.points.len() as u32;
+        let mut sets: Vec<Vec<u32>> = Vec::new();
+        let mut number: HashMap<Vec<u32>, u32> = HashMap::new();
+        let mut set_of = Vec::new();
+        for (point, mut set) in shape.points.iter().zip(locals) {
+            let operands = point.below.iter();
+            let below: Vec<_> = operands.map(|&(height, ty)| spills.local(height, ty)).collect();
+            set.extend(&below);
+            // In the order of their types, so that few functions are enough.
+            set.sort_by_key(|&local| (spills.type_of(shape, local), local));
+            let slots = set.iter().map(|&local| Slot {
+                ty: spills.type_of(shape, local),
+                what: match below.iter().position(|&operand| operand == local) {
+                    Some(n) => crate::frames::What::Operand(point.below[n].0),
+                    None => crate::frames::What::Local(local),
+                },
+            });
+            let slots = slots.collect();
+            let results = point.ty.results.clone();
+            let callee = point.callee;
+            self.frames.points.push(Point { function: body.function, callee, results, slots });
+            let next = sets.len() as u32;
+            let set = *number.entry(set).or_insert_with_key(|set| {
+                sets.push(set.clone());
+                next
+            });
+            set_of.push(set);
+        }
+        too_large("values to save", sets.iter().map(Vec::len).sum(), MOST_SAVED)?;
+
+        let refused = || {
+            let name = name_of(self.module.wasm, body.function);
+            let place = Place {
+                function: Some(body.function),
+                name,
+                section: "code",
+                offset: body.contents.start,
+            };
+            Error::NoStandIn { place }
+        };
+        let rewrite = Rewrite::new(
+            self.module.wasm,
+            body.contents.start,
+            shape,
+            &mut self.context,
+            &self.signatures,
+            &set_of,
+            &sets,
+            &spills,
+            first_point,
+        );
+        let with = rewrite.function().ok_or_else(refused)?;
+        let edit = Edit { range: body.contents.clone(), with };
+        let (function, start) = (body.function, body.contents.start);
+        self.changed.push(ChangedBody { function, start, edits: vec![edit] });
+        if self.freezing.twins {
+            let rewrite = Rewrite::new(
+                self.module.wasm,
+                body.contents.start,
+                shape,
+                &mut self.context,
+                &self.signatures,
+                &set_of,
+                &sets,
+                &spills,
+                first_point,
+            );
+            let twin = rewrite.twin().ok_or_else(refused)?;
+            let results = shape.ty.results.clone();
+            let ty = Signature { params: Vec::new(), results };
+            let twin = self.context.add_function(ty, twin);
+            self.twins.push((body.function, twin));
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<(Vec<u8>, Frames), Error> {
+        if let Some(refused) = self.refused {
+            return Err(refused);
+        }
+        // All points of the module with twins have the same types of references.
+        let all = self.frames.points.iter().flat_map(|point| &point.slots);
+        let mut references: Vec<_> = all.filter_map(|slot| saved_reference(slot.ty)).collect();
+        references.sort_unstable();
+        references.dedup();
+        let hosts = self.context.hosts.clone();
+        let host_types: Vec<_> = hosts.iter().map(|&host| self.context.host_type(host)).collect();
+
+        let mut items = Items::default();
+        for ty in self.context.types() {
+            items.add(TYPES, |types| types.extend(ty));
+        }
+        for (ty, body) in &self.context.functions {
+            items.add(FUNCTIONS, |functions| ty.encode(functions));
+            items.add(CODE, |code| body.encode(code));
+        }
+        let first = self.module.globals.len() as u32;
+        let mut global = |ty, init: ConstExpr, name: String| {
+            let index = first + items.count(GLOBALS);
+            items.export(&name, ExportKind::Global, index);
+            items.global(first, ty, true, &init, name);
+        };
+        global(ValType::I32, ConstExpr::i32_const(0), export::SAVING.to_owned());
+        for (host, ty) in hosts.iter().zip(host_types) {
+            let heap_type = HeapType::Concrete(ty);
+            let ty = ValType::Ref(RefType { nullable: true, heap_type });
+            global(ty, ConstExpr::ref_null(heap_type), host_export(*host, &references));
+        }
+        let declared = self.context.declared();
+        if !declared.is_empty() {
+            items.add(ELEMENTS, |elements| {
+                // Declared, by index.
+                elements.extend([3, 0]);
+                declared.encode(elements);
+            });
+        }
+        if self.freezing.twins {
+            self.add_table(&mut items);
+        }
+        items.check(self.module)?;
+        self.frames.references = references;
+        let wasm = write_changed(self.module, self.changed, &items, None)?;
+        Ok((wasm, self.frames))
+    }
+
+    /// The table with the twins, each at the index of its function. The last place is that of the host function.
+    fn add_table(&self, items: &mut Items) {
+        let functions = self.module.function_types.len();
+        let size = functions as u64 + 1;
+        items.add(TABLES, |tables| {
+            TableType {
+                element_type: RefType::FUNCREF,
+                table64: false,
+                minimum: size,
+                maximum: Some(size),
+                shared: false,
+            }
+            .encode(tables);
+        });
+        items.export(export::TWINS, ExportKind::Table, self.context.table);
+        items.add(ELEMENTS, |elements| {
+            // Active, in this table, by expressions.
+            elements.push(6);
+            self.context.table.encode(elements);
+            ConstExpr::i32_const(0).encode(elements);
+            RefType::FUNCREF.encode(elements);
+            (functions as u32).encode(elements);
+            let mut twins = self.twins.iter().peekable();
+            for function in 0..functions as u32 {
+                let mut code = InstructionSink::new(elements);
+                match twins.next_if(|(of, _)| *of == function) {
+                    Some((_, twin)) => code.ref_func(*twin),
+                    None => code.ref_null(HeapType::FUNC),
+                };
+                code.end();
+            }
+        });
+    }
+}
+
+fn host_export(host: Host, references: &[ReferenceType]) -> String {
+    let number =
+        |ty: ReferenceType| references.binary_search(&ty).expect("it was found at a point") as u32;
+    match host {
+        Host::Save => export::SAVE.to_owned(),
+        Host::Load => export::LOAD.to_owned(),
+        Host::Next => export::NEXT.to_owned(),
+        Host::Point => export::POINT.to_owned(),
+        Host::SaveReference(ty) => reference_export(export::SAVE, number(ty)),
+        Host::LoadReference(ty) => reference_export(export::LOAD, number(ty)),
+    }
+}

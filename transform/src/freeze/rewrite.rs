@@ -1,0 +1,473 @@
+//! [`Rewrite`]: writes bodies anew. [`Rewrite::function`] writes a function whose calls can be saved, and [`Rewrite::twin`] one that goes on where a saved call
+//! was suspended.
+//!
+//! After each call that may be suspended, the function looks whether the call is being saved. If so, it gives the host the values that it still needs, and returns:
+//!
+//! ```text
+//! block $return
+//!   block $save_1 (result i32)           one for each set of values
+//!     block $save_0 (result i32)
+//!       block $body (result ..)
+//!         ..
+//!         call $callee
+//!         if the call is being saved
+//!           the number of this point
+//!           br $save_0
+//!         end
+//!         ..
+//!       end
+//!       return
+//!     end
+//!     the values
+//!     call the function that gives them to the host
+//!     br $return
+//!   end
+//!   ..
+//! end
+//! any results
+//! ```
+//!
+//! Operands that stay on the stack during such a call are copied to locals before it. Engines that compile to machine code do not
+//! notice.
+
+use crate::freeze::context::Context;
+use crate::freeze::shape::{Item, Kind, Shape, Signature, What, is_never_null, with_null};
+use crate::layout::ValueType;
+use crate::stops::check::encoded;
+use std::collections::HashMap;
+use std::ops::Range;
+use wasm_encoder::{BlockType, Catch, Encode, InstructionSink, ValType};
+use wasmparser::{BinaryReader, Operator, OperatorsReader};
+
+/// A body that is being written.
+pub(crate) struct Rewrite<'a> {
+    /// The module, and where the body begins in it.
+    pub(crate) wasm: &'a [u8],
+    pub(crate) origin: usize,
+    pub(crate) shape: &'a Shape,
+    pub(crate) context: &'a mut Context,
+    /// The types of the module, by index.
+    pub(crate) signatures: &'a [Signature],
+    /// For each point, the number of its set of values.
+    pub(crate) set_of: &'a [u32],
+    /// The sets: locals, in the order in which they are saved.
+    pub(crate) sets: &'a [Vec<u32>],
+    /// The locals that hold operands.
+    pub(crate) spills: &'a Spills,
+    /// The number of the function's first point, among those of the module.
+    pub(crate) first_point: u32,
+    /// Whether this is a twin.
+    is_twin: bool,
+    pub(super) code: Vec<u8>,
+    /// How many labels are open in what is written.
+    pub(super) level: u32,
+    /// The blocks that are open in what is read.
+    pub(super) open: Vec<Open>,
+    /// Where each of the blocks for the sets begins: how many labels are open inside.
+    save_levels: Vec<u32>,
+    /// All before this is written.
+    pub(super) copied: u32,
+    /// How many operands, from the bottom of the stack, are in locals, too.
+    pub(super) spilled: u32,
+    /// Whether what was written last is never reached.
+    pub(super) is_skipped: bool,
+}
+
+/// A block that is open in what is read.
+pub(super) struct Open {
+    /// How many labels are open inside of it in what is written.
+    pub(super) level: u32,
+    /// The item that begins it. The function has none.
+    pub(super) item: Option<u32>,
+    pub(super) block: u32,
+    /// How many operands were in locals, too, when it was entered.
+    pub(super) spilled: u32,
+    /// Whether it can be entered in the middle.
+    pub(super) enters: bool,
+}
+
+/// The locals that hold operands of the stack.
+#[derive(Debug, Default)]
+pub(crate) struct Spills {
+    first: u32,
+    types: Vec<ValueType>,
+    by_height: HashMap<(u32, ValueType), u32>,
+}
+
+impl Spills {
+    /// One local for each height at which there is an operand of a type when it has to be in a local.
+    pub(crate) fn new(shape: &Shape) -> Self {
+        let mut spills = Self { first: shape.locals.len() as u32, ..Self::default() };
+        for item in &shape.items {
+            let has_points = match item.what {
+                What::Point(_) => true,
+                What::Block(block) => !shape.blocks[block as usize].points.is_empty(),
+                _ => false,
+            };
+            if has_points {
+                for (height, &ty) in (item.base..).zip(shape.operands(item)) {
+                    spills.add(height, with_null(ty));
+                }
+            }
+        }
+        spills
+    }
+
+    fn add(&mut self, height: u32, ty: ValueType) {
+        let next = self.first + self.types.len() as u32;
+        self.by_height.entry((height, ty)).or_insert_with(|| {
+            self.types.push(ty);
+            next
+        });
+    }
+
+    pub(crate) fn local(&self, height: u32, ty: ValueType) -> u32 {
+        self.by_height[&(height, with_null(ty))]
+    }
+
+    pub(crate) fn len(&self) -> u32 {
+        self.types.len() as u32
+    }
+
+    /// The type of a local of the function's, or of one of these. It has null.
+    pub(crate) fn type_of(&self, shape: &Shape, local: u32) -> ValueType {
+        match local.checked_sub(self.first) {
+            Some(n) => self.types[n as usize],
+            None => with_null(shape.locals[local as usize]),
+        }
+    }
+}
+
+impl<'a> Rewrite<'a> {
+    #[expect(clippy::too_many_arguments, reason = "one for each field")]
+    pub(crate) fn new(
+        wasm: &'a [u8],
+        origin: usize,
+        shape: &'a Shape,
+        context: &'a mut Context,
+        signatures: &'a [Signature],
+        set_of: &'a [u32],
+        sets: &'a [Vec<u32>],
+        spills: &'a Spills,
+        first_point: u32,
+    ) -> Self {
+        Self {
+            wasm,
+            origin,
+            shape,
+            context,
+            signatures,
+            set_of,
+            sets,
+            spills,
+            first_point,
+            is_twin: false,
+            code: Vec::new(),
+            level: 0,
+            open: Vec::new(),
+            save_levels: Vec::new(),
+            copied: shape.entry,
+            spilled: 0,
+            is_skipped: false,
+        }
+    }
+
+    /// The function, whose calls can be saved. `None` if it has results that nothing can stand in for.
+    pub(crate) fn function(self) -> Option<Vec<u8>> {
+        let params = self.shape.ty.params.len();
+        let locals = self.shape.locals[params..].iter().map(|&ty| with_null(ty)).collect();
+        let locals = self.locals(locals);
+        self.whole(locals, |this| this.walk(0..this.shape.items.len()))
+    }
+
+    /// The function that goes on where a call of this one was suspended. It takes nothing, and gives the same.
+    pub(crate) fn twin(mut self) -> Option<Vec<u8>> {
+        self.is_twin = true;
+        let all = self.shape.locals.iter().map(|&ty| with_null(ty)).collect();
+        let mut locals = self.locals(all);
+        locals.push(ValueType::I32);
+        self.whole(locals, Self::enter_function)
+    }
+
+    /// The local of a twin that tells at which point it goes on, or 0 once it has done so.
+    pub(super) fn to(&self) -> u32 {
+        self.shape.locals.len() as u32 + self.spills.len()
+    }
+
+    fn locals(&self, mut locals: Vec<ValueType>) -> Vec<ValueType> {
+        locals.extend(&self.spills.types);
+        locals
+    }
+
+    fn whole(mut self, locals: Vec<ValueType>, body: impl FnOnce(&mut Self)) -> Option<Vec<u8>> {
+        let groups: Vec<_> = locals.chunk_by(|a, b| a == b).collect();
+        (groups.len() as u32).encode(&mut self.code);
+        for group in groups {
+            (group.len() as u32).encode(&mut self.code);
+            encoded(group[0]).encode(&mut self.code);
+        }
+
+        let results = self.shape.ty.results.clone();
+        self.begin(BlockType::Empty);
+        for _ in self.sets {
+            self.begin(BlockType::Result(ValType::I32));
+        }
+        // The first set is the innermost one.
+        self.save_levels = (2..self.level + 1).rev().collect();
+        let gives = self.context.gives(&results);
+        self.begin(gives);
+        let level = self.level;
+        self.open.push(Open { level, item: None, block: 0, spilled: 0, enters: self.is_twin });
+        body(&mut self);
+        self.sink().return_();
+        for n in 0..self.sets.len() {
+            self.end();
+            for &local in &self.sets[n] {
+                self.sink().local_get(local);
+            }
+            let types: Vec<_> = self.sets[n].iter().map(|&local| self.type_of(local)).collect();
+            let saver = self.context.saver(&types);
+            let out = self.level - 1;
+            self.sink().call(saver).br(out);
+        }
+        self.end();
+        for &ty in &results {
+            self.context.some_value(&mut self.code, ty, self.signatures)?;
+        }
+        self.sink().end();
+        Some(self.code)
+    }
+
+    fn type_of(&self, local: u32) -> ValueType {
+        self.spills.type_of(self.shape, local)
+    }
+
+    pub(super) fn sink(&mut self) -> InstructionSink<'_> {
+        InstructionSink::new(&mut self.code)
+    }
+
+    pub(super) fn begin(&mut self, ty: BlockType) {
+        self.sink().block(ty);
+        self.level += 1;
+    }
+
+    pub(super) fn end(&mut self) {
+        self.sink().end();
+        self.level -= 1;
+    }
+
+    pub(super) fn item(&self, index: u32) -> &'a Item {
+        &self.shape.items[index as usize]
+    }
+
+    fn bytes(&self, range: Range<u32>) -> &'a [u8] {
+        &self.wasm[self.origin + range.start as usize..self.origin + range.end as usize]
+    }
+
+    pub(super) fn copy_to(&mut self, to: u32) {
+        let bytes = self.bytes(self.copied..to);
+        self.code.extend_from_slice(bytes);
+        self.copied = to;
+    }
+
+    /// Writes items, and the code before each of them.
+    pub(super) fn walk(&mut self, items: Range<usize>) {
+        let mut next = items.start;
+        while next < items.end {
+            let item = &self.shape.items[next];
+            self.copy_to(item.at);
+            self.spilled = self.spilled.min(item.low);
+            let enters = self.open.last().is_some_and(|open| open.enters);
+            next += 1;
+            match item.what {
+                What::Dead => self.copied = item.end,
+                What::Get(local) => {
+                    self.copy_to(item.end);
+                    // In a twin, parameters are locals like all others.
+                    if self.is_twin || local as usize >= self.shape.ty.params.len() {
+                        self.sink().ref_as_non_null();
+                    }
+                }
+                What::Branch => self.branch(item),
+                What::Point(point) if enters => self.enter_point(item, point),
+                What::Point(point) => {
+                    self.spill(item, item.height - self.shape.points[point as usize].takes);
+                    self.copy_to(item.end);
+                    self.look(point);
+                }
+                What::Block(block) => {
+                    let has_points = !self.shape.blocks[block as usize].points.is_empty();
+                    let index = next as u32 - 1;
+                    if enters && has_points {
+                        next = self.enter_block(index, item, block).unwrap_or(next);
+                    } else {
+                        if has_points {
+                            let takes = self.shape.blocks[block as usize].takes();
+                            self.spill(item, item.height - takes);
+                        }
+                        self.begin_block(index, item, block);
+                    }
+                }
+                What::Else => self.else_(item),
+                What::End => self.end_block(next - 1, item),
+            }
+        }
+    }
+
+    /// Copies operands to locals, if those below `needed` are not there yet.
+    fn spill(&mut self, item: &Item, needed: u32) {
+        if self.spilled >= needed {
+            return;
+        }
+        let from = self.spilled.max(item.base);
+        self.pop(item, from..item.height);
+        self.push(item, from..item.height);
+        self.spilled = item.height;
+    }
+
+    /// Moves the operands at these heights from the stack to locals.
+    pub(super) fn pop(&mut self, item: &Item, heights: Range<u32>) {
+        let types = self.shape.operands(item);
+        for height in heights.rev() {
+            let local = self.spills.local(height, types[(height - item.base) as usize]);
+            self.sink().local_set(local);
+        }
+    }
+
+    /// Copies the operands at these heights from locals to the stack.
+    pub(super) fn push(&mut self, item: &Item, heights: Range<u32>) {
+        let types = self.shape.operands(item);
+        for height in heights {
+            let ty = types[(height - item.base) as usize];
+            let local = self.spills.local(height, ty);
+            self.sink().local_get(local);
+            if is_never_null(ty) {
+                self.sink().ref_as_non_null();
+            }
+        }
+    }
+
+    /// After a call: if it is being saved, this function is saved, too.
+    pub(super) fn look(&mut self, point: u32) {
+        let saving = self.context.saving();
+        let id = (self.first_point + point) as i32;
+        let level = self.save_levels[self.set_of[point as usize] as usize];
+        let to = self.level + 1 - level;
+        self.sink().global_get(saving).if_(BlockType::Empty).i32_const(id).br(to).end();
+        // The locals still hold what is below.
+        let below = &self.shape.points[point as usize].below;
+        self.spilled = self.spilled.min(below.last().map_or(0, |(height, _)| height + 1));
+    }
+
+    fn begin_block(&mut self, index: u32, item: &Item, block: u32) {
+        let ty = &self.shape.blocks[block as usize];
+        match ty.kind {
+            Kind::TryTable => {
+                // Its labels are those outside of it.
+                let (catches, block_type) = self.catches(item);
+                self.sink().try_table(block_type, catches);
+                self.copied = item.end;
+            }
+            Kind::Block | Kind::Loop | Kind::If => self.copy_to(item.end),
+        }
+        self.level += 1;
+        let spilled = self.spilled.min(item.height - ty.takes());
+        self.spilled = spilled;
+        let level = self.level;
+        self.open.push(Open { level, item: Some(index), block, spilled, enters: false });
+    }
+
+    fn else_(&mut self, item: &Item) {
+        let open = self.open.last().expect("an `else` is in a block");
+        self.spilled = open.spilled;
+        let (block, begins) = (open.block, open.item);
+        if self.is_entered(block) {
+            self.enter_else(item, begins.expect("the function has no `else`"), block);
+        } else {
+            self.copy_to(item.end);
+        }
+    }
+
+    /// Whether the innermost block, which is this one, was begun by [`Self::enter_block`].
+    fn is_entered(&self, block: u32) -> bool {
+        let outer = self.open.len().checked_sub(2).map(|outer| &self.open[outer]);
+        let has_points = !self.shape.blocks[block as usize].points.is_empty();
+        has_points && outer.is_some_and(|outer| outer.enters)
+    }
+
+    fn end_block(&mut self, index: usize, item: &Item) {
+        let open = self.open.last().expect("an `end` ends a block");
+        let (block, spilled) = (open.block, open.spilled);
+        if self.is_entered(block) {
+            self.end_entered(index, item, block);
+        } else {
+            self.copy_to(item.end);
+            self.level -= 1;
+            self.open.pop();
+        }
+        self.spilled = spilled;
+    }
+
+    /// An instruction with labels.
+    fn branch(&mut self, item: &Item) {
+        let operator = self.operator(item);
+        let label = |this: &Self, depth: u32| {
+            let open = &this.open[this.open.len() - 1 - depth as usize];
+            this.level - open.level
+        };
+        match operator {
+            Operator::Br { relative_depth } => {
+                let to = label(self, relative_depth);
+                self.sink().br(to);
+            }
+            Operator::BrIf { relative_depth } => {
+                let to = label(self, relative_depth);
+                self.sink().br_if(to);
+            }
+            Operator::BrOnNull { relative_depth } => {
+                let to = label(self, relative_depth);
+                self.sink().br_on_null(to);
+            }
+            Operator::BrOnNonNull { relative_depth } => {
+                let to = label(self, relative_depth);
+                self.sink().br_on_non_null(to);
+            }
+            Operator::BrTable { targets } => {
+                let default = label(self, targets.default());
+                let targets = targets.targets().map_while(Result::ok);
+                let targets: Vec<_> = targets.map(|depth| label(self, depth)).collect();
+                self.sink().br_table(targets, default);
+            }
+            other => unreachable!("it has no labels: {other:?}"),
+        }
+        self.copied = item.end;
+    }
+
+    /// Reads an item again. It was read before, so it can be.
+    fn operator(&self, item: &Item) -> Operator<'a> {
+        let reader = BinaryReader::new(self.bytes(item.at..item.end), 0);
+        OperatorsReader::new(reader).read().expect("it was read before")
+    }
+
+    /// The handlers of a block, as they are before the block begins, and its type.
+    pub(super) fn catches(&self, item: &Item) -> (Vec<Catch>, BlockType) {
+        let Operator::TryTable { try_table } = self.operator(item) else {
+            unreachable!("it begins a block with handlers")
+        };
+        let label = |depth: u32| self.level - self.open[self.open.len() - 1 - depth as usize].level;
+        let catches = try_table.catches.iter().map(|catch| match *catch {
+            wasmparser::Catch::One { tag, label: to } => Catch::One { tag, label: label(to) },
+            wasmparser::Catch::OneRef { tag, label: to } => Catch::OneRef { tag, label: label(to) },
+            wasmparser::Catch::All { label: to } => Catch::All { label: label(to) },
+            wasmparser::Catch::AllRef { label: to } => Catch::AllRef { label: label(to) },
+        });
+        let ty = match try_table.ty {
+            wasmparser::BlockType::Empty => BlockType::Empty,
+            wasmparser::BlockType::Type(ty) => {
+                BlockType::Result(encoded(crate::state::value_type(ty)))
+            }
+            wasmparser::BlockType::FuncType(index) => BlockType::FunctionType(index),
+        };
+        (catches.collect(), ty)
+    }
+}

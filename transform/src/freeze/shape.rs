@@ -1,0 +1,403 @@
+//! [`Shape`]: what is known of a body that is written anew: its blocks, its branches, and the calls at which it may be suspended, with the
+//! operands that are on the stack there. It is recorded while the body is validated.
+
+use crate::freeze::reach::Reach;
+use crate::layout::ValueType;
+use crate::state::value_type;
+use crate::stops::trace::Callee;
+use std::collections::HashMap;
+use std::ops::Range;
+use wasmparser::types::CoreTypeId;
+use wasmparser::{
+    BlockType, FuncValidator, HeapType, Operator, RefType, UnpackedIndex, ValType,
+    WasmModuleResources,
+};
+
+/// A function type.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Signature {
+    pub(crate) params: Vec<ValueType>,
+    pub(crate) results: Vec<ValueType>,
+}
+
+/// What all shapes of a module need.
+pub(crate) struct Types<'a> {
+    /// The types of the module, by index.
+    pub(crate) signatures: &'a [Signature],
+    /// The types of the functions, as indices.
+    pub(crate) functions: &'a [u32],
+    /// The indices of the types, by the validator's own numbers.
+    pub(crate) indices: &'a HashMap<CoreTypeId, u32>,
+    pub(crate) reach: &'a Reach,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Shape {
+    /// The type of the function.
+    pub(crate) ty: Signature,
+    /// The types of all locals, parameters first.
+    pub(crate) locals: Vec<ValueType>,
+    /// Where the first instruction is, from the beginning of the body.
+    pub(crate) entry: u32,
+    /// The instructions that matter, in order.
+    pub(crate) items: Vec<Item>,
+    /// The blocks. The first one is the function.
+    pub(crate) blocks: Vec<Block>,
+    pub(crate) points: Vec<Point>,
+    /// The types of the operands of items.
+    operands: Vec<ValueType>,
+    open: Vec<Open>,
+    /// How many calls there were, dead ones among them.
+    calls: u32,
+    /// The lowest that the stack was since the last item.
+    low: u32,
+    /// Since where the code is dead, and in how many blocks.
+    dead: Option<(u32, u32)>,
+}
+
+/// An instruction that matters. Offsets are from the beginning of the body.
+#[derive(Clone, Debug)]
+pub(crate) struct Item {
+    pub(crate) at: u32,
+    pub(crate) end: u32,
+    pub(crate) what: What,
+    /// How many operands there are before it, and how many of them are outside of its block.
+    pub(crate) height: u32,
+    pub(crate) base: u32,
+    /// The fewest that there were since the item before.
+    pub(crate) low: u32,
+    /// The first of its operands' types.
+    first_operand: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum What {
+    /// The beginning of a block.
+    Block(u32),
+    Else,
+    End,
+    /// An instruction with labels, but for those that begin blocks.
+    Branch,
+    Point(u32),
+    /// Reads a local whose type has no null.
+    Get(u32),
+    /// Code that is never reached, up to an `else` or `end`.
+    Dead,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Block,
+    Loop,
+    If,
+    TryTable,
+}
+
+#[derive(Debug)]
+pub(crate) struct Block {
+    pub(crate) kind: Kind,
+    pub(crate) ty: Signature,
+    /// Its points, those of blocks inside of it among them.
+    pub(crate) points: Range<u32>,
+    /// The first point after its `else`. If there is none, the end of `points`.
+    pub(crate) first_of_else: u32,
+    pub(crate) has_else: bool,
+    /// The items inside of it that are points, or begin blocks with points. Those after an `else` come in the second list.
+    pub(crate) parts: [Vec<u32>; 2],
+}
+
+/// A call at which the function may be suspended.
+#[derive(Debug)]
+pub(crate) struct Point {
+    /// Its number among all calls of the body, dead ones among them.
+    pub(crate) call: u32,
+    pub(crate) callee: Callee,
+    pub(crate) ty: Signature,
+    /// How many operands the call takes. Those of the stack below are live.
+    pub(crate) takes: u32,
+    /// The operands on the whole stack that the call leaves alone: their heights and types.
+    pub(crate) below: Vec<(u32, ValueType)>,
+}
+
+/// A block that is open.
+#[derive(Debug)]
+struct Open {
+    block: u32,
+    /// The item that begins it. The function has none.
+    item: Option<u32>,
+    in_else: bool,
+}
+
+impl Block {
+    /// How many operands it takes: its parameters, and the condition of an `if`.
+    pub(crate) fn takes(&self) -> u32 {
+        self.ty.params.len() as u32 + u32::from(self.kind == Kind::If)
+    }
+}
+
+impl Shape {
+    pub(crate) fn new(ty: Signature, locals: Vec<ValueType>, entry: u32) -> Self {
+        let function = Block {
+            kind: Kind::Block,
+            ty: Signature { params: Vec::new(), results: ty.results.clone() },
+            points: 0..0,
+            first_of_else: 0,
+            has_else: false,
+            parts: Default::default(),
+        };
+        let open = vec![Open { block: 0, item: None, in_else: false }];
+        Self { ty, locals, entry, blocks: vec![function], open, ..Self::default() }
+    }
+
+    /// The types of an item's operands, from the `base` of its block on.
+    pub(crate) fn operands(&self, item: &Item) -> &[ValueType] {
+        let first = item.first_operand as usize;
+        &self.operands[first..first + (item.height - item.base) as usize]
+    }
+
+    /// How many values are in the lists of operands: what it takes to hold this.
+    pub(crate) fn size(&self) -> usize {
+        let below = self.points.iter().map(|point| point.below.len() + 1).sum::<usize>();
+        self.operands.len() + self.items.len() + below
+    }
+
+    /// To be called before the validator sees an operator.
+    pub(crate) fn before<T: WasmModuleResources>(
+        &mut self,
+        at: u32,
+        end: u32,
+        operator: &Operator<'_>,
+        validator: &FuncValidator<T>,
+        types: &Types<'_>,
+    ) {
+        let call = callee(operator);
+        self.calls += u32::from(call.is_some());
+        let closes = matches!(operator, Operator::Else | Operator::End);
+        if let Some((from, depth)) = self.dead {
+            if !closes || validator.control_stack_height() != depth {
+                return;
+            }
+            self.dead = None;
+            if from < at {
+                self.item(from, at, What::Dead, validator);
+            }
+        }
+        match operator {
+            Operator::Block { blockty } => self.begin(Kind::Block, *blockty, types),
+            Operator::Loop { blockty } => self.begin(Kind::Loop, *blockty, types),
+            Operator::If { blockty } => self.begin(Kind::If, *blockty, types),
+            Operator::TryTable { try_table } => self.begin(Kind::TryTable, try_table.ty, types),
+            _ => {}
+        }
+        let what = match operator {
+            Operator::Block { .. }
+            | Operator::Loop { .. }
+            | Operator::If { .. }
+            | Operator::TryTable { .. } => Some(What::Block(self.blocks.len() as u32 - 1)),
+            Operator::Else => Some(What::Else),
+            Operator::End => Some(What::End),
+            Operator::Br { .. }
+            | Operator::BrIf { .. }
+            | Operator::BrTable { .. }
+            | Operator::BrOnNull { .. }
+            | Operator::BrOnNonNull { .. } => Some(What::Branch),
+            Operator::LocalGet { local_index } | Operator::LocalTee { local_index } => {
+                let never_null = is_never_null(self.locals[*local_index as usize]);
+                never_null.then_some(What::Get(*local_index))
+            }
+            Operator::Call { .. } | Operator::CallIndirect { .. } | Operator::CallRef { .. } => {
+                let callee = call.expect("it is a call");
+                types.reach.suspends(callee).then(|| {
+                    self.point(callee, operator, validator, types);
+                    What::Point(self.points.len() as u32 - 1)
+                })
+            }
+            _ => None,
+        };
+        if let Some(what) = what {
+            let has_operands = matches!(what, What::Block(_) | What::Point(_));
+            self.item(at, end, what, validator);
+            let item = self.items.last_mut().expect("it was just added");
+            if has_operands {
+                item.first_operand = self.operands.len() as u32;
+                let depths = (0..item.height - item.base).rev();
+                let types = depths.map(|depth| operand(validator, depth, types));
+                self.operands.extend(types);
+            }
+            if let What::Point(number) = what {
+                self.below(number);
+            }
+            self.structure(what);
+        }
+        let height = validator.operand_stack_height();
+        self.low = match operator {
+            Operator::Else | Operator::End => self.low.min(base(validator)),
+            _ => {
+                let takes = operator.operator_arity(validator).map_or(height, |(takes, _)| takes);
+                self.low.min(height.saturating_sub(takes))
+            }
+        };
+    }
+
+    /// To be called after the validator has seen an operator that ends at `end`.
+    pub(crate) fn after<T: WasmModuleResources>(&mut self, end: u32, validator: &FuncValidator<T>) {
+        if self.dead.is_none() && validator.get_control_frame(0).is_some_and(|f| f.unreachable) {
+            self.dead = Some((end, validator.control_stack_height()));
+        }
+    }
+
+    fn item<T: WasmModuleResources>(
+        &mut self,
+        at: u32,
+        end: u32,
+        what: What,
+        validator: &FuncValidator<T>,
+    ) {
+        let height = validator.operand_stack_height();
+        let (base, low) = (base(validator), self.low.min(height));
+        self.items.push(Item { at, end, what, height, base, low, first_operand: 0 });
+        self.low = height;
+    }
+
+    fn begin(&mut self, kind: Kind, ty: BlockType, types: &Types<'_>) {
+        let ty = match ty {
+            BlockType::Empty => Signature::default(),
+            BlockType::Type(ty) => Signature { params: Vec::new(), results: vec![value_type(ty)] },
+            BlockType::FuncType(index) => types.signatures[index as usize].clone(),
+        };
+        let points = self.points.len() as u32;
+        let points = points..points;
+        let first_of_else = points.start;
+        let has_else = false;
+        let block = Block { kind, ty, points, first_of_else, has_else, parts: Default::default() };
+        self.blocks.push(block);
+    }
+
+    fn point<T: WasmModuleResources>(
+        &mut self,
+        callee: Callee,
+        operator: &Operator<'_>,
+        validator: &FuncValidator<T>,
+        types: &Types<'_>,
+    ) {
+        let ty = match callee {
+            Callee::Function(index) => types.functions[index as usize],
+            Callee::OfType(index) => index,
+        };
+        let takes = operator.operator_arity(validator).map_or(0, |(takes, _)| takes);
+        let ty = types.signatures[ty as usize].clone();
+        self.points.push(Point { call: self.calls - 1, callee, ty, takes, below: Vec::new() });
+    }
+
+    /// Finds the operands below those of a call.
+    fn below(&mut self, number: u32) {
+        let mut below = Vec::new();
+        let mut add = |shape: &Self, item: &Item, to: u32| {
+            let heights = item.base..to;
+            below.extend(heights.zip(shape.operands(item).iter().copied()));
+        };
+        for open in &self.open {
+            let Some(item) = open.item else { continue };
+            let item = &self.items[item as usize];
+            let block = &self.blocks[open.block as usize];
+            add(self, item, item.height - block.takes());
+        }
+        let takes = self.points[number as usize].takes;
+        let item = self.items.last().expect("that of the call");
+        add(self, item, item.height - takes);
+        self.points[number as usize].below = below;
+    }
+
+    /// Keeps track of which block is in which.
+    fn structure(&mut self, what: What) {
+        let item = self.items.len() as u32 - 1;
+        let points = self.points.len() as u32;
+        match what {
+            What::Block(block) => self.open.push(Open { block, item: Some(item), in_else: false }),
+            What::Point(_) => self.part(item),
+            What::Else => {
+                if let Some(open) = self.open.last_mut() {
+                    open.in_else = true;
+                    let block = &mut self.blocks[open.block as usize];
+                    block.first_of_else = points;
+                    block.has_else = true;
+                }
+            }
+            What::End => {
+                let Some(open) = self.open.pop() else { return };
+                let block = &mut self.blocks[open.block as usize];
+                block.points.end = points;
+                if !open.in_else {
+                    block.first_of_else = points;
+                }
+                if let Some(item) = open.item
+                    && !block.points.is_empty()
+                {
+                    self.part(item);
+                }
+            }
+            What::Branch | What::Get(_) | What::Dead => {}
+        }
+    }
+
+    fn part(&mut self, item: u32) {
+        if let Some(open) = self.open.last() {
+            let part = usize::from(open.in_else);
+            self.blocks[open.block as usize].parts[part].push(item);
+        }
+    }
+}
+
+/// How many operands are outside of the block.
+fn base<T: WasmModuleResources>(validator: &FuncValidator<T>) -> u32 {
+    validator.get_control_frame(0).map_or(0, |frame| frame.height as u32)
+}
+
+/// What a call leads to. Tail calls are among them.
+fn callee(operator: &Operator<'_>) -> Option<Callee> {
+    match *operator {
+        Operator::Call { function_index } | Operator::ReturnCall { function_index } => {
+            Some(Callee::Function(function_index))
+        }
+        Operator::CallIndirect { type_index, .. }
+        | Operator::CallRef { type_index }
+        | Operator::ReturnCallIndirect { type_index, .. }
+        | Operator::ReturnCallRef { type_index } => Some(Callee::OfType(type_index)),
+        _ => None,
+    }
+}
+
+/// The type of an operand, which the validator knows because the code is not dead.
+fn operand<T: WasmModuleResources>(
+    validator: &FuncValidator<T>,
+    depth: u32,
+    types: &Types<'_>,
+) -> ValueType {
+    let ty = validator.get_operand_type(depth as usize).flatten();
+    let mut ty = ty.expect("only in dead code there are operands of unknown types");
+    // The validator names types by numbers of its own.
+    if let ValType::Ref(reference) = &mut ty
+        && let HeapType::Concrete(UnpackedIndex::Id(id)) = reference.heap_type()
+        && let Some(&index) = types.indices.get(&id)
+        && let to = HeapType::Concrete(UnpackedIndex::Module(index))
+        && let Some(named) = RefType::new(reference.is_nullable(), to)
+    {
+        *reference = named;
+    }
+    value_type(ty)
+}
+
+pub(crate) fn is_never_null(ty: ValueType) -> bool {
+    matches!(ty, ValueType::Reference(reference) if !reference.nullable)
+}
+
+/// The type with null.
+pub(crate) fn with_null(ty: ValueType) -> ValueType {
+    match ty {
+        ValueType::Reference(mut reference) => {
+            reference.nullable = true;
+            ValueType::Reference(reference)
+        }
+        other => other,
+    }
+}
