@@ -43,6 +43,8 @@ pub enum What {
     Local(u32),
     /// The operand at this height of the stack.
     Operand(u32),
+    /// Nothing. It is zero, or null.
+    Nothing,
 }
 
 impl Point {

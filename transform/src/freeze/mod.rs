@@ -12,6 +12,7 @@ mod context;
 mod module;
 mod reach;
 mod rewrite;
+mod sets;
 mod shape;
 mod twin;
 

@@ -4,17 +4,19 @@ use crate::added::{CODE, ELEMENTS, FUNCTIONS, GLOBALS, Items, TABLES, TYPES};
 use crate::body::Edit;
 use crate::custom::ChangedBody;
 use crate::error::{Error, Place, at_most};
-use crate::export::{self, reference_export};
-use crate::frames::{Frames, Point, Slot};
-use crate::freeze::context::{Context, Host, saved_reference};
+use crate::export::{self, PREFIX, reference_export};
+use crate::frames::{Frames, Point, Slot, What};
+use crate::freeze::context::{Context, Global, Host, saved_reference};
 use crate::freeze::reach::Reach;
 use crate::freeze::rewrite::{Rewrite, Spills};
+use crate::freeze::sets::Sets;
 use crate::freeze::shape::{Shape, Signature, Types};
 use crate::layout::{ReferenceType, ValueType};
 use crate::module::{Body, Module};
 use crate::parse;
 use crate::refuse::{CARRIED, name_of};
 use crate::state::value_type;
+use crate::stops::check::encoded;
 use crate::stops::live::live_after;
 use crate::write::{MOST_LOCALS, write_changed};
 use std::collections::HashMap;
@@ -227,32 +229,36 @@ impl<'a> Pass<'a> {
         })?;
 
         let first_point = self.frames.points.len() as u32;
-        let mut sets: Vec<Vec<u32>> = Vec::new();
-        let mut number: HashMap<Vec<u32>, u32> = HashMap::new();
-        let mut set_of = Vec::new();
-        for (point, mut set) in shape.points.iter().zip(locals) {
+        let live: Vec<Vec<u32>> = shape
+            .points
+            .iter()
+            .zip(locals)
+            .map(|(point, mut live)| {
+                let below = point.below.iter();
+                live.extend(below.map(|&(height, ty)| spills.local(height, ty)));
+                live.sort_unstable();
+                live
+            })
+            .collect();
+        let Sets { sets, set_of } = Sets::new(&live, |local| spills.type_of(shape, local));
+        for ((point, live), &set) in shape.points.iter().zip(&live).zip(&set_of) {
             let operands = point.below.iter();
-            let below: Vec<_> = operands.map(|&(height, ty)| spills.local(height, ty)).collect();
-            set.extend(&below);
-            // In the order of their types, so that few functions are enough.
-            set.sort_by_key(|&local| (spills.type_of(shape, local), local));
-            let slots = set.iter().map(|&local| Slot {
-                ty: spills.type_of(shape, local),
-                what: match below.iter().position(|&operand| operand == local) {
-                    Some(n) => crate::frames::What::Operand(point.below[n].0),
-                    None => crate::frames::What::Local(local),
-                },
+            let operands: HashMap<_, _> =
+                operands.map(|&(height, ty)| (spills.local(height, ty), height)).collect();
+            let slots = sets[set as usize].iter().map(|local| {
+                let what = match (live.binary_search(local), operands.get(local)) {
+                    (Err(_), _) => What::Nothing,
+                    (Ok(_), Some(&height)) => What::Operand(height),
+                    (Ok(_), None) => What::Local(*local),
+                };
+                Slot { ty: spills.type_of(shape, *local), what }
             });
-            let slots = slots.collect();
-            let results = point.ty.results.clone();
-            let callee = point.callee;
-            self.frames.points.push(Point { function: body.function, callee, results, slots });
-            let next = sets.len() as u32;
-            let set = *number.entry(set).or_insert_with_key(|set| {
-                sets.push(set.clone());
-                next
+            self.frames.points.push(Point {
+                function: body.function,
+                callee: point.callee,
+                results: point.ty.results.clone(),
+                slots: slots.collect(),
             });
-            set_of.push(set);
         }
         too_large("values to save", sets.iter().map(Vec::len).sum(), MOST_SAVED)?;
 
@@ -272,6 +278,7 @@ impl<'a> Pass<'a> {
             shape,
             &mut self.context,
             &self.signatures,
+            &live,
             &set_of,
             &sets,
             &spills,
@@ -288,6 +295,7 @@ impl<'a> Pass<'a> {
                 shape,
                 &mut self.context,
                 &self.signatures,
+                &live,
                 &set_of,
                 &sets,
                 &spills,
@@ -311,8 +319,15 @@ impl<'a> Pass<'a> {
         let mut references: Vec<_> = all.filter_map(|slot| saved_reference(slot.ty)).collect();
         references.sort_unstable();
         references.dedup();
-        let hosts = self.context.hosts.clone();
-        let host_types: Vec<_> = hosts.iter().map(|&host| self.context.host_type(host)).collect();
+        let globals = self.context.globals.clone();
+        let types = globals.iter().map(|&global| match global {
+            Global::Host(host) => {
+                let heap_type = HeapType::Concrete(self.context.host_type(host));
+                ValType::Ref(RefType { nullable: true, heap_type })
+            }
+            Global::Value(ty, _) => encoded(ty),
+        });
+        let types: Vec<_> = types.collect();
 
         let mut items = Items::default();
         for ty in self.context.types() {
@@ -323,16 +338,18 @@ impl<'a> Pass<'a> {
             items.add(CODE, |code| body.encode(code));
         }
         let first = self.module.globals.len() as u32;
-        let mut global = |ty, init: ConstExpr, name: String| {
-            let index = first + items.count(GLOBALS);
-            items.export(&name, ExportKind::Global, index);
-            items.global(first, ty, true, &init, name);
-        };
-        global(ValType::I32, ConstExpr::i32_const(0), export::SAVING.to_owned());
-        for (host, ty) in hosts.iter().zip(host_types) {
-            let heap_type = HeapType::Concrete(ty);
-            let ty = ValType::Ref(RefType { nullable: true, heap_type });
-            global(ty, ConstExpr::ref_null(heap_type), host_export(*host, &references));
+        items.export(export::SAVING, ExportKind::Global, first);
+        let zero = ConstExpr::i32_const(0);
+        items.global(first, ValType::I32, true, &zero, export::SAVING.to_owned());
+        for (&global, ty) in globals.iter().zip(types) {
+            let name = match global {
+                Global::Host(host) => host_export(host, &references),
+                Global::Value(..) => format!("{PREFIX}value_{}", items.count(GLOBALS)),
+            };
+            if let Global::Host(_) = global {
+                items.export(&name, ExportKind::Global, first + items.count(GLOBALS));
+            }
+            items.global(first, ty, true, &zero_of(ty), name);
         }
         let declared = self.context.declared();
         if !declared.is_empty() {
@@ -383,6 +400,18 @@ impl<'a> Pass<'a> {
                 code.end();
             }
         });
+    }
+}
+
+/// What a global of the type has at first.
+fn zero_of(ty: ValType) -> ConstExpr {
+    match ty {
+        ValType::I32 => ConstExpr::i32_const(0),
+        ValType::I64 => ConstExpr::i64_const(0),
+        ValType::F32 => ConstExpr::f32_const(0.0.into()),
+        ValType::F64 => ConstExpr::f64_const(0.0.into()),
+        ValType::V128 => ConstExpr::v128_const(0),
+        ValType::Ref(ty) => ConstExpr::ref_null(ty.heap_type),
     }
 }
 

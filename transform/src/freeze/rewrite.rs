@@ -48,7 +48,9 @@ pub(crate) struct Rewrite<'a> {
     pub(crate) context: &'a mut Context,
     /// The types of the module, by index.
     pub(crate) signatures: &'a [Signature],
-    /// For each point, the number of its set of values.
+    /// For each point, the locals that it has to save, in order.
+    pub(crate) live: &'a [Vec<u32>],
+    /// For each point, the number of the set of locals that it saves.
     pub(crate) set_of: &'a [u32],
     /// The sets: locals, in the order in which they are saved.
     pub(crate) sets: &'a [Vec<u32>],
@@ -146,6 +148,7 @@ impl<'a> Rewrite<'a> {
         shape: &'a Shape,
         context: &'a mut Context,
         signatures: &'a [Signature],
+        live: &'a [Vec<u32>],
         set_of: &'a [u32],
         sets: &'a [Vec<u32>],
         spills: &'a Spills,
@@ -157,6 +160,7 @@ impl<'a> Rewrite<'a> {
             shape,
             context,
             signatures,
+            live,
             set_of,
             sets,
             spills,
@@ -222,10 +226,11 @@ impl<'a> Rewrite<'a> {
         self.sink().return_();
         for n in 0..self.sets.len() {
             self.end();
-            for &local in &self.sets[n] {
-                self.sink().local_get(local);
-            }
             let types: Vec<_> = self.sets[n].iter().map(|&local| self.type_of(local)).collect();
+            let globals = self.context.values(&types);
+            for (&local, global) in self.sets[n].iter().zip(globals) {
+                self.sink().local_get(local).global_set(global);
+            }
             let saver = self.context.saver(&types);
             let out = self.level - 1;
             self.sink().call(saver).br(out);
@@ -351,9 +356,19 @@ impl<'a> Rewrite<'a> {
     pub(super) fn look(&mut self, point: u32) {
         let saving = self.context.saving();
         let id = (self.first_point + point) as i32;
-        let level = self.save_levels[self.set_of[point as usize] as usize];
-        let to = self.level + 1 - level;
-        self.sink().global_get(saving).if_(BlockType::Empty).i32_const(id).br(to).end();
+        let set = self.set_of[point as usize] as usize;
+        let to = self.level + 1 - self.save_levels[set];
+        self.sink().global_get(saving).if_(BlockType::Empty);
+        let live = &self.live[point as usize];
+        for &local in &self.sets[set] {
+            if live.binary_search(&local).is_err() {
+                let ty = self.type_of(local);
+                let has_zero = self.context.some_value(&mut self.code, ty, self.signatures);
+                has_zero.expect("a local has null");
+                self.sink().local_set(local);
+            }
+        }
+        self.sink().i32_const(id).br(to).end();
         // The locals still hold what is below.
         let below = &self.shape.points[point as usize].below;
         self.spilled = self.spilled.min(below.last().map_or(0, |(height, _)| height + 1));
