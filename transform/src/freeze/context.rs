@@ -1,6 +1,6 @@
 //! [`Context`]: what all bodies of a module share: the types, globals and functions that are added for calls that become data.
 
-use crate::freeze::shape::{Signature, with_null};
+use crate::freeze::types::{Signature, with_null};
 use crate::layout::{ReferenceType, Referent, ValueType};
 use crate::stops::check::{encoded, function_type};
 use std::collections::HashMap;

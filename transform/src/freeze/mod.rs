@@ -5,15 +5,19 @@
 //! the values that it still needs, and returns. To go on, the host calls the twin of the first of these functions. That takes its values from the
 //! host and calls the next one's twin, and so on, up to the host function.
 //!
-//! `reach` finds the calls that may be suspended, the points. `shape` is recorded of each body that has one, `rewrite` and `twin` write it anew, with what all of them
-//! share in a `context`.
+//! `module` goes over all bodies. `reach` finds the calls that may be suspended, the points. The `shape` of each body that has one is recorded, and `rewrite` and
+//! `twin` write it anew, with operands in `spills`, locals in `sets`, and with what all bodies share in a `context`. `assemble` makes a module of all this.
 
+mod assemble;
 mod context;
+mod labels;
 mod module;
 mod reach;
 mod rewrite;
 mod sets;
 mod shape;
+mod spills;
 mod twin;
+mod types;
 
 pub(crate) use module::{Freezing, freezing};

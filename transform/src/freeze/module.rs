@@ -1,29 +1,25 @@
 //! [`freezing`]: a module whose calls can become data.
 
-use crate::added::{CODE, ELEMENTS, FUNCTIONS, GLOBALS, Items, TABLES, TYPES};
 use crate::body::Edit;
 use crate::custom::ChangedBody;
 use crate::error::{Error, Place, at_most};
-use crate::export::{self, PREFIX, reference_export};
 use crate::frames::{Frames, Point, Slot, What};
-use crate::freeze::context::{Context, Global, Host, saved_reference};
+use crate::freeze::context::Context;
 use crate::freeze::reach::Reach;
-use crate::freeze::rewrite::{Rewrite, Spills};
+use crate::freeze::rewrite::Rewrite;
 use crate::freeze::sets::Sets;
-use crate::freeze::shape::{Shape, Signature, Types};
-use crate::layout::{ReferenceType, ValueType};
+use crate::freeze::shape::Shape;
+use crate::freeze::spills::Spills;
+use crate::freeze::types::{Signature, Types};
+use crate::layout::ValueType;
 use crate::module::{Body, Module};
 use crate::parse;
 use crate::refuse::{CARRIED, name_of};
 use crate::state::value_type;
-use crate::stops::check::encoded;
 use crate::stops::live::live_after;
-use crate::write::{MOST_LOCALS, write_changed};
+use crate::write::MOST_LOCALS;
 use std::collections::HashMap;
 use std::ops::Range;
-use wasm_encoder::{
-    ConstExpr, Encode, ExportKind, HeapType, InstructionSink, RefType, TableType, ValType,
-};
 use wasmparser::types::CoreTypeId;
 use wasmparser::{
     BinaryReaderError, CompositeInnerType, FuncToValidate, FunctionBody, OperatorsReader, Parser,
@@ -59,19 +55,19 @@ pub(crate) fn freezing(wasm: &[u8], freezing: &Freezing<'_>) -> Result<(Vec<u8>,
     pass.finish()
 }
 
-struct Pass<'a> {
-    module: &'a Module<'a>,
-    freezing: &'a Freezing<'a>,
+pub(super) struct Pass<'a> {
+    pub(super) module: &'a Module<'a>,
+    pub(super) freezing: &'a Freezing<'a>,
     signatures: Vec<Signature>,
     imports: Vec<bool>,
     indices: HashMap<CoreTypeId, u32>,
     reach: Option<Reach>,
-    context: Context,
-    changed: Vec<ChangedBody>,
+    pub(super) context: Context,
+    pub(super) changed: Vec<ChangedBody>,
     /// The twins, by the index of the function.
-    twins: Vec<(u32, u32)>,
-    frames: Frames,
-    refused: Option<Error>,
+    pub(super) twins: Vec<(u32, u32)>,
+    pub(super) frames: Frames,
+    pub(super) refused: Option<Error>,
 }
 
 impl<'a> Pass<'a> {
@@ -240,12 +236,12 @@ impl<'a> Pass<'a> {
                 live
             })
             .collect();
-        let Sets { sets, set_of } = Sets::new(&live, |local| spills.type_of(shape, local));
-        for ((point, live), &set) in shape.points.iter().zip(&live).zip(&set_of) {
+        let points = Sets::new(first_point, live, |local| spills.type_of(shape, local));
+        for ((point, live), &set) in shape.points.iter().zip(&points.live).zip(&points.set_of) {
             let operands = point.below.iter();
             let operands: HashMap<_, _> =
                 operands.map(|&(height, ty)| (spills.local(height, ty), height)).collect();
-            let slots = sets[set as usize].iter().map(|local| {
+            let slots = points.sets[set as usize].iter().map(|local| {
                 let what = match (live.binary_search(local), operands.get(local)) {
                     (Err(_), _) => What::Nothing,
                     (Ok(_), Some(&height)) => What::Operand(height),
@@ -260,7 +256,7 @@ impl<'a> Pass<'a> {
                 slots: slots.collect(),
             });
         }
-        too_large("values to save", sets.iter().map(Vec::len).sum(), MOST_SAVED)?;
+        too_large("values to save", points.sets.iter().map(Vec::len).sum(), MOST_SAVED)?;
 
         let refused = || {
             let name = name_of(self.module.wasm, body.function);
@@ -278,11 +274,8 @@ impl<'a> Pass<'a> {
             shape,
             &mut self.context,
             &self.signatures,
-            &live,
-            &set_of,
-            &sets,
+            &points,
             &spills,
-            first_point,
         );
         let with = rewrite.function().ok_or_else(refused)?;
         let edit = Edit { range: body.contents.clone(), with };
@@ -295,11 +288,8 @@ impl<'a> Pass<'a> {
                 shape,
                 &mut self.context,
                 &self.signatures,
-                &live,
-                &set_of,
-                &sets,
+                &points,
                 &spills,
-                first_point,
             );
             let twin = rewrite.twin().ok_or_else(refused)?;
             let results = shape.ty.results.clone();
@@ -308,122 +298,5 @@ impl<'a> Pass<'a> {
             self.twins.push((body.function, twin));
         }
         Ok(())
-    }
-
-    fn finish(mut self) -> Result<(Vec<u8>, Frames), Error> {
-        if let Some(refused) = self.refused {
-            return Err(refused);
-        }
-        // All points of the module with twins have the same types of references.
-        let all = self.frames.points.iter().flat_map(|point| &point.slots);
-        let mut references: Vec<_> = all.filter_map(|slot| saved_reference(slot.ty)).collect();
-        references.sort_unstable();
-        references.dedup();
-        let globals = self.context.globals.clone();
-        let types = globals.iter().map(|&global| match global {
-            Global::Host(host) => {
-                let heap_type = HeapType::Concrete(self.context.host_type(host));
-                ValType::Ref(RefType { nullable: true, heap_type })
-            }
-            Global::Value(ty, _) => encoded(ty),
-        });
-        let types: Vec<_> = types.collect();
-
-        let mut items = Items::default();
-        for ty in self.context.types() {
-            items.add(TYPES, |types| types.extend(ty));
-        }
-        for (ty, body) in &self.context.functions {
-            items.add(FUNCTIONS, |functions| ty.encode(functions));
-            items.add(CODE, |code| body.encode(code));
-        }
-        let first = self.module.globals.len() as u32;
-        items.export(export::SAVING, ExportKind::Global, first);
-        let zero = ConstExpr::i32_const(0);
-        items.global(first, ValType::I32, true, &zero, export::SAVING.to_owned());
-        for (&global, ty) in globals.iter().zip(types) {
-            let name = match global {
-                Global::Host(host) => host_export(host, &references),
-                Global::Value(..) => format!("{PREFIX}value_{}", items.count(GLOBALS)),
-            };
-            if let Global::Host(_) = global {
-                items.export(&name, ExportKind::Global, first + items.count(GLOBALS));
-            }
-            items.global(first, ty, true, &zero_of(ty), name);
-        }
-        let declared = self.context.declared();
-        if !declared.is_empty() {
-            items.add(ELEMENTS, |elements| {
-                // Declared, by index.
-                elements.extend([3, 0]);
-                declared.encode(elements);
-            });
-        }
-        if self.freezing.twins {
-            self.add_table(&mut items);
-        }
-        items.check(self.module)?;
-        self.frames.references = references;
-        let wasm = write_changed(self.module, self.changed, &items, None)?;
-        Ok((wasm, self.frames))
-    }
-
-    /// The table with the twins, each at the index of its function. The last place is that of the host function.
-    fn add_table(&self, items: &mut Items) {
-        let functions = self.module.function_types.len();
-        let size = functions as u64 + 1;
-        items.add(TABLES, |tables| {
-            TableType {
-                element_type: RefType::FUNCREF,
-                table64: false,
-                minimum: size,
-                maximum: Some(size),
-                shared: false,
-            }
-            .encode(tables);
-        });
-        items.export(export::TWINS, ExportKind::Table, self.context.table);
-        items.add(ELEMENTS, |elements| {
-            // Active, in this table, by expressions.
-            elements.push(6);
-            self.context.table.encode(elements);
-            ConstExpr::i32_const(0).encode(elements);
-            RefType::FUNCREF.encode(elements);
-            (functions as u32).encode(elements);
-            let mut twins = self.twins.iter().peekable();
-            for function in 0..functions as u32 {
-                let mut code = InstructionSink::new(elements);
-                match twins.next_if(|(of, _)| *of == function) {
-                    Some((_, twin)) => code.ref_func(*twin),
-                    None => code.ref_null(HeapType::FUNC),
-                };
-                code.end();
-            }
-        });
-    }
-}
-
-/// What a global of the type has at first.
-fn zero_of(ty: ValType) -> ConstExpr {
-    match ty {
-        ValType::I32 => ConstExpr::i32_const(0),
-        ValType::I64 => ConstExpr::i64_const(0),
-        ValType::F32 => ConstExpr::f32_const(0.0.into()),
-        ValType::F64 => ConstExpr::f64_const(0.0.into()),
-        ValType::V128 => ConstExpr::v128_const(0),
-        ValType::Ref(ty) => ConstExpr::ref_null(ty.heap_type),
-    }
-}
-
-fn host_export(host: Host, references: &[ReferenceType]) -> String {
-    let number =
-        |ty: ReferenceType| references.binary_search(&ty).expect("it was found at a point") as u32;
-    match host {
-        Host::Save => export::SAVE.to_owned(),
-        Host::Load => export::LOAD.to_owned(),
-        Host::Next => export::NEXT.to_owned(),
-        Host::Point => export::POINT.to_owned(),
-        Host::SaveReference(ty) => reference_export(export::SAVE, number(ty)),
-        Host::LoadReference(ty) => reference_export(export::LOAD, number(ty)),
     }
 }

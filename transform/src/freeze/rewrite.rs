@@ -31,33 +31,27 @@
 //! notice.
 
 use crate::freeze::context::Context;
-use crate::freeze::shape::{Item, Kind, Shape, Signature, What, is_never_null, with_null};
+use crate::freeze::sets::Sets;
+use crate::freeze::shape::{Item, Kind, Shape, What};
+use crate::freeze::spills::Spills;
+use crate::freeze::types::{Signature, is_never_null, with_null};
 use crate::layout::ValueType;
 use crate::stops::check::encoded;
-use std::collections::HashMap;
 use std::ops::Range;
-use wasm_encoder::{BlockType, Catch, Encode, InstructionSink, ValType};
-use wasmparser::{BinaryReader, Operator, OperatorsReader};
+use wasm_encoder::{BlockType, Encode, InstructionSink, ValType};
 
 /// A body that is being written.
 pub(crate) struct Rewrite<'a> {
     /// The module, and where the body begins in it.
-    pub(crate) wasm: &'a [u8],
-    pub(crate) origin: usize,
-    pub(crate) shape: &'a Shape,
-    pub(crate) context: &'a mut Context,
+    pub(super) wasm: &'a [u8],
+    pub(super) origin: usize,
+    pub(super) shape: &'a Shape,
+    pub(super) context: &'a mut Context,
     /// The types of the module, by index.
-    pub(crate) signatures: &'a [Signature],
-    /// For each point, the locals that it has to save, in order.
-    pub(crate) live: &'a [Vec<u32>],
-    /// For each point, the number of the set of locals that it saves.
-    pub(crate) set_of: &'a [u32],
-    /// The sets: locals, in the order in which they are saved.
-    pub(crate) sets: &'a [Vec<u32>],
+    pub(super) signatures: &'a [Signature],
+    pub(super) points: &'a Sets,
     /// The locals that hold operands.
-    pub(crate) spills: &'a Spills,
-    /// The number of the function's first point, among those of the module.
-    pub(crate) first_point: u32,
+    pub(super) spills: &'a Spills,
     /// Whether this is a twin.
     is_twin: bool,
     pub(super) code: Vec<u8>,
@@ -88,71 +82,15 @@ pub(super) struct Open {
     pub(super) enters: bool,
 }
 
-/// The locals that hold operands of the stack.
-#[derive(Debug, Default)]
-pub(crate) struct Spills {
-    first: u32,
-    types: Vec<ValueType>,
-    by_height: HashMap<(u32, ValueType), u32>,
-}
-
-impl Spills {
-    /// One local for each height at which there is an operand of a type when it has to be in a local.
-    pub(crate) fn new(shape: &Shape) -> Self {
-        let mut spills = Self { first: shape.locals.len() as u32, ..Self::default() };
-        for item in &shape.items {
-            let has_points = match item.what {
-                What::Point(_) => true,
-                What::Block(block) => !shape.blocks[block as usize].points.is_empty(),
-                _ => false,
-            };
-            if has_points {
-                for (height, &ty) in (item.base..).zip(shape.operands(item)) {
-                    spills.add(height, with_null(ty));
-                }
-            }
-        }
-        spills
-    }
-
-    fn add(&mut self, height: u32, ty: ValueType) {
-        let next = self.first + self.types.len() as u32;
-        self.by_height.entry((height, ty)).or_insert_with(|| {
-            self.types.push(ty);
-            next
-        });
-    }
-
-    pub(crate) fn local(&self, height: u32, ty: ValueType) -> u32 {
-        self.by_height[&(height, with_null(ty))]
-    }
-
-    pub(crate) fn len(&self) -> u32 {
-        self.types.len() as u32
-    }
-
-    /// The type of a local of the function's, or of one of these. It has null.
-    pub(crate) fn type_of(&self, shape: &Shape, local: u32) -> ValueType {
-        match local.checked_sub(self.first) {
-            Some(n) => self.types[n as usize],
-            None => with_null(shape.locals[local as usize]),
-        }
-    }
-}
-
 impl<'a> Rewrite<'a> {
-    #[expect(clippy::too_many_arguments, reason = "one for each field")]
     pub(crate) fn new(
         wasm: &'a [u8],
         origin: usize,
         shape: &'a Shape,
         context: &'a mut Context,
         signatures: &'a [Signature],
-        live: &'a [Vec<u32>],
-        set_of: &'a [u32],
-        sets: &'a [Vec<u32>],
+        points: &'a Sets,
         spills: &'a Spills,
-        first_point: u32,
     ) -> Self {
         Self {
             wasm,
@@ -160,11 +98,8 @@ impl<'a> Rewrite<'a> {
             shape,
             context,
             signatures,
-            live,
-            set_of,
-            sets,
+            points,
             spills,
-            first_point,
             is_twin: false,
             code: Vec::new(),
             level: 0,
@@ -213,7 +148,7 @@ impl<'a> Rewrite<'a> {
 
         let results = self.shape.ty.results.clone();
         self.begin(BlockType::Empty);
-        for _ in self.sets {
+        for _ in &self.points.sets {
             self.begin(BlockType::Result(ValType::I32));
         }
         // The first set is the innermost one.
@@ -224,11 +159,12 @@ impl<'a> Rewrite<'a> {
         self.open.push(Open { level, item: None, block: 0, spilled: 0, enters: self.is_twin });
         body(&mut self);
         self.sink().return_();
-        for n in 0..self.sets.len() {
+        for n in 0..self.points.sets.len() {
             self.end();
-            let types: Vec<_> = self.sets[n].iter().map(|&local| self.type_of(local)).collect();
+            let types: Vec<_> =
+                self.points.sets[n].iter().map(|&local| self.type_of(local)).collect();
             let globals = self.context.values(&types);
-            for (&local, global) in self.sets[n].iter().zip(globals) {
+            for (&local, global) in self.points.sets[n].iter().zip(globals) {
                 self.sink().local_get(local).global_set(global);
             }
             let saver = self.context.saver(&types);
@@ -265,7 +201,7 @@ impl<'a> Rewrite<'a> {
         &self.shape.items[index as usize]
     }
 
-    fn bytes(&self, range: Range<u32>) -> &'a [u8] {
+    pub(super) fn bytes(&self, range: Range<u32>) -> &'a [u8] {
         &self.wasm[self.origin + range.start as usize..self.origin + range.end as usize]
     }
 
@@ -355,12 +291,12 @@ impl<'a> Rewrite<'a> {
     /// After a call: if it is being saved, this function is saved, too.
     pub(super) fn look(&mut self, point: u32) {
         let saving = self.context.saving();
-        let id = (self.first_point + point) as i32;
-        let set = self.set_of[point as usize] as usize;
+        let id = (self.points.first_point + point) as i32;
+        let set = self.points.set_of[point as usize] as usize;
         let to = self.level + 1 - self.save_levels[set];
         self.sink().global_get(saving).if_(BlockType::Empty);
-        let live = &self.live[point as usize];
-        for &local in &self.sets[set] {
+        let live = &self.points.live[point as usize];
+        for &local in &self.points.sets[set] {
             if live.binary_search(&local).is_err() {
                 let ty = self.type_of(local);
                 let has_zero = self.context.some_value(&mut self.code, ty, self.signatures);
@@ -421,68 +357,5 @@ impl<'a> Rewrite<'a> {
             self.open.pop();
         }
         self.spilled = spilled;
-    }
-
-    /// An instruction with labels.
-    fn branch(&mut self, item: &Item) {
-        let operator = self.operator(item);
-        let label = |this: &Self, depth: u32| {
-            let open = &this.open[this.open.len() - 1 - depth as usize];
-            this.level - open.level
-        };
-        match operator {
-            Operator::Br { relative_depth } => {
-                let to = label(self, relative_depth);
-                self.sink().br(to);
-            }
-            Operator::BrIf { relative_depth } => {
-                let to = label(self, relative_depth);
-                self.sink().br_if(to);
-            }
-            Operator::BrOnNull { relative_depth } => {
-                let to = label(self, relative_depth);
-                self.sink().br_on_null(to);
-            }
-            Operator::BrOnNonNull { relative_depth } => {
-                let to = label(self, relative_depth);
-                self.sink().br_on_non_null(to);
-            }
-            Operator::BrTable { targets } => {
-                let default = label(self, targets.default());
-                let targets = targets.targets().map_while(Result::ok);
-                let targets: Vec<_> = targets.map(|depth| label(self, depth)).collect();
-                self.sink().br_table(targets, default);
-            }
-            other => unreachable!("it has no labels: {other:?}"),
-        }
-        self.copied = item.end;
-    }
-
-    /// Reads an item again. It was read before, so it can be.
-    fn operator(&self, item: &Item) -> Operator<'a> {
-        let reader = BinaryReader::new(self.bytes(item.at..item.end), 0);
-        OperatorsReader::new(reader).read().expect("it was read before")
-    }
-
-    /// The handlers of a block, as they are before the block begins, and its type.
-    pub(super) fn catches(&self, item: &Item) -> (Vec<Catch>, BlockType) {
-        let Operator::TryTable { try_table } = self.operator(item) else {
-            unreachable!("it begins a block with handlers")
-        };
-        let label = |depth: u32| self.level - self.open[self.open.len() - 1 - depth as usize].level;
-        let catches = try_table.catches.iter().map(|catch| match *catch {
-            wasmparser::Catch::One { tag, label: to } => Catch::One { tag, label: label(to) },
-            wasmparser::Catch::OneRef { tag, label: to } => Catch::OneRef { tag, label: label(to) },
-            wasmparser::Catch::All { label: to } => Catch::All { label: label(to) },
-            wasmparser::Catch::AllRef { label: to } => Catch::AllRef { label: label(to) },
-        });
-        let ty = match try_table.ty {
-            wasmparser::BlockType::Empty => BlockType::Empty,
-            wasmparser::BlockType::Type(ty) => {
-                BlockType::Result(encoded(crate::state::value_type(ty)))
-            }
-            wasmparser::BlockType::FuncType(index) => BlockType::FunctionType(index),
-        };
-        (catches.collect(), ty)
     }
 }

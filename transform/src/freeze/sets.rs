@@ -17,6 +17,10 @@ const MOST_CANDIDATES: usize = 64;
 
 #[derive(Debug)]
 pub(crate) struct Sets {
+    /// The number of the function's first point, among those of the module.
+    pub(crate) first_point: u32,
+    /// For each point, the locals that it has to save, in order.
+    pub(crate) live: Vec<Vec<u32>>,
     /// In the order of their types, so that few functions are enough to carry them.
     pub(crate) sets: Vec<Vec<u32>>,
     /// For each point, the number of its set.
@@ -34,9 +38,13 @@ struct Set {
 
 impl Sets {
     /// `live` has for each point the locals that it has to save, in order.
-    pub(crate) fn new(live: &[Vec<u32>], type_of: impl Fn(u32) -> ValueType) -> Self {
+    pub(crate) fn new(
+        first_point: u32,
+        live: Vec<Vec<u32>>,
+        type_of: impl Fn(u32) -> ValueType,
+    ) -> Self {
         let mut points: HashMap<&[u32], usize> = HashMap::new();
-        for set in live {
+        for set in &live {
             *points.entry(set).or_insert(0) += 1;
         }
         let mut different: Vec<_> = points.into_iter().collect();
@@ -61,7 +69,8 @@ impl Sets {
             set.locals.sort_by_key(|&local| (type_of(local), local));
             set.locals
         });
-        Self { sets: sets.collect(), set_of }
+        let sets = sets.collect();
+        Self { first_point, live, sets, set_of }
     }
 }
 

@@ -1,35 +1,12 @@
 //! [`Shape`]: what is known of a body that is written anew: its blocks, its branches, and the calls at which it may be suspended, with the
 //! operands that are on the stack there. It is recorded while the body is validated.
 
-use crate::freeze::reach::Reach;
+use crate::freeze::types::{Signature, Types, is_never_null, operand};
 use crate::layout::ValueType;
 use crate::state::value_type;
 use crate::stops::trace::Callee;
-use std::collections::HashMap;
 use std::ops::Range;
-use wasmparser::types::CoreTypeId;
-use wasmparser::{
-    BlockType, FuncValidator, HeapType, Operator, RefType, UnpackedIndex, ValType,
-    WasmModuleResources,
-};
-
-/// A function type.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(crate) struct Signature {
-    pub(crate) params: Vec<ValueType>,
-    pub(crate) results: Vec<ValueType>,
-}
-
-/// What all shapes of a module need.
-pub(crate) struct Types<'a> {
-    /// The types of the module, by index.
-    pub(crate) signatures: &'a [Signature],
-    /// The types of the functions, as indices.
-    pub(crate) functions: &'a [u32],
-    /// The indices of the types, by the validator's own numbers.
-    pub(crate) indices: &'a HashMap<CoreTypeId, u32>,
-    pub(crate) reach: &'a Reach,
-}
+use wasmparser::{BlockType, FuncValidator, Operator, WasmModuleResources};
 
 #[derive(Debug, Default)]
 pub(crate) struct Shape {
@@ -364,40 +341,5 @@ fn callee(operator: &Operator<'_>) -> Option<Callee> {
         | Operator::ReturnCallIndirect { type_index, .. }
         | Operator::ReturnCallRef { type_index } => Some(Callee::OfType(type_index)),
         _ => None,
-    }
-}
-
-/// The type of an operand, which the validator knows because the code is not dead.
-fn operand<T: WasmModuleResources>(
-    validator: &FuncValidator<T>,
-    depth: u32,
-    types: &Types<'_>,
-) -> ValueType {
-    let ty = validator.get_operand_type(depth as usize).flatten();
-    let mut ty = ty.expect("only in dead code there are operands of unknown types");
-    // The validator names types by numbers of its own.
-    if let ValType::Ref(reference) = &mut ty
-        && let HeapType::Concrete(UnpackedIndex::Id(id)) = reference.heap_type()
-        && let Some(&index) = types.indices.get(&id)
-        && let to = HeapType::Concrete(UnpackedIndex::Module(index))
-        && let Some(named) = RefType::new(reference.is_nullable(), to)
-    {
-        *reference = named;
-    }
-    value_type(ty)
-}
-
-pub(crate) fn is_never_null(ty: ValueType) -> bool {
-    matches!(ty, ValueType::Reference(reference) if !reference.nullable)
-}
-
-/// The type with null.
-pub(crate) fn with_null(ty: ValueType) -> ValueType {
-    match ty {
-        ValueType::Reference(mut reference) => {
-            reference.nullable = true;
-            ValueType::Reference(reference)
-        }
-        other => other,
     }
 }

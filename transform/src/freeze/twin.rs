@@ -33,16 +33,16 @@ impl Rewrite<'_> {
     pub(super) fn enter_function(&mut self) {
         let to = self.to();
         self.begin(BlockType::Empty);
-        for _ in self.sets {
+        for _ in &self.points.sets {
             self.begin(BlockType::Empty);
         }
         // The first set is the innermost one.
         self.context.call_host(Host::Point, &mut self.code);
-        let targets = self.set_of.to_vec();
+        let targets = self.points.set_of.clone();
         self.sink().local_tee(to).i32_const(1).i32_sub().br_table(targets, 0);
-        for n in 0..self.sets.len() {
+        for n in 0..self.points.sets.len() {
             self.end();
-            let set = &self.sets[n];
+            let set = &self.points.sets[n];
             let types: Vec<_> =
                 set.iter().map(|&local| self.spills.type_of(self.shape, local)).collect();
             let loader = self.context.loader(&types);

@@ -3,14 +3,14 @@
 use std::collections::VecDeque;
 use wasm_jobs_transform::{Frames, LOAD, NEXT, POINT, SAVE, SAVING, TWINS};
 use wasmtime::{
-    AsContextMut, ExnRef, ExternRef, Func, FuncType, HeapType, Instance, OwnedRooted, Ref, Store,
-    Val, ValType,
+    AsContextMut, ExnRef, ExternRef, Func, FuncType, Instance, OwnedRooted, Ref, Store, Val,
+    ValType,
 };
 
 /// A reference that lives as long as the store.
 #[derive(Clone)]
-pub(crate) enum Reference {
-    Null(HeapType),
+enum Reference {
+    Null,
     Func(Func),
     Extern(OwnedRooted<ExternRef>),
     Exception(OwnedRooted<ExnRef>),
@@ -26,16 +26,13 @@ impl Reference {
             Val::ExnRef(Some(reference)) => {
                 Self::Exception(reference.to_owned_rooted(store.as_context_mut()).unwrap())
             }
-            Val::FuncRef(None) => Self::Null(HeapType::Func),
-            Val::ExternRef(None) => Self::Null(HeapType::Extern),
-            Val::ExnRef(None) => Self::Null(HeapType::Exn),
-            other => panic!("{other:?} is no reference"),
+            _ => Self::Null,
         }
     }
 
-    fn value(&self, store: &mut impl AsContextMut) -> Val {
+    fn value(&self, store: &mut impl AsContextMut, ty: &ValType) -> Val {
         match self {
-            Self::Null(ty) => Ref::null(ty).into(),
+            Self::Null => ty.default_value().expect("the type has null"),
             Self::Func(function) => Val::FuncRef(Some(*function)),
             Self::Extern(reference) => {
                 Val::ExternRef(Some(reference.to_rooted(store.as_context_mut())))
@@ -49,13 +46,13 @@ impl Reference {
 
 /// A value that lives as long as the store.
 #[derive(Clone)]
-pub(crate) enum Kept {
+enum Kept {
     Number(Val),
     Reference(Reference),
 }
 
 impl Kept {
-    pub(crate) fn new(store: &mut impl AsContextMut, value: &Val) -> Self {
+    fn new(store: &mut impl AsContextMut, value: &Val) -> Self {
         match value {
             Val::I32(_) | Val::I64(_) | Val::F32(_) | Val::F64(_) | Val::V128(_) => {
                 Self::Number(*value)
@@ -64,10 +61,10 @@ impl Kept {
         }
     }
 
-    pub(crate) fn value(&self, store: &mut impl AsContextMut) -> Val {
+    fn value(&self, store: &mut impl AsContextMut, ty: &ValType) -> Val {
         match self {
             Self::Number(value) => *value,
-            Self::Reference(reference) => reference.value(store),
+            Self::Reference(reference) => reference.value(store, ty),
         }
     }
 }
@@ -75,12 +72,12 @@ impl Kept {
 /// A function that was suspended, with its values.
 #[derive(Clone, Default)]
 pub(crate) struct Frame {
-    pub(crate) words: Vec<i64>,
-    pub(crate) references: VecDeque<Reference>,
+    words: Vec<i64>,
+    references: VecDeque<Reference>,
 }
 
 impl Frame {
-    pub(crate) fn point(&self) -> usize {
+    fn point(&self) -> usize {
         self.words[0] as usize
     }
 }
@@ -88,8 +85,8 @@ impl Frame {
 /// A call that is being saved, or going on.
 #[derive(Clone, Default)]
 pub(crate) struct Call {
-    /// Where it waits.
-    pub(crate) pending: Vec<Kept>,
+    /// What the host function gives in which it waits, and the types of that.
+    pending: Vec<(ValType, Kept)>,
     pub(crate) is_saved: bool,
     /// When it is saved, the innermost comes first; when it goes on, it comes last.
     pub(crate) frames: Vec<Frame>,
@@ -115,7 +112,7 @@ fn words(frames: &Frames, point: usize) -> usize {
 }
 
 /// Gives an instance the functions of the host's.
-pub(crate) fn connect<T: HasCall>(store: &mut Store<T>, instance: Instance, with_twins: bool) {
+pub(crate) fn connect<T: HasCall>(store: &mut Store<T>, instance: Instance) {
     let set = |store: &mut Store<T>, name: &str, function: Func| {
         let global = instance.get_global(&mut *store, name);
         if let Some(global) = global {
@@ -191,6 +188,7 @@ pub(crate) fn connect<T: HasCall>(store: &mut Store<T>, instance: Instance, with
             let Some(global) = instance.get_global(&mut *store, &name) else { continue };
             let ty = global.ty(&*store);
             let ty = ty.content().unwrap_ref().heap_type().unwrap_concrete_func().clone();
+            let result = ty.results().next();
             let function = Func::new(&mut *store, ty, move |mut caller, params, results| {
                 if saves {
                     let reference = Reference::new(&mut caller, &params[0]);
@@ -199,47 +197,28 @@ pub(crate) fn connect<T: HasCall>(store: &mut Store<T>, instance: Instance, with
                 } else {
                     let current = &mut caller.data_mut().saved().current;
                     let reference = current.references.pop_front().unwrap();
-                    results[0] = match reference {
-                        Reference::Null(_) => {
-                            let ty = results_type(&caller, number, instance);
-                            Ref::null(&ty).into()
-                        }
-                        other => other.value(&mut caller),
-                    };
+                    results[0] = reference.value(&mut caller, &result.clone().unwrap());
                 }
                 Ok(())
             });
             set(store, &name, function);
         }
     }
-    let _ = with_twins;
-}
-
-fn results_type<T: HasCall>(
-    caller: &wasmtime::Caller<'_, T>,
-    number: usize,
-    _: Instance,
-) -> HeapType {
-    use wasm_jobs_transform::Referent;
-    match caller.data().frames().references[number].to {
-        Referent::Extern | Referent::NoExtern => HeapType::Extern,
-        Referent::Exception | Referent::NoException => HeapType::Exn,
-        _ => HeapType::Func,
-    }
 }
 
 /// From a host function: the call is to be saved, which waits for these results.
 pub(crate) fn save<T: HasCall>(
     caller: &mut wasmtime::Caller<'_, T>,
-    instance_saving: wasmtime::Global,
-    results: &[Val],
+    saving: wasmtime::Global,
+    results: impl IntoIterator<Item = (ValType, Val)>,
 ) {
-    let pending = results.iter().map(|value| Kept::new(caller, value)).collect();
+    let results = results.into_iter();
+    let pending = results.map(|(ty, value)| (ty, Kept::new(caller, &value))).collect();
     let call = caller.data_mut().saved();
     call.is_saved = true;
     call.pending = pending;
     call.frames.clear();
-    instance_saving.set(caller, Val::I32(1)).unwrap();
+    saving.set(caller, Val::I32(1)).unwrap();
 }
 
 /// Lets a saved call go on.
@@ -251,23 +230,18 @@ pub(crate) fn go_on<T: HasCall>(
     let described = store.data().frames();
     let call = store.data_mut().saved();
     call.is_saved = false;
-    let outermost = described.points[call.frames.last().unwrap().point()].function;
-    let innermost = &described.points[call.frames[0].point()];
+    let outermost = call.frames.last().map(|frame| described.points[frame.point()].function);
     let pending = call.pending.clone();
-    let _ = innermost;
+    let Some(outermost) = outermost else {
+        // The export is a function of the host's.
+        return Ok(pending.iter().map(|(ty, kept)| kept.value(store, ty)).collect());
+    };
     let table = instance.get_table(&mut *store, TWINS).unwrap();
-    let types = pending.iter().map(|kept| match kept {
-        Kept::Number(Val::I32(_)) => ValType::I32,
-        Kept::Reference(_) => ValType::EXTERNREF,
-        Kept::Number(other) => panic!("{other:?}"),
-    });
+    let types = pending.iter().map(|(ty, _)| ty.clone());
     let ty = FuncType::new(store.engine(), [], types);
     let waits = Func::new(&mut *store, ty, move |mut caller, _, results| {
-        for (result, kept) in results.iter_mut().zip(&pending) {
-            *result = match kept {
-                Kept::Reference(Reference::Null(_)) => Ref::null(&HeapType::Extern).into(),
-                kept => kept.value(&mut caller),
-            };
+        for (result, (ty, kept)) in results.iter_mut().zip(&pending) {
+            *result = kept.value(&mut caller, ty);
         }
         Ok(())
     });

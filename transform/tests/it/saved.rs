@@ -5,11 +5,14 @@ use crate::program::{BACK, BUDGET, CALLED_BACK, HOST, LOG, MAKE, MEMORY, NUMBER,
 use crate::programs::{Running, Seen, calls, difference, seen};
 use crate::random::{Failure, Random, each_seed, stoppable_engine};
 use crate::run::shown;
+use crate::smith::{self, random_module};
+use crate::stopped::Stops;
 use std::sync::Arc;
-use wasm_jobs_transform::{Frames, Options, SAVING, START, transform_with};
+use wasm_jobs_transform::{Error, Frames, Options, SAVING, START, transform_with};
 use wasmtime::{
-    Caller, Engine, Extern, ExternRef, Func, Global, GlobalType, Instance, Linker, Memory,
-    MemoryType, Module, Mutability, Rooted, Store, Val, ValType,
+    Caller, Engine, Extern, ExternRef, ExternType, Func, Global, GlobalType, Instance, Linker,
+    Memory, MemoryType, Module, Mutability, Rooted, Store, StoreLimits, StoreLimitsBuilder, Val,
+    ValType,
 };
 
 const FUEL: u64 = 10_000_000;
@@ -26,6 +29,7 @@ struct Host {
     saved: u64,
     depths: u64,
     saving: Option<Global>,
+    limits: StoreLimits,
 }
 
 impl HasCall for Host {
@@ -38,7 +42,7 @@ impl HasCall for Host {
 }
 
 /// Saves the call, if it is its turn.
-fn maybe_save(caller: &mut Caller<'_, Host>, what: String, results: &[Val]) {
+fn maybe_save(caller: &mut Caller<'_, Host>, what: String, results: Vec<(ValType, Val)>) {
     let host = caller.data_mut();
     host.log.push(what);
     let Some(saving) = host.saving.filter(|_| host.depth == 0) else { return };
@@ -51,10 +55,11 @@ fn maybe_save(caller: &mut Caller<'_, Host>, what: String, results: &[Val]) {
     save(caller, saving, results);
 }
 
-fn define(linker: &mut Linker<Host>, store: &mut Store<Host>) {
+/// What our programs import.
+fn define(linker: &mut Linker<Host>, store: &mut Store<Host>, _: &Module) {
     linker
         .func_wrap(HOST, LOG, |mut caller: Caller<'_, Host>, number: i32| {
-            maybe_save(&mut caller, number.to_string(), &[]);
+            maybe_save(&mut caller, number.to_string(), vec![]);
         })
         .unwrap();
     linker
@@ -68,7 +73,7 @@ fn define(linker: &mut Linker<Host>, store: &mut Store<Host>) {
                         .and_then(|data| data.downcast_ref::<i32>().copied()),
                     None => None,
                 };
-                maybe_save(&mut caller, format!("{number:?}"), &[]);
+                maybe_save(&mut caller, format!("{number:?}"), vec![]);
                 wasmtime::Result::Ok(())
             },
         )
@@ -76,7 +81,8 @@ fn define(linker: &mut Linker<Host>, store: &mut Store<Host>) {
     linker
         .func_wrap(HOST, MAKE, |mut caller: Caller<'_, Host>, number: i32| {
             let made = ExternRef::new(&mut caller, number)?;
-            maybe_save(&mut caller, "made".to_owned(), &[Val::ExternRef(Some(made))]);
+            let result = (ValType::EXTERNREF, Val::ExternRef(Some(made)));
+            maybe_save(&mut caller, "made".to_owned(), vec![result]);
             caller.data_mut().log.pop();
             wasmtime::Result::Ok(match caller.data_mut().call.is_saved {
                 true => None,
@@ -100,7 +106,7 @@ fn define(linker: &mut Linker<Host>, store: &mut Store<Host>) {
                 caller.data_mut().log.push(results);
             }
             let last = caller.data_mut().log.pop().unwrap();
-            maybe_save(&mut caller, last, &[]);
+            maybe_save(&mut caller, last, vec![]);
             wasmtime::Result::Ok(())
         })
         .unwrap();
@@ -117,25 +123,51 @@ fn failure(store: &mut Store<Host>, error: &wasmtime::Error) -> Failure {
     Failure::Trap(fields.iter().map(shown).collect::<Vec<_>>().join(" "))
 }
 
+/// What a module imports, and how its failures are compared.
+#[derive(Clone, Copy)]
+struct Kind {
+    define: fn(&mut Linker<Host>, &mut Store<Host>, &Module),
+    failure: fn(&mut Store<Host>, &wasmtime::Error) -> Failure,
+}
+
 struct Saved {
     store: Store<Host>,
     instance: Instance,
+    kind: Kind,
 }
 
 impl Saved {
-    fn new(module: &Module, frames: Arc<Frames>, first: u64, every: u64) -> Result<Self, Failure> {
+    fn new(
+        module: &Module,
+        frames: Arc<Frames>,
+        first: u64,
+        every: u64,
+        stops: Option<u64>,
+        kind: Kind,
+    ) -> Result<Self, Failure> {
         let (log, call) = (Vec::new(), Call::default());
         let saving = None;
-        let host = Host { log, depth: 0, call, frames, first, every, saved: 0, depths: 0, saving };
+        let limits = StoreLimitsBuilder::new().memory_size(1 << 20).table_elements(2_000).build();
+        let (depth, saved, depths) = (0, 0, 0);
+        let host = Host { log, depth, call, frames, first, every, saved, depths, saving, limits };
         let mut store = Store::new(module.engine(), host);
+        store.limiter(|host| &mut host.limits);
         store.set_fuel(FUEL).unwrap();
         let mut linker = Linker::new(module.engine());
-        define(&mut linker, &mut store);
+        (kind.define)(&mut linker, &mut store, module);
+        let stops = stops.map(|checks| {
+            let mut stops = Stops::at_the_first(checks);
+            stops.define(&mut linker, &mut store);
+            stops
+        });
         let instance = linker.instantiate(&mut store, module);
-        let instance = instance.map_err(|error| failure(&mut store, &error))?;
-        connect(&mut store, instance, true);
+        let instance = instance.map_err(|error| (kind.failure)(&mut store, &error))?;
+        if let Some(stops) = stops {
+            stops.connect(&mut store, instance);
+        }
+        connect(&mut store, instance);
         store.data_mut().saving = instance.get_global(&mut store, SAVING);
-        let mut saved = Self { store, instance };
+        let mut saved = Self { store, instance, kind };
         if let Some(start) = saved.instance.get_func(&mut saved.store, START) {
             saved.whole_call(start, &[])?;
         }
@@ -146,11 +178,11 @@ impl Saved {
         let mut results = vec![Val::I32(0); function.ty(&self.store).results().len()];
         function
             .call(&mut self.store, arguments, &mut results)
-            .map_err(|error| failure(&mut self.store, &error))?;
+            .map_err(|error| (self.kind.failure)(&mut self.store, &error))?;
         while self.store.data().call.is_saved {
             self.store.data_mut().depths += self.store.data().call.frames.len() as u64;
             results = go_on(&mut self.store, self.instance)
-                .map_err(|error| failure(&mut self.store, &error))?;
+                .map_err(|error| (self.kind.failure)(&mut self.store, &error))?;
         }
         Ok(results.iter().map(shown).collect::<Vec<_>>().join(" "))
     }
@@ -170,7 +202,7 @@ impl Saved {
 #[test]
 fn random_programs_do_the_same_wherever_they_are_saved() {
     let engine = stoppable_engine();
-    let programs = if cfg!(debug_assertions) { 400 } else { 4_000 };
+    let programs = if cfg!(debug_assertions) { 200 } else { 4_000 };
     let counts = each_seed(programs, |seed| check(&engine, seed));
     let total: u64 = counts.values().sum();
     assert_eq!(counts.get("at a limit"), None, "programs end: {counts:?}");
@@ -181,7 +213,8 @@ fn random_programs_do_the_same_wherever_they_are_saved() {
 fn check(engine: &Engine, seed: u64) -> &'static str {
     let wasm = program(seed);
     let mut random = Random(!seed);
-    let options = Options::default().freezing(true);
+    let stops = (random.below(2) == 0).then(|| random.below(100));
+    let options = Options::default().freezing(true).stops(stops.is_some());
     let plain = transform_with(&wasm, &options).unwrap_or_else(|error| panic!("{error}"));
     let options = options.twins(true);
     let twins = transform_with(&wasm, &options).unwrap_or_else(|error| panic!("{error}"));
@@ -216,6 +249,7 @@ fn check(engine: &Engine, seed: u64) -> &'static str {
     let (mut saved, mut depths) = (0, 0);
     let (first, every) = (random.below(20), random.below(20));
     let never = u64::MAX;
+    let kind = Kind { define, failure };
     for (module, first, every) in [
         (&plain_module, never, never),
         (&module, never, never),
@@ -223,14 +257,15 @@ fn check(engine: &Engine, seed: u64) -> &'static str {
         (&module, first, never),
         (&module, first, every),
     ] {
-        let mut after = match (&before, Saved::new(module, frames.clone(), first, every)) {
-            (Ok(_), Ok(after)) => after,
-            (Err(before), Err(after)) => {
-                assert_eq!(*before, after);
-                return "trapped when it was started";
-            }
-            (before, after) => panic!("{:?}, {:?}", before.as_ref().err(), after.err()),
-        };
+        let mut after =
+            match (&before, Saved::new(module, frames.clone(), first, every, stops, kind)) {
+                (Ok(_), Ok(after)) => after,
+                (Err(before), Err(after)) => {
+                    assert_eq!(*before, after);
+                    return "trapped when it was started";
+                }
+                (before, after) => panic!("{:?}, {:?}", before.as_ref().err(), after.err()),
+            };
         for (n, (name, arguments)) in calls.iter().enumerate() {
             let found = after.call(&original, name, arguments, budgets[n]);
             assert!(
@@ -247,4 +282,88 @@ fn check(engine: &Engine, seed: u64) -> &'static str {
         (1..100, _) => "saved",
         _ => "saved often",
     }
+}
+
+/// Functions that return zeros, and empty memories, tables and globals.
+fn define_zeros(linker: &mut Linker<Host>, store: &mut Store<Host>, module: &Module) {
+    for import in module.imports() {
+        let ExternType::Func(ty) = import.ty() else { continue };
+        let results: Option<Vec<_>> =
+            ty.results().map(|ty| Some((ty.clone(), ty.default_value()?))).collect();
+        let Some(given) = results else { continue };
+        let function = Func::new(&mut *store, ty, move |mut caller, _, results| {
+            for (result, (_, value)) in results.iter_mut().zip(&given) {
+                *result = *value;
+            }
+            maybe_save(&mut caller, String::new(), given.clone());
+            Ok(())
+        });
+        linker.allow_shadowing(true);
+        linker.define(&mut *store, import.module(), import.name(), function).unwrap();
+    }
+    // What cannot be made up is missed when the module is instantiated.
+    _ = linker.define_unknown_imports_as_default_values(&mut *store, module);
+}
+
+#[test]
+fn random_modules_do_the_same_wherever_they_are_saved() {
+    let engine = stoppable_engine();
+    let counts = each_seed(800, |seed| check_module(&engine, seed));
+    let total: u64 = counts.values().sum();
+    let saved = counts.get("saved").copied().unwrap_or(0);
+    assert!(total < 100 || saved * 200 > total, "too few were saved: {counts:?}");
+}
+
+fn check_module(engine: &Engine, seed: u64) -> &'static str {
+    const LITTLE: u64 = 5_000;
+    let Some(wasm) = random_module(seed) else { return "not made" };
+    let options = Options::default().freezing(true).twins(true);
+    let new = match transform_with(&wasm, &options) {
+        Ok(transformed) => transformed,
+        Err(Error::SharedMemory { .. }) => return "not transformed: a shared memory",
+        Err(Error::ImportedStart { .. }) => return "not transformed: an imported start function",
+        Err(Error::NoStandIn { .. }) => return "not transformed: a result that is never null",
+        Err(error) => panic!("{error}"),
+    };
+    let again = transform_with(&wasm, &options).unwrap();
+    assert_eq!(again.wasm, new.wasm);
+    let original = Module::new(engine, &wasm).unwrap();
+    let module = Module::new(engine, &new.wasm).unwrap_or_else(|error| panic!("{error:?}"));
+    let frames = Arc::new(new.frames);
+    let calls = smith::calls(&original, seed);
+    let kind = Kind {
+        define: define_zeros,
+        failure: |store, error| {
+            store.take_pending_exception();
+            Failure::of(error)
+        },
+    };
+    let mut saved = 0;
+    for (first, every) in [(u64::MAX, u64::MAX), (0, 0), (Random(seed).below(5), 1)] {
+        let before = crate::random::Running::new(&original, LITTLE);
+        let Some(mut before) = before else { return "not linked" };
+        let after = Saved::new(&module, frames.clone(), first, every, None, kind);
+        let (before, mut after) = match (&mut before, after) {
+            (Ok(before), Ok(after)) => (before, after),
+            (Err(Failure::Limit), _) => return "not compared: a limit",
+            // Imports that are made up otherwise can be missed in another order.
+            (Err(_), Err(_)) => return "not made by either",
+            (before, after) => panic!("{:?}, {:?}", before.as_ref().err(), after.err()),
+        };
+        for (name, arguments) in &calls {
+            let expected = before.call(name, arguments);
+            if expected == Err(Failure::Limit) {
+                return "not compared: a limit";
+            }
+            after.store.set_fuel(LITTLE * 200).unwrap();
+            let function = after.instance.get_func(&mut after.store, name).unwrap();
+            let found = after.whole_call(function, arguments);
+            assert_eq!(found, expected, "{name} {arguments:?}, first {first}, every {every}");
+            let seen_now = seen(&mut after.store, after.instance, &original);
+            let expected = seen(&mut before.store, before.instance, &original);
+            assert_eq!(seen_now, expected, "{name} {arguments:?}");
+        }
+        saved += after.store.data().saved;
+    }
+    if saved > 0 { "saved" } else { "never saved" }
 }

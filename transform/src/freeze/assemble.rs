@@ -1,0 +1,133 @@
+//! The module that comes of the rewritten bodies, with what they need: functions, types, globals, and the table of the twins.
+
+use crate::added::{CODE, ELEMENTS, FUNCTIONS, GLOBALS, Items, TABLES, TYPES};
+use crate::error::Error;
+use crate::export::{self, PREFIX, reference_export};
+use crate::frames::Frames;
+use crate::freeze::context::{Global, Host, saved_reference};
+use crate::freeze::module::Pass;
+use crate::layout::ReferenceType;
+use crate::stops::check::encoded;
+use crate::write::write_changed;
+use wasm_encoder::{
+    ConstExpr, Encode, ExportKind, HeapType, InstructionSink, RefType, TableType, ValType,
+};
+
+impl Pass<'_> {
+    pub(super) fn finish(mut self) -> Result<(Vec<u8>, Frames), Error> {
+        if let Some(refused) = self.refused {
+            return Err(refused);
+        }
+        // All points of the module with twins have the same types of references.
+        let all = self.frames.points.iter().flat_map(|point| &point.slots);
+        let mut references: Vec<_> = all.filter_map(|slot| saved_reference(slot.ty)).collect();
+        references.sort_unstable();
+        references.dedup();
+        let globals = self.context.globals.clone();
+        let types = globals.iter().map(|&global| match global {
+            Global::Host(host) => {
+                let heap_type = HeapType::Concrete(self.context.host_type(host));
+                ValType::Ref(RefType { nullable: true, heap_type })
+            }
+            Global::Value(ty, _) => encoded(ty),
+        });
+        let types: Vec<_> = types.collect();
+
+        let mut items = Items::default();
+        for ty in self.context.types() {
+            items.add(TYPES, |types| types.extend(ty));
+        }
+        for (ty, body) in &self.context.functions {
+            items.add(FUNCTIONS, |functions| ty.encode(functions));
+            items.add(CODE, |code| body.encode(code));
+        }
+        let first = self.module.globals.len() as u32;
+        items.export(export::SAVING, ExportKind::Global, first);
+        let zero = ConstExpr::i32_const(0);
+        items.global(first, ValType::I32, true, &zero, export::SAVING.to_owned());
+        for (&global, ty) in globals.iter().zip(types) {
+            let name = match global {
+                Global::Host(host) => host_export(host, &references),
+                Global::Value(..) => format!("{PREFIX}value_{}", items.count(GLOBALS)),
+            };
+            if let Global::Host(_) = global {
+                items.export(&name, ExportKind::Global, first + items.count(GLOBALS));
+            }
+            items.global(first, ty, true, &zero_of(ty), name);
+        }
+        let declared = self.context.declared();
+        if !declared.is_empty() {
+            items.add(ELEMENTS, |elements| {
+                // Declared, by index.
+                elements.extend([3, 0]);
+                declared.encode(elements);
+            });
+        }
+        if self.freezing.twins {
+            self.add_table(&mut items);
+        }
+        items.check(self.module)?;
+        self.frames.references = references;
+        let wasm = write_changed(self.module, self.changed, &items, None)?;
+        Ok((wasm, self.frames))
+    }
+
+    /// The table with the twins, each at the index of its function. The last place is that of the host function.
+    fn add_table(&self, items: &mut Items) {
+        let functions = self.module.function_types.len();
+        let size = functions as u64 + 1;
+        items.add(TABLES, |tables| {
+            TableType {
+                element_type: RefType::FUNCREF,
+                table64: false,
+                minimum: size,
+                maximum: Some(size),
+                shared: false,
+            }
+            .encode(tables);
+        });
+        items.export(export::TWINS, ExportKind::Table, self.context.table);
+        items.add(ELEMENTS, |elements| {
+            // Active, in this table, by expressions.
+            elements.push(6);
+            self.context.table.encode(elements);
+            ConstExpr::i32_const(0).encode(elements);
+            RefType::FUNCREF.encode(elements);
+            (functions as u32).encode(elements);
+            let mut twins = self.twins.iter().peekable();
+            for function in 0..functions as u32 {
+                let mut code = InstructionSink::new(elements);
+                match twins.next_if(|(of, _)| *of == function) {
+                    Some((_, twin)) => code.ref_func(*twin),
+                    None => code.ref_null(HeapType::FUNC),
+                };
+                code.end();
+            }
+        });
+    }
+}
+
+/// What a global of the type has at first.
+fn zero_of(ty: ValType) -> ConstExpr {
+    match ty {
+        ValType::I32 => ConstExpr::i32_const(0),
+        ValType::I64 => ConstExpr::i64_const(0),
+        ValType::F32 => ConstExpr::f32_const(0.0.into()),
+        ValType::F64 => ConstExpr::f64_const(0.0.into()),
+        ValType::V128 => ConstExpr::v128_const(0),
+        ValType::Ref(ty) => ConstExpr::ref_null(ty.heap_type),
+    }
+}
+
+fn host_export(host: Host, references: &[ReferenceType]) -> String {
+    let number =
+        |ty: ReferenceType| references.binary_search(&ty).expect("it was found at a point") as u32;
+    match host {
+        Host::Save => export::SAVE.to_owned(),
+        Host::Load => export::LOAD.to_owned(),
+        Host::Next => export::NEXT.to_owned(),
+        Host::Point => export::POINT.to_owned(),
+        Host::SaveReference(ty) => reference_export(export::SAVE, number(ty)),
+        Host::LoadReference(ty) => reference_export(export::LOAD, number(ty)),
+    }
+}

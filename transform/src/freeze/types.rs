@@ -1,0 +1,61 @@
+//! Types, as the rewriting of bodies needs them.
+
+use crate::freeze::reach::Reach;
+use crate::layout::ValueType;
+use crate::state::value_type;
+use std::collections::HashMap;
+use wasmparser::types::CoreTypeId;
+use wasmparser::{FuncValidator, HeapType, RefType, UnpackedIndex, ValType, WasmModuleResources};
+
+/// A function type.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Signature {
+    pub(crate) params: Vec<ValueType>,
+    pub(crate) results: Vec<ValueType>,
+}
+
+/// What all shapes of a module need.
+pub(crate) struct Types<'a> {
+    /// The types of the module, by index.
+    pub(crate) signatures: &'a [Signature],
+    /// The types of the functions, as indices.
+    pub(crate) functions: &'a [u32],
+    /// The indices of the types, by the validator's own numbers.
+    pub(crate) indices: &'a HashMap<CoreTypeId, u32>,
+    pub(crate) reach: &'a Reach,
+}
+
+/// The type of an operand, which the validator knows because the code is not dead.
+pub(crate) fn operand<T: WasmModuleResources>(
+    validator: &FuncValidator<T>,
+    depth: u32,
+    types: &Types<'_>,
+) -> ValueType {
+    let ty = validator.get_operand_type(depth as usize).flatten();
+    let mut ty = ty.expect("only in dead code there are operands of unknown types");
+    // The validator names types by numbers of its own.
+    if let ValType::Ref(reference) = &mut ty
+        && let HeapType::Concrete(UnpackedIndex::Id(id)) = reference.heap_type()
+        && let Some(&index) = types.indices.get(&id)
+        && let to = HeapType::Concrete(UnpackedIndex::Module(index))
+        && let Some(named) = RefType::new(reference.is_nullable(), to)
+    {
+        *reference = named;
+    }
+    value_type(ty)
+}
+
+pub(crate) fn is_never_null(ty: ValueType) -> bool {
+    matches!(ty, ValueType::Reference(reference) if !reference.nullable)
+}
+
+/// The type with null.
+pub(crate) fn with_null(ty: ValueType) -> ValueType {
+    match ty {
+        ValueType::Reference(mut reference) => {
+            reference.nullable = true;
+            ValueType::Reference(reference)
+        }
+        other => other,
+    }
+}
