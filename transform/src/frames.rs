@@ -11,6 +11,20 @@ pub struct Frames {
     pub points: Vec<Point>,
     /// The types of the references that frames have, by number.
     pub references: Vec<ReferenceType>,
+    /// The offsets of the points' calls in the transformed module, in order, and the points' numbers.
+    pub(crate) sites: Vec<(usize, u32)>,
+}
+
+impl Frames {
+    /// The number of the point whose call is at an offset of the transformed module. `None` if there is none. A twin has two calls of each point, and more
+    /// of those in loops.
+    ///
+    /// A backtrace gives the offset. A host that finds a function on the stack that is at no point cannot save the call.
+    #[must_use]
+    pub fn point_at(&self, offset: usize) -> Option<u32> {
+        let site = self.sites.binary_search_by_key(&offset, |(at, _)| *at).ok()?;
+        Some(self.sites[site].1)
+    }
 }
 
 /// A call at which a function may be suspended.

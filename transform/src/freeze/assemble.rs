@@ -9,9 +9,11 @@ use crate::freeze::module::Pass;
 use crate::layout::ReferenceType;
 use crate::stops::check::encoded;
 use crate::write::write_changed;
+use std::collections::HashMap;
 use wasm_encoder::{
     ConstExpr, Encode, ExportKind, HeapType, InstructionSink, RefType, TableType, ValType,
 };
+use wasmparser::{Parser, Payload};
 
 impl Pass<'_> {
     pub(super) fn finish(mut self) -> Result<(Vec<u8>, Frames), Error> {
@@ -69,6 +71,7 @@ impl Pass<'_> {
         items.check(self.module)?;
         self.frames.references = references;
         let wasm = write_changed(self.module, self.changed, &items, None)?;
+        self.frames.sites = sites(&wasm, self.module.imported.functions, &self.sites);
         Ok((wasm, self.frames))
     }
 
@@ -105,6 +108,24 @@ impl Pass<'_> {
             }
         });
     }
+}
+
+/// Where in the module the calls of points are, in order.
+fn sites(
+    wasm: &[u8],
+    imported: u32,
+    in_bodies: &HashMap<u32, Vec<(usize, u32)>>,
+) -> Vec<(usize, u32)> {
+    let payloads = Parser::new(0).parse_all(wasm).map_while(Result::ok);
+    let bodies = payloads.filter_map(|payload| match payload {
+        Payload::CodeSectionEntry(body) => Some(body.range().start),
+        _ => None,
+    });
+    let sites = (imported..).zip(bodies).filter_map(|(function, start)| {
+        let sites = in_bodies.get(&function)?;
+        Some(sites.iter().map(move |(at, point)| (start + at, *point)))
+    });
+    sites.flatten().collect()
 }
 
 /// What a global of the type has at first.

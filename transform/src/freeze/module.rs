@@ -6,7 +6,7 @@ use crate::error::{Error, Place, at_most};
 use crate::frames::{Frames, Point, Slot, What};
 use crate::freeze::context::Context;
 use crate::freeze::reach::Reach;
-use crate::freeze::rewrite::Rewrite;
+use crate::freeze::rewrite::{Rewrite, Written};
 use crate::freeze::sets::Sets;
 use crate::freeze::shape::Shape;
 use crate::freeze::spills::Spills;
@@ -67,6 +67,8 @@ pub(super) struct Pass<'a> {
     /// The twins, by the index of the function.
     pub(super) twins: Vec<(u32, u32)>,
     pub(super) frames: Frames,
+    /// For each function that is written anew or added, where in its body the calls of points are.
+    pub(super) sites: HashMap<u32, Vec<(usize, u32)>>,
     pub(super) refused: Option<Error>,
 }
 
@@ -86,6 +88,7 @@ impl<'a> Pass<'a> {
             changed: Vec::new(),
             twins: Vec::new(),
             frames: Frames::default(),
+            sites: HashMap::new(),
             refused: None,
         }
     }
@@ -277,7 +280,8 @@ impl<'a> Pass<'a> {
             &points,
             &spills,
         );
-        let with = rewrite.function().ok_or_else(refused)?;
+        let Written { code: with, sites } = rewrite.function().ok_or_else(refused)?;
+        self.sites.insert(body.function, sites);
         let edit = Edit { range: body.contents.clone(), with };
         let (function, start) = (body.function, body.contents.start);
         self.changed.push(ChangedBody { function, start, edits: vec![edit] });
@@ -291,10 +295,11 @@ impl<'a> Pass<'a> {
                 &points,
                 &spills,
             );
-            let twin = rewrite.twin().ok_or_else(refused)?;
+            let Written { code: twin, sites } = rewrite.twin().ok_or_else(refused)?;
             let results = shape.ty.results.clone();
             let ty = Signature { params: Vec::new(), results };
             let twin = self.context.add_function(ty, twin);
+            self.sites.insert(twin, sites);
             self.twins.push((body.function, twin));
         }
         Ok(())

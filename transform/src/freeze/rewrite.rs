@@ -67,6 +67,15 @@ pub(crate) struct Rewrite<'a> {
     pub(super) spilled: u32,
     /// Whether what was written last is never reached.
     pub(super) is_skipped: bool,
+    /// Where in the code the calls of points are, and the numbers of the points.
+    sites: Vec<(usize, u32)>,
+}
+
+/// A body that was written.
+pub(crate) struct Written {
+    pub(crate) code: Vec<u8>,
+    /// Where in the code the calls of points are, and the numbers of the points.
+    pub(crate) sites: Vec<(usize, u32)>,
 }
 
 /// A block that is open in what is read.
@@ -108,11 +117,12 @@ impl<'a> Rewrite<'a> {
             copied: shape.entry,
             spilled: 0,
             is_skipped: false,
+            sites: Vec::new(),
         }
     }
 
     /// The function, whose calls can be saved. `None` if it has results that nothing can stand in for.
-    pub(crate) fn function(self) -> Option<Vec<u8>> {
+    pub(crate) fn function(self) -> Option<Written> {
         let params = self.shape.ty.params.len();
         let locals = self.shape.locals[params..].iter().map(|&ty| with_null(ty)).collect();
         let locals = self.locals(locals);
@@ -120,7 +130,7 @@ impl<'a> Rewrite<'a> {
     }
 
     /// The function that goes on where a call of this one was suspended. It takes nothing, and gives the same.
-    pub(crate) fn twin(mut self) -> Option<Vec<u8>> {
+    pub(crate) fn twin(mut self) -> Option<Written> {
         self.is_twin = true;
         let all = self.shape.locals.iter().map(|&ty| with_null(ty)).collect();
         let mut locals = self.locals(all);
@@ -138,7 +148,7 @@ impl<'a> Rewrite<'a> {
         locals
     }
 
-    fn whole(mut self, locals: Vec<ValueType>, body: impl FnOnce(&mut Self)) -> Option<Vec<u8>> {
+    fn whole(mut self, locals: Vec<ValueType>, body: impl FnOnce(&mut Self)) -> Option<Written> {
         let groups: Vec<_> = locals.chunk_by(|a, b| a == b).collect();
         (groups.len() as u32).encode(&mut self.code);
         for group in groups {
@@ -176,7 +186,7 @@ impl<'a> Rewrite<'a> {
             self.context.some_value(&mut self.code, ty, self.signatures)?;
         }
         self.sink().end();
-        Some(self.code)
+        Some(Written { code: self.code, sites: self.sites })
     }
 
     fn type_of(&self, local: u32) -> ValueType {
@@ -233,6 +243,7 @@ impl<'a> Rewrite<'a> {
                 What::Point(point) if enters => self.enter_point(item, point),
                 What::Point(point) => {
                     self.spill(item, item.height - self.shape.points[point as usize].takes);
+                    self.calls(point);
                     self.copy_to(item.end);
                     self.look(point);
                 }
@@ -286,6 +297,11 @@ impl<'a> Rewrite<'a> {
                 self.sink().ref_as_non_null();
             }
         }
+    }
+
+    /// The next instruction is the call of a point.
+    pub(super) fn calls(&mut self, point: u32) {
+        self.sites.push((self.code.len(), self.points.first_point + point));
     }
 
     /// After a call: if it is being saved, this function is saved, too.

@@ -145,8 +145,10 @@ impl Rewrite<'_> {
         let table = self.context.table;
         self.sink().local_get(to).if_(gives).i32_const(0).local_set(to);
         self.context.call_host(Host::Next, &mut self.code);
+        self.calls(point);
         self.sink().call_indirect(table, ty).else_();
         self.push(item, below..item.height);
+        self.calls(point);
         self.copy_to(item.end);
         self.sink().end();
         self.look(point);

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use wasm_jobs_transform::{Frames, LOAD, NEXT, POINT, SAVE, SAVING, TWINS};
 use wasmtime::{
     AsContextMut, ExnRef, ExternRef, Func, FuncType, Instance, OwnedRooted, Ref, Store, Val,
-    ValType,
+    ValType, WasmBacktrace,
 };
 
 /// A reference that lives as long as the store.
@@ -90,6 +90,8 @@ pub(crate) struct Call {
     pub(crate) is_saved: bool,
     /// When it is saved, the innermost comes first; when it goes on, it comes last.
     pub(crate) frames: Vec<Frame>,
+    /// The points that a backtrace shows, before anything was saved.
+    expected: Vec<Option<u32>>,
     /// The one whose function goes on.
     current: Frame,
     /// How many of its words were loaded.
@@ -212,11 +214,16 @@ pub(crate) fn save<T: HasCall>(
     saving: wasmtime::Global,
     results: impl IntoIterator<Item = (ValType, Val)>,
 ) {
+    let described = caller.data().frames();
+    let backtrace = WasmBacktrace::force_capture(&*caller);
+    let frames = backtrace.frames().iter();
+    let expected = frames.map(|frame| described.point_at(frame.module_offset().unwrap())).collect();
     let results = results.into_iter();
     let pending = results.map(|(ty, value)| (ty, Kept::new(caller, &value))).collect();
     let call = caller.data_mut().saved();
     call.is_saved = true;
     call.pending = pending;
+    call.expected = expected;
     call.frames.clear();
     saving.set(caller, Val::I32(1)).unwrap();
 }
@@ -230,6 +237,14 @@ pub(crate) fn go_on<T: HasCall>(
     let described = store.data().frames();
     let call = store.data_mut().saved();
     call.is_saved = false;
+    let saved: Vec<_> = call.frames.iter().map(|frame| Some(frame.point() as u32)).collect();
+    // Without a number in the engine's configuration, a backtrace has 20 functions.
+    let seen = if call.expected.len() < 20 { saved.len() } else { 20 };
+    assert_eq!(
+        saved[..seen],
+        call.expected,
+        "the functions on the stack are those that were saved"
+    );
     let outermost = call.frames.last().map(|frame| described.points[frame.point()].function);
     let pending = call.pending.clone();
     let Some(outermost) = outermost else {
