@@ -6,6 +6,7 @@ mod checkpoint;
 mod checks;
 mod custom_sections;
 mod drops;
+mod endless;
 mod exports;
 mod guests;
 mod program;
