@@ -71,7 +71,7 @@ impl Kept {
 
 /// A function that was suspended, with its values.
 #[derive(Clone, Default)]
-pub(crate) struct Frame {
+struct Frame {
     words: Vec<i64>,
     references: VecDeque<Reference>,
 }
@@ -89,13 +89,20 @@ pub(crate) struct Call {
     pending: Vec<(ValType, Kept)>,
     pub(crate) is_saved: bool,
     /// When it is saved, the innermost comes first; when it goes on, it comes last.
-    pub(crate) frames: Vec<Frame>,
+    frames: Vec<Frame>,
     /// The points that a backtrace shows, before anything was saved.
     expected: Vec<Option<u32>>,
     /// The one whose function goes on.
     current: Frame,
     /// How many of its words were loaded.
     loaded: usize,
+}
+
+impl Call {
+    /// How many functions were saved.
+    pub(crate) fn depth(&self) -> usize {
+        self.frames.len()
+    }
 }
 
 /// What the data of a store has.

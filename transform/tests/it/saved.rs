@@ -180,7 +180,7 @@ impl Saved {
             .call(&mut self.store, arguments, &mut results)
             .map_err(|error| (self.kind.failure)(&mut self.store, &error))?;
         while self.store.data().call.is_saved {
-            self.store.data_mut().depths += self.store.data().call.frames.len() as u64;
+            self.store.data_mut().depths += self.store.data().call.depth() as u64;
             results = go_on(&mut self.store, self.instance)
                 .map_err(|error| (self.kind.failure)(&mut self.store, &error))?;
         }
