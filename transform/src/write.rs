@@ -13,7 +13,7 @@ use wasmparser::{BinaryReader, DataKind, DataSectionReader, ExportSectionReader,
 /// What WebAssembly's implementations agree on, from the JavaScript interface's list.
 const MOST_BYTES: usize = 1 << 30;
 pub(crate) const MOST_LOCALS: usize = 50_000;
-const MOST_BYTES_OF_A_BODY: usize = 7_654_321;
+pub(crate) const MOST_BYTES_OF_A_BODY: usize = 7_654_321;
 
 const START: u8 = 8;
 const DATA: u8 = 11;

@@ -1,14 +1,14 @@
 //! The module that comes of the rewritten bodies, with what they need: functions, types, globals, and the table of the twins.
 
 use crate::added::{CODE, ELEMENTS, FUNCTIONS, GLOBALS, Items, TABLES, TYPES};
-use crate::error::Error;
+use crate::error::{Error, at_most};
 use crate::export::{self, PREFIX, reference_export};
 use crate::frames::Frames;
 use crate::freeze::context::{Global, Host, saved_reference};
 use crate::freeze::module::Pass;
 use crate::layout::ReferenceType;
 use crate::stops::check::encoded;
-use crate::write::write_changed;
+use crate::write::{MOST_BYTES_OF_A_BODY, write_changed};
 use std::collections::HashMap;
 use wasm_encoder::{
     ConstExpr, Encode, ExportKind, HeapType, InstructionSink, RefType, TableType, ValType,
@@ -40,6 +40,7 @@ impl Pass<'_> {
             items.add(TYPES, |types| types.extend(ty));
         }
         for (ty, body) in &self.context.functions {
+            at_most("bytes in an added function", body.len(), MOST_BYTES_OF_A_BODY)?;
             items.add(FUNCTIONS, |functions| ty.encode(functions));
             items.add(CODE, |code| body.encode(code));
         }

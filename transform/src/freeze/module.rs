@@ -17,7 +17,7 @@ use crate::parse;
 use crate::refuse::{CARRIED, name_of};
 use crate::state::value_type;
 use crate::stops::live::live_after;
-use crate::write::MOST_LOCALS;
+use crate::write::{MOST_BYTES_OF_A_BODY, MOST_LOCALS};
 use std::collections::HashMap;
 use std::ops::Range;
 use wasmparser::types::CoreTypeId;
@@ -28,6 +28,9 @@ use wasmparser::{
 
 /// How many operands and instructions the description of a body may have. More are in no program that people write.
 const MOST_OF_A_SHAPE: usize = 1 << 24;
+
+/// How many points a function has at most. A twin has a table of branches with so many targets.
+const MOST_POINTS: usize = 65_000;
 
 /// How many values all sets of a function have at most.
 const MOST_SAVED: usize = 1 << 20;
@@ -196,7 +199,7 @@ impl<'a> Pass<'a> {
             shape.before((start - origin) as u32, end, &operator, &validator, &types);
             validator.op(start, &operator)?;
             shape.after(end, &validator);
-            if shape.size() > MOST_OF_A_SHAPE {
+            if shape.size > MOST_OF_A_SHAPE {
                 break;
             }
         }
@@ -216,7 +219,10 @@ impl<'a> Pass<'a> {
         let too_large = |what: &str, count, most| {
             at_most(&format!("{what} in function {}", body.function), count, most)
         };
-        too_large("instructions and operands", shape.size(), MOST_OF_A_SHAPE)?;
+        too_large("instructions and operands", shape.size, MOST_OF_A_SHAPE)?;
+        too_large("points", shape.points.len(), MOST_POINTS)?;
+        let twin = body.contents.len() + shape.loops;
+        too_large("bytes, with those of the loops again,", twin, MOST_BYTES_OF_A_BODY)?;
         let spills = Spills::new(shape);
         too_large("locals", shape.locals.len() + spills.len() as usize + 1, MOST_LOCALS)?;
         let calls: Vec<_> = shape.points.iter().map(|point| point.call).collect();

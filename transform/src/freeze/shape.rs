@@ -21,6 +21,10 @@ pub(crate) struct Shape {
     /// The blocks. The first one is the function.
     pub(crate) blocks: Vec<Block>,
     pub(crate) points: Vec<Point>,
+    /// How many items there are, and operands of items and below calls.
+    pub(crate) size: usize,
+    /// How many bytes the loops have that have points. Those of a loop in a loop count twice.
+    pub(crate) loops: usize,
     /// The types of the operands of items.
     operands: Vec<ValueType>,
     open: Vec<Open>,
@@ -132,12 +136,6 @@ impl Shape {
         &self.operands[first..first + (item.height - item.base) as usize]
     }
 
-    /// How many values are in the lists of operands: what it takes to hold this.
-    pub(crate) fn size(&self) -> usize {
-        let below = self.points.iter().map(|point| point.below.len() + 1).sum::<usize>();
-        self.operands.len() + self.items.len() + below
-    }
-
     /// To be called before the validator sees an operator.
     pub(crate) fn before<T: WasmModuleResources>(
         &mut self,
@@ -200,6 +198,7 @@ impl Shape {
                 let depths = (0..item.height - item.base).rev();
                 let types = depths.map(|depth| operand(validator, depth, types));
                 self.operands.extend(types);
+                self.size += (item.height - item.base) as usize;
             }
             if let What::Point(number) = what {
                 self.below(number);
@@ -234,6 +233,7 @@ impl Shape {
         let (base, low) = (base(validator), self.low.min(height));
         self.items.push(Item { at, end, what, height, base, low, first_operand: 0 });
         self.low = height;
+        self.size += 1;
     }
 
     fn begin(&mut self, kind: Kind, ty: BlockType, types: &Types<'_>) {
@@ -282,6 +282,7 @@ impl Shape {
         let takes = self.points[number as usize].takes;
         let item = self.items.last().expect("that of the call");
         add(self, item, item.height - takes);
+        self.size += below.len();
         self.points[number as usize].below = below;
     }
 
@@ -307,10 +308,14 @@ impl Shape {
                 if !open.in_else {
                     block.first_of_else = points;
                 }
-                if let Some(item) = open.item
+                if let Some(begin) = open.item
                     && !block.points.is_empty()
                 {
-                    self.part(item);
+                    if block.kind == Kind::Loop {
+                        let end = self.items[item as usize].end;
+                        self.loops += (end - self.items[begin as usize].at) as usize;
+                    }
+                    self.part(begin);
                 }
             }
             What::Branch | What::Get(_) | What::Dead => {}
