@@ -15,7 +15,7 @@ use wasmtime::{Engine, Module};
 /// segment or reads one that can be dropped. So the guest runs as fast as before (`prepared_run` of the benchmark).
 ///
 /// On an engine with flags, the guest also looks at its flag: in each loop, and where calls can form a circle. [`Prepared::stops`] tells. If the
-/// engine counts fuel, looking takes some, and the code that runs when the flag is set takes more.
+/// engine counts fuel, looking takes some, and the code that runs when the flag is set takes [some more](crate::Slice::Fuel).
 ///
 /// Which engines have flags: one of [`engine`](crate::engine()), if [`stop_flags`](crate::EngineOptions::stop_flags) says so; and one that you
 /// made by [`Engine::new`], if its `Config` has [shared memories](wasmtime::Config::shared_memory). If you have those for another reason, compile
