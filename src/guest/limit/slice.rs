@@ -17,7 +17,8 @@ pub enum Slice {
     /// The guest is [stopped](crate::Stops) at its next loop or function entry: by the engine's epoch or, if its module was prepared for
     /// that, by its [flag](crate::EngineOptions::stop_flags). A host function that blocks is not stopped, nor is a guest inside `memory.atomic.wait`: see [`EngineOptions::threads`](crate::EngineOptions::threads).
     ///
-    /// Each step reads the clock (`time_slice_in_a_step` of the benchmark). How far beyond its slice a guest gets is measured by
+    /// Each step reads the clock (`time_slice_in_a_step` of the benchmark). Slices of eight milliseconds and more are the exception: where many
+    /// steps follow each other quickly, they share readings, and one may last for up to an eighth more than its slice. How far beyond its slice a guest gets is measured by
     /// `slice_overshoot`.
     Time(Duration),
     /// The guest runs until it has used this fuel, in wasmtime's units: about one an instruction. Zero stands for one.

@@ -100,6 +100,27 @@ fn the_end_of_one_slice_stops_no_other_guest() -> Result<(), Error> {
 }
 
 #[test]
+fn a_slice_still_ends_after_many_short_steps() -> Result<(), Error> {
+    let text = r#"(module
+        (import "env" "yield" (func $yield))
+        (func (export "run") (local $n i32)
+            (loop $again
+                (call $yield)
+                (local.set $n (i32.add (local.get $n) (i32.const 1)))
+                (br_if $again (i32.lt_u (local.get $n) (i32.const 100000))))
+            (loop $forever (br $forever))))"#;
+    let guest = instance(text)?;
+    // Such slices share readings of the clock.
+    guest.set_slice(Slice::Time(10 * MS))?;
+    let mut call = guest.call::<(), ()>("run", ())?;
+    // The last ones are in the endless loop.
+    for _ in 0..100_003 {
+        assert_eq!(call.resume()?, Step::Yielded);
+    }
+    Ok(())
+}
+
+#[test]
 fn waiting_is_no_part_of_a_slice() -> Result<(), Error> {
     let guest = instance(LOOPS)?;
     let event = guest.store()?.data().event.clone();
