@@ -46,9 +46,11 @@ const LINES_OF_A_PAGE: usize = 65_536 / 64;
 const SET_AT_ONCE: usize = 1024;
 
 impl StopFlags {
+    /// The flags of an engine.
+    ///
     /// # Errors
     ///
-    /// [`Error::Unsupported`] if the engine cannot have flags.
+    /// [`Error::Unsupported`] if its `Config` lacks something that they need.
     pub(crate) fn new(engine: &Engine) -> Result<Arc<Self>, Error> {
         refuse_without_proposals(engine)?;
         let ty = MemoryType::shared(FLAGS_MIN_PAGES as u32, FLAGS_MAX_PAGES as u32);

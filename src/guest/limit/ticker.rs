@@ -43,7 +43,7 @@ struct EngineFlags {
     /// Whether its prepared guests are to look at them, if this library has made the engine.
     are_wanted: Option<bool>,
     /// Alive while the engine has a module whose guests look at them.
-    flags: Option<Weak<StopFlags>>,
+    flags: Weak<StopFlags>,
 }
 
 /// A word of the flags of an engine, whichever instance has it. It is never freed, as its ticker is not.
@@ -52,13 +52,6 @@ pub(crate) struct Word {
     pub(crate) ticker: &'static Ticker,
     /// Where it is among the flags of the engine. Not zero.
     pub(crate) address: u32,
-}
-
-#[cfg(feature = "prepare")]
-impl EngineFlags {
-    fn in_use(&self) -> Option<Arc<StopFlags>> {
-        self.flags.as_ref()?.upgrade()
-    }
 }
 
 #[cfg(feature = "prepare")]
@@ -153,11 +146,11 @@ impl Ticker {
     #[cfg(feature = "prepare")]
     pub(crate) fn flags(&self, engine: &Engine) -> Result<Arc<StopFlags>, Error> {
         let mut known = self.flags.lock();
-        if let Some(flags) = known.in_use() {
+        if let Some(flags) = known.flags.upgrade() {
             return Ok(flags);
         }
         let flags = StopFlags::new(engine)?;
-        known.flags = Some(Arc::downgrade(&flags));
+        known.flags = Arc::downgrade(&flags);
         Ok(flags)
     }
 
@@ -194,7 +187,7 @@ impl Ticker {
     /// engine.
     #[cfg(feature = "prepare")]
     fn flags_in_use(&self) -> Option<Arc<StopFlags>> {
-        self.flags.lock().in_use()
+        self.flags.lock().flags.upgrade()
     }
 
     /// Asks all running guests of the engine to yield.
