@@ -375,8 +375,16 @@ fn debug_code(code: &str, interval: u32) -> Compared {
         (tag $tag (param i32))
         (elem declare func $function)
         (func $function (type $t) (i32.const 9))
-        (func $call (param $n i32) (local i64 externref)
-            (i64.const 3) (block (call $f (i32.sub (i32.const 6) (local.get $n)))) (drop))
+        (type $u (func (param i32)))
+        (table funcref (elem $even $odd))
+        (func $even (type $u) (local i64 externref)
+            (if (local.get 0) (then (i64.const 3) (block
+                (call_indirect (type $u) (i32.sub (local.get 0) (i32.const 1)) (i32.const 1)))
+                (drop))))
+        (func $odd (type $u) (local i64 externref)
+            (if (local.get 0) (then (i64.const 3) (block
+                (call_indirect (type $u) (i32.sub (local.get 0) (i32.const 1)) (i32.const 0)))
+                (drop))))
         (func $f (export "f") (param $n i32)
             (local $i32 i32) (local $i64 i64) (local $f32 f32) (local $f64 f64) (local $v128 v128)
             (local $func funcref) (local $extern externref) (local $exn exnref)
@@ -467,8 +475,9 @@ fn entries_calls_and_long_code_keep_all_values() {
     // Four locals cannot be null, and were not written.
     let entry = Counts { stops: 1, locals: 10, operands: 0, carried: 0 };
     assert_eq!(elsewhere("", 50_000), entry);
-    let call = "(if (local.get $n) (then (call $call (local.get $n))))";
-    let calls = Counts { stops: 6 + 5, locals: 6 * 10 + 5 * 3, operands: 5, carried: 0 };
+    // The functions of the type call each other, so there is a check before each call of the type.
+    let call = "(call $odd (local.get $n))";
+    let calls = Counts { stops: 1 + 5, locals: 10 + 5 * 3, operands: 5, carried: 0 };
     assert_eq!(elsewhere(call, 50_000), calls);
     let long = elsewhere("USES USES", 20);
     assert!(long.stops > 5 && long.operands > 0, "{long:?}");

@@ -43,6 +43,38 @@ pub(crate) struct InsertedCode {
     pub(crate) code: Vec<u8>,
 }
 
+/// The locals that are added to a body.
+struct NewLocals {
+    /// The index of the first one.
+    first: u32,
+    types: Vec<ValueType>,
+    /// Those that hold operands. Each check uses the same ones, because it needs them for itself only.
+    of_type: HashMap<ValueType, Vec<u32>>,
+}
+
+impl NewLocals {
+    fn add(&mut self, ty: ValueType) -> u32 {
+        self.types.push(ty);
+        self.first + self.types.len() as u32 - 1
+    }
+
+    /// One for each of the operands of a check.
+    fn some(&mut self, operands: impl Iterator<Item = ValueType>) -> Vec<u32> {
+        let mut used = HashMap::new();
+        let mut local = |ty| {
+            let nth: &mut usize = used.entry(ty).or_default();
+            *nth += 1;
+            if let Some(&local) = self.of_type.get(&ty).and_then(|locals| locals.get(*nth - 1)) {
+                return local;
+            }
+            let local = self.add(ty);
+            self.of_type.entry(ty).or_default().push(local);
+            local
+        };
+        operands.map(&mut local).collect()
+    }
+}
+
 impl Stops {
     /// `first_global` is the index of the first global that can be added.
     pub(crate) fn new(module: &Module<'_>, first_global: u32, interval: u32) -> Self {
@@ -133,11 +165,9 @@ impl Stops {
 
     /// The code of the checks of the `n`th body, whose first free local is `first_local`.
     pub(crate) fn inserted(&self, n: usize, body: &Body, first_local: u32) -> Inserted {
-        let mut inserted = Inserted { locals: Vec::new(), code: Vec::new() };
-        let mut new_local = |ty| {
-            inserted.locals.push(ty);
-            first_local + inserted.locals.len() as u32 - 1
-        };
+        let mut locals =
+            NewLocals { first: first_local, types: Vec::new(), of_type: HashMap::new() };
+        let mut inserted = Vec::new();
         // The local with the address of the flag, for short loops.
         let mut flag = None;
         for check in &self.checks[n] {
@@ -145,7 +175,7 @@ impl Stops {
             let mut replaced = 0;
             match check.place {
                 Place::Loop(_) | Place::Elsewhere => {
-                    let operands: Vec<_> = operands(body, check).map(&mut new_local).collect();
+                    let operands = locals.some(operands(body, check));
                     self.in_line(&mut code, check, &operands);
                 }
                 Place::Back(number) => {
@@ -157,17 +187,17 @@ impl Stops {
                     self.at_back(&mut code, check, back);
                 }
                 Place::Twice(number) => {
-                    let flag = *flag.get_or_insert_with(|| new_local(ValueType::I32));
+                    let flag = *flag.get_or_insert_with(|| locals.add(ValueType::I32));
                     let mut code_before = Vec::new();
                     InstructionSink::new(&mut code_before).global_get(self.flag()).local_set(flag);
                     let at = body.trace.loops[number as usize].whole.start;
-                    inserted.code.push(InsertedCode { at, replaced, code: code_before });
+                    inserted.push(InsertedCode { at, replaced, code: code_before });
                     self.at_short_loop(&mut code, check, flag);
                 }
             }
-            inserted.code.push(InsertedCode { at: check.at, replaced, code });
+            inserted.push(InsertedCode { at: check.at, replaced, code });
         }
-        inserted
+        Inserted { locals: locals.types, code: inserted }
     }
 
     /// The check at the beginning of a loop, or outside of loops. `operands` are the locals that hold what the loop takes from the stack.

@@ -1,10 +1,11 @@
 //! [`points`]: finds where a module needs checks, function by function, each one after those that it calls.
 //!
 //! Which function an indirect call reaches is not known, but its type is. So a call may lead to every function of the type that a reference
-//! can be to. Where the search comes back to a function that it has not finished, there is a circle of calls; the call that closes the
-//! circle gets a check before it.
+//! can be to. A circle of calls has a check at the entry of one of its functions, or before all calls of one of its types. If the search comes back to a function that
+//! it has not finished nevertheless, the call that closes the circle gets a check before it.
 
 use crate::module::Module;
+use crate::stops::circles::{self, Graph};
 use crate::stops::paths::{Callee, Exit, Unchecked};
 use crate::stops::trace::{self, Call, Trace};
 use crate::stops::walk::{self, Points};
@@ -29,7 +30,7 @@ struct Search<'a> {
     points: Vec<Points>,
     /// For each type, the functions that a reference of the type can be to.
     of_type: Vec<Vec<u32>>,
-    /// For each function, whether it is entered from outside and may call the host.
+    /// For each function, whether it has a check at its entry: because it is entered from outside and may call the host, or because circles of calls go through it.
     at_entry: Vec<bool>,
 }
 
@@ -46,10 +47,8 @@ pub(crate) fn points(module: &Module<'_>, interval: u32) -> Vec<Points> {
         at_entry: Vec::new(),
     };
     search.at_entry = search.entries();
-    search.circles_of_types();
-    let roots = module.start.into_iter().chain(module.exported.iter().copied());
-    for root in roots.chain(0..functions as u32) {
-        search.run(root as usize);
+    for root in search.cut_circles() {
+        search.run(root);
     }
     search.points
 }
@@ -131,56 +130,31 @@ impl Search<'_> {
         at_entry
     }
 
-    /// Marks the types whose functions may lead to a call of the same type. Such circles get their checks at those calls.
-    ///
-    /// This is Tarjan's algorithm for strongly connected components.
-    fn circles_of_types(&mut self) {
-        const UNSEEN: u32 = u32::MAX;
-        let nodes = self.states.len();
-        let mut order = vec![UNSEEN; nodes];
-        let mut lowest = vec![0; nodes];
-        let mut on_stack = vec![false; nodes];
-        let (mut stack, mut seen) = (Vec::new(), 0);
-        for root in 0..nodes {
-            if order[root] != UNSEEN {
-                continue;
-            }
-            let mut open = vec![Open { node: root, next: 0 }];
-            while let Some(Open { node, next }) = open.last_mut() {
-                let node = *node;
-                if *next == 0 {
-                    order[node] = seen;
-                    lowest[node] = seen;
-                    seen += 1;
-                    stack.push(node);
-                    on_stack[node] = true;
-                }
-                if let Some(callee) = self.callee(node, *next) {
-                    *next += 1;
-                    if order[callee] == UNSEEN {
-                        open.push(Open { node: callee, next: 0 });
-                    } else if on_stack[callee] {
-                        lowest[node] = lowest[node].min(order[callee]);
-                    }
-                    continue;
-                }
-                open.pop();
-                if let Some(Open { node: caller, .. }) = open.last() {
-                    lowest[*caller] = lowest[*caller].min(lowest[node]);
-                }
-                if lowest[node] == order[node] {
-                    let first = stack.iter().rposition(|&other| other == node).unwrap_or(0);
-                    let component = stack.split_off(first);
-                    let is_circle = component.len() > 1;
-                    for node in component {
-                        on_stack[node] = false;
-                        if is_circle && node >= self.module.function_types.len() {
-                            self.states[node] = State::Circle;
-                        }
-                    }
-                }
+    /// Chooses where the circles of calls get their checks: at the entries of functions, and before all calls of a type. Where it takes too long to choose well,
+    /// it is before all calls of types, and before those of functions that close a circle. Returns the order in which the functions are to be searched.
+    fn cut_circles(&mut self) -> Vec<usize> {
+        let functions = self.module.function_types.len();
+        let this = &*self;
+        let callees = |node: usize| (0..).map_while(move |n| this.callee(node, n));
+        let nodes = 0..self.states.len();
+        let graph = Graph::new(nodes.map(|node| callees(node).map(|to| to as u32).collect()));
+        let mut is_cut = self.at_entry.clone();
+        is_cut.resize(self.states.len(), false);
+        // A function gets one check. A type gets one at each call, and that is about as many as lead to it.
+        let worth = |node, into, from| if node < functions { into * from } else { from };
+        let cut = circles::cut(&graph, is_cut, worth);
+        for node in functions..self.states.len() {
+            if cut.is_cut[node] {
+                self.states[node] = State::Circle;
             }
         }
+        for node in cut.left {
+            if node >= functions {
+                self.states[node] = State::Circle;
+            }
+        }
+        self.at_entry.copy_from_slice(&cut.is_cut[..functions]);
+        cut.order
     }
 
     fn run(&mut self, root: usize) {
@@ -194,8 +168,9 @@ impl Search<'_> {
             if let Some(callee) = self.callee(node, *next) {
                 *next += 1;
                 match self.states[callee] {
-                    // Where it leads is a matter of its own, because all calls of the type have a check.
+                    // Where it leads is a matter of its own, because all calls of the type, or of the function, have a check.
                     State::Circle => {}
+                    State::Unseen if self.has_check_at_entry(callee) => {}
                     State::Unseen => {
                         self.states[callee] = State::Open;
                         open.push(Open { node: callee, next: 0 });
@@ -209,6 +184,21 @@ impl Search<'_> {
         }
     }
 
+    fn has_check_at_entry(&self, node: usize) -> bool {
+        self.at_entry.get(node).is_some_and(|at_entry| *at_entry)
+    }
+
+    /// What is known of a function, or of the functions of a type, when it is called.
+    fn known(&self, node: usize) -> Callee {
+        match self.states[node] {
+            State::Done(unchecked) => Callee::Leaves(unchecked),
+            State::Unseen | State::Open if self.has_check_at_entry(node) => {
+                Callee::Leaves(Unchecked::CHECKED)
+            }
+            State::Unseen | State::Open | State::Circle => Callee::LeadsBack,
+        }
+    }
+
     fn finish(&mut self, node: usize) {
         let functions = self.module.function_types.len();
         if node >= functions {
@@ -219,10 +209,7 @@ impl Search<'_> {
             self.states[node] = State::Done(self.host());
             return;
         };
-        let callee = |call: &Call| match self.states[self.node(call.callee)] {
-            State::Done(unchecked) => Callee::Leaves(unchecked),
-            State::Unseen | State::Open | State::Circle => Callee::LeadsBack,
-        };
+        let callee = |call: &Call| self.known(self.node(call.callee));
         let points = |at_entry| walk::points(trace, at_entry, self.interval, callee);
         let (mut places, mut unchecked) = points(self.at_entry[node]);
         // One check at its entry, rather than one before each call of it.
@@ -240,7 +227,7 @@ impl Search<'_> {
     fn of_all(&self, ty: usize) -> Unchecked {
         let mut all = Unchecked::NOTHING;
         for &function in &self.of_type[ty] {
-            if let State::Done(unchecked) = self.states[function as usize] {
+            if let Callee::Leaves(unchecked) = self.known(function as usize) {
                 all.join(unchecked);
             }
         }

@@ -17,7 +17,7 @@ const MOST_PASSES: usize = 10;
 const MOST_CARRIED: usize = 24;
 
 /// In a loop with calls, how many locals are worth carrying at most. If it has more, wasmtime keeps most of them in memory anyway.
-const MOST_BESIDE_CALLS: usize = 12;
+const MOST_BESIDE_CALLS: usize = 4;
 
 /// A check, and what it carries.
 #[derive(Clone, Debug)]

@@ -11,6 +11,7 @@
 //! carries, and `check` writes the code.
 
 pub(crate) mod check;
+mod circles;
 pub(crate) mod graph;
 pub(crate) mod live;
 pub(crate) mod memories;

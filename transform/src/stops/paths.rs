@@ -53,6 +53,13 @@ impl Unchecked {
         until_throw: Exit { free: None, checked: None },
     };
 
+    /// Of a function with a check at its entry, and in a circle with its caller, so that no more is known of it. On the way back out of a circle, each function that
+    /// returns counts alone.
+    pub(crate) const CHECKED: Self = {
+        let exit = Exit { free: None, checked: Some(0) };
+        Self { until_check: 0, until_return: exit, until_throw: exit }
+    };
+
     /// Of a call of the host.
     pub(crate) fn host(catches: bool) -> Self {
         let exit = Exit { free: Some(HOST_CALL), checked: None };

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use wasm_jobs_transform::{Error, transform};
 use wasmparser::{Validator, WasmFeatures};
 
-fn modules(folder: &Path, found: &mut Vec<PathBuf>) {
+pub(crate) fn modules(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {

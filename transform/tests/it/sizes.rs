@@ -41,6 +41,15 @@ const MODULES: &[(&str, usize, Make)] = &[
         (1..size).for_each(|n| write!(text, "(func (call {n}) (call {n}))").unwrap());
         text + "(func))"
     }),
+    ("functions in circles", 3_000, |size| {
+        let mut text = "(module ".to_owned();
+        for n in 0..size {
+            text.push_str("(func");
+            (1..20).for_each(|m| write!(text, "(call {})", (n + m * m * 7) % size).unwrap());
+            text.push(')');
+        }
+        text + ")"
+    }),
     ("functions that call through one type", 50_000, |size| {
         let mut text = format!("(module (table {size} funcref) (elem (i32.const 0)");
         (0..size).for_each(|n| write!(text, " {n}").unwrap());
@@ -129,6 +138,14 @@ const MODULES: &[(&str, usize, Make)] = &[
             "(module (type $t (func (param {types}) (result {types}))) (func (type $t) {} {}))",
             (0..size).map(|n| format!("(local.get {n})")).collect::<String>(),
             "(loop (type $t) (br_if 0 (i32.const 0)))".repeat(size / 10),
+        )
+    }),
+    ("loops with operands one after the other", 60_000, |size| {
+        format!(
+            "(module (type $t (func (param i32 i64 i32 f32 i32) (result i32 i64 i32 f32 i32)))
+                (func (type $t) {} {}))",
+            (0..5).map(|n| format!("(local.get {n})")).collect::<String>(),
+            "(loop (type $t) (br_if 0 (i32.const 0)))".repeat(size),
         )
     }),
     ("types of references", 10_000, |size| {
