@@ -153,7 +153,7 @@ pub enum Error {
     /// The linker defines nothing for one of the module's imports.
     #[cfg(feature = "wasm")]
     #[error(
-        "import {module:?} {name:?}: the linker defines nothing of that name, and the module needs it"
+        "import {module:?} {name:?}: the linker defines nothing of that name, and the module needs it{}", of_a_prepared_module(.module)
     )]
     MissingImport {
         /// The module that the import names.
@@ -301,6 +301,16 @@ impl Error {
     pub fn other(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Other(error.into())
     }
+}
+
+/// What to do about a missing import that `prepare` has added.
+#[cfg(feature = "wasm")]
+fn of_a_prepared_module(_import: &str) -> &'static str {
+    #[cfg(feature = "prepare")]
+    if _import == wasm_jobs_transform::FLAGS_MODULE {
+        return ": link a prepared module by `Prepared::instantiate_pre`";
+    }
+    ""
 }
 
 /// An export whose type is not the one that was asked for.

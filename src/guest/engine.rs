@@ -218,6 +218,9 @@ impl EngineOptions {
     /// [`Engine::new`].
     ///
     /// This library works with every engine. Without epoch interruption and [flags](crate::Stops), only fuel stops a guest that never yields.
+    ///
+    /// An engine that you make by `Engine::new` has flags for the guests of `prepare` if its configuration has shared memories, as that of
+    /// [`stop_flags`](Self::stop_flags) and of [`threads`](Self::threads) has.
     #[must_use]
     pub fn config(&self) -> Config {
         let mut config = Config::new();
@@ -271,10 +274,13 @@ pub fn engine(options: &EngineOptions) -> Result<Engine, Error> {
             why: "use `EngineOptions::on_demand` for guests with threads".into(),
         });
     }
-    Engine::new(&options.config()).map_err(|error| Error::Unsupported {
+    let engine = Engine::new(&options.config()).map_err(|error| Error::Unsupported {
         what: "an engine with these options",
         why: format!("{error:#}").into(),
-    })
+    })?;
+    #[cfg(feature = "prepare")]
+    Ticker::of(&engine).want_flags(options.stop_flags);
+    Ok(engine)
 }
 
 /// Asks all guests of an engine to [yield](crate::Step::Yielded), from any thread: each that runs at this moment yields at its next loop, or at

@@ -47,7 +47,7 @@ impl GuestModule {
         match self {
             Self::Plain(module) => module,
             #[cfg(feature = "prepare")]
-            Self::Prepared(module) => module,
+            Self::Prepared(module) => module.module(),
         }
     }
 

@@ -2,6 +2,7 @@
 //! percentile of a round. Beside a flag that the store's `epoch_deadline_callback` reads, with `increment_epoch`, and a channel for the
 //! trap. The two sides take turns call by call.
 
+use super::compiled;
 use super::{PAUSE, pool};
 use crate::guests;
 use crate::rounds::{Finding, Other, of_pairs, p99_micros};
@@ -11,13 +12,22 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 use wasm_jobs::wasmtime::{Store, Trap, UpdateDeadline};
-use wasm_jobs::{Error, Instance, JobPool};
+use wasm_jobs::{Error, Instance, InstanceOptions, JobPool};
 
 const ROUNDS: usize = 9;
 const CALLS: usize = 200;
 
-pub(crate) fn measure() -> Finding {
-    let (mut ours, mut theirs) = (ours(), theirs());
+pub(crate) fn at_epochs() -> Finding {
+    of(Instance::new(&guests::ours(), ()).expect("the pool has room"))
+}
+
+/// Of a guest that looks at a flag, on an engine without epochs.
+pub(crate) fn at_flags() -> Finding {
+    of(compiled::at_flags(InstanceOptions::default()))
+}
+
+fn of(instance: Instance<()>) -> Finding {
+    let (mut ours, mut theirs) = (ours(instance), theirs());
     let round = |_| {
         let (ours, theirs) = (0..CALLS).map(|_| (ours(), theirs())).unzip();
         (p99_micros(ours), p99_micros(theirs))
@@ -25,9 +35,8 @@ pub(crate) fn measure() -> Finding {
     of_pairs("us", Other::Peer("epoch_callback"), &(0..ROUNDS).map(round).collect::<Vec<_>>())
 }
 
-fn ours() -> impl FnMut() -> Duration {
+fn ours(instance: Instance<()>) -> impl FnMut() -> Duration {
     let pool = pool(1);
-    let instance = Instance::new(&guests::ours(), ()).expect("the pool has room");
     move || {
         let call = instance.call::<i64, i64>("counts", i64::MAX);
         let mut call = call.expect("the guest exports it");

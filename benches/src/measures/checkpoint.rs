@@ -12,7 +12,7 @@ use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 use twox_hash::XxHash3_64;
 use wasm_jobs::wasmtime::{Engine, InstancePre, Linker, Module};
-use wasm_jobs::{Checkpoint, EngineOptions, Func, Instance, prepare};
+use wasm_jobs::{Checkpoint, EngineOptions, Func, Instance, Linked, PreparedPre, prepare};
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
@@ -43,8 +43,14 @@ fn wat(memory: usize) -> String {
     )
 }
 
-fn linked(module: &Module) -> InstancePre<()> {
-    Linker::new(&ENGINE).instantiate_pre(module).expect("the guest imports nothing")
+fn prepared(wasm: impl AsRef<[u8]>) -> PreparedPre<()> {
+    let module = prepare(&ENGINE, wasm).expect("the guest can be prepared");
+    module.instantiate_pre(&Linker::new(&ENGINE)).expect("the guest imports nothing")
+}
+
+fn unprepared(wasm: impl AsRef<[u8]>) -> InstancePre<()> {
+    let module = Module::new(&ENGINE, wasm).expect("the guest is valid");
+    Linker::new(&ENGINE).instantiate_pre(&module).expect("the guest imports nothing")
 }
 
 struct Guest {
@@ -56,7 +62,7 @@ struct Guest {
 }
 
 impl Guest {
-    fn new(pre: &InstancePre<()>, memory: usize, in_use: usize) -> Self {
+    fn new(pre: &impl Linked<()>, memory: usize, in_use: usize) -> Self {
         let instance = Instance::new(pre, ()).expect("the pool has room");
         let write = instance.func("write").expect("the guest exports it");
         let mut guest = Self { instance, write, memory: in_use, next: 0 };
@@ -66,14 +72,13 @@ impl Guest {
     }
 
     fn prepared(memory: usize, in_use: usize) -> Self {
-        let module =
-            prepare(&ENGINE, wat::parse_str(wat(memory)).expect("the guest is well-formed"));
-        Self::new(&linked(&module.expect("the guest can be prepared")), memory, in_use)
+        let wasm = wat::parse_str(wat(memory)).expect("the guest is well-formed");
+        Self::new(&prepared(wasm), memory, in_use)
     }
 
     fn unprepared(memory: usize, in_use: usize) -> Self {
         let wasm = wat::parse_str(wat(memory)).expect("the guest is well-formed");
-        Self::new(&linked(&Module::new(&ENGINE, wasm).expect("the guest is valid")), memory, in_use)
+        Self::new(&unprepared(wasm), memory, in_use)
     }
 
     fn write(&mut self, from: usize, count: usize, stride: usize) {
@@ -218,8 +223,8 @@ pub(crate) fn load_4m() -> Finding {
 pub(crate) fn clone() -> Finding {
     const CLONES: usize = 100;
     let wasm = wat::parse_str(wat(MIB)).expect("the guest is well-formed");
-    let prepared = linked(&prepare(&ENGINE, &wasm).expect("the guest can be prepared"));
-    let unprepared = linked(&Module::new(&ENGINE, &wasm).expect("the guest is valid"));
+    let prepared = prepared(&wasm);
+    let unprepared = unprepared(&wasm);
     let here = Guest::new(&prepared, MIB, MIB).instance.checkpoint().expect("there is no call");
     let original = Guest::new(&unprepared, MIB, MIB);
     let copy = original.instance.memory("memory").expect("the guest has one").data().to_vec();
@@ -275,7 +280,7 @@ struct RollingBack {
 
 fn rolling_back() -> Vec<RollingBack> {
     let wasm = wat::parse_str(wat(256 * KIB)).expect("the guest is well-formed");
-    let module = linked(&prepare(&ENGINE, wasm).expect("the guest can be prepared"));
+    let module = prepared(wasm);
     let guests = (0..60).map(|_| {
         let guest = Guest::new(&module, 256 * KIB, 64 * KIB);
         let mut guest = RollingBack { guest, window: VecDeque::new() };

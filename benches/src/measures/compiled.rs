@@ -1,5 +1,6 @@
 //! [`Compiled`]: a guest's module, as it is or prepared.
 
+use crate::guests::GUEST;
 use wasm_jobs::wasmtime::{Engine, InstancePre, Linker, Module};
 use wasm_jobs::{
     EngineOptions, Instance, InstanceOptions, Prepared, PreparedPre, add_yield, prepare,
@@ -22,7 +23,7 @@ impl Compiled {
     pub(super) fn engine(&self) -> &Engine {
         match self {
             Self::AsItIs(module) => module.engine(),
-            Self::Prepared(module) => module.engine(),
+            Self::Prepared(module) => module.module().engine(),
         }
     }
 
@@ -60,6 +61,12 @@ impl<S: Send + 'static> Linked<S> {
         };
         instance.expect("the pool has room")
     }
+}
+
+/// An instance of the [guest](GUEST) of most measures that looks at a flag.
+pub(super) fn at_flags(options: InstanceOptions) -> Instance<()> {
+    let wasm = wat::parse_str(GUEST).expect("the guest is well-formed");
+    Compiled::prepared(&engine_with_flags(), &wasm).instance(options)
 }
 
 /// An engine with a pool of the guests of one measure.

@@ -1,6 +1,7 @@
 //! Slices of a millisecond: how far a guest that never yields gets beyond its slice, and what slicing costs a guest that
 //! computes.
 
+use super::compiled;
 use super::poll_to_end;
 use super::ticker::{TICK, Ticker};
 use crate::guests;
@@ -9,7 +10,7 @@ use std::sync::Barrier;
 use std::task::{Context, Waker};
 use std::thread;
 use std::time::Duration;
-use wasm_jobs::{Instance, Slice, Step};
+use wasm_jobs::{Instance, InstanceOptions, Slice, Step};
 
 const SLICE: Duration = TICK;
 /// The two sides take turns, this many steps at a time.
@@ -23,7 +24,13 @@ const COUNT: i64 = 50_000_000;
 /// The time that the 99th percentile of the steps takes beyond the slice, while two threads run such guests. Beside steps that do
 /// nothing but look at the clock, and are late only because the machine is.
 pub(crate) fn overshoot() -> Finding {
-    overshoot_beside("clock", || || look_at_the_clock(SLICE), || (), || ())
+    overshoot_beside("clock", at_epochs, || || look_at_the_clock(SLICE), || (), || ())
+}
+
+/// The same of guests that look at flags, on an engine without epochs.
+pub(crate) fn overshoot_at_flags() -> Finding {
+    let at_flags = || compiled::at_flags(InstanceOptions::default());
+    overshoot_beside("clock", at_flags, || || look_at_the_clock(SLICE), || (), || ())
 }
 
 /// The same beside guests that yield at the next tick of a thread that ticks each millisecond. Its steps begin after a tick, and so they last
@@ -40,21 +47,25 @@ pub(crate) fn overshoot_beside_ticker() -> Finding {
             assert!(call.as_mut().poll(&mut context).is_pending());
         }
     };
-    overshoot_beside("ticker", step, || ticker.on(), || ticker.off())
+    overshoot_beside("ticker", at_epochs, step, || ticker.on(), || ticker.off())
 }
 
-/// `their_step` makes a step of the peer for each thread; `before` and `after` are called around its turns.
+fn at_epochs() -> Instance<()> {
+    Instance::new(&guests::ours(), ()).expect("the pool has room")
+}
+
+/// `instance` makes a guest of ours for each thread. `their_step` makes a step of the peer for each thread; `before` and `after` are called around its turns.
 fn overshoot_beside<S: FnMut() + Send>(
     peer: &'static str,
+    instance: impl Fn() -> Instance<()>,
     their_step: impl Fn() -> S,
     before: impl Fn() + Sync,
     after: impl Fn() + Sync,
 ) -> Finding {
-    let pre = guests::ours();
     let mut calls = Vec::new();
     for _ in 0..WORKERS {
-        let instance = Instance::new(&pre, ()).expect("the pool has room");
-        instance.set_slice(Slice::Time(SLICE)).expect("the engine has epochs");
+        let instance = instance();
+        instance.set_slice(Slice::Time(SLICE)).expect("the guest can be stopped");
         calls.push(instance.call::<i64, i64>("counts", i64::MAX).expect("the guest exports it"));
     }
     let mut sides = Vec::new();

@@ -38,7 +38,7 @@ use wasmtime::Module;
 ///     (func (export "next") (result i32)
 ///         (global.set $n (i32.add (global.get $n) (i32.const 1)))
 ///         (global.get $n)))"#)?)?;
-/// let pre = wasmtime::Linker::new(&engine).instantiate_pre(&module)?;
+/// let pre = module.instantiate_pre(&wasmtime::Linker::new(&engine))?;
 /// let instance = Instance::new(&pre, ())?;
 ///
 /// assert_eq!(instance.call::<(), i32>("next", ())?.wait()?, 1);

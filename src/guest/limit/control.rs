@@ -218,6 +218,7 @@ impl Control {
         match self.epoch.look(self.reasons()) {
             Look::GoOn => UpdateDeadline::Continue(1),
             Look::Yield => {
+                self.slice.stop();
                 self.slice.yield_at_epoch();
                 UpdateDeadline::Yield(1)
             }
@@ -385,6 +386,10 @@ impl Drop for Watch<'_> {
 #[cfg(feature = "prepare")]
 impl Checked for Control {
     fn look(&self) -> Look {
-        self.reasons()
+        let look = self.reasons();
+        if look == Look::Yield {
+            self.slice.stop();
+        }
+        look
     }
 }

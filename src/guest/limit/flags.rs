@@ -12,8 +12,8 @@ use crate::step::stop::Setters;
 use parking_lot::Mutex;
 use std::fmt;
 use std::sync::{Arc, Weak};
-use wasm_jobs_transform::{FLAGS_MAX_PAGES, FLAGS_MIN_PAGES};
-use wasmtime::{Engine, MemoryType, SharedMemory};
+use wasm_jobs_transform::{FLAGS_MAX_PAGES, FLAGS_MIN_PAGES, Options, transform_with};
+use wasmtime::{Engine, MemoryType, Module, SharedMemory};
 use wiggle::{GuestMemory, GuestPtr};
 
 /// The flags of one engine. It lives as long as a prepared module of the engine, or an instance of one.
@@ -42,18 +42,22 @@ pub(crate) trait Checked: Send + Sync {
 const WORDS_OF_A_PAGE: usize = 65_536 / 4;
 /// How many lines of the cache a page has, of 64 bytes.
 const LINES_OF_A_PAGE: usize = 65_536 / 64;
+/// How many flags are set before others get the locks. That takes some microseconds.
+const SET_AT_ONCE: usize = 1024;
 
 impl StopFlags {
-    /// `None` if the engine has no shared memories.
-    pub(crate) fn new(engine: &Engine) -> Option<Arc<Self>> {
-        if !engine.get_shared_memory() {
-            return None;
-        }
+    /// The flags of an engine.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] if its `Config` lacks something that they need.
+    pub(crate) fn new(engine: &Engine) -> Result<Arc<Self>, Error> {
+        refuse_without_proposals(engine)?;
         let ty = MemoryType::shared(FLAGS_MIN_PAGES as u32, FLAGS_MAX_PAGES as u32);
-        let memory = SharedMemory::new(engine, ty).ok()?;
+        let memory = SharedMemory::new(engine, ty).map_err(unsupported)?;
         // The first word is never given: it stands for no flag.
         let words = Words { holders: vec![None], free: Vec::new() };
-        Some(Arc::new(Self { memory, setters: Setters::new(), words: Mutex::new(words) }))
+        Ok(Arc::new(Self { memory, setters: Setters::new(), words: Mutex::new(words) }))
     }
 
     /// What prepared modules import.
@@ -99,18 +103,64 @@ impl StopFlags {
 
     /// Sets the flag at this address. Its guest looks at its next loop, or entry of a function that has a check.
     pub(crate) fn set(&self, address: u32) {
+        self.set_each(&[address]);
+    }
+
+    /// Sets the flags at these addresses.
+    fn set_each(&self, addresses: &[u32]) {
         self.setters.raise(|| {
             let mut memory = GuestMemory::Shared(self.memory.data());
-            // A store of one atomic word, and `Relaxed`. It cannot fail, because all words are inside the memory.
-            let _ = memory.write(GuestPtr::<u32>::new(address), 1);
+            for &address in addresses {
+                // A store of one atomic word, and `Relaxed`. It fails only past the end of the memory: a late stop of an instance whose engine
+                // is gone may come to the next engine that has the ticker. Then there is no guest to stop.
+                memory.write(GuestPtr::<u32>::new(address), 1).ok();
+            }
         });
     }
 
-    /// Sets the flags of all instances.
+    /// Sets the flags of all instances that there are. Those that are made meanwhile may be left out.
     pub(crate) fn set_all(&self) {
-        let words = self.words.lock();
-        let in_use = words.holders.iter().enumerate().filter(|(_, holder)| holder.is_some());
-        in_use.for_each(|(index, _)| self.set(address(index)));
+        // In parts, between which others get the locks: a guest that has taken its flag needs one of them to go on.
+        let mut part = Vec::with_capacity(SET_AT_ONCE);
+        for first in (0..).step_by(SET_AT_ONCE) {
+            {
+                let words = self.words.lock();
+                let Some(rest) = words.holders.get(first..) else { return };
+                let indices = (first..).zip(rest).take(SET_AT_ONCE);
+                let in_use = indices.filter(|(_, holder)| holder.is_some());
+                part.extend(in_use.map(|(index, _)| address(index)));
+            }
+            self.set_each(&part);
+            part.clear();
+        }
+    }
+}
+
+/// The smallest module whose guests look at a flag: `(module (memory 0) (func (loop (br 0))))`.
+const LOOKS_AT_A_FLAG: &[u8] = b"\0asm\x01\0\0\0\
+    \x01\x04\x01\x60\0\0\
+    \x03\x02\x01\0\
+    \x05\x03\x01\0\0\
+    \x0a\x09\x01\x07\0\x03\x40\x0c\0\x0b\x0b";
+
+/// Refuses an engine of the user's own configuration that lacks what the code of the checks needs.
+fn refuse_without_proposals(engine: &Engine) -> Result<(), Error> {
+    if !engine.get_shared_memory() {
+        return Err(unsupported("it has no shared memories (`Config::shared_memory`)"));
+    }
+    let options = Options::default().stops(true);
+    let checked = transform_with(LOOKS_AT_A_FLAG, &options).map_err(Error::Prepare)?;
+    Module::validate(engine, &checked.wasm).map_err(unsupported)
+}
+
+fn unsupported(why: impl fmt::Display) -> Error {
+    Error::Unsupported {
+        what: "a guest that looks at a flag, on this engine,",
+        why: format!(
+            "{why:#}. Set `EngineOptions::stop_flags`, or in your own `Config` shared memories, threads, several memories and typed function \
+             references"
+        )
+        .into(),
     }
 }
 
@@ -138,11 +188,12 @@ impl fmt::Debug for StopFlags {
 
 #[cfg(test)]
 mod tests {
-    use super::{Checked, StopFlags, WORDS_OF_A_PAGE, address, index};
+    use super::{Checked, SET_AT_ONCE, StopFlags, WORDS_OF_A_PAGE, address, index};
     use crate::guest::limit::look::Look;
     use std::collections::HashSet;
     use std::sync::{Arc, Weak};
     use wasmtime::{Config, Engine};
+    use wiggle::{GuestMemory, GuestPtr};
 
     struct Nobody;
 
@@ -154,12 +205,49 @@ mod tests {
 
     fn flags() -> Arc<StopFlags> {
         let engine = Engine::new(Config::new().shared_memory(true)).unwrap();
-        StopFlags::new(&engine).expect("the engine has shared memories")
+        StopFlags::new(&engine).expect("the engine has all that they need")
     }
 
     #[test]
-    fn an_engine_without_shared_memories_has_no_flags() {
-        assert!(StopFlags::new(&Engine::default()).is_none());
+    fn an_engine_that_lacks_what_flags_need_says_what() {
+        type Lack = fn(&mut Config) -> &mut Config;
+        let lacks: [(&str, Lack); 4] = [
+            ("shared memories", |config| config.shared_memory(false)),
+            ("threads", |config| config.wasm_threads(false)),
+            ("multi", |config| config.wasm_multi_memory(false)),
+            ("function references", |config| {
+                config.wasm_gc(false).wasm_exceptions(false).wasm_function_references(false)
+            }),
+        ];
+        for (lacking, lack) in lacks {
+            let mut config = Config::new();
+            let engine = Engine::new(lack(config.shared_memory(true))).unwrap();
+            let Err(refusal) = StopFlags::new(&engine) else { panic!("{lacking}") };
+            assert!(refusal.to_string().contains(lacking), "{lacking}: {refusal}");
+        }
+    }
+
+    #[test]
+    fn a_late_stop_of_an_engine_that_is_gone_is_nobodys() {
+        flags().set(address(7 * WORDS_OF_A_PAGE));
+    }
+
+    #[test]
+    fn all_flags_are_set_but_those_that_nobody_has() {
+        let flags = flags();
+        let nobody: Weak<dyn Checked> = Weak::<Nobody>::new();
+        let count = 2 * SET_AT_ONCE + 3;
+        for _ in 1..count {
+            flags.take(nobody.clone()).expect("there is room");
+        }
+        flags.give_back(SET_AT_ONCE);
+        flags.set_all();
+        let memory = GuestMemory::Shared(flags.memory().data());
+        let is_set = |index| memory.read(GuestPtr::<u32>::new(address(index))).unwrap() == 1;
+        for index in 0..count + 9 {
+            let has_holder = index != 0 && index != SET_AT_ONCE && index < count;
+            assert_eq!(is_set(index), has_holder, "{index}");
+        }
     }
 
     #[test]

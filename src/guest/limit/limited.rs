@@ -2,6 +2,7 @@
 
 use crate::guest::limit::call_time::Verdict;
 use crate::guest::limit::control::{Control, StepLimits, Watch};
+use crate::guest::limit::schedule::time_of_step;
 use crate::guest::limit::slice_state::StepSlice;
 use crate::trace::{Burning, burning, counts_fuel};
 use crate::wait::alarm;
@@ -77,7 +78,11 @@ fn begin_watched(
     slice: StepSlice,
 ) -> Option<(Burning<impl Fn() -> u64>, Watch<'_>)> {
     let burning = burning(|| control.fuel());
-    let now = alarm::now_nanoseconds();
+    let now = match slice {
+        // Nothing but the end of the slice depends on it.
+        StepSlice::After(slice) if control.time().is_none() => time_of_step(slice),
+        _ => alarm::now_nanoseconds(),
+    };
     match control.look_at_time(now) {
         Verdict::InTime => Some((burning, control.watch(slice, now))),
         Verdict::TimedOut => None,

@@ -7,6 +7,7 @@
 //! What [`stops`] a running guest is the epoch, or its own flag, as its [`stopper`] knows; each makes it [`look`] whether it has to stop. Its engine's [`ticker`] advances
 //! the epoch, and has the [`flags`] of its guests, of which a [`flag`] is one instance's. The thread of the [`schedule`] decides when a
 //! [`target`] is stopped: it reads the [`slot`] of each thread, and stops it again after each pause of a [`repetition`].
+//! While many short steps are taken, it also reads the clock for them, as their [`shared_clock`].
 
 pub(crate) mod call_time;
 pub(crate) mod control;
@@ -23,6 +24,7 @@ pub(crate) mod nesting;
 pub(crate) mod options;
 pub(crate) mod repetition;
 pub(crate) mod schedule;
+pub(crate) mod shared_clock;
 pub(crate) mod slice;
 pub(crate) mod slice_state;
 pub(crate) mod slot;

@@ -2,6 +2,7 @@
 //! by [`Interrupter::interrupt`]; what goes out is [`Ticker::stop`].
 
 use crate::guest::limit::repetition::Repetition;
+use crate::guest::limit::shared_clock::{Beginnings, SharedClock};
 use crate::guest::limit::slot::{End, Slot};
 use crate::guest::limit::target::{Target, TickerNumber};
 use crate::guest::limit::ticker::Ticker;
@@ -39,6 +40,8 @@ struct Schedule {
     /// The schedule's thread reads the slots again at this time, in nanoseconds of [`alarm::now`].
     looks_at: AtomicU64,
     inbox: Mutex<Inbox>,
+    /// The time, for steps that need not know it exactly.
+    clock: SharedClock,
 }
 
 /// What is new to the schedule's thread.
@@ -55,7 +58,26 @@ const PATIENCE: u64 = Duration::from_micros(10).as_nanos() as u64;
 static SCHEDULE: Schedule = Schedule {
     looks_at: AtomicU64::new(NEVER),
     inbox: Mutex::new(Inbox { thread: None, slots: Vec::new(), cancelled: Vec::new() }),
+    clock: SharedClock::new(),
 };
+
+/// The time at which a step of this slice begins, in nanoseconds of [`alarm::now`]: now, or up to an eighth of the slice later.
+#[inline]
+pub(crate) fn time_of_step(slice: u64) -> u64 {
+    SCHEDULE.clock.time_of_step(slice).unwrap_or_else(|| read_clock(slice))
+}
+
+/// Reads the machine's clock. If this thread does that often, the schedule's thread is to do it instead.
+fn read_clock(slice: u64) -> u64 {
+    let now = alarm::now_nanoseconds();
+    // A thread that is ending has no thread-locals any more, and begins few steps.
+    let _ = REGISTERED.try_with(|registered| {
+        if registered.beginnings.are_many(now, slice) && SCHEDULE.clock.ask(slice) {
+            registered.schedule.unpark();
+        }
+    });
+    now
+}
 
 thread_local! {
     static REGISTERED: Registered = Registered::new();
@@ -66,6 +88,7 @@ struct Registered {
     /// The schedule has the other reference. It drops that when it finds that this one is gone.
     slot: Arc<Slot>,
     schedule: Unparker,
+    beginnings: Beginnings,
 }
 
 impl Registered {
@@ -78,7 +101,7 @@ impl Registered {
         // This slot has no end yet. But many threads may come and go while the schedule sleeps, and it drops their slots only when
         // it is woken.
         schedule.unpark();
-        Self { slot, schedule }
+        Self { slot, schedule, beginnings: Beginnings::default() }
     }
 
     /// Writes an end, and wakes the schedule if that would sleep past it.
@@ -107,7 +130,7 @@ impl Registered {
 pub(crate) struct StepWithEnd {
     outer: Option<End>,
     /// A slot for this step alone, if the thread is ending and has no thread-locals any more.
-    own: Option<Registered>,
+    own: Option<Box<Registered>>,
 }
 
 impl StepWithEnd {
@@ -122,7 +145,7 @@ impl StepWithEnd {
         match REGISTERED.try_with(|registered| registered.put(end)) {
             Ok(outer) => Self { outer, own: None },
             Err(_) => {
-                let own = Registered::new();
+                let own = Box::new(Registered::new());
                 Self { outer: own.put(end), own: Some(own) }
             }
         }
@@ -300,7 +323,7 @@ impl Watcher {
         self.slots.retain(|slot| !slot.is_abandoned());
         self.cancelled.retain(|call| !call.has_ended());
         let now = alarm::now_nanoseconds();
-        let mut next = NEVER;
+        let mut next = SCHEDULE.clock.read(now);
         for slot in &mut self.slots {
             next = next.min(slot.look(now, &mut self.due));
         }
@@ -334,5 +357,19 @@ impl Watcher {
             self.tickers.push(Ticker::numbered(next)?);
         }
         self.tickers.get(number.0 as usize).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{SCHEDULE, time_of_step};
+
+    #[test]
+    fn the_schedules_thread_reads_the_clock_for_a_thread_that_begins_many_steps() {
+        const SLICE: u64 = 1 << 36;
+        while SCHEDULE.clock.time_of_step(SLICE).is_none() {
+            let before = crate::wait::alarm::now_nanoseconds();
+            assert!(time_of_step(SLICE) >= before);
+        }
     }
 }

@@ -17,7 +17,8 @@ pub enum Slice {
     /// The guest is [stopped](crate::Stops) at its next loop or function entry: by the engine's epoch or, if its module was prepared for
     /// that, by its [flag](crate::EngineOptions::stop_flags). A host function that blocks is not stopped, nor is a guest inside `memory.atomic.wait`: see [`EngineOptions::threads`](crate::EngineOptions::threads).
     ///
-    /// Each step reads the clock (`time_slice_in_a_step` of the benchmark). How far beyond its slice a guest gets is measured by
+    /// Each step reads the clock (`time_slice_in_a_step` of the benchmark). Slices of eight milliseconds and more are the exception: where many
+    /// steps follow each other quickly, they share readings, and one may last for up to an eighth more than its slice. How far beyond its slice a guest gets is measured by
     /// `slice_overshoot`.
     Time(Duration),
     /// The guest runs until it has used this fuel, in wasmtime's units: about one an instruction. Zero stands for one.
@@ -26,8 +27,10 @@ pub enum Slice {
     /// fuel is used up. What its host functions do is not counted. The cost is measured by `fuel_slice_in_a_step` of the
     /// benchmark.
     ///
-    /// A prepared guest that is stopped by its flag runs a few instructions for that, which use fuel. If that happens during a call, at the end
-    /// of a budget for example, its later stops come so much earlier.
+    /// A guest that is stopped within its slice, at the end of a budget for example, goes on with the rest of it, so its slices go on ending at
+    /// the same places. The exception is a guest that looks at a [flag](crate::EngineOptions::stop_flags): to take it, it runs some tens of
+    /// instructions, which use fuel that cannot be given back. Its later stops come so much earlier. Where that matters, let guests look at the
+    /// [epoch](crate::EngineOptions::epoch_interruption).
     ///
     /// If this is set while a call is stopped by the epoch, each step ends after a millisecond until the guest next calls
     /// the host, because wasmtime cannot be told the new slice before that.

@@ -5,6 +5,10 @@
 //! returns. At an epoch check it cannot be set. So each step with a slice of fuel sets the interval at the first place where it
 //! can; and a step that goes on from an epoch check, under another slice than the store was told, ends by the clock.
 //!
+//! A guest that was stopped, by the epoch or by its flag, goes on with the rest of its slice of fuel, if the slice is still the same. So its
+//! later slices end where they would without the stop, but for the fuel that a guest uses to take its flag. That cannot be given back, because
+//! wasmtime's `set_fuel` begins the interval anew, and nothing tells how much of it was left.
+//!
 //! Any thread may set `word`. Only the thread that has the guest uses the other fields, which go to the next thread together with
 //! the guest. So all accesses are `Relaxed`: a new slice is one word, and the lease of the guest orders the other accesses.
 
@@ -27,6 +31,8 @@ pub(crate) struct SliceState {
     applied_slice: AtomicU64,
     /// Whether the store has not been told the slice of this step.
     slice_pending: AtomicBool,
+    /// Whether the guest was stopped, by the epoch or by its flag, and has not gone on.
+    was_stopped: AtomicBool,
     /// Whether compiled code keeps the fuel in a register: from a yield at an epoch check until the next call of the host.
     fuel_in_registers: AtomicBool,
 }
@@ -61,6 +67,7 @@ impl SliceState {
             step_slice: unbounded(),
             applied_slice: unbounded(),
             slice_pending: false.into(),
+            was_stopped: false.into(),
             fuel_in_registers: false.into(),
         }
     }
@@ -84,6 +91,7 @@ impl SliceState {
     #[inline]
     pub(crate) fn leave_call(&self) {
         self.slice_pending.store(false, Relaxed);
+        self.was_stopped.store(false, Relaxed);
         self.fuel_in_registers.store(false, Relaxed);
     }
 
@@ -92,7 +100,10 @@ impl SliceState {
     pub(crate) fn begin_step(&self) -> StepSlice {
         let slice = self.word.load(Relaxed);
         self.step_slice.store(slice, Relaxed);
-        self.slice_pending.store(true, Relaxed);
+        let was_stopped = self.was_stopped.load(Relaxed);
+        self.was_stopped.store(false, Relaxed);
+        let goes_on = was_stopped && self.applied_slice.load(Relaxed) == slice;
+        self.slice_pending.store(!goes_on, Relaxed);
         match Slice::from_word(slice) {
             Slice::Unbounded => StepSlice::WithoutClock,
             Slice::Time(time) => StepSlice::After(nanoseconds(time)),
@@ -104,6 +115,11 @@ impl SliceState {
     /// Whether the store knows this slice of fuel, or will be told before any compiled code runs.
     fn can_apply_fuel(&self, slice: u64) -> bool {
         !self.fuel_in_registers.load(Relaxed) || self.applied_slice.load(Relaxed) == slice
+    }
+
+    /// The guest yields because something stops it, and not by itself.
+    pub(crate) fn stop(&self) {
+        self.was_stopped.store(true, Relaxed);
     }
 
     /// The guest yields at an epoch check.
@@ -185,6 +201,25 @@ mod tests {
         assert_eq!(state.begin_step(), StepSlice::After(UNAPPLIED_STEP));
         assert_eq!(state.enter_guest(), Apply::Interval(8), "at the next call of the host");
         assert_eq!(state.begin_step(), StepSlice::WithoutClock);
+    }
+
+    #[test]
+    fn a_stopped_guest_goes_on_with_the_rest_of_its_slice_of_fuel_if_it_is_the_same() {
+        let state = SliceState::new(Slice::Fuel(7));
+        let _ = (state.begin_step(), state.enter_guest());
+        state.stop();
+        assert_eq!(state.begin_step(), StepSlice::WithoutClock);
+        assert_eq!(state.enter_guest(), Apply::Nothing, "the rest of it is left");
+        assert_eq!(state.begin_step(), StepSlice::WithoutClock);
+        assert_eq!(state.enter_guest(), Apply::Interval(7), "the guest has yielded by itself");
+        state.stop();
+        state.set(Slice::Fuel(8));
+        assert_eq!(state.begin_step(), StepSlice::WithoutClock);
+        assert_eq!(state.enter_guest(), Apply::Interval(8));
+        state.stop();
+        state.leave_call();
+        let _ = state.begin_step();
+        assert_eq!(state.enter_guest(), Apply::Interval(8), "it is another call");
     }
 
     #[test]

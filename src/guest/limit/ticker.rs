@@ -3,6 +3,8 @@
 //! [`schedule`](crate::guest::limit::schedule).
 
 #[cfg(feature = "prepare")]
+use crate::error::Error;
+#[cfg(feature = "prepare")]
 use crate::guest::limit::flags::{StopFlags, address};
 use crate::guest::limit::target::{Target, TickerNumber};
 use crate::step::stop::raise;
@@ -27,12 +29,21 @@ pub(crate) struct Ticker {
     ticks: AtomicU64,
     /// How often all guests of the engine were asked to yield.
     yields: AtomicU64,
-    /// Alive while the engine has a prepared module.
     #[cfg(feature = "prepare")]
-    flags: Mutex<Weak<StopFlags>>,
+    flags: Mutex<EngineFlags>,
     /// The words of flags that were ever in use, by their indices.
     #[cfg(feature = "prepare")]
     words: Mutex<Vec<&'static Word>>,
+}
+
+/// The flags of an engine.
+#[cfg(feature = "prepare")]
+#[derive(Default)]
+struct EngineFlags {
+    /// Whether its prepared guests are to look at them, if this library has made the engine.
+    are_wanted: Option<bool>,
+    /// Alive while the engine has a module whose guests look at them.
+    flags: Weak<StopFlags>,
 }
 
 /// A word of the flags of an engine, whichever instance has it. It is never freed, as its ticker is not.
@@ -83,6 +94,10 @@ impl Ticker {
         }
         if let Some(ticker) = unused {
             *ticker.engine.lock() = engine.weak();
+            #[cfg(feature = "prepare")]
+            {
+                *ticker.flags.lock() = EngineFlags::default();
+            }
             return ticker;
         }
         let number = TickerNumber(tickers.len().try_into().unwrap_or(u32::MAX));
@@ -92,7 +107,7 @@ impl Ticker {
             ticks: 0.into(),
             yields: 0.into(),
             #[cfg(feature = "prepare")]
-            flags: Mutex::new(Weak::new()),
+            flags: Mutex::default(),
             #[cfg(feature = "prepare")]
             words: Mutex::default(),
         }));
@@ -109,16 +124,34 @@ impl Ticker {
         self.number
     }
 
-    /// The flags of the engine, which is the ticker's. `None` if the engine has no shared memories.
+    /// The engine was made by this library, and its prepared guests are to look at flags or not.
     #[cfg(feature = "prepare")]
-    pub(crate) fn flags(&self, engine: &Engine) -> Option<Arc<StopFlags>> {
+    pub(crate) fn want_flags(&self, are_wanted: bool) {
+        self.flags.lock().are_wanted = Some(are_wanted);
+    }
+
+    /// Whether prepared guests of the engine, which is the ticker's, are to look at flags. An engine of the user's own configuration has no other
+    /// way to say so than its shared memories.
+    #[cfg(feature = "prepare")]
+    pub(crate) fn wants_flags(&self, engine: &Engine) -> bool {
+        let are_wanted = self.flags.lock().are_wanted;
+        are_wanted.unwrap_or_else(|| engine.get_shared_memory())
+    }
+
+    /// The flags of the engine, which is the ticker's.
+    ///
+    /// # Errors
+    ///
+    /// As [`StopFlags::new`].
+    #[cfg(feature = "prepare")]
+    pub(crate) fn flags(&self, engine: &Engine) -> Result<Arc<StopFlags>, Error> {
         let mut known = self.flags.lock();
-        if let Some(flags) = known.upgrade() {
-            return Some(flags);
+        if let Some(flags) = known.flags.upgrade() {
+            return Ok(flags);
         }
         let flags = StopFlags::new(engine)?;
-        *known = Arc::downgrade(&flags);
-        Some(flags)
+        known.flags = Arc::downgrade(&flags);
+        Ok(flags)
     }
 
     /// The word of this index.
@@ -154,7 +187,7 @@ impl Ticker {
     /// engine.
     #[cfg(feature = "prepare")]
     fn flags_in_use(&self) -> Option<Arc<StopFlags>> {
-        self.flags.lock().upgrade()
+        self.flags.lock().flags.upgrade()
     }
 
     /// Asks all running guests of the engine to yield.

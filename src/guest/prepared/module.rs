@@ -7,7 +7,6 @@ use crate::guest::limit::ticker::Ticker;
 use crate::guest::module_name::module_name;
 use crate::guest::prepared::stop::looks_at_flag;
 use std::fmt;
-use std::ops::Deref;
 use std::sync::Arc;
 use wasm_jobs_transform::HASH_LOW;
 use wasmtime::Module;
@@ -19,8 +18,8 @@ pub(crate) fn is_prepared(module: &Module) -> bool {
 
 /// A module that was [prepared](crate::prepare). It is cheap to clone.
 ///
-/// It is linked by [`instantiate_pre`](Self::instantiate_pre), and derefs to the [`Module`] for all else, such as its exports or
-/// [`serialize`](Module::serialize). wasmtime's own linker does not link it if its guests look at flags.
+/// It is linked by [`instantiate_pre`](Self::instantiate_pre). [`module`](Self::module) is what wasmtime has compiled, for its exports and for
+/// [`serialize`](Module::serialize). That is no `Deref`: a prepared module that is linked by wasmtime's own linker has no flags.
 #[derive(Clone)]
 pub struct Prepared {
     module: Module,
@@ -49,15 +48,15 @@ impl Prepared {
     ///
     /// # Errors
     ///
-    /// [`Error::NotPrepared`] if the module was not prepared, and [`Error::Unsupported`] if its guests look at flags and the engine has no shared
-    /// memories.
+    /// [`Error::NotPrepared`] if the module was not prepared, and [`Error::Unsupported`] if its guests look at flags and the engine cannot have
+    /// them.
     pub fn from_module(module: Module) -> Result<Self, Error> {
         if !is_prepared(&module) {
             return Err(Error::NotPrepared { module: module_name(&module) });
         }
         let flags = match looks_at_flag(&module) {
             false => None,
-            true => Some(Ticker::of(module.engine()).flags(module.engine()).ok_or_else(no_flags)?),
+            true => Some(Ticker::of(module.engine()).flags(module.engine())?),
         };
         Ok(Self { module, flags })
     }
@@ -65,6 +64,23 @@ impl Prepared {
     /// A module that was just compiled, with the flags of its engine if its guests look at them.
     pub(crate) fn new(module: Module, flags: Option<Arc<StopFlags>>) -> Self {
         Self { module, flags }
+    }
+
+    /// What wasmtime has compiled.
+    ///
+    /// ```
+    /// # use wasm_jobs::{EngineOptions, engine, prepare, wasmtime};
+    /// # let engine = engine(&EngineOptions::default())?;
+    /// let prepared = prepare(&engine, wat::parse_str(r#"(module $game (func (export "tick")))"#)?)?;
+    /// assert_eq!(prepared.module().name(), Some("game"));
+    /// assert!(prepared.module().get_export("tick").is_some());
+    /// let linker = wasmtime::Linker::<()>::new(prepared.module().engine());
+    /// let pre = prepared.instantiate_pre(&linker)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn module(&self) -> &Module {
+        &self.module
     }
 
     /// What stops a guest of this module.
@@ -78,19 +94,6 @@ impl Prepared {
 
     pub(crate) fn flags(&self) -> Option<&Arc<StopFlags>> {
         self.flags.as_ref()
-    }
-}
-
-fn no_flags() -> Error {
-    let why = "the engine has no shared memories: see `EngineOptions::stop_flags`".into();
-    Error::Unsupported { what: "a module whose guests look at flags", why }
-}
-
-impl Deref for Prepared {
-    type Target = Module;
-
-    fn deref(&self) -> &Module {
-        &self.module
     }
 }
 

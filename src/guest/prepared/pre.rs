@@ -38,7 +38,7 @@ impl Prepared {
     /// Links the module. Instances are made of the result, which is made once for many of them.
     ///
     /// If the guests look at flags, they import one memory more than the module did. This defines it, in a copy of the linker; so no other module
-    /// gets it.
+    /// gets it. What the linker itself defines in a module `__wasm_jobs` is not used.
     ///
     /// # Errors
     ///
@@ -56,20 +56,23 @@ impl Prepared {
 
 impl<S: Send + 'static> PreparedPre<S> {
     fn new(module: &Prepared, linker: &Linker<S>) -> Result<Self, Error> {
-        if !Engine::same(module.engine(), linker.engine()) {
-            return Err(Error::OtherEngine { module: module_name(module) });
+        let compiled = module.module();
+        if !Engine::same(compiled.engine(), linker.engine()) {
+            return Err(Error::OtherEngine { module: module_name(compiled) });
         }
         let linked = OnceLock::new();
-        let flags = match (module.flags(), Told::of(module)) {
+        let flags = match (module.flags(), Told::of(compiled)) {
             (Some(flags), Some(told)) => {
                 let mut linker = linker.clone();
+                // The user's linker may define the flags: `define_unknown_imports_as_default_values` does.
+                linker.allow_shadowing(true);
                 define_stop(&mut linker, flags)?;
-                refuse_missing_imports(&linker, module)?;
+                refuse_missing_imports(&linker, compiled)?;
                 Some(Flags { linker, flags: flags.clone(), told })
             }
             _ => {
                 linked.get_or_init({
-                    let pre = linker.instantiate_pre(module)?;
+                    let pre = linker.instantiate_pre(compiled)?;
                     || pre
                 });
                 None
@@ -80,9 +83,15 @@ impl<S: Send + 'static> PreparedPre<S> {
 }
 
 impl<S: 'static> PreparedPre<S> {
-    /// The module.
+    /// What wasmtime has compiled.
     #[must_use]
-    pub fn module(&self) -> &Prepared {
+    pub fn module(&self) -> &Module {
+        self.prepared().module()
+    }
+
+    /// The module that was linked.
+    #[must_use]
+    pub fn prepared(&self) -> &Prepared {
         &self.inner.module
     }
 
@@ -100,7 +109,7 @@ impl<S: 'static> PreparedPre<S> {
         };
         let mut linker = linker.clone();
         linker.define(store, FLAGS_MODULE, FLAGS_MEMORY, flags.memory().clone())?;
-        let linked = linker.instantiate_pre(&self.inner.module)?;
+        let linked = linker.instantiate_pre(self.inner.module.module())?;
         Ok(self.inner.linked.get_or_init(|| linked))
     }
 

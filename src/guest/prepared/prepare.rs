@@ -14,10 +14,14 @@ use wasmtime::{Engine, Module};
 /// and its start function becomes an export that this library calls. On an engine without flags the code stays the same, except where it drops a
 /// segment or reads one that can be dropped. So the guest runs as fast as before (`prepared_run` of the benchmark).
 ///
-/// If the engine has flags, or shared memories for another reason, the guest also looks at its flag: in each loop, and where calls can form a circle. [`Prepared::stops`] tells. If the engine counts fuel, looking takes some, and the code that runs when the flag is
-/// set takes more.
+/// On an engine with flags, the guest also looks at its flag: in each loop, and where calls can form a circle. [`Prepared::stops`] tells. If the
+/// engine counts fuel, looking takes some, and the code that runs when the flag is set takes [some more](crate::Slice::Fuel).
 ///
-/// The result can be [serialised](Module::serialize), and is taken back by [`Prepared::from_module`]. Instantiate it by this library: wasmtime
+/// Which engines have flags: one of [`engine`](crate::engine()), if [`stop_flags`](crate::EngineOptions::stop_flags) says so; and one that you
+/// made by [`Engine::new`], if its `Config` has [shared memories](wasmtime::Config::shared_memory). If you have those for another reason, compile
+/// the bytes of [`transform`](wasm_jobs_transform::transform) by `Module::new`, and take the module by [`Prepared::from_module`].
+///
+/// The [module](Prepared::module) can be [serialised](Module::serialize), and is taken back by [`Prepared::from_module`]. Instantiate it by this library: wasmtime
 /// alone does not run its start function.
 ///
 /// A build script that compiles for another machine gives [`transform_with`]'s bytes to [`Engine::precompile_module`].
@@ -40,9 +44,11 @@ use wasmtime::{Engine, Module};
 ///
 /// - [`Error::Prepare`] if the bytes are no valid module, or one that was prepared before; or if the module uses what a checkpoint cannot hold, such
 ///   as a shared memory or the objects of the garbage collection proposal;
+/// - [`Error::Unsupported`] if the engine is to have flags, and its `Config` lacks something that they need;
 /// - [`Error::Wasmtime`] if the module cannot be compiled.
 pub fn prepare(engine: &Engine, wasm: impl AsRef<[u8]>) -> Result<Prepared, Error> {
-    let flags = Ticker::of(engine).flags(engine);
+    let ticker = Ticker::of(engine);
+    let flags = ticker.wants_flags(engine).then(|| ticker.flags(engine)).transpose()?;
     let options = Options::default().stops(flags.is_some());
     let prepared = transform_with(wasm.as_ref(), &options).map_err(Error::Prepare)?;
     Ok(Prepared::new(Module::new(engine, prepared.wasm)?, flags))

@@ -20,8 +20,8 @@ mod wrapped;
 
 use super::ENGINE;
 use std::sync::LazyLock;
-use wasm_jobs::wasmtime::{Engine, InstancePre, Linker, WasmParams, WasmResults};
-use wasm_jobs::{Checkpoint, EngineOptions, Error, Instance, prepare};
+use wasm_jobs::wasmtime::{Engine, Linker, WasmParams, WasmResults};
+use wasm_jobs::{Checkpoint, EngineOptions, Error, Instance, PreparedPre, prepare};
 
 /// Engines of a pool give a guest one memory and one table. This one gives it as many as it likes.
 static ON_DEMAND: LazyLock<Engine> = LazyLock::new(|| {
@@ -40,11 +40,11 @@ const COUNTER: &str = r#"(module $counter
         (global.set $n (i32.add (global.get $n) (i32.const 1)))
         unreachable))"#;
 
-fn linked<S: 'static>(engine: &Engine, text: &str) -> Result<InstancePre<S>, Error> {
+fn linked<S: Send + 'static>(engine: &Engine, text: &str) -> Result<PreparedPre<S>, Error> {
     let module = prepare(engine, wat::parse_str(text).expect("the text of a module"))?;
     let mut linker = Linker::new(engine);
     linker.func_wrap("env", "call", || 7_i32)?;
-    Ok(linker.instantiate_pre(&module)?)
+    module.instantiate_pre(&linker)
 }
 
 fn on_demand() -> Engine {
@@ -52,7 +52,7 @@ fn on_demand() -> Engine {
 }
 
 /// What is [`linked`], if it cannot fail.
-fn pre<S: 'static>(engine: &Engine, text: &str) -> InstancePre<S> {
+fn pre<S: Send + 'static>(engine: &Engine, text: &str) -> PreparedPre<S> {
     linked(engine, text).expect("the guest can be prepared and linked")
 }
 

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::support::{Counter, Flag, Way, block_on, ok};
 use std::time::{Duration, Instant};
-use wasm_jobs::wasmtime::{Linker, Trap};
+use wasm_jobs::wasmtime::{Caller, Linker, Trap};
 use wasm_jobs::{Clock, Error, Future, Instance, InstanceOptions, RealtimeClock, Slice, Step};
 
 /// `forever()` never ends and never yields. The other exports count to n.
@@ -96,6 +96,27 @@ fn the_end_of_one_slice_stops_no_other_guest() -> Result<(), Error> {
         assert_eq!(count.resume()?, Step::Done);
     }
     stepping.join().unwrap();
+    Ok(())
+}
+
+#[test]
+fn a_slice_still_ends_after_many_short_steps() -> Result<(), Error> {
+    let text = r#"(module
+        (import "env" "yield" (func $yield))
+        (func (export "run") (local $n i32)
+            (loop $again
+                (call $yield)
+                (local.set $n (i32.add (local.get $n) (i32.const 1)))
+                (br_if $again (i32.lt_u (local.get $n) (i32.const 100000))))
+            (loop $forever (br $forever))))"#;
+    let guest = instance(text)?;
+    // Such slices share readings of the clock.
+    guest.set_slice(Slice::Time(10 * MS))?;
+    let mut call = guest.call::<(), ()>("run", ())?;
+    // The last ones are in the endless loop.
+    for _ in 0..100_003 {
+        assert_eq!(call.resume()?, Step::Yielded);
+    }
     Ok(())
 }
 
@@ -277,6 +298,67 @@ fn the_epoch_leaves_the_fuel_as_it_is() -> Result<(), Error> {
     };
     let (asked, alone) = (used(true)?, used(false)?);
     assert!(if LOOKING_TAKES_FUEL { asked >= alone } else { asked == alone }, "{asked} {alone}");
+    Ok(())
+}
+
+/// Counts for so long that many slices of fuel end in it, and each time that it calls the host, that asks all guests to yield if `is_stopped`
+/// says so. Returns the fuel at each call of the host, how often it was stopped, and how many steps there were.
+fn fuel_at_host_calls(is_stopped: fn(u64) -> bool) -> Result<(Vec<u64>, u64, u64), Error> {
+    let text = r#"(module
+        (import "env" "tell" (func $tell))
+        (func (export "run") (local $calls i32) (local $n i32)
+            (loop $again
+                (call $tell)
+                (local.set $n (i32.const 0))
+                (loop $count
+                    (local.set $n (i32.add (local.get $n) (i32.const 1)))
+                    (br_if $count (i32.lt_u (local.get $n) (i32.const 100))))
+                (local.set $calls (i32.add (local.get $calls) (i32.const 1)))
+                (br_if $again (i32.lt_u (local.get $calls) (i32.const 1000))))))"#;
+    let engine = wasm_jobs::engine(&options_of_engines().pooling(1).fuel(true))?;
+    let mut linker = Linker::<(Vec<u64>, u64)>::new(&engine);
+    let asked = engine.clone();
+    linker.func_wrap("env", "tell", move |mut caller: Caller<'_, (Vec<u64>, u64)>| {
+        let fuel = caller.get_fuel().expect("the engine counts fuel");
+        let (fuels, stops) = caller.data_mut();
+        if is_stopped(fuels.len() as u64) {
+            *stops += 1;
+            ask_to_yield(&asked);
+        }
+        fuels.push(fuel);
+    })?;
+    let guest = Instance::new(&link(&linker, &compile(&engine, text)?)?, (Vec::new(), 0))?;
+    guest.set_slice(Slice::Fuel(20_000))?;
+    let mut steps = 1;
+    let mut call = guest.call::<(), ()>("run", ())?;
+    while call.resume()? == Step::Yielded {
+        steps += 1;
+    }
+    call.wait()?;
+    let (fuels, stops) = guest.store()?.data().clone();
+    Ok((fuels, stops, steps))
+}
+
+#[test]
+fn a_stop_by_the_clock_leaves_the_ends_of_slices_of_fuel_where_they_are() -> Result<(), Error> {
+    /// The most that a guest uses to take its flag.
+    const TAKING: u64 = if LOOKING_TAKES_FUEL { 100 } else { 0 };
+    let (fuels, _, steps) = fuel_at_host_calls(|_| false)?;
+    assert!(steps > 10, "{steps} steps");
+    // Far more often than a slice ends, so none would end if each stop began one anew.
+    for is_stopped in [|call| call % 7 == 0, |call| call < 500, |_| true] {
+        let (with_stops, stops, more_steps) = fuel_at_host_calls(is_stopped)?;
+        assert_eq!(with_stops.len(), fuels.len());
+        let mut so_far = 0;
+        for (call, (with_stops, without)) in with_stops.iter().zip(&fuels).enumerate() {
+            let taken = without - with_stops;
+            assert!(taken <= so_far * TAKING, "call {call}: {taken} for {so_far} stops");
+            so_far += u64::from(is_stopped(call as u64));
+        }
+        let by_fuel = more_steps - stops;
+        let more_at_most = (stops * TAKING).div_ceil(20_000);
+        assert!((steps..=steps + more_at_most).contains(&by_fuel), "{by_fuel} beside {steps}");
+    }
     Ok(())
 }
 

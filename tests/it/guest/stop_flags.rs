@@ -6,7 +6,7 @@ use crate::support::{Flag, a_thread_each, block_on, receives};
 use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
-use wasm_jobs::wasmtime::{Engine, Linker, Module};
+use wasm_jobs::wasmtime::{Engine, Linker, Module, Store};
 use wasm_jobs::{
     EngineOptions, Error, Instance, InstanceOptions, InstancePool, JobPool, Prepared, PreparedPre,
     Slice, Step, Stops, engine, prepare, request_yields,
@@ -86,9 +86,68 @@ fn a_prepared_module_says_what_stops_its_guests() -> Result<(), Error> {
         let module = prepared(&engine, GUEST)?;
         assert_eq!(module.stops(), stops);
         let pre = module.instantiate_pre(&Linker::<()>::new(&engine))?;
-        assert_eq!(pre.module().stops(), stops);
+        assert_eq!(pre.prepared().stops(), stops);
         assert_eq!(Instance::new(&pre, ())?.stops(), stops);
     }
+    Ok(())
+}
+
+#[test]
+fn an_engine_with_threads_has_flags_only_if_it_is_asked_to() -> Result<(), Error> {
+    let threads = EngineOptions::default().on_demand().threads(true);
+    let engine = on_demand(threads.clone());
+    assert_eq!(prepared(&engine, GUEST)?.stops(), Stops::AtEpochs);
+    assert_eq!(Instance::new(&linked(&engine, GUEST)?, ())?.stops(), Stops::AtEpochs);
+    let engine = on_demand(threads.stop_flags(true));
+    assert_eq!(prepared(&engine, GUEST)?.stops(), Stops::AtFlags);
+    Ok(())
+}
+
+#[test]
+fn an_engine_of_ones_own_configuration_has_flags_if_it_has_shared_memories() -> Result<(), Error> {
+    let config = options().on_demand().config();
+    let engine = Engine::new(&config)?;
+    assert_stops(&Instance::new(&linked(&engine, GUEST)?, ())?)?;
+
+    let mut without = config.clone();
+    without.shared_memory(false);
+    let engine = Engine::new(&without)?;
+    assert_eq!(prepared(&engine, GUEST)?.stops(), Stops::Never);
+
+    let one_memory = r#"(module (memory 1) (func (export "forever") (loop $again (br $again))))"#;
+    let mut lacking = config.clone();
+    lacking.wasm_multi_memory(false);
+    let refusal = prepared(&Engine::new(&lacking)?, one_memory);
+    let Err(Error::Unsupported { why, .. }) = refusal else { panic!("{refusal:?}") };
+    assert!(why.contains("several memories"), "{why}");
+
+    // It can do without.
+    let engine = Engine::new(&lacking)?;
+    let bytes = wasm_jobs::transform::transform(&wat::parse_str(one_memory).unwrap()).unwrap();
+    let module = Prepared::from_module(Module::new(&engine, bytes.wasm)?)?;
+    assert_eq!(module.stops(), Stops::Never);
+    Ok(())
+}
+
+#[test]
+fn a_linker_that_was_given_all_unknown_imports_does_not_define_the_flags() -> Result<(), Error> {
+    let engine = with_flags();
+    let module = prepared(&engine, GUEST)?;
+    let mut linker = Linker::<()>::new(&engine);
+    let mut store = Store::new(&engine, ());
+    linker.define_unknown_imports_as_default_values(&mut store, module.module())?;
+    let instance = Instance::new(&module.instantiate_pre(&linker)?, ())?;
+    assert_eq!(instance.stops(), Stops::AtFlags);
+    assert_stops(&instance)
+}
+
+#[test]
+fn a_prepared_module_in_a_linker_of_wasmtimes_says_what_to_do() -> Result<(), Error> {
+    let engine = with_flags();
+    let module = prepared(&engine, GUEST)?;
+    let linked = Linker::<()>::new(&engine).instantiate_pre(module.module());
+    let refusal = linked.map_err(Error::from).err().expect("it has no flags");
+    assert!(refusal.to_string().contains("Prepared::instantiate_pre"), "{refusal}");
     Ok(())
 }
 

@@ -197,7 +197,7 @@ fn a_rollback_that_cannot_succeed_leaves_the_guest_with_an_imported_memory() {
     let memory = Memory::new(&mut store, MemoryType::new(1, None)).unwrap();
     let mut linker = Linker::<()>::new(&engine);
     linker.define(&store, "e", "m", memory).unwrap();
-    let pre = linker.instantiate_pre(&module).unwrap();
+    let pre = module.instantiate_pre(&linker).unwrap();
     let instance = Instance::with_store(&pre, store).unwrap();
     let here = instance.checkpoint().unwrap();
     call::<_, i32, _>(&instance, "grow", 1).unwrap();
@@ -227,7 +227,7 @@ fn a_refused_rollback_leaves_the_hosts_state() {
     let engine = on_demand();
     let prepared = pre::<Score>(&engine, KEEPER);
     let here = Instance::new(&prepared, Score(1)).unwrap().checkpoint_with_state().unwrap();
-    let other = prepared.clone();
+    let other = Linker::new(&engine).instantiate_pre(prepared.module()).unwrap();
     let instance: Instance<Score> = Instance::with_exports(
         &engine,
         InstanceOptions::default(),
@@ -319,7 +319,7 @@ fn calls_that_are_dropped_are_undone() {
     let module = prepare(&engine, wat::parse_str(text).unwrap()).unwrap();
     let mut linker = Linker::<()>::new(&engine);
     add_yield(&mut linker, "e", "yield").unwrap();
-    let pre = linker.instantiate_pre(&module).unwrap();
+    let pre = module.instantiate_pre(&linker).unwrap();
     let instance = Instance::new(&pre, ()).unwrap();
     let here = instance.checkpoint().unwrap();
     for _ in 0..50 {

@@ -73,7 +73,7 @@ fn engines_that_are_gone_keep_no_address_space() {
     for _ in 0..12 {
         let engine = engine(&EngineOptions::default().pooling(3000)).unwrap();
         let module = prepare(&engine, wat::parse_str("(module (memory 1))").unwrap()).unwrap();
-        let pre = Linker::new(&engine).instantiate_pre(&module).unwrap();
+        let pre = module.instantiate_pre(&Linker::new(&engine)).unwrap();
         drop(Instance::new(&pre, ()).unwrap());
     }
 }

@@ -3,8 +3,7 @@
 use super::random::Chance;
 use super::{MACHINE, ON_DEMAND, call, linked, machine};
 use twox_hash::XxHash3_64;
-use wasm_jobs::wasmtime::InstancePre;
-use wasm_jobs::{Checkpoint, EngineOptions, Error, Instance, InstanceOptions, engine};
+use wasm_jobs::{Checkpoint, EngineOptions, Error, Instance, InstanceOptions, PreparedPre, engine};
 
 /// A machine that has changed, as bytes.
 fn changed() -> Result<Vec<u8>, Error> {
@@ -26,7 +25,7 @@ fn signed(mut bytes: Vec<u8>) -> Vec<u8> {
     bytes
 }
 
-fn read(pre: &InstancePre<()>, bytes: &[u8]) -> Result<Checkpoint, Error> {
+fn read(pre: &PreparedPre<()>, bytes: &[u8]) -> Result<Checkpoint, Error> {
     let options = InstanceOptions::default().memory(1 << 20).table_elements(1_000);
     Checkpoint::from_bytes_within(pre, &options, bytes)
 }

@@ -19,7 +19,7 @@ fn memory_that_has_grown_is_small_again() -> Result<(), Error> {
     // The pool has room for one guest.
     let engine = engine(&EngineOptions::default().pooling(1))?;
     let module = prepare(&engine, wat::parse_str(GROWER).expect("the text of a module"))?;
-    let pre = Linker::new(&engine).instantiate_pre(&module)?;
+    let pre = module.instantiate_pre(&Linker::new(&engine))?;
     let instance = Instance::new(&pre, String::from("the host's"))?;
     let size = instance.func::<(), i32>("size")?;
     call::<_, (), _>(&instance, "store", (8, 5))?;
@@ -62,7 +62,7 @@ fn a_table_that_has_grown_is_small_again() -> Result<(), Error> {
 fn the_fuel_stays_what_it_is() -> Result<(), Error> {
     let engine = engine(&EngineOptions::default().pooling(1).fuel(true))?;
     let module = prepare(&engine, wat::parse_str(GROWER).expect("the text of a module"))?;
-    let instance = Instance::new(&Linker::new(&engine).instantiate_pre(&module)?, ())?;
+    let instance = Instance::new(&module.instantiate_pre(&Linker::new(&engine))?, ())?;
     instance.store()?.set_fuel(1_000)?;
     let here = instance.checkpoint()?;
     call::<_, i32, _>(&instance, "grow", 1)?;
@@ -120,7 +120,7 @@ fn the_limits_hold_after_a_rollback() -> Result<(), Error> {
 fn a_guest_that_a_failed_reset_has_left_comes_back() -> Result<(), Error> {
     let engine = engine(&EngineOptions::default().pooling(1))?;
     let module = prepare(&engine, wat::parse_str(GROWER).expect("the text of a module"))?;
-    let pre = Linker::new(&engine).instantiate_pre(&module)?;
+    let pre = module.instantiate_pre(&Linker::new(&engine))?;
     let instance = Instance::with_options(&pre, InstanceOptions::default(), || 1)?;
     call::<_, (), _>(&instance, "store", (8, 5))?;
     let here = instance.checkpoint()?;

@@ -108,7 +108,7 @@ fn contents_at_an_address_that_the_host_gives() -> Result<(), Error> {
         let global = wasm_jobs::wasmtime::Global::new(&mut store, ty, at.into())?;
         let mut linker = Linker::new(&ON_DEMAND);
         linker.define(&store, "env", "at", global)?;
-        Instance::with_store(&linker.instantiate_pre(&module)?, store)
+        Instance::with_store(&module.instantiate_pre(&linker)?, store)
     };
     let here = i32::from_le_bytes(*b"here");
     let (one, other) = (instance(100)?, instance(5_000)?);
@@ -136,7 +136,7 @@ fn one_of_the_host() -> Result<(), Error> {
     memory.write(&mut store, 100, b"host").expect("the memory has room");
     let mut linker = Linker::new(&ON_DEMAND);
     linker.define(&store, "env", "memory", memory)?;
-    let instance = Instance::with_store(&linker.instantiate_pre(&module)?, store)?;
+    let instance = Instance::with_store(&module.instantiate_pre(&linker)?, store)?;
     let here = instance.checkpoint()?;
     memory.write(instance.store()?, 100, b"HOST").expect("the memory has room");
     memory.write(instance.store()?, 8, b"GUEST").expect("the memory has room");

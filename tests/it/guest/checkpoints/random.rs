@@ -1,8 +1,7 @@
 //! Guests that are changed, saved and rolled back at random, beside a model that says what is expected.
 
 use super::{MACHINE, ON_DEMAND, call, linked};
-use wasm_jobs::wasmtime::InstancePre;
-use wasm_jobs::{Checkpoint, Error, Instance};
+use wasm_jobs::{Checkpoint, Error, Instance, PreparedPre};
 
 const PAGE: usize = 65_536;
 const PASSIVE: &[u8] = b"what can be dropped";
@@ -163,7 +162,7 @@ fn compare(machine: &Instance<()>, model: &Model) -> Result<(), Error> {
     call::<_, (), _>(machine, "put_function", (0, first as i32))
 }
 
-fn run(pre: &InstancePre<()>, seed: u64) -> Result<(), Error> {
+fn run(pre: &PreparedPre<()>, seed: u64) -> Result<(), Error> {
     let chance = &mut Chance::new(seed);
     let mut machine = Instance::new(pre, ())?;
     let mut model = Model::new();

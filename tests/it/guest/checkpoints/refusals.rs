@@ -56,7 +56,7 @@ fn a_guest_that_has_a_call() -> Result<(), Error> {
     let module = prepare(&ENGINE, wat::parse_str(text).expect("the text of a module"))?;
     let mut linker = Linker::<()>::new(&ENGINE);
     add_yield(&mut linker, "env", "yield")?;
-    let instance = Instance::new(&linker.instantiate_pre(&module)?, ())?;
+    let instance = Instance::new(&module.instantiate_pre(&linker)?, ())?;
     let here = instance.checkpoint()?;
     let mut future = instance.call::<(), i32>("run", ())?;
     assert_eq!(future.resume()?, Step::Yielded);

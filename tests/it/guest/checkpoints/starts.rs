@@ -3,9 +3,10 @@
 use super::super::ENGINE;
 use super::next;
 use std::time::Duration;
-use wasm_jobs::wasmtime::{InstancePre, Linker};
+use wasm_jobs::wasmtime::Linker;
 use wasm_jobs::{
-    Error, Instance, InstanceOptions, InstancePool, OnReturn, Timeout, add_yield, prepare,
+    Error, Instance, InstanceOptions, InstancePool, OnReturn, PreparedPre, Timeout, add_yield,
+    prepare,
 };
 
 /// A guest whose start function counts its runs, yields half-way, and tells its host.
@@ -22,14 +23,14 @@ const STARTER: &str = r#"(module $starter
         (global.get $n))
     (start $start))"#;
 
-fn starter() -> Result<InstancePre<u32>, Error> {
+fn starter() -> Result<PreparedPre<u32>, Error> {
     let module = prepare(&ENGINE, wat::parse_str(STARTER).expect("the text of a module"))?;
     let mut linker = Linker::<u32>::new(&ENGINE);
     add_yield(&mut linker, "env", "yield")?;
     linker.func_wrap("env", "started", |mut host: wasm_jobs::wasmtime::Caller<'_, u32>| {
         *host.data_mut() += 1;
     })?;
-    Ok(linker.instantiate_pre(&module)?)
+    module.instantiate_pre(&linker)
 }
 
 #[test]
@@ -54,7 +55,7 @@ fn it_runs_once_for_a_new_guest_and_not_for_one_that_goes_on() -> Result<(), Err
 fn it_keeps_to_the_limits() -> Result<(), Error> {
     let text = "(module (func $start loop br 0 end) (start $start))";
     let module = prepare(&ENGINE, wat::parse_str(text).expect("the text of a module"))?;
-    let pre = Linker::<()>::new(&ENGINE).instantiate_pre(&module)?;
+    let pre = module.instantiate_pre(&Linker::<()>::new(&ENGINE))?;
     let options = InstanceOptions::default().running_timeout(Duration::from_millis(10));
     let late = Instance::with_options(&pre, options, || ());
     assert!(
@@ -68,7 +69,7 @@ fn it_keeps_to_the_limits() -> Result<(), Error> {
 fn its_trap_is_an_error_of_the_instance() -> Result<(), Error> {
     let text = "(module (func $start unreachable) (start $start))";
     let module = prepare(&ENGINE, wat::parse_str(text).expect("the text of a module"))?;
-    let pre = Linker::<()>::new(&ENGINE).instantiate_pre(&module)?;
+    let pre = module.instantiate_pre(&Linker::<()>::new(&ENGINE))?;
     let trapped = Instance::new(&pre, ());
     assert!(matches!(trapped, Err(Error::Trap(_))), "{trapped:?}");
     Ok(())
