@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 use std::time::{Duration, Instant};
-use wasm_jobs_transform::{Options, transform_with};
+use wasm_jobs_transform::{Error, Options, transform_with};
 use wasmparser::{Validator, WasmFeatures};
 
 /// The time that a transformation takes. The result is valid, and not much larger.
@@ -188,4 +188,84 @@ fn large_modules_take_a_time_that_grows_with_their_size() {
         }
     }
     assert!(failed.is_empty(), "{failed:#?}");
+}
+
+/// Modules whose calls can be saved.
+const SAVED: &[(&str, usize, Make)] = &[
+    ("points one after the other", 60_000, |size| {
+        format!(
+            r#"(module (import "" "" (func $wait (result i32))) (func (param i32) {}))"#,
+            "(local.set 0 (i32.add (local.get 0) (call $wait)))".repeat(size)
+        )
+    }),
+    ("functions with points", 50_000, |size| {
+        let function = "(func (param i64 f32) (result i64)
+            (loop (call $wait) (br_if 0 (i64.eqz (local.get 0)))) (local.get 0))";
+        format!(r#"(module (import "" "" (func $wait)) {})"#, function.repeat(size))
+    }),
+    ("blocks inside of each other, with points", 20_000, |size| {
+        format!(
+            r#"(module (import "" "" (func $wait)) (func {} {}))"#,
+            "(block ".repeat(size),
+            "(call $wait))".repeat(size)
+        )
+    }),
+    ("conditions inside of each other, with points", 20_000, |size| {
+        format!(
+            r#"(module (import "" "" (func $wait)) (func (param i32) {} {}))"#,
+            "(if (local.get 0) (then (call $wait)".repeat(size),
+            "(call $wait)) (else (call $wait)))".repeat(size)
+        )
+    }),
+    ("loops inside of each other, with points", 1_000, |size| {
+        format!(
+            r#"(module (import "" "" (func $wait (result i32))) (func {} {}))"#,
+            "(loop (drop (call $wait)) ".repeat(size),
+            "(br_if 0 (call $wait)))".repeat(size)
+        )
+    }),
+    ("points with many operands", 2_000, |size| {
+        format!(
+            r#"(module (import "" "" (func $wait (result i32))) (func (result i32) {} {}))"#,
+            "(call $wait)".repeat(size),
+            "(i32.add)".repeat(size - 1)
+        )
+    }),
+    ("points with many locals, each live at others", 5_000, |size| {
+        let mut body = String::new();
+        for n in 0..size {
+            write!(body, "(local.set {n} (call $wait))").unwrap();
+        }
+        for n in 0..size {
+            write!(body, "(drop (call $wait)) (drop (local.get {}))", n * 7 % size).unwrap();
+        }
+        let locals = "i32 ".repeat(size);
+        format!(
+            r#"(module (import "" "" (func $wait (result i32))) (func (local {locals}) {body}))"#
+        )
+    }),
+];
+
+/// With twins, the result is valid, or too large.
+fn save(what: &str, text: &str) -> Duration {
+    let wasm = wat::parse_str(text).unwrap_or_else(|error| panic!("{what}: {error}"));
+    let start = Instant::now();
+    let new = transform_with(&wasm, &Options::default().freezing(true).twins(true));
+    let time = start.elapsed();
+    match new {
+        Ok(new) => {
+            println!("{what}: {} bytes, {} afterwards, {time:?}", wasm.len(), new.wasm.len());
+            Validator::new_with_features(WasmFeatures::WASM3).validate_all(&new.wasm).unwrap();
+        }
+        Err(Error::TooLarge { .. }) => println!("{what}: {} bytes, too large", wasm.len()),
+        Err(error) => panic!("{what}: {error}"),
+    }
+    time
+}
+
+#[test]
+fn large_modules_whose_calls_are_saved_are_valid_or_refused() {
+    for (what, size, make) in SAVED {
+        save(what, &make(if cfg!(debug_assertions) { size / 5 } else { *size }));
+    }
 }
