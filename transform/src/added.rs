@@ -19,6 +19,7 @@ const MOST_FUNCTIONS: usize = 1_000_000;
 const MOST_TYPES: usize = 1_000_000;
 const MOST_IMPORTS: usize = 1_000_000;
 const MOST_MEMORIES: usize = 100;
+const MOST_TABLES: usize = 100;
 
 /// The numbers of the sections.
 pub(crate) const TYPES: u8 = 1;
@@ -161,6 +162,7 @@ impl Items {
         at_most("memories", all(IMPORTS, module.memories.len()), MOST_MEMORIES)?;
         at_most("functions", all(FUNCTIONS, module.function_types.len()), MOST_FUNCTIONS)?;
         at_most("globals", all(GLOBALS, module.globals.len()), MOST_GLOBALS)?;
+        at_most("tables", all(TABLES, module.tables.len()), MOST_TABLES)?;
         at_most("exports", all(EXPORTS, module.exports), MOST_EXPORTS)
     }
 

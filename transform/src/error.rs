@@ -72,9 +72,11 @@ pub enum Error {
         /// The export by which it is recognised.
         name: String,
     },
-    /// A function whose calls are to be saved has a result that is never null, and not a function. Nothing can stand in for it while the call is saved.
-    #[error("a result that is never null, in a function whose calls are to be saved: {place}")]
-    NoStandIn {
+    /// Calls are to be saved, and those of a function cannot be.
+    #[error("the calls of this function cannot be saved, because {why}: {place}")]
+    CannotSave {
+        /// The reason.
+        why: &'static str,
         /// The function.
         place: Place,
     },

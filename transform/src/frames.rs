@@ -2,6 +2,7 @@
 
 use crate::layout::{ReferenceType, ValueType};
 use crate::stops::trace::Callee;
+use sha2::{Digest, Sha256};
 
 /// What each function gives when a call is saved.
 #[derive(Clone, Debug, Default)]
@@ -11,11 +12,31 @@ pub struct Frames {
     pub points: Vec<Point>,
     /// The types of the references that frames have, by number.
     pub references: Vec<ReferenceType>,
+    /// The functions that are exported because a reference in a frame may be to them, if the state has none of them.
+    pub(crate) functions: Vec<u32>,
     /// The offsets of the points' calls in the transformed module, in order, and the points' numbers.
     pub(crate) sites: Vec<(usize, u32)>,
 }
 
 impl Frames {
+    /// A hash of the points and their values. What was saved by one module can go on in another one only if this and the [hash of the state](crate::Layout::hash)
+    /// are equal. It depends on all options but [`twins`](crate::Options::twins), and on the version of this package.
+    #[must_use]
+    pub fn hash(&self) -> [u8; 16] {
+        let mut hash = Sha256::new();
+        for point in &self.points {
+            hash.update(point.function.to_le_bytes());
+            hash.update((point.slots.len() as u64).to_le_bytes());
+            for slot in &point.slots {
+                hash.update(format!("{slot:?}"));
+            }
+        }
+        hash.update(format!("{:?}", self.references));
+        let mut first = [0; 16];
+        first.copy_from_slice(&hash.finalize()[..16]);
+        first
+    }
+
     /// The number of the point whose call is at an offset of the transformed module. `None` if there is none. A twin has two calls of each point, and more
     /// of those in loops.
     ///
@@ -62,7 +83,19 @@ pub enum What {
 }
 
 impl Point {
-    /// The index of the function that is called, unless that depends on a reference.
+    /// How many words the values take, with that of the point itself: one for a number, two for a vector, and none for a reference.
+    #[must_use]
+    pub fn words(&self) -> usize {
+        let words = self.slots.iter().map(|slot| match slot.ty {
+            ValueType::V128 => 2,
+            ValueType::Reference(_) => 0,
+            _ => 1,
+        });
+        1 + words.sum::<usize>()
+    }
+
+    /// The index of the function that is called. `None` for an indirect call. By a tail call, another function may be on the stack in its place.
+    #[must_use]
     pub fn callee(&self) -> Option<u32> {
         match self.callee {
             Callee::Function(index) => Some(index),

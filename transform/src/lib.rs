@@ -67,16 +67,22 @@ pub fn transform(wasm: &[u8]) -> Result<Transformed, Error> {
 /// As for [`transform`].
 pub fn transform_with(wasm: &[u8], options: &Options) -> Result<Transformed, Error> {
     let module = parse::parse(wasm, options.stops)?;
-    let layout = state::layout(&module);
+    let mut layout = state::layout(&module);
     let added = Added::new(&module, &layout, options)?;
     let checks = added.checks();
     let mut wasm = write::write(&module, &layout, &added)?;
     let mut frames = Frames::default();
     if options.freezing {
         let never = added.stops.as_ref().map_or(0..0, |stops| stops.function_indices());
-        let suspends = &*options.suspends;
-        let freezing = freeze::Freezing { suspends, never, twins: options.twins };
-        (wasm, frames) = freeze::freezing(&wasm, &freezing)?;
+        let (suspends, functions) = (&*options.suspends, &layout.functions[..]);
+        let freezing = freeze::Freezing { suspends, never, functions, twins: options.twins };
+        drop(module);
+        let described;
+        (wasm, described) = freeze::freezing(&wasm, &freezing)?;
+        frames = described;
+        if layout.functions.is_empty() {
+            layout.functions.clone_from(&frames.functions);
+        }
     }
     Ok(Transformed { wasm, layout, checks, frames })
 }

@@ -92,16 +92,6 @@ fn called(caller: &mut Caller<'_, Host>) {
     saving.set(caller, Val::I32(1)).unwrap();
 }
 
-/// How many words a frame has, by its point.
-fn words(frames: &Frames, point: i64) -> usize {
-    let words = frames.points[point as usize].slots.iter().map(|slot| match slot.ty {
-        ValueType::V128 => 2,
-        ValueType::Reference(_) => 0,
-        _ => 1,
-    });
-    1 + words.sum::<usize>()
-}
-
 /// Gives the host's functions to an instance.
 fn connect(store: &mut Store<Host>, instance: wasmtime::Instance) {
     let mut set = |name: &str, function: &dyn Fn(&mut Store<Host>, wasmtime::FuncType) -> Func| {
@@ -115,7 +105,7 @@ fn connect(store: &mut Store<Host>, instance: wasmtime::Instance) {
         Func::new(store, ty, |mut caller: Caller<'_, Host>, params, _| {
             let host = caller.data_mut();
             let frames = host.frames.clone();
-            let is_whole = |saved: &Saved| saved.words.len() >= words(&frames, saved.words[0]);
+            let is_whole = |saved: &Saved| saved.words.len() >= frames.points[saved.words[0] as usize].words();
             if host.saved.last().is_none_or(is_whole) {
                 host.saved.push(Saved::default());
             }

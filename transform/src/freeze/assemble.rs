@@ -2,11 +2,11 @@
 
 use crate::added::{CODE, ELEMENTS, FUNCTIONS, GLOBALS, Items, TABLES, TYPES};
 use crate::error::{Error, at_most};
-use crate::export::{self, PREFIX, reference_export};
+use crate::export::{self, PREFIX, StateExport, reference_export};
 use crate::frames::Frames;
 use crate::freeze::context::{Global, Host, saved_reference};
 use crate::freeze::module::Pass;
-use crate::layout::ReferenceType;
+use crate::layout::{ReferenceType, Referent};
 use crate::stops::check::encoded;
 use crate::write::{MOST_BYTES_OF_A_BODY, write_changed};
 use std::collections::HashMap;
@@ -36,6 +36,7 @@ impl Pass<'_> {
         let types: Vec<_> = types.collect();
 
         let mut items = Items::default();
+        self.add_names(&mut items);
         for ty in self.context.types() {
             items.add(TYPES, |types| types.extend(ty));
         }
@@ -69,11 +70,34 @@ impl Pass<'_> {
         if self.freezing.twins {
             self.add_table(&mut items);
         }
+        let is_function =
+            |ty: &ReferenceType| matches!(ty.to, Referent::Function | Referent::FunctionOfType(_));
+        if self.freezing.functions.is_empty() && references.iter().any(is_function) {
+            let mut functions = self.module.referenced.clone();
+            functions.sort_unstable();
+            functions.dedup();
+            for &function in &functions {
+                let name = StateExport::Function(function).to_string();
+                items.export(&name, ExportKind::Func, function);
+            }
+            self.frames.functions = functions;
+        }
         items.check(self.module)?;
         self.frames.references = references;
         let wasm = write_changed(self.module, self.changed, &items, None)?;
         self.frames.sites = sites(&wasm, self.module.imported.functions, &self.sites);
         Ok((wasm, self.frames))
+    }
+
+    fn add_names(&self, items: &mut Items) {
+        let first = self.module.function_types.len() as u32;
+        let mut names: Vec<_> = (0..self.context.functions.len() as u32)
+            .map(|n| (first + n, format!("{PREFIX}saves_{n}")))
+            .collect();
+        for (of, twin) in &self.twins {
+            names[(twin - first) as usize].1 = format!("{PREFIX}twin_{of}");
+        }
+        items.names.functions = names;
     }
 
     /// The table with the twins, each at the index of its function. The last place is that of the host function.

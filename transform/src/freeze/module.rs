@@ -10,7 +10,7 @@ use crate::freeze::rewrite::{Rewrite, Written};
 use crate::freeze::sets::Sets;
 use crate::freeze::shape::Shape;
 use crate::freeze::spills::Spills;
-use crate::freeze::types::{Signature, Types};
+use crate::freeze::types::{Signature, Types, is_never_null};
 use crate::layout::ValueType;
 use crate::module::{Body, Module};
 use crate::parse;
@@ -32,8 +32,11 @@ const MOST_OF_A_SHAPE: usize = 1 << 24;
 /// How many points a function has at most. A twin has a table of branches with so many targets.
 const MOST_POINTS: usize = 65_000;
 
-/// How many values all sets of a function have at most.
-const MOST_SAVED: usize = 1 << 20;
+/// How many values are saved at a point at most. A function has no more results.
+const MOST_SAVED_AT_ONCE: usize = 900;
+
+/// How many values are saved at all points of the module together, at most.
+const MOST_SAVED: usize = 1 << 22;
 
 type Read<T> = Result<T, BinaryReaderError>;
 
@@ -43,6 +46,8 @@ pub(crate) struct Freezing<'a> {
     pub(crate) suspends: &'a dyn Fn(&str, &str) -> bool,
     /// Functions that are not saved: those that checks call.
     pub(crate) never: Range<u32>,
+    /// The functions that are exported for the state, because a reference in it may be to them.
+    pub(crate) functions: &'a [u32],
     /// Whether the module gets twins.
     pub(crate) twins: bool,
 }
@@ -72,6 +77,8 @@ pub(super) struct Pass<'a> {
     pub(super) frames: Frames,
     /// For each function that is written anew or added, where in its body the calls of points are.
     pub(super) sites: HashMap<u32, Vec<(usize, u32)>>,
+    /// How many values are saved at all points.
+    saved: usize,
     pub(super) refused: Option<Error>,
 }
 
@@ -92,6 +99,7 @@ impl<'a> Pass<'a> {
             twins: Vec::new(),
             frames: Frames::default(),
             sites: HashMap::new(),
+            saved: 0,
             refused: None,
         }
     }
@@ -160,9 +168,6 @@ impl<'a> Pass<'a> {
             return Ok(());
         }
         let shape = self.shape(function, code, body, reach)?;
-        if shape.points.is_empty() {
-            return Ok(());
-        }
         if let Err(refused) = self.rewrite(&shape, body) {
             self.refused = Some(refused);
         }
@@ -189,6 +194,7 @@ impl<'a> Pass<'a> {
             signatures: &self.signatures,
             functions: &self.module.function_types,
             indices: &self.indices,
+            canonical: &self.module.canonical_types,
             reach,
         };
         let mut reader = OperatorsReader::new(reader);
@@ -220,6 +226,12 @@ impl<'a> Pass<'a> {
             at_most(&format!("{what} in function {}", body.function), count, most)
         };
         too_large("instructions and operands", shape.size, MOST_OF_A_SHAPE)?;
+        if shape.has_other_tail_call {
+            return Err(self.refused(body, "a call in its place gives values of other types"));
+        }
+        if shape.points.is_empty() {
+            return Ok(());
+        }
         too_large("points", shape.points.len(), MOST_POINTS)?;
         let twin = body.contents.len() + shape.loops;
         too_large("bytes, with those of the loops again,", twin, MOST_BYTES_OF_A_BODY)?;
@@ -241,10 +253,18 @@ impl<'a> Pass<'a> {
             .map(|(point, mut live)| {
                 let below = point.below.iter();
                 live.extend(below.map(|&(height, ty)| spills.local(height, ty)));
+                // Nothing can take the place of these.
+                let params = (0..).zip(&shape.ty.params);
+                live.extend(params.filter(|(_, ty)| is_never_null(**ty)).map(|(local, _)| local));
                 live.sort_unstable();
+                live.dedup();
                 live
             })
             .collect();
+        let most = live.iter().map(Vec::len).max().unwrap_or(0);
+        too_large("values to save at one call", most, MOST_SAVED_AT_ONCE)?;
+        self.saved += live.iter().map(Vec::len).sum::<usize>();
+        at_most("values to save at all calls", self.saved, MOST_SAVED)?;
         let points = Sets::new(first_point, live, |local| spills.type_of(shape, local));
         for ((point, live), &set) in shape.points.iter().zip(&points.live).zip(&points.set_of) {
             let operands = point.below.iter();
@@ -265,18 +285,8 @@ impl<'a> Pass<'a> {
                 slots: slots.collect(),
             });
         }
-        too_large("values to save", points.sets.iter().map(Vec::len).sum(), MOST_SAVED)?;
-
-        let refused = || {
-            let name = name_of(self.module.wasm, body.function);
-            let place = Place {
-                function: Some(body.function),
-                name,
-                section: "code",
-                offset: body.contents.start,
-            };
-            Error::NoStandIn { place }
-        };
+        let why = "a result is never null, and refers to no function";
+        let refused = self.refused(body, why);
         let rewrite = Rewrite::new(
             self.module.wasm,
             body.contents.start,
@@ -286,7 +296,7 @@ impl<'a> Pass<'a> {
             &points,
             &spills,
         );
-        let Written { code: with, sites } = rewrite.function().ok_or_else(refused)?;
+        let Written { code: with, sites } = rewrite.function().ok_or(refused)?;
         self.sites.insert(body.function, sites);
         let edit = Edit { range: body.contents.clone(), with };
         let (function, start) = (body.function, body.contents.start);
@@ -301,7 +311,8 @@ impl<'a> Pass<'a> {
                 &points,
                 &spills,
             );
-            let Written { code: twin, sites } = rewrite.twin().ok_or_else(refused)?;
+            let Written { code: twin, sites } =
+                rewrite.twin().expect("the function had all results");
             let results = shape.ty.results.clone();
             let ty = Signature { params: Vec::new(), results };
             let twin = self.context.add_function(ty, twin);
@@ -309,5 +320,12 @@ impl<'a> Pass<'a> {
             self.twins.push((body.function, twin));
         }
         Ok(())
+    }
+
+    /// Why a function's calls cannot be saved.
+    fn refused(&self, body: &Body, why: &'static str) -> Error {
+        let name = name_of(self.module.wasm, body.function);
+        let (function, offset) = (Some(body.function), body.contents.start);
+        Error::CannotSave { why, place: Place { function, name, section: "code", offset } }
     }
 }

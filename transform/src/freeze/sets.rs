@@ -77,6 +77,9 @@ impl Sets {
 impl Set {
     /// How many bytes of code it takes to save these locals, at so many points, as a part of this set. `None` if a point would save too many in vain.
     fn cost(&self, locals: &[u32], points: usize) -> Option<usize> {
+        if self.locals.len() > locals.len() + MOST_IN_VAIN {
+            return None;
+        }
         let more = locals.iter().filter(|local| self.locals.binary_search(local).is_err()).count();
         let all = self.locals.len() + more;
         let fewest = self.fewest.min(locals.len());

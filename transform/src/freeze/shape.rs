@@ -28,6 +28,10 @@ pub(crate) struct Shape {
     /// The types of the operands of items.
     operands: Vec<ValueType>,
     open: Vec<Open>,
+    /// The operands outside of the blocks that are open.
+    outside: Vec<(u32, ValueType)>,
+    /// Whether a call that may be suspended takes the place of this one, and gives values of other types.
+    pub(crate) has_other_tail_call: bool,
     /// How many calls there were, dead ones among them.
     calls: u32,
     /// The lowest that the stack was since the last item.
@@ -107,6 +111,8 @@ struct Open {
     /// The item that begins it. The function has none.
     item: Option<u32>,
     in_else: bool,
+    /// How many operands there are outside of the blocks around it.
+    outside: usize,
 }
 
 impl Block {
@@ -126,7 +132,7 @@ impl Shape {
             has_else: false,
             parts: Default::default(),
         };
-        let open = vec![Open { block: 0, item: None, in_else: false }];
+        let open = vec![Open { block: 0, item: None, in_else: false, outside: 0 }];
         Self { ty, locals, entry, blocks: vec![function], open, ..Self::default() }
     }
 
@@ -163,6 +169,15 @@ impl Shape {
             Operator::If { blockty } => self.begin(Kind::If, *blockty, types),
             Operator::TryTable { try_table } => self.begin(Kind::TryTable, try_table.ty, types),
             _ => {}
+        }
+        if let Operator::ReturnCall { .. }
+        | Operator::ReturnCallIndirect { .. }
+        | Operator::ReturnCallRef { .. } = operator
+            && let Some(callee) = call
+            && types.reach.suspends(callee)
+        {
+            let same = types.same_results(types.type_of(callee), &self.ty);
+            self.has_other_tail_call |= !same;
         }
         let what = match operator {
             Operator::Block { .. }
@@ -257,33 +272,24 @@ impl Shape {
         validator: &FuncValidator<T>,
         types: &Types<'_>,
     ) {
-        let ty = match callee {
-            Callee::Function(index) => types.functions[index as usize],
-            Callee::OfType(index) => index,
-        };
         let takes = operator.operator_arity(validator).map_or(0, |(takes, _)| takes);
-        let ty = types.signatures[ty as usize].clone();
+        let ty = types.type_of(callee).clone();
         self.points.push(Point { call: self.calls - 1, callee, ty, takes, below: Vec::new() });
     }
 
     /// Finds the operands below those of a call.
     fn below(&mut self, number: u32) {
-        let mut below = Vec::new();
-        let mut add = |shape: &Self, item: &Item, to: u32| {
-            let heights = item.base..to;
-            below.extend(heights.zip(shape.operands(item).iter().copied()));
-        };
-        for open in &self.open {
-            let Some(item) = open.item else { continue };
-            let item = &self.items[item as usize];
-            let block = &self.blocks[open.block as usize];
-            add(self, item, item.height - block.takes());
-        }
         let takes = self.points[number as usize].takes;
-        let item = self.items.last().expect("that of the call");
-        add(self, item, item.height - takes);
+        let mut below = self.outside.clone();
+        below.extend(self.left(takes));
         self.size += below.len();
         self.points[number as usize].below = below;
+    }
+
+    /// The operands of the last item's block that the item does not take.
+    fn left(&self, takes: u32) -> impl Iterator<Item = (u32, ValueType)> + '_ {
+        let item = self.items.last().expect("an item was added");
+        (item.base..item.height - takes).zip(self.operands(item).iter().copied())
     }
 
     /// Keeps track of which block is in which.
@@ -291,7 +297,12 @@ impl Shape {
         let item = self.items.len() as u32 - 1;
         let points = self.points.len() as u32;
         match what {
-            What::Block(block) => self.open.push(Open { block, item: Some(item), in_else: false }),
+            What::Block(block) => {
+                let outside = self.outside.len();
+                self.open.push(Open { block, item: Some(item), in_else: false, outside });
+                let left: Vec<_> = self.left(self.blocks[block as usize].takes()).collect();
+                self.outside.extend(left);
+            }
             What::Point(_) => self.part(item),
             What::Else => {
                 if let Some(open) = self.open.last_mut() {
@@ -303,6 +314,7 @@ impl Shape {
             }
             What::End => {
                 let Some(open) = self.open.pop() else { return };
+                self.outside.truncate(open.outside);
                 let block = &mut self.blocks[open.block as usize];
                 block.points.end = points;
                 if !open.in_else {

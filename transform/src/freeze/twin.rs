@@ -39,7 +39,10 @@ impl Rewrite<'_> {
         // The first set is the innermost one.
         self.context.call_host(Host::Point, &mut self.code);
         let targets = self.points.set_of.clone();
-        self.sink().local_tee(to).i32_const(1).i32_sub().br_table(targets, 0);
+        let first = self.points.first_point as i32;
+        // Points of the function are counted from 1.
+        self.sink().i32_const(first - 1).i32_sub().local_tee(to);
+        self.sink().i32_const(1).i32_sub().br_table(targets, 0);
         for n in 0..self.points.sets.len() {
             self.end();
             let set = &self.points.sets[n];

@@ -1,8 +1,9 @@
 //! Types, as the rewriting of bodies needs them.
 
 use crate::freeze::reach::Reach;
-use crate::layout::ValueType;
+use crate::layout::{ReferenceType, Referent, ValueType};
 use crate::state::value_type;
+use crate::stops::trace::Callee;
 use std::collections::HashMap;
 use wasmparser::types::CoreTypeId;
 use wasmparser::{FuncValidator, HeapType, RefType, UnpackedIndex, ValType, WasmModuleResources};
@@ -22,7 +23,35 @@ pub(crate) struct Types<'a> {
     pub(crate) functions: &'a [u32],
     /// The indices of the types, by the validator's own numbers.
     pub(crate) indices: &'a HashMap<CoreTypeId, u32>,
+    /// For each type of the module, the first one that is equal to it.
+    pub(crate) canonical: &'a [u32],
     pub(crate) reach: &'a Reach,
+}
+
+impl Types<'_> {
+    /// The type of what a call leads to.
+    pub(crate) fn type_of(&self, callee: Callee) -> &Signature {
+        let index = match callee {
+            Callee::Function(index) => self.functions[index as usize],
+            Callee::OfType(index) => index,
+        };
+        &self.signatures[index as usize]
+    }
+
+    /// Whether two functions give values of the same types, whatever the indices of these.
+    pub(crate) fn same_results(&self, one: &Signature, other: &Signature) -> bool {
+        let canonical = |ty: &ValueType| match *ty {
+            ValueType::Reference(ReferenceType {
+                nullable,
+                to: Referent::FunctionOfType(index),
+            }) => {
+                let to = Referent::FunctionOfType(self.canonical[index as usize]);
+                ValueType::Reference(ReferenceType { nullable, to })
+            }
+            other => other,
+        };
+        one.results.iter().map(canonical).eq(other.results.iter().map(canonical))
+    }
 }
 
 /// The type of an operand, which the validator knows because the code is not dead.

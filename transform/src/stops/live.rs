@@ -11,6 +11,9 @@ use std::collections::HashMap;
 /// Bodies whose sets would take more bits than this carry no locals: they have thousands of locals and ten thousands of blocks.
 const MOST_BITS: usize = 1 << 26;
 
+/// How many events are looked at, at most, until all is known. It takes as many walks as there are loops inside of each other, at most.
+const MOST_WORK: usize = 1 << 26;
+
 /// How many times a body is walked over at most. Each time, what is live in one more loop around others is known.
 const MOST_PASSES: usize = 10;
 
@@ -98,7 +101,7 @@ pub(crate) fn carried(trace: &Trace, points: &Points) -> Vec<Check> {
     checks
 }
 
-/// The locals that are live after some calls, in order. If a call throws, what its handlers read is among them. `None` if that takes too much memory.
+/// The locals that are live after some calls, in order, and those that the handlers around these read. `None` if that takes too much memory or time.
 pub(crate) fn live_after(trace: &Trace, calls: &[u32]) -> Option<Vec<Vec<u32>>> {
     let blocks = trace.events.iter().filter(|event| opens(event.what)).count() + 1;
     let sets = blocks + trace.targets() + 2 * trace.loops.len() + calls.len();
@@ -108,7 +111,13 @@ pub(crate) fn live_after(trace: &Trace, calls: &[u32]) -> Option<Vec<Vec<u32>>> 
     let mut backwards = Backwards::new(trace);
     let none = Locals::none(trace.locals());
     backwards.after_calls = calls.iter().map(|&call| (call, none.clone())).collect();
-    while backwards.pass() {}
+    let mut work = 0;
+    while backwards.pass() {
+        work += trace.events.len();
+        if work > MOST_WORK {
+            return None;
+        }
+    }
     let after = calls.iter().map(|call| backwards.after_calls[call].all());
     Some(after.collect())
 }

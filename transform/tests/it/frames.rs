@@ -111,15 +111,6 @@ pub(crate) trait HasCall: Send + 'static {
     fn frames(&self) -> std::sync::Arc<Frames>;
 }
 
-fn words(frames: &Frames, point: usize) -> usize {
-    let words = frames.points[point].slots.iter().map(|slot| match slot.ty {
-        wasm_jobs_transform::ValueType::V128 => 2,
-        wasm_jobs_transform::ValueType::Reference(_) => 0,
-        _ => 1,
-    });
-    1 + words.sum::<usize>()
-}
-
 /// Gives an instance the functions of the host's.
 pub(crate) fn connect<T: HasCall>(store: &mut Store<T>, instance: Instance) {
     let set = |store: &mut Store<T>, name: &str, function: Func| {
@@ -145,7 +136,7 @@ pub(crate) fn connect<T: HasCall>(store: &mut Store<T>, instance: Instance) {
             let is_new = call
                 .frames
                 .last()
-                .is_none_or(|frame| frame.words.len() >= words(&described, frame.point()));
+                .is_none_or(|frame| frame.words.len() >= described.points[frame.point()].words());
             if is_new {
                 call.frames.push(Frame::default());
             }
@@ -180,14 +171,10 @@ pub(crate) fn connect<T: HasCall>(store: &mut Store<T>, instance: Instance) {
     };
     set(store, NEXT, next);
     let point = Func::wrap(&mut *store, |mut caller: wasmtime::Caller<'_, T>| -> i32 {
-        let described = caller.data().frames();
         let call = caller.data_mut().saved();
         call.current = call.frames.pop().unwrap();
         call.loaded = 0;
-        let number = call.current.point();
-        let function = described.points[number].function;
-        let first = described.points.iter().position(|point| point.function == function);
-        (number - first.unwrap() + 1) as i32
+        call.current.point() as i32
     });
     set(store, POINT, point);
     let references = store.data().frames().references.len();

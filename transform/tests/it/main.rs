@@ -18,6 +18,7 @@ mod random;
 mod refusals;
 mod run;
 mod saved;
+mod saved_cases;
 mod saved_guests;
 mod sizes;
 mod smith;
