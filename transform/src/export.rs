@@ -37,8 +37,8 @@ pub const FLAGS_MIN_PAGES: u64 = 1;
 /// The greatest size of that memory, in pages of 64 KiB.
 pub const FLAGS_MAX_PAGES: u64 = 64;
 
-/// The export with what tells whether the call is being saved, a mutable global of type i32: 0, or 1. Only modules whose calls
-/// [can be saved](crate::Options::freezing) have it.
+/// The export that is 1 while a call is being saved, and else 0: a mutable global of type i32. Only modules whose calls
+/// [can be saved](crate::Options::saves_calls) have it.
 pub const SAVING: &str = "__wasm_jobs_saving";
 
 /// The export with the function that takes words of a frame, a mutable global whose type is a nullable reference to a function that takes eight i64.
@@ -51,15 +51,17 @@ pub const LOAD: &str = "__wasm_jobs_load";
 /// function that gives an i32.
 pub const NEXT: &str = "__wasm_jobs_next";
 
-/// The export with the function that tells a twin at which point it goes on, a mutable global whose type is a nullable reference to a function that gives an
-/// i32. Points of a function are counted from 1.
+/// The export with the function that goes on to the next frame and gives its point, a mutable global whose type is a nullable reference to a function that gives an
+/// i32.
 pub const POINT: &str = "__wasm_jobs_point";
 
 /// The export with the table of the twins. Each is at the index of its function. The last place is that of the host function in which the call waits.
 pub const TWINS: &str = "__wasm_jobs_twins";
 
-/// The export with the function that takes or gives, by `of`, references of the type with this number.
-pub(crate) fn reference_export(of: &str, number: u32) -> String {
+/// The export with the function that takes or gives references of the type with this number in [`FrameLayout::references`](crate::FrameLayout::references). `of` is [`SAVE`] or
+/// [`LOAD`].
+#[must_use]
+pub fn reference_export(of: &str, number: u32) -> String {
     format!("{of}_reference_{number}")
 }
 

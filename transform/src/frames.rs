@@ -1,4 +1,4 @@
-//! [`Frames`]: the description of what a module's functions give the host when a call is saved.
+//! [`FrameLayout`]: what a module's functions give the host when a call is saved.
 
 use crate::layout::{ReferenceType, ValueType};
 use crate::stops::trace::Callee;
@@ -7,18 +7,18 @@ use sha2::{Digest, Sha256};
 /// What each function gives when a call is saved.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
-pub struct Frames {
+pub struct FrameLayout {
     /// The points: the calls at which functions may be suspended, by number.
     pub points: Vec<Point>,
     /// The types of the references that frames have, by number.
     pub references: Vec<ReferenceType>,
     /// The functions that are exported because a reference in a frame may be to them, if the state has none of them.
     pub(crate) functions: Vec<u32>,
-    /// The offsets of the points' calls in the transformed module, in order, and the points' numbers.
+    /// The offsets of the points' calls in the transformed module, in order, with the points' numbers.
     pub(crate) sites: Vec<(usize, u32)>,
 }
 
-impl Frames {
+impl FrameLayout {
     /// A hash of the points and their values. What was saved by one module can go on in another one only if this and the [hash of the state](crate::Layout::hash)
     /// are equal. It depends on all options but [`twins`](crate::Options::twins), and on the version of this package.
     #[must_use]
@@ -37,8 +37,8 @@ impl Frames {
         first
     }
 
-    /// The number of the point whose call is at an offset of the transformed module. `None` if there is none. A twin has two calls of each point, and more
-    /// of those in loops.
+    /// The number of the point whose call is at an offset of the transformed module, which has to be this one: the module with twins has other offsets. `None` if
+    /// there is none. In a twin, several offsets belong to one point.
     ///
     /// A backtrace gives the offset. A host that finds a function on the stack that is at no point cannot save the call.
     #[must_use]
@@ -68,12 +68,12 @@ pub struct Slot {
     /// Its type. References can be null.
     pub ty: ValueType,
     /// What it is.
-    pub what: What,
+    pub what: SlotValue,
 }
 
 /// What a value of a frame is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum What {
+pub enum SlotValue {
     /// The local with this index. Parameters are the first ones.
     Local(u32),
     /// The operand at this height of the stack.

@@ -3,8 +3,8 @@
 
 // The private tour, in the order of a transformation: `parse` validates the bytes and collects what the transformation needs in a
 // `module`; if they are no module that can be transformed, `refuse` finds out why. `state` decides what is state and describes it in a
-// `layout`. `write` copies the module, with bodies that `body` rewrote, the exports of the `layout`, and custom sections that `custom`
-// and `names` keep right.
+// `layout`. `stops` finds where checks are needed. `write` copies the module, with bodies that `body` rewrote, what is `added`, and custom sections that `custom`
+// and `names` keep right. If calls are to be saved, `saving` then rewrites what came of this, and `frames` describe it.
 
 use crate::added::Added;
 
@@ -14,13 +14,13 @@ mod custom;
 mod error;
 mod export;
 mod frames;
-mod freeze;
 mod layout;
 mod module;
 mod names;
 mod options;
 mod parse;
 mod refuse;
+mod saving;
 mod state;
 mod stops;
 mod write;
@@ -29,9 +29,9 @@ pub use crate::error::{Error, Place};
 pub use crate::export::{
     FLAG, FLAGS_MAX_PAGES, FLAGS_MEMORY, FLAGS_MIN_PAGES, FLAGS_MODULE, HASH_HIGH, HASH_LOW,
     LAYOUT_VERSION, LOAD, NEXT, POINT, PREFIX, SAVE, SAVING, START, STOP, StateExport, TWINS,
-    parse_export,
+    parse_export, reference_export,
 };
-pub use crate::frames::{Frames, Point, Slot, What};
+pub use crate::frames::{FrameLayout, Point, Slot, SlotValue};
 pub use crate::layout::{
     GlobalState, Image, Layout, MemoryState, ReferenceType, Referent, Run, TableState, ValueType,
 };
@@ -47,8 +47,8 @@ pub struct Transformed {
     pub layout: Layout,
     /// How many checks it has.
     pub checks: usize,
-    /// What its functions give the host when a call is saved. Without [`Options::freezing`], nothing.
-    pub frames: Frames,
+    /// What its functions give the host when a call is saved. Without [`Options::saves_calls`], nothing.
+    pub frames: FrameLayout,
 }
 
 /// Transforms a module, in the binary format, so that it exports all of its state. The same bytes give the same result on every machine.
@@ -71,14 +71,14 @@ pub fn transform_with(wasm: &[u8], options: &Options) -> Result<Transformed, Err
     let added = Added::new(&module, &layout, options)?;
     let checks = added.checks();
     let mut wasm = write::write(&module, &layout, &added)?;
-    let mut frames = Frames::default();
-    if options.freezing {
+    let mut frames = FrameLayout::default();
+    if options.saves_calls || options.twins {
         let never = added.stops.as_ref().map_or(0..0, |stops| stops.function_indices());
-        let (suspends, functions) = (&*options.suspends, &layout.functions[..]);
-        let freezing = freeze::Freezing { suspends, never, functions, twins: options.twins };
+        let (suspends, functions) = (&*options.waits_in, &layout.functions[..]);
+        let saving = saving::Saving { suspends, never, functions, twins: options.twins };
         drop(module);
         let described;
-        (wasm, described) = freeze::freezing(&wasm, &freezing)?;
+        (wasm, described) = saving::saving(&wasm, &saving)?;
         frames = described;
         if layout.functions.is_empty() {
             layout.functions.clone_from(&frames.functions);

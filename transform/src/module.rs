@@ -113,7 +113,7 @@ pub(crate) struct Body {
     pub(crate) locals: u32,
     /// The instructions in [`Bulk`], in order.
     pub(crate) sites: Vec<Site>,
-    /// Empty if the module gets no checks.
+    /// Empty if the module gets no checks and its calls are not saved.
     pub(crate) trace: Trace,
 }
 

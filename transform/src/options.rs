@@ -8,19 +8,19 @@ use std::sync::Arc;
 pub struct Options {
     pub(crate) stops: bool,
     pub(crate) check_interval: u32,
-    pub(crate) freezing: bool,
+    pub(crate) saves_calls: bool,
     pub(crate) twins: bool,
-    pub(crate) suspends: Arc<Suspends>,
+    pub(crate) waits_in: Arc<WaitsIn>,
 }
 
-type Suspends = dyn Fn(&str, &str) -> bool + Send + Sync;
+type WaitsIn = dyn Fn(&str, &str) -> bool + Send + Sync;
 
 impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Options")
             .field("stops", &self.stops)
             .field("check_interval", &self.check_interval)
-            .field("freezing", &self.freezing)
+            .field("saves_calls", &self.saves_calls)
             .field("twins", &self.twins)
             .finish_non_exhaustive()
     }
@@ -32,9 +32,9 @@ impl Default for Options {
         Self {
             stops: false,
             check_interval: 50_000,
-            freezing: false,
+            saves_calls: false,
             twins: false,
-            suspends: Arc::new(|_, _| true),
+            waits_in: Arc::new(|_, _| true),
         }
     }
 }
@@ -59,14 +59,14 @@ impl Options {
         self
     }
 
-    /// Sets whether calls can be saved while they wait in a host function. By default they cannot.
+    /// Sets whether calls can be saved while they wait in a host function. By default they cannot. The README has what a host does for it.
     #[must_use]
-    pub fn freezing(mut self, enable: bool) -> Self {
-        self.freezing = enable;
+    pub fn saves_calls(mut self, enable: bool) -> Self {
+        self.saves_calls = enable;
         self
     }
 
-    /// Sets whether saved calls can go on in instances of the module, if calls can be saved at all. By default they cannot.
+    /// Sets whether saved calls can go on in instances of the module, and be saved again. By default they cannot.
     #[must_use]
     pub fn twins(mut self, enable: bool) -> Self {
         self.twins = enable;
@@ -74,13 +74,14 @@ impl Options {
     }
 
     /// Sets in which imported functions a call can wait when it is saved, by their modules and names. By default it is all of them. The fewer they are,
-    /// the less it costs that calls can be saved.
+    /// the less it costs. A function that the host hands to the guest by a table, a global or a value is none of them: a call cannot be saved while it waits there, unless the
+    /// module has another function of the same type in which it can.
     #[must_use]
-    pub fn suspends(
+    pub fn waits_in(
         mut self,
-        suspends: impl Fn(&str, &str) -> bool + Send + Sync + 'static,
+        waits_in: impl Fn(&str, &str) -> bool + Send + Sync + 'static,
     ) -> Self {
-        self.suspends = Arc::new(suspends);
+        self.waits_in = Arc::new(waits_in);
         self
     }
 }

@@ -1,4 +1,4 @@
-//! What a call gives the host when it is saved is what wasmtime's debugger reads from its frames.
+//! SlotValue a call gives the host when it is saved is what wasmtime's debugger reads from its frames.
 
 #[path = "../../tests/it/program/mod.rs"]
 #[allow(dead_code)]
@@ -10,7 +10,7 @@ mod splitmix;
 use program::{BACK, BUDGET, HOST, LOG, MAKE, SHOW, program};
 use std::collections::VecDeque;
 use std::sync::Arc;
-use wasm_jobs_transform::{Frames, Options, SAVE, SAVING, START, ValueType, What, transform_with};
+use wasm_jobs_transform::{FrameLayout, Options, SAVE, SAVING, START, ValueType, SlotValue, transform_with};
 use wasmtime::{
     AsContextMut, Caller, Config, Engine, ExternRef, Func, Linker, Module, OptLevel, Rooted,
     Store, StoreContextMut, Val,
@@ -19,7 +19,7 @@ use wasmtime::{
 /// Calls are saved at each of the first so many calls of the host.
 const MOST_CALLS: u64 = 12;
 
-/// What the debugger reads from a frame.
+/// SlotValue the debugger reads from a frame.
 #[derive(Debug)]
 struct Seen {
     function: u32,
@@ -27,7 +27,7 @@ struct Seen {
     operands: Vec<String>,
 }
 
-/// What a function gives the host.
+/// SlotValue a function gives the host.
 #[derive(Debug, Default)]
 struct Saved {
     words: Vec<i64>,
@@ -42,7 +42,7 @@ struct Host {
     /// The frames, from the innermost one.
     seen: Vec<Seen>,
     saved: Vec<Saved>,
-    frames: Arc<Frames>,
+    frames: Arc<FrameLayout>,
     /// How many functions the module imports. The debugger does not count them.
     imported: u32,
 }
@@ -152,11 +152,11 @@ fn compare(host: &mut Host) -> u64 {
                 other => panic!("{other:?} is no type of a value"),
             };
             match slot.what {
-                What::Local(local) => {
+                SlotValue::Local(local) => {
                     assert_eq!(value, seen.locals[local as usize], "{slot:?} of {seen:?}");
                 }
-                What::Operand(height) => operands.push((height, value)),
-                What::Nothing => continue,
+                SlotValue::Operand(height) => operands.push((height, value)),
+                SlotValue::Nothing => continue,
             }
             compared += 1;
         }
@@ -168,7 +168,7 @@ fn compare(host: &mut Host) -> u64 {
     compared
 }
 
-/// What was compared: calls, frames, and values.
+/// SlotValue was compared: calls, frames, and values.
 #[derive(Debug, Default)]
 struct Compared {
     calls: u64,
@@ -178,7 +178,7 @@ struct Compared {
 
 /// Calls all functions that can be called with default values, and saves each call at each of its first calls of the host.
 fn check(engine: &Engine, wasm: &[u8], compared: &mut Compared) {
-    let new = transform_with(wasm, &Options::default().freezing(true)).unwrap();
+    let new = transform_with(wasm, &Options::default().saves_calls(true)).unwrap();
     let module = Module::new(engine, &new.wasm).unwrap();
     let frames = Arc::new(new.frames);
     let imported = module.imports().filter(|import| import.ty().func().is_some()).count() as u32;

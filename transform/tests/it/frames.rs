@@ -1,7 +1,7 @@
 //! The host's side of calls that are saved and go on, for the other tests.
 
 use std::collections::VecDeque;
-use wasm_jobs_transform::{Frames, LOAD, NEXT, POINT, SAVE, SAVING, TWINS};
+use wasm_jobs_transform::{FrameLayout, LOAD, NEXT, POINT, SAVE, SAVING, TWINS};
 use wasmtime::{
     AsContextMut, ExnRef, ExternRef, Func, FuncType, Instance, OwnedRooted, Ref, Store, Val,
     ValType, WasmBacktrace,
@@ -108,7 +108,7 @@ impl Call {
 /// What the data of a store has.
 pub(crate) trait HasCall: Send + 'static {
     fn saved(&mut self) -> &mut Call;
-    fn frames(&self) -> std::sync::Arc<Frames>;
+    fn frames(&self) -> std::sync::Arc<FrameLayout>;
 }
 
 /// Gives an instance the functions of the host's.

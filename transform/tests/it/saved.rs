@@ -8,7 +8,7 @@ use crate::run::shown;
 use crate::smith::{self, random_module};
 use crate::stopped::Stops;
 use std::sync::Arc;
-use wasm_jobs_transform::{Error, Frames, Options, SAVING, START, transform_with};
+use wasm_jobs_transform::{Error, FrameLayout, Options, SAVING, START, transform_with};
 use wasmtime::{
     Caller, Engine, Extern, ExternRef, ExternType, Func, Global, GlobalType, Instance, Linker,
     Memory, MemoryType, Module, Mutability, Rooted, Store, StoreLimits, StoreLimitsBuilder, Val,
@@ -21,7 +21,7 @@ struct Host {
     log: Vec<String>,
     depth: u32,
     call: Call,
-    frames: Arc<Frames>,
+    frames: Arc<FrameLayout>,
     /// How many calls of the host there are before the first one that is saved, and from one to the next.
     first: u64,
     every: u64,
@@ -36,7 +36,7 @@ impl HasCall for Host {
     fn saved(&mut self) -> &mut Call {
         &mut self.call
     }
-    fn frames(&self) -> Arc<Frames> {
+    fn frames(&self) -> Arc<FrameLayout> {
         self.frames.clone()
     }
 }
@@ -139,7 +139,7 @@ struct Saved {
 impl Saved {
     fn new(
         module: &Module,
-        frames: Arc<Frames>,
+        frames: Arc<FrameLayout>,
         first: u64,
         every: u64,
         stops: Option<u64>,
@@ -214,7 +214,7 @@ fn check(engine: &Engine, seed: u64) -> &'static str {
     let wasm = program(seed);
     let mut random = Random(!seed);
     let stops = (random.below(2) == 0).then(|| random.below(100));
-    let options = Options::default().freezing(true).stops(stops.is_some());
+    let options = Options::default().saves_calls(true).stops(stops.is_some());
     let plain = transform_with(&wasm, &options).unwrap_or_else(|error| panic!("{error}"));
     let options = options.twins(true);
     let twins = transform_with(&wasm, &options).unwrap_or_else(|error| panic!("{error}"));
@@ -317,7 +317,7 @@ fn random_modules_do_the_same_wherever_they_are_saved() {
 fn check_module(engine: &Engine, seed: u64) -> &'static str {
     const LITTLE: u64 = 5_000;
     let Some(wasm) = random_module(seed) else { return "not made" };
-    let options = Options::default().freezing(true).twins(true);
+    let options = Options::default().saves_calls(true).twins(true);
     let new = match transform_with(&wasm, &options) {
         Ok(transformed) => transformed,
         Err(Error::SharedMemory { .. }) => return "not transformed: a shared memory",

@@ -3,13 +3,13 @@
 use crate::frames::{Call, HasCall, connect, go_on, save};
 use crate::run::{shown, wasm};
 use std::sync::Arc;
-use wasm_jobs_transform::{Error, Frames, Options, SAVING, Transformed, transform_with};
+use wasm_jobs_transform::{Error, FrameLayout, Options, SAVING, Transformed, transform_with};
 use wasmtime::{Caller, Config, Engine, Global, Linker, Module, Store, Val, ValType};
 
 #[derive(Default)]
 struct Host {
     call: Call,
-    frames: Arc<Frames>,
+    frames: Arc<FrameLayout>,
     saving: Option<Global>,
     /// What the guest gave, in order.
     log: Vec<i32>,
@@ -24,13 +24,13 @@ impl HasCall for Host {
         &mut self.call
     }
 
-    fn frames(&self) -> Arc<Frames> {
+    fn frames(&self) -> Arc<FrameLayout> {
         self.frames.clone()
     }
 }
 
 fn transformed(text: &str) -> Result<Transformed, Error> {
-    transform_with(&wasm(text), &Options::default().freezing(true).twins(true))
+    transform_with(&wasm(text), &Options::default().saves_calls(true).twins(true))
 }
 
 /// Calls `run`. It gives its results and what it has logged, and how often and with how many functions it was saved.
@@ -368,11 +368,11 @@ fn both_modules_have_the_same_points() {
     let text = r#"(module (import "a" "wait" (func $a)) (import "b" "go" (func $b))
         (func (export "run") (param i64) (result i64) (call $a) (call $b) (local.get 0)))"#;
     let with = |options: Options| transform_with(&wasm(text), &options).unwrap().frames;
-    let save = with(Options::default().freezing(true));
-    let both = with(Options::default().freezing(true).twins(true));
+    let save = with(Options::default().saves_calls(true));
+    let both = with(Options::default().saves_calls(true).twins(true));
     assert_eq!(save.hash(), both.hash());
     assert_eq!(save.points.len(), 2);
-    let one = with(Options::default().freezing(true).suspends(|module, _| module == "a"));
+    let one = with(Options::default().saves_calls(true).waits_in(|module, _| module == "a"));
     assert_eq!(one.points.len(), 1);
     assert_ne!(one.hash(), both.hash());
     assert_eq!(one.points[0].callee(), Some(0));

@@ -10,7 +10,7 @@ use crate::stopped_guests::task;
 use crate::world::World;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use wasm_jobs_transform::{Error, Frames, Options, PREFIX, SAVING, START, transform_with};
+use wasm_jobs_transform::{Error, FrameLayout, Options, PREFIX, SAVING, START, transform_with};
 use wasmtime::{
     Caller, Config, Engine, Func, FuncType, Global, Linker, Module, OptLevel, Store, Val,
 };
@@ -23,7 +23,7 @@ const MOST_ALONE: u64 = 1_000;
 struct Host {
     world: World,
     call: Call,
-    frames: Arc<Frames>,
+    frames: Arc<FrameLayout>,
     saving: Option<Global>,
     when: When,
     saved: u64,
@@ -49,7 +49,7 @@ impl HasCall for Host {
         &mut self.call
     }
 
-    fn frames(&self) -> Arc<Frames> {
+    fn frames(&self) -> Arc<FrameLayout> {
         self.frames.clone()
     }
 }
@@ -75,7 +75,7 @@ fn called(caller: &mut Caller<'_, Host>, ty: &FuncType, results: &mut [Val]) {
 struct Guest {
     name: String,
     module: Module,
-    frames: Arc<Frames>,
+    frames: Arc<FrameLayout>,
     has_start: bool,
     calls: Vec<(String, Vec<Val>)>,
 }
@@ -99,7 +99,7 @@ impl Guest {
     /// `None` if it is one that the transformation does not take.
     fn new(engine: &Engine, path: &Path) -> Option<Self> {
         let wasm = std::fs::read(path).unwrap();
-        let options = Options::default().freezing(true).twins(true);
+        let options = Options::default().saves_calls(true).twins(true);
         let new = match transform_with(&wasm, &options) {
             Ok(new) => new,
             Err(Error::Component | Error::SharedMemory { .. }) => return None,

@@ -250,7 +250,7 @@ const SAVED: &[(&str, usize, Make)] = &[
 fn save(what: &str, text: &str) -> Duration {
     let wasm = wat::parse_str(text).unwrap_or_else(|error| panic!("{what}: {error}"));
     let start = Instant::now();
-    let new = transform_with(&wasm, &Options::default().freezing(true).twins(true));
+    let new = transform_with(&wasm, &Options::default().saves_calls(true).twins(true));
     let time = start.elapsed();
     match new {
         Ok(new) => {

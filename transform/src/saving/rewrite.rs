@@ -30,12 +30,12 @@
 //! Operands that stay on the stack during such a call are copied to locals before it. Engines that compile to machine code do not
 //! notice.
 
-use crate::freeze::context::Context;
-use crate::freeze::sets::Sets;
-use crate::freeze::shape::{Item, Kind, Shape, What};
-use crate::freeze::spills::Spills;
-use crate::freeze::types::{Signature, is_never_null, with_null};
 use crate::layout::ValueType;
+use crate::saving::context::Context;
+use crate::saving::sets::Sets;
+use crate::saving::shape::{Item, Kind, Shape, What};
+use crate::saving::spills::Spills;
+use crate::saving::types::{Signature, is_never_null, with_null};
 use crate::stops::check::encoded;
 use std::ops::Range;
 use wasm_encoder::{BlockType, Encode, InstructionSink, ValType};
@@ -59,13 +59,13 @@ pub(crate) struct Rewrite<'a> {
     pub(super) level: u32,
     /// The blocks that are open in what is read.
     pub(super) open: Vec<Open>,
-    /// Where each of the blocks for the sets begins: how many labels are open inside.
+    /// For each set, how many labels are open inside of the block whose end saves it.
     save_levels: Vec<u32>,
-    /// All before this is written.
+    /// The end of what was read so far.
     pub(super) copied: u32,
     /// How many operands, from the bottom of the stack, are in locals, too.
     pub(super) spilled: u32,
-    /// Whether what was written last is never reached.
+    /// Whether the end of what was written cannot be reached.
     pub(super) is_skipped: bool,
     /// Where in the code the calls of points are, and the numbers of the points.
     sites: Vec<(usize, u32)>,
@@ -173,9 +173,8 @@ impl<'a> Rewrite<'a> {
             self.end();
             let types: Vec<_> =
                 self.points.sets[n].iter().map(|&local| self.type_of(local)).collect();
-            let globals = self.context.values(&types);
-            for (&local, global) in self.points.sets[n].iter().zip(globals) {
-                self.sink().local_get(local).global_set(global);
+            for &local in &self.points.sets[n] {
+                self.sink().local_get(local);
             }
             let saver = self.context.saver(&types);
             let out = self.level - 1;

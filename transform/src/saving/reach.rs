@@ -14,7 +14,8 @@ pub(crate) struct Reach {
 }
 
 impl Reach {
-    /// `imports` tells of each imported function whether it may suspend, and `never` are functions that do so in no way that matters.
+    /// `imports` tells of each imported function whether a call may wait in it. `never` are the functions that checks call: a call that waits below one of them cannot be
+    /// saved.
     pub(crate) fn new(module: &Module<'_>, imports: &[bool], never: &Range<u32>) -> Self {
         let functions = module.function_types.len();
         let nodes = functions + module.canonical_types.len();

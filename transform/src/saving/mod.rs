@@ -20,4 +20,4 @@ mod spills;
 mod twin;
 mod types;
 
-pub(crate) use module::{Freezing, freezing};
+pub(crate) use module::{Saving, saving};

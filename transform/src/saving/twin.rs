@@ -22,10 +22,10 @@
 //! A loop with points is written twice: the rest of the round in which the call was suspended, and after it the loop as it was. So the loop goes on
 //! at the speed of the function itself.
 
-use crate::freeze::context::Host;
-use crate::freeze::rewrite::{Open, Rewrite};
-use crate::freeze::shape::{Item, Kind, What};
 use crate::layout::ValueType;
+use crate::saving::context::Host;
+use crate::saving::rewrite::{Open, Rewrite};
+use crate::saving::shape::{Item, Kind, What};
 use wasm_encoder::BlockType;
 
 impl Rewrite<'_> {

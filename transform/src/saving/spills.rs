@@ -1,8 +1,8 @@
 //! [`Spills`]: the locals that hold operands while a call may be saved.
 
-use crate::freeze::shape::{Shape, What};
-use crate::freeze::types::with_null;
 use crate::layout::ValueType;
+use crate::saving::shape::{Shape, What};
+use crate::saving::types::with_null;
 use std::collections::HashMap;
 
 /// The locals that hold operands of the stack.

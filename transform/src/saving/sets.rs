@@ -5,7 +5,7 @@ use crate::layout::ValueType;
 use std::collections::HashMap;
 
 /// How many locals a point saves in vain at most.
-const MOST_IN_VAIN: usize = 4;
+const MOST_IN_VAIN: usize = 8;
 
 /// How many bytes of machine code a set takes, for itself and for each local, and what it takes to make a local zero at a point, on the average.
 const BYTES_OF_A_SET: usize = 60;

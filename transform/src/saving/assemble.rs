@@ -3,11 +3,10 @@
 use crate::added::{CODE, ELEMENTS, FUNCTIONS, GLOBALS, Items, TABLES, TYPES};
 use crate::error::{Error, at_most};
 use crate::export::{self, PREFIX, StateExport, reference_export};
-use crate::frames::Frames;
-use crate::freeze::context::{Global, Host, saved_reference};
-use crate::freeze::module::Pass;
+use crate::frames::FrameLayout;
 use crate::layout::{ReferenceType, Referent};
-use crate::stops::check::encoded;
+use crate::saving::context::{Host, saved_reference};
+use crate::saving::module::Pass;
 use crate::write::{MOST_BYTES_OF_A_BODY, write_changed};
 use std::collections::HashMap;
 use wasm_encoder::{
@@ -16,7 +15,7 @@ use wasm_encoder::{
 use wasmparser::{Parser, Payload};
 
 impl Pass<'_> {
-    pub(super) fn finish(mut self) -> Result<(Vec<u8>, Frames), Error> {
+    pub(super) fn finish(mut self) -> Result<(Vec<u8>, FrameLayout), Error> {
         if let Some(refused) = self.refused {
             return Err(refused);
         }
@@ -25,15 +24,8 @@ impl Pass<'_> {
         let mut references: Vec<_> = all.filter_map(|slot| saved_reference(slot.ty)).collect();
         references.sort_unstable();
         references.dedup();
-        let globals = self.context.globals.clone();
-        let types = globals.iter().map(|&global| match global {
-            Global::Host(host) => {
-                let heap_type = HeapType::Concrete(self.context.host_type(host));
-                ValType::Ref(RefType { nullable: true, heap_type })
-            }
-            Global::Value(ty, _) => encoded(ty),
-        });
-        let types: Vec<_> = types.collect();
+        let hosts = self.context.hosts.clone();
+        let types: Vec<_> = hosts.iter().map(|&host| self.context.host_type(host)).collect();
 
         let mut items = Items::default();
         self.add_names(&mut items);
@@ -49,15 +41,12 @@ impl Pass<'_> {
         items.export(export::SAVING, ExportKind::Global, first);
         let zero = ConstExpr::i32_const(0);
         items.global(first, ValType::I32, true, &zero, export::SAVING.to_owned());
-        for (&global, ty) in globals.iter().zip(types) {
-            let name = match global {
-                Global::Host(host) => host_export(host, &references),
-                Global::Value(..) => format!("{PREFIX}value_{}", items.count(GLOBALS)),
-            };
-            if let Global::Host(_) = global {
-                items.export(&name, ExportKind::Global, first + items.count(GLOBALS));
-            }
-            items.global(first, ty, true, &zero_of(ty), name);
+        for (&host, ty) in hosts.iter().zip(types) {
+            let heap_type = HeapType::Concrete(ty);
+            let ty = ValType::Ref(RefType { nullable: true, heap_type });
+            let name = host_export(host, &references);
+            items.export(&name, ExportKind::Global, first + items.count(GLOBALS));
+            items.global(first, ty, true, &ConstExpr::ref_null(heap_type), name);
         }
         let declared = self.context.declared();
         if !declared.is_empty() {
@@ -67,12 +56,12 @@ impl Pass<'_> {
                 declared.encode(elements);
             });
         }
-        if self.freezing.twins {
+        if self.asked.twins {
             self.add_table(&mut items);
         }
         let is_function =
             |ty: &ReferenceType| matches!(ty.to, Referent::Function | Referent::FunctionOfType(_));
-        if self.freezing.functions.is_empty() && references.iter().any(is_function) {
+        if self.asked.functions.is_empty() && references.iter().any(is_function) {
             let mut functions = self.module.referenced.clone();
             functions.sort_unstable();
             functions.dedup();
@@ -151,18 +140,6 @@ fn sites(
         Some(sites.iter().map(move |(at, point)| (start + at, *point)))
     });
     sites.flatten().collect()
-}
-
-/// What a global of the type has at first.
-fn zero_of(ty: ValType) -> ConstExpr {
-    match ty {
-        ValType::I32 => ConstExpr::i32_const(0),
-        ValType::I64 => ConstExpr::i64_const(0),
-        ValType::F32 => ConstExpr::f32_const(0.0.into()),
-        ValType::F64 => ConstExpr::f64_const(0.0.into()),
-        ValType::V128 => ConstExpr::v128_const(0),
-        ValType::Ref(ty) => ConstExpr::ref_null(ty.heap_type),
-    }
 }
 
 fn host_export(host: Host, references: &[ReferenceType]) -> String {

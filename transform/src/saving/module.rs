@@ -1,20 +1,20 @@
-//! [`freezing`]: a module whose calls can become data.
+//! [`saving`]: a module whose calls can become data.
 
 use crate::body::Edit;
 use crate::custom::ChangedBody;
 use crate::error::{Error, Place, at_most};
-use crate::frames::{Frames, Point, Slot, What};
-use crate::freeze::context::Context;
-use crate::freeze::reach::Reach;
-use crate::freeze::rewrite::{Rewrite, Written};
-use crate::freeze::sets::Sets;
-use crate::freeze::shape::Shape;
-use crate::freeze::spills::Spills;
-use crate::freeze::types::{Signature, Types, is_never_null};
+use crate::frames::{FrameLayout, Point, Slot, SlotValue};
 use crate::layout::ValueType;
 use crate::module::{Body, Module};
 use crate::parse;
 use crate::refuse::{CARRIED, name_of};
+use crate::saving::context::Context;
+use crate::saving::reach::Reach;
+use crate::saving::rewrite::{Rewrite, Written};
+use crate::saving::sets::Sets;
+use crate::saving::shape::Shape;
+use crate::saving::spills::Spills;
+use crate::saving::types::{Signature, Types, is_never_null};
 use crate::state::value_type;
 use crate::stops::live::live_after;
 use crate::write::{MOST_BYTES_OF_A_BODY, MOST_LOCALS};
@@ -41,7 +41,7 @@ const MOST_SAVED: usize = 1 << 22;
 type Read<T> = Result<T, BinaryReaderError>;
 
 /// What is asked for.
-pub(crate) struct Freezing<'a> {
+pub(crate) struct Saving<'a> {
     /// Whether an import may suspend, by its module and name.
     pub(crate) suspends: &'a dyn Fn(&str, &str) -> bool,
     /// Functions that are not saved: those that checks call.
@@ -53,9 +53,9 @@ pub(crate) struct Freezing<'a> {
 }
 
 /// Rewrites a module, which has the exports of its state already.
-pub(crate) fn freezing(wasm: &[u8], freezing: &Freezing<'_>) -> Result<(Vec<u8>, Frames), Error> {
+pub(crate) fn saving(wasm: &[u8], asked: &Saving<'_>) -> Result<(Vec<u8>, FrameLayout), Error> {
     let module = parse::parse_transformed(wasm)?;
-    let mut pass = Pass::new(&module, freezing);
+    let mut pass = Pass::new(&module, asked);
     pass.run().map_err(|error| Error::Invalid {
         message: error.message().to_owned(),
         offset: error.offset(),
@@ -65,7 +65,7 @@ pub(crate) fn freezing(wasm: &[u8], freezing: &Freezing<'_>) -> Result<(Vec<u8>,
 
 pub(super) struct Pass<'a> {
     pub(super) module: &'a Module<'a>,
-    pub(super) freezing: &'a Freezing<'a>,
+    pub(super) asked: &'a Saving<'a>,
     signatures: Vec<Signature>,
     imports: Vec<bool>,
     indices: HashMap<CoreTypeId, u32>,
@@ -74,7 +74,7 @@ pub(super) struct Pass<'a> {
     pub(super) changed: Vec<ChangedBody>,
     /// The twins, by the index of the function.
     pub(super) twins: Vec<(u32, u32)>,
-    pub(super) frames: Frames,
+    pub(super) frames: FrameLayout,
     /// For each function that is written anew or added, where in its body the calls of points are.
     pub(super) sites: HashMap<u32, Vec<(usize, u32)>>,
     /// How many values are saved at all points.
@@ -83,13 +83,13 @@ pub(super) struct Pass<'a> {
 }
 
 impl<'a> Pass<'a> {
-    fn new(module: &'a Module<'a>, freezing: &'a Freezing<'a>) -> Self {
+    fn new(module: &'a Module<'a>, asked: &'a Saving<'a>) -> Self {
         let types = module.canonical_types.len() as u32;
         let functions = module.function_types.len() as u32;
         let (globals, tables) = (module.globals.len() as u32, module.tables.len() as u32);
         Self {
             module,
-            freezing,
+            asked,
             signatures: Vec::new(),
             imports: Vec::new(),
             indices: HashMap::new(),
@@ -97,7 +97,7 @@ impl<'a> Pass<'a> {
             context: Context::new(types, functions, globals, tables),
             changed: Vec::new(),
             twins: Vec::new(),
-            frames: Frames::default(),
+            frames: FrameLayout::default(),
             sites: HashMap::new(),
             saved: 0,
             refused: None,
@@ -136,7 +136,7 @@ impl<'a> Pass<'a> {
                     for import in imports.into_imports() {
                         let import = import?;
                         if let TypeRef::Func(_) | TypeRef::FuncExact(_) = import.ty {
-                            let suspends = (self.freezing.suspends)(import.module, import.name);
+                            let suspends = (self.asked.suspends)(import.module, import.name);
                             self.imports.push(suspends);
                         }
                     }
@@ -148,7 +148,7 @@ impl<'a> Pass<'a> {
                         // Of equal types, the first one.
                         self.indices = ids.collect();
                     }
-                    self.reach = Some(Reach::new(self.module, &self.imports, &self.freezing.never));
+                    self.reach = Some(Reach::new(self.module, &self.imports, &self.asked.never));
                 }
                 _ => {}
             }
@@ -164,7 +164,7 @@ impl<'a> Pass<'a> {
     ) -> Read<()> {
         let reach = self.reach.as_ref().expect("the code section has begun");
         let may_suspend = body.trace.calls.iter().any(|call| reach.suspends(call.callee));
-        if !may_suspend || self.freezing.never.contains(&body.function) || self.refused.is_some() {
+        if !may_suspend || self.asked.never.contains(&body.function) || self.refused.is_some() {
             return Ok(());
         }
         let shape = self.shape(function, code, body, reach)?;
@@ -272,9 +272,9 @@ impl<'a> Pass<'a> {
                 operands.map(|&(height, ty)| (spills.local(height, ty), height)).collect();
             let slots = points.sets[set as usize].iter().map(|local| {
                 let what = match (live.binary_search(local), operands.get(local)) {
-                    (Err(_), _) => What::Nothing,
-                    (Ok(_), Some(&height)) => What::Operand(height),
-                    (Ok(_), None) => What::Local(*local),
+                    (Err(_), _) => SlotValue::Nothing,
+                    (Ok(_), Some(&height)) => SlotValue::Operand(height),
+                    (Ok(_), None) => SlotValue::Local(*local),
                 };
                 Slot { ty: spills.type_of(shape, *local), what }
             });
@@ -301,7 +301,7 @@ impl<'a> Pass<'a> {
         let edit = Edit { range: body.contents.clone(), with };
         let (function, start) = (body.function, body.contents.start);
         self.changed.push(ChangedBody { function, start, edits: vec![edit] });
-        if self.freezing.twins {
+        if self.asked.twins {
             let rewrite = Rewrite::new(
                 self.module.wasm,
                 body.contents.start,

@@ -1,7 +1,7 @@
 //! Labels: what is written has other blocks around an instruction than what is read.
 
-use crate::freeze::rewrite::Rewrite;
-use crate::freeze::shape::Item;
+use crate::saving::rewrite::Rewrite;
+use crate::saving::shape::Item;
 use crate::state::value_type;
 use crate::stops::check::encoded;
 use wasm_encoder::{BlockType, Catch};
@@ -43,7 +43,7 @@ impl<'a> Rewrite<'a> {
         self.copied = item.end;
     }
 
-    /// Reads an item again. It was read before, so it can be.
+    /// The instruction.
     fn operator(&self, item: &Item) -> Operator<'a> {
         let reader = BinaryReader::new(self.bytes(item.at..item.end), 0);
         OperatorsReader::new(reader).read().expect("it was read before")

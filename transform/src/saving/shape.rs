@@ -1,8 +1,8 @@
 //! [`Shape`]: what is known of a body that is written anew: its blocks, its branches, and the calls at which it may be suspended, with the
 //! operands that are on the stack there. It is recorded while the body is validated.
 
-use crate::freeze::types::{Signature, Types, is_never_null, operand};
 use crate::layout::ValueType;
+use crate::saving::types::{Signature, Types, is_never_null, operand};
 use crate::state::value_type;
 use crate::stops::trace::Callee;
 use std::ops::Range;
@@ -34,9 +34,9 @@ pub(crate) struct Shape {
     pub(crate) has_other_tail_call: bool,
     /// How many calls there were, dead ones among them.
     calls: u32,
-    /// The lowest that the stack was since the last item.
+    /// The fewest operands that there were since the last item.
     low: u32,
-    /// Since where the code is dead, and in how many blocks.
+    /// Where dead code began, and how many blocks were open.
     dead: Option<(u32, u32)>,
 }
 

@@ -1,7 +1,7 @@
 //! Types, as the rewriting of bodies needs them.
 
-use crate::freeze::reach::Reach;
 use crate::layout::{ReferenceType, Referent, ValueType};
+use crate::saving::reach::Reach;
 use crate::state::value_type;
 use crate::stops::trace::Callee;
 use std::collections::HashMap;

@@ -1,7 +1,7 @@
 //! [`Context`]: what all bodies of a module share: the types, globals and functions that are added for calls that become data.
 
-use crate::freeze::types::{Signature, with_null};
 use crate::layout::{ReferenceType, Referent, ValueType};
+use crate::saving::types::{Signature, with_null};
 use crate::stops::check::{encoded, function_type};
 use std::collections::HashMap;
 use wasm_encoder::{BlockType, Encode, HeapType, InstructionSink, ValType};
@@ -16,23 +16,14 @@ pub(crate) enum Host {
     Save,
     /// Gives some words of a frame.
     Load,
-    /// Gives the number of the next frame's function, or that of the host function in which the call waits.
+    /// Tells which function comes next, by its index in the table.
     Next,
-    /// Gives the point of the next frame, which is the current one then.
+    /// Goes on to the next frame, and gives its point.
     Point,
     /// Takes a reference of a frame.
     SaveReference(ReferenceType),
     /// Gives a reference of a frame.
     LoadReference(ReferenceType),
-}
-
-/// A global that is added.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Global {
-    /// It has a function of the host's.
-    Host(Host),
-    /// It has a value of the frame that is being saved: the one with this number, among those of its type.
-    Value(ValueType, u32),
 }
 
 /// Indices are those of the transformed module.
@@ -45,9 +36,9 @@ pub(crate) struct Context {
     pub(crate) table: u32,
     types: Vec<Signature>,
     type_of: HashMap<Signature, u32>,
-    /// The globals that are added, in order, after the first one, which tells whether the call is being saved.
-    pub(crate) globals: Vec<Global>,
-    global_of: HashMap<Global, u32>,
+    /// The host functions, in the order of their globals. Those come after the first one that is added, which tells whether the call is being saved.
+    pub(crate) hosts: Vec<Host>,
+    host_of: HashMap<Host, u32>,
     /// The functions that are added, with their types, in order.
     pub(crate) functions: Vec<(u32, Vec<u8>)>,
     savers: HashMap<Vec<ValueType>, u32>,
@@ -65,8 +56,8 @@ impl Context {
             table,
             types: Vec::new(),
             type_of: HashMap::new(),
-            globals: Vec::new(),
-            global_of: HashMap::new(),
+            hosts: Vec::new(),
+            host_of: HashMap::new(),
             functions: Vec::new(),
             savers: HashMap::new(),
             loaders: HashMap::new(),
@@ -118,29 +109,13 @@ impl Context {
         self.type_index(Signature { params, results })
     }
 
-    fn global(&mut self, global: Global) -> u32 {
-        let next = self.first_global + 1 + self.globals.len() as u32;
-        *self.global_of.entry(global).or_insert_with(|| {
-            self.globals.push(global);
-            next
-        })
-    }
-
-    /// The globals by which values of these types go to their saver.
-    pub(crate) fn values(&mut self, types: &[ValueType]) -> Vec<u32> {
-        let mut of_type: HashMap<ValueType, u32> = HashMap::new();
-        let numbers = types.iter().map(|&ty| {
-            let number = of_type.entry(ty).or_insert(0);
-            *number += 1;
-            (ty, *number - 1)
-        });
-        let numbers: Vec<_> = numbers.collect();
-        numbers.into_iter().map(|(ty, number)| self.global(Global::Value(ty, number))).collect()
-    }
-
     /// Calls a function of the host's.
     pub(crate) fn call_host(&mut self, host: Host, code: &mut Vec<u8>) {
-        let global = self.global(Global::Host(host));
+        let next = self.first_global + 1 + self.hosts.len() as u32;
+        let global = *self.host_of.entry(host).or_insert_with(|| {
+            self.hosts.push(host);
+            next
+        });
         let ty = self.host_type(host);
         InstructionSink::new(code).global_get(global).call_ref(ty);
     }
@@ -151,20 +126,19 @@ impl Context {
         self.first_function + self.functions.len() as u32 - 1
     }
 
-    /// The function that gives values of these types to the host. It takes the number of a point, and the values from their globals.
+    /// The function that gives values of these types to the host. It takes the number of a point before them.
     pub(crate) fn saver(&mut self, types: &[ValueType]) -> u32 {
         if let Some(&function) = self.savers.get(types) {
             return function;
         }
-        let globals = self.values(types);
         // No locals.
         let mut code = vec![0];
         let mut words = 1;
         InstructionSink::new(&mut code).local_get(0).i64_extend_i32_u();
         let full = |words: usize| words.is_multiple_of(WORDS);
-        for (&ty, &global) in types.iter().zip(&globals) {
+        for (&ty, local) in types.iter().zip(1..) {
             for half in 0..words_of(ty) {
-                word(&mut InstructionSink::new(&mut code), ty, global, half);
+                word(&mut InstructionSink::new(&mut code), ty, local, half);
                 words += 1;
                 if full(words) {
                     self.call_host(Host::Save, &mut code);
@@ -178,17 +152,15 @@ impl Context {
             }
             self.call_host(Host::Save, &mut code);
         }
-        for (&ty, &global) in types.iter().zip(&globals) {
+        for (&ty, local) in types.iter().zip(1..) {
             if let Some(ty) = saved_reference(ty) {
-                InstructionSink::new(&mut code).global_get(global);
+                InstructionSink::new(&mut code).local_get(local);
                 self.call_host(Host::SaveReference(ty), &mut code);
-                // Nothing is kept alive by it.
-                let null = heap_type(ty.to);
-                InstructionSink::new(&mut code).ref_null(null).global_set(global);
             }
         }
         InstructionSink::new(&mut code).end();
-        let ty = Signature { params: vec![ValueType::I32], results: Vec::new() };
+        let params = [ValueType::I32].iter().chain(types).copied().collect();
+        let ty = Signature { params, results: Vec::new() };
         let function = self.add_function(ty, code);
         self.savers.insert(types.to_vec(), function);
         function
@@ -308,9 +280,9 @@ pub(crate) fn saved_reference(ty: ValueType) -> Option<ReferenceType> {
     }
 }
 
-/// A word of a global's value.
-fn word(code: &mut InstructionSink<'_>, ty: ValueType, global: u32, half: usize) {
-    code.global_get(global);
+/// A word of a local's value.
+fn word(code: &mut InstructionSink<'_>, ty: ValueType, local: u32, half: usize) {
+    code.local_get(local);
     match ty {
         ValueType::I32 => code.i64_extend_i32_u(),
         ValueType::F32 => code.i32_reinterpret_f32().i64_extend_i32_u(),
