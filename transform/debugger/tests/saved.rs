@@ -10,10 +10,12 @@ mod splitmix;
 use program::{BACK, BUDGET, HOST, LOG, MAKE, SHOW, program};
 use std::collections::VecDeque;
 use std::sync::Arc;
-use wasm_jobs_transform::{FrameLayout, Options, SAVE, SAVING, START, ValueType, SlotValue, transform_with};
+use wasm_jobs_transform::{
+    FrameLayout, Options, SAVE, SAVING, START, SlotValue, ValueType, transform_with,
+};
 use wasmtime::{
-    AsContextMut, Caller, Config, Engine, ExternRef, Func, Linker, Module, OptLevel, Rooted,
-    Store, StoreContextMut, Val,
+    AsContextMut, Caller, Config, Engine, ExternRef, Func, Linker, Module, OptLevel, Rooted, Store,
+    StoreContextMut, Val,
 };
 
 /// Calls are saved at each of the first so many calls of the host.
@@ -105,7 +107,8 @@ fn connect(store: &mut Store<Host>, instance: wasmtime::Instance) {
         Func::new(store, ty, |mut caller: Caller<'_, Host>, params, _| {
             let host = caller.data_mut();
             let frames = host.frames.clone();
-            let is_whole = |saved: &Saved| saved.words.len() >= frames.points[saved.words[0] as usize].words();
+            let is_whole =
+                |saved: &Saved| saved.words.len() >= frames.points[saved.words[0] as usize].words();
             if host.saved.last().is_none_or(is_whole) {
                 host.saved.push(Saved::default());
             }
@@ -188,7 +191,8 @@ fn check(engine: &Engine, wasm: &[u8], compared: &mut Compared) {
         names.filter(|name| !name.starts_with("__wasm_jobs_") || name == START).collect();
     for name in names {
         for left in 0..MOST_CALLS {
-            let host = Host { left: Some(left), frames: frames.clone(), imported, ..Host::default() };
+            let host =
+                Host { left: Some(left), frames: frames.clone(), imported, ..Host::default() };
             let mut store = Store::new(engine, host);
             let mut linker = Linker::new(engine);
             let called_with = |mut caller: Caller<'_, Host>, _: i32| called(&mut caller);
@@ -203,7 +207,9 @@ fn check(engine: &Engine, wasm: &[u8], compared: &mut Compared) {
                     ExternRef::new(&mut caller, number).map(Some)
                 })
                 .unwrap();
-            linker.func_wrap(HOST, BACK, |mut caller: Caller<'_, Host>| called(&mut caller)).unwrap();
+            linker
+                .func_wrap(HOST, BACK, |mut caller: Caller<'_, Host>| called(&mut caller))
+                .unwrap();
             linker.define_unknown_imports_as_default_values(&mut store, &module).unwrap();
             let instance = linker.instantiate(&mut store, &module).unwrap();
             connect(&mut store, instance);
