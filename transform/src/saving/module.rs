@@ -10,7 +10,7 @@ use crate::parse;
 use crate::refuse::{CARRIED, name_of};
 use crate::saving::context::Context;
 use crate::saving::reach::Reach;
-use crate::saving::rewrite::{Rewrite, Written};
+use crate::saving::rewrite::{Rewrite, Source, Written};
 use crate::saving::sets::Sets;
 use crate::saving::shape::Shape;
 use crate::saving::spills::Spills;
@@ -237,6 +237,38 @@ impl<'a> Pass<'a> {
         too_large("bytes, with those of the loops again,", twin, MOST_BYTES_OF_A_BODY)?;
         let spills = Spills::new(shape);
         too_large("locals", shape.locals.len() + spills.len() as usize + 1, MOST_LOCALS)?;
+        let points = self.points(shape, &spills, body)?;
+        let source = Source {
+            wasm: self.module.wasm,
+            origin: body.contents.start,
+            shape,
+            signatures: &self.signatures,
+            points: &points,
+            spills: &spills,
+        };
+        let written = Rewrite::new(source, &mut self.context).function();
+        let Some(Written { code: with, sites }) = written else {
+            let why = "a result is never null, and refers to no function";
+            return Err(self.refused(body, why));
+        };
+        self.sites.insert(body.function, sites);
+        let edit = Edit { range: body.contents.clone(), with };
+        let (function, start) = (body.function, body.contents.start);
+        self.changed.push(ChangedBody { function, start, edits: vec![edit] });
+        if self.asked.twins {
+            let twin = Rewrite::new(source, &mut self.context).twin();
+            let Written { code: twin, sites } = twin.expect("the function had all results");
+            let results = shape.ty.results.clone();
+            let ty = Signature { params: Vec::new(), results };
+            let twin = self.context.add_function(ty, twin);
+            self.sites.insert(twin, sites);
+            self.twins.push((body.function, twin));
+        }
+        Ok(())
+    }
+
+    /// Finds what the function saves at its points, and describes it.
+    fn points(&mut self, shape: &Shape, spills: &Spills, body: &Body) -> Result<Sets, Error> {
         let calls: Vec<_> = shape.points.iter().map(|point| point.call).collect();
         let locals = live_after(&body.trace, &calls);
         let locals = locals.ok_or_else(|| Error::TooLarge {
@@ -262,7 +294,8 @@ impl<'a> Pass<'a> {
             })
             .collect();
         let most = live.iter().map(Vec::len).max().unwrap_or(0);
-        too_large("values to save at one call", most, MOST_SAVED_AT_ONCE)?;
+        let what = format!("values to save at one call in function {}", body.function);
+        at_most(&what, most, MOST_SAVED_AT_ONCE)?;
         self.saved += live.iter().map(Vec::len).sum::<usize>();
         at_most("values to save at all calls", self.saved, MOST_SAVED)?;
         let points = Sets::new(first_point, live, |local| spills.type_of(shape, local));
@@ -285,41 +318,7 @@ impl<'a> Pass<'a> {
                 slots: slots.collect(),
             });
         }
-        let why = "a result is never null, and refers to no function";
-        let refused = self.refused(body, why);
-        let rewrite = Rewrite::new(
-            self.module.wasm,
-            body.contents.start,
-            shape,
-            &mut self.context,
-            &self.signatures,
-            &points,
-            &spills,
-        );
-        let Written { code: with, sites } = rewrite.function().ok_or(refused)?;
-        self.sites.insert(body.function, sites);
-        let edit = Edit { range: body.contents.clone(), with };
-        let (function, start) = (body.function, body.contents.start);
-        self.changed.push(ChangedBody { function, start, edits: vec![edit] });
-        if self.asked.twins {
-            let rewrite = Rewrite::new(
-                self.module.wasm,
-                body.contents.start,
-                shape,
-                &mut self.context,
-                &self.signatures,
-                &points,
-                &spills,
-            );
-            let Written { code: twin, sites } =
-                rewrite.twin().expect("the function had all results");
-            let results = shape.ty.results.clone();
-            let ty = Signature { params: Vec::new(), results };
-            let twin = self.context.add_function(ty, twin);
-            self.sites.insert(twin, sites);
-            self.twins.push((body.function, twin));
-        }
-        Ok(())
+        Ok(points)
     }
 
     /// Why a function's calls cannot be saved.

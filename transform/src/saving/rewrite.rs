@@ -40,18 +40,24 @@ use crate::stops::check::encoded;
 use std::ops::Range;
 use wasm_encoder::{BlockType, Encode, InstructionSink, ValType};
 
+/// A body that is read.
+#[derive(Clone, Copy)]
+pub(crate) struct Source<'a> {
+    /// The module, and where the body begins in it.
+    pub(crate) wasm: &'a [u8],
+    pub(crate) origin: usize,
+    pub(crate) shape: &'a Shape,
+    /// The types of the module, by index.
+    pub(crate) signatures: &'a [Signature],
+    pub(crate) points: &'a Sets,
+    /// The locals that hold operands.
+    pub(crate) spills: &'a Spills,
+}
+
 /// A body that is being written.
 pub(crate) struct Rewrite<'a> {
-    /// The module, and where the body begins in it.
-    pub(super) wasm: &'a [u8],
-    pub(super) origin: usize,
-    pub(super) shape: &'a Shape,
+    pub(super) from: Source<'a>,
     pub(super) context: &'a mut Context,
-    /// The types of the module, by index.
-    pub(super) signatures: &'a [Signature],
-    pub(super) points: &'a Sets,
-    /// The locals that hold operands.
-    pub(super) spills: &'a Spills,
     /// Whether this is a twin.
     is_twin: bool,
     pub(super) code: Vec<u8>,
@@ -92,29 +98,16 @@ pub(super) struct Open {
 }
 
 impl<'a> Rewrite<'a> {
-    pub(crate) fn new(
-        wasm: &'a [u8],
-        origin: usize,
-        shape: &'a Shape,
-        context: &'a mut Context,
-        signatures: &'a [Signature],
-        points: &'a Sets,
-        spills: &'a Spills,
-    ) -> Self {
+    pub(crate) fn new(from: Source<'a>, context: &'a mut Context) -> Self {
         Self {
-            wasm,
-            origin,
-            shape,
+            from,
             context,
-            signatures,
-            points,
-            spills,
             is_twin: false,
             code: Vec::new(),
             level: 0,
             open: Vec::new(),
             save_levels: Vec::new(),
-            copied: shape.entry,
+            copied: from.shape.entry,
             spilled: 0,
             is_skipped: false,
             sites: Vec::new(),
@@ -123,16 +116,16 @@ impl<'a> Rewrite<'a> {
 
     /// The function, whose calls can be saved. `None` if it has results that nothing can stand in for.
     pub(crate) fn function(self) -> Option<Written> {
-        let params = self.shape.ty.params.len();
-        let locals = self.shape.locals[params..].iter().map(|&ty| with_null(ty)).collect();
+        let params = self.from.shape.ty.params.len();
+        let locals = self.from.shape.locals[params..].iter().map(|&ty| with_null(ty)).collect();
         let locals = self.locals(locals);
-        self.whole(locals, |this| this.walk(0..this.shape.items.len()))
+        self.whole(locals, |this| this.walk(0..this.from.shape.items.len()))
     }
 
     /// The function that goes on where a call of this one was suspended. It takes nothing, and gives the same.
     pub(crate) fn twin(mut self) -> Option<Written> {
         self.is_twin = true;
-        let all = self.shape.locals.iter().map(|&ty| with_null(ty)).collect();
+        let all = self.from.shape.locals.iter().map(|&ty| with_null(ty)).collect();
         let mut locals = self.locals(all);
         locals.push(ValueType::I32);
         self.whole(locals, Self::enter_function)
@@ -140,11 +133,11 @@ impl<'a> Rewrite<'a> {
 
     /// The local of a twin that tells at which point it goes on, or 0 once it has done so.
     pub(super) fn to(&self) -> u32 {
-        self.shape.locals.len() as u32 + self.spills.len()
+        self.from.shape.locals.len() as u32 + self.from.spills.len()
     }
 
     fn locals(&self, mut locals: Vec<ValueType>) -> Vec<ValueType> {
-        locals.extend(&self.spills.types);
+        locals.extend(&self.from.spills.types);
         locals
     }
 
@@ -156,9 +149,9 @@ impl<'a> Rewrite<'a> {
             encoded(group[0]).encode(&mut self.code);
         }
 
-        let results = self.shape.ty.results.clone();
+        let results = self.from.shape.ty.results.clone();
         self.begin(BlockType::Empty);
-        for _ in &self.points.sets {
+        for _ in &self.from.points.sets {
             self.begin(BlockType::Result(ValType::I32));
         }
         // The first set is the innermost one.
@@ -169,11 +162,11 @@ impl<'a> Rewrite<'a> {
         self.open.push(Open { level, item: None, block: 0, spilled: 0, enters: self.is_twin });
         body(&mut self);
         self.sink().return_();
-        for n in 0..self.points.sets.len() {
+        for n in 0..self.from.points.sets.len() {
             self.end();
             let types: Vec<_> =
-                self.points.sets[n].iter().map(|&local| self.type_of(local)).collect();
-            for &local in &self.points.sets[n] {
+                self.from.points.sets[n].iter().map(|&local| self.type_of(local)).collect();
+            for &local in &self.from.points.sets[n] {
                 self.sink().local_get(local);
             }
             let saver = self.context.saver(&types);
@@ -182,14 +175,14 @@ impl<'a> Rewrite<'a> {
         }
         self.end();
         for &ty in &results {
-            self.context.some_value(&mut self.code, ty, self.signatures)?;
+            self.context.some_value(&mut self.code, ty, self.from.signatures)?;
         }
         self.sink().end();
         Some(Written { code: self.code, sites: self.sites })
     }
 
     fn type_of(&self, local: u32) -> ValueType {
-        self.spills.type_of(self.shape, local)
+        self.from.spills.type_of(self.from.shape, local)
     }
 
     pub(super) fn sink(&mut self) -> InstructionSink<'_> {
@@ -207,11 +200,12 @@ impl<'a> Rewrite<'a> {
     }
 
     pub(super) fn item(&self, index: u32) -> &'a Item {
-        &self.shape.items[index as usize]
+        &self.from.shape.items[index as usize]
     }
 
     pub(super) fn bytes(&self, range: Range<u32>) -> &'a [u8] {
-        &self.wasm[self.origin + range.start as usize..self.origin + range.end as usize]
+        &self.from.wasm
+            [self.from.origin + range.start as usize..self.from.origin + range.end as usize]
     }
 
     pub(super) fn copy_to(&mut self, to: u32) {
@@ -224,7 +218,7 @@ impl<'a> Rewrite<'a> {
     pub(super) fn walk(&mut self, items: Range<usize>) {
         let mut next = items.start;
         while next < items.end {
-            let item = &self.shape.items[next];
+            let item = &self.from.shape.items[next];
             self.copy_to(item.at);
             self.spilled = self.spilled.min(item.low);
             let enters = self.open.last().is_some_and(|open| open.enters);
@@ -234,26 +228,26 @@ impl<'a> Rewrite<'a> {
                 What::Get(local) => {
                     self.copy_to(item.end);
                     // In a twin, parameters are locals like all others.
-                    if self.is_twin || local as usize >= self.shape.ty.params.len() {
+                    if self.is_twin || local as usize >= self.from.shape.ty.params.len() {
                         self.sink().ref_as_non_null();
                     }
                 }
                 What::Branch => self.branch(item),
                 What::Point(point) if enters => self.enter_point(item, point),
                 What::Point(point) => {
-                    self.spill(item, item.height - self.shape.points[point as usize].takes);
+                    self.spill(item, item.height - self.from.shape.points[point as usize].takes);
                     self.calls(point);
                     self.copy_to(item.end);
                     self.look(point);
                 }
                 What::Block(block) => {
-                    let has_points = !self.shape.blocks[block as usize].points.is_empty();
+                    let has_points = !self.from.shape.blocks[block as usize].points.is_empty();
                     let index = next as u32 - 1;
                     if enters && has_points {
                         next = self.enter_block(index, item, block).unwrap_or(next);
                     } else {
                         if has_points {
-                            let takes = self.shape.blocks[block as usize].takes();
+                            let takes = self.from.shape.blocks[block as usize].takes();
                             self.spill(item, item.height - takes);
                         }
                         self.begin_block(index, item, block);
@@ -278,19 +272,19 @@ impl<'a> Rewrite<'a> {
 
     /// Moves the operands at these heights from the stack to locals.
     pub(super) fn pop(&mut self, item: &Item, heights: Range<u32>) {
-        let types = self.shape.operands(item);
+        let types = self.from.shape.operands(item);
         for height in heights.rev() {
-            let local = self.spills.local(height, types[(height - item.base) as usize]);
+            let local = self.from.spills.local(height, types[(height - item.base) as usize]);
             self.sink().local_set(local);
         }
     }
 
     /// Copies the operands at these heights from locals to the stack.
     pub(super) fn push(&mut self, item: &Item, heights: Range<u32>) {
-        let types = self.shape.operands(item);
+        let types = self.from.shape.operands(item);
         for height in heights {
             let ty = types[(height - item.base) as usize];
-            let local = self.spills.local(height, ty);
+            let local = self.from.spills.local(height, ty);
             self.sink().local_get(local);
             if is_never_null(ty) {
                 self.sink().ref_as_non_null();
@@ -300,33 +294,33 @@ impl<'a> Rewrite<'a> {
 
     /// The next instruction is the call of a point.
     pub(super) fn calls(&mut self, point: u32) {
-        self.sites.push((self.code.len(), self.points.first_point + point));
+        self.sites.push((self.code.len(), self.from.points.first_point + point));
     }
 
     /// After a call: if it is being saved, this function is saved, too.
     pub(super) fn look(&mut self, point: u32) {
         let saving = self.context.saving();
-        let id = (self.points.first_point + point) as i32;
-        let set = self.points.set_of[point as usize] as usize;
+        let id = (self.from.points.first_point + point) as i32;
+        let set = self.from.points.set_of[point as usize] as usize;
         let to = self.level + 1 - self.save_levels[set];
         self.sink().global_get(saving).if_(BlockType::Empty);
-        let live = &self.points.live[point as usize];
-        for &local in &self.points.sets[set] {
+        let live = &self.from.points.live[point as usize];
+        for &local in &self.from.points.sets[set] {
             if live.binary_search(&local).is_err() {
                 let ty = self.type_of(local);
-                let has_zero = self.context.some_value(&mut self.code, ty, self.signatures);
+                let has_zero = self.context.some_value(&mut self.code, ty, self.from.signatures);
                 has_zero.expect("a local has null");
                 self.sink().local_set(local);
             }
         }
         self.sink().i32_const(id).br(to).end();
         // The locals still hold what is below.
-        let below = &self.shape.points[point as usize].below;
+        let below = &self.from.shape.points[point as usize].below;
         self.spilled = self.spilled.min(below.last().map_or(0, |(height, _)| height + 1));
     }
 
     fn begin_block(&mut self, index: u32, item: &Item, block: u32) {
-        let ty = &self.shape.blocks[block as usize];
+        let ty = &self.from.shape.blocks[block as usize];
         match ty.kind {
             Kind::TryTable => {
                 // Its labels are those outside of it.
@@ -357,7 +351,7 @@ impl<'a> Rewrite<'a> {
     /// Whether the innermost block, which is this one, was begun by [`Self::enter_block`].
     fn is_entered(&self, block: u32) -> bool {
         let outer = self.open.len().checked_sub(2).map(|outer| &self.open[outer]);
-        let has_points = !self.shape.blocks[block as usize].points.is_empty();
+        let has_points = !self.from.shape.blocks[block as usize].points.is_empty();
         has_points && outer.is_some_and(|outer| outer.enters)
     }
 

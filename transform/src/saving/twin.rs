@@ -33,21 +33,21 @@ impl Rewrite<'_> {
     pub(super) fn enter_function(&mut self) {
         let to = self.to();
         self.begin(BlockType::Empty);
-        for _ in &self.points.sets {
+        for _ in &self.from.points.sets {
             self.begin(BlockType::Empty);
         }
         // The first set is the innermost one.
         self.context.call_host(Host::Point, &mut self.code);
-        let targets = self.points.set_of.clone();
-        let first = self.points.first_point as i32;
+        let targets = self.from.points.set_of.clone();
+        let first = self.from.points.first_point as i32;
         // Points of the function are counted from 1.
         self.sink().i32_const(first - 1).i32_sub().local_tee(to);
         self.sink().i32_const(1).i32_sub().br_table(targets, 0);
-        for n in 0..self.points.sets.len() {
+        for n in 0..self.from.points.sets.len() {
             self.end();
-            let set = &self.points.sets[n];
+            let set = &self.from.points.sets[n];
             let types: Vec<_> =
-                set.iter().map(|&local| self.spills.type_of(self.shape, local)).collect();
+                set.iter().map(|&local| self.from.spills.type_of(self.from.shape, local)).collect();
             let loader = self.context.loader(&types);
             self.sink().call(loader);
             for &local in set.iter().rev() {
@@ -57,8 +57,8 @@ impl Rewrite<'_> {
             self.sink().br(out);
         }
         self.end();
-        let first = self.enter_parts(&self.shape.blocks[0].parts[0], false);
-        self.walk(first.expect("the function has points")..self.shape.items.len());
+        let first = self.enter_parts(&self.from.shape.blocks[0].parts[0], false);
+        self.walk(first.expect("the function has points")..self.from.shape.items.len());
     }
 
     /// Begins the parts of a block. If the block is not entered at its start, the next item is the first part.
@@ -123,7 +123,7 @@ impl Rewrite<'_> {
     fn first_point_of(&self, part: u32) -> u32 {
         match self.item(part).what {
             What::Point(point) => point,
-            What::Block(block) => self.shape.blocks[block as usize].points.start,
+            What::Block(block) => self.from.shape.blocks[block as usize].points.start,
             _ => unreachable!("a part is a point or a block"),
         }
     }
@@ -137,7 +137,7 @@ impl Rewrite<'_> {
     }
 
     pub(super) fn enter_point(&mut self, item: &Item, point: u32) {
-        let shape = self.shape;
+        let shape = self.from.shape;
         let the_point = &shape.points[point as usize];
         let below = item.height - the_point.takes;
         self.begin_part(item);
@@ -159,7 +159,7 @@ impl Rewrite<'_> {
 
     /// Begins a block that is entered in the middle. The next item, if it is not the first one inside.
     pub(super) fn enter_block(&mut self, index: u32, item: &Item, block: u32) -> Option<usize> {
-        let shape = self.shape;
+        let shape = self.from.shape;
         let the_block = &shape.blocks[block as usize];
         let below = item.height - the_block.takes();
         let params = below..below + the_block.ty.params.len() as u32;
@@ -175,7 +175,7 @@ impl Rewrite<'_> {
                 self.level += 1;
             }
             Kind::If => {
-                let condition = self.spills.local(item.height - 1, ValueType::I32);
+                let condition = self.from.spills.local(item.height - 1, ValueType::I32);
                 let first_of_else = the_block.first_of_else as i32 + 1;
                 self.sink()
                     .local_get(to)
@@ -212,7 +212,7 @@ impl Rewrite<'_> {
 
     pub(super) fn enter_else(&mut self, item: &Item, begins: u32, block: u32) {
         self.copy_to(item.end);
-        let (shape, begins) = (self.shape, self.item(begins));
+        let (shape, begins) = (self.from.shape, self.item(begins));
         let the_block = &shape.blocks[block as usize];
         self.enter_parts(&the_block.parts[1], true);
         let below = begins.height - the_block.takes();
@@ -220,7 +220,7 @@ impl Rewrite<'_> {
     }
 
     pub(super) fn end_entered(&mut self, index: usize, item: &Item, block: u32) {
-        let shape = self.shape;
+        let shape = self.from.shape;
         let the_block = &shape.blocks[block as usize];
         let begins = self.open.pop().and_then(|open| open.item).expect("it is a block");
         let begin = self.item(begins);

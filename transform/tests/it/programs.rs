@@ -231,6 +231,37 @@ pub(crate) fn calls(module: &Module, random: &mut Random) -> Vec<(String, Vec<Va
     calls
 }
 
+/// Calls of a program, and what they do when nothing stops the program.
+pub(crate) struct Plan {
+    /// The functions, with arguments and budgets.
+    pub(crate) calls: Vec<(String, Vec<Val>, i32)>,
+    /// Why the program cannot be started, or what each call does.
+    pub(crate) expected: Result<Vec<Seen>, Failure>,
+}
+
+impl Plan {
+    /// `None` if some call comes to a limit, which the transformation may move.
+    pub(crate) fn new(original: &Module, seed: u64, random: &mut Random) -> Option<Self> {
+        let mut budget = Random(seed);
+        let calls = calls(original, random);
+        let calls: Vec<_> = calls
+            .into_iter()
+            .map(|(name, arguments)| (name, arguments, budget.of(&[3, 30, 120])))
+            .collect();
+        let expected = Running::new(original, None).map(|mut before| {
+            let seen = calls
+                .iter()
+                .map(|(name, arguments, budget)| before.call(original, name, arguments, *budget));
+            seen.collect::<Vec<_>>()
+        });
+        let is_at_limit = match &expected {
+            Ok(expected) => expected.iter().any(|seen| seen.results == Err(Failure::Limit)),
+            Err(error) => *error == Failure::Limit,
+        };
+        (!is_at_limit).then_some(Self { calls, expected })
+    }
+}
+
 fn check(engine: &Engine, seed: u64) -> &'static str {
     let wasm = program(seed);
     let mut random = Random(!seed);
@@ -239,24 +270,9 @@ fn check(engine: &Engine, seed: u64) -> &'static str {
     let new = transform_with(&wasm, &options).unwrap_or_else(|error| panic!("{error}"));
     let original = Module::new(engine, &wasm).unwrap_or_else(|error| panic!("{error:?}"));
     let module = Module::new(engine, &new.wasm).unwrap_or_else(|error| panic!("{error:?}"));
-    let calls = calls(&original, &mut random);
-
-    let mut budget = Random(seed);
-    let budgets: Vec<_> = calls.iter().map(|_| budget.of(&[3, 30, 120])).collect();
-    let mut before = Running::new(&original, None);
-    let expected: Vec<_> = match &mut before {
-        Ok(before) => calls
-            .iter()
-            .zip(&budgets)
-            .map(|((name, arguments), budget)| before.call(&original, name, arguments, *budget))
-            .collect(),
-        Err(_) => Vec::new(),
-    };
-    if before.as_ref().err() == Some(&Failure::Limit)
-        || expected.iter().any(|seen| seen.results == Err(Failure::Limit))
-    {
+    let Some(Plan { calls, expected }) = Plan::new(&original, seed, &mut random) else {
         return "at a limit";
-    }
+    };
     let mut seen = 0;
     let some = random.below(20) + 1;
     for when in [When::First(0), When::First(u64::MAX), When::First(some), When::AfterHostCalls] {
@@ -264,16 +280,17 @@ fn check(engine: &Engine, seed: u64) -> &'static str {
             When::First(checks) => checks,
             When::AfterHostCalls => 0,
         });
-        let mut after = match (&before, Running::new(&module, Some((stops.clone(), when)))) {
-            (Ok(_), Ok(after)) => after,
-            (Err(before), Err(after)) => {
-                assert_eq!(*before, after);
+        let after = Running::new(&module, Some((stops.clone(), when)));
+        let (expected, mut after) = match (&expected, after) {
+            (Ok(expected), Ok(after)) => (expected, after),
+            (Err(expected), Err(after)) => {
+                assert_eq!(*expected, after);
                 return "trapped when it was started";
             }
-            (before, after) => panic!("{:?}, {:?}", before.as_ref().err(), after.err()),
+            (expected, after) => panic!("{:?}, {:?}", expected.as_ref().err(), after.err()),
         };
-        for (n, (name, arguments)) in calls.iter().enumerate() {
-            let found = after.call(&original, name, arguments, budgets[n]);
+        for (n, (name, arguments, budget)) in calls.iter().enumerate() {
+            let found = after.call(&original, name, arguments, *budget);
             assert!(
                 found == expected[n],
                 "{name} {arguments:?}, {when:?}, interval {interval}: {}",

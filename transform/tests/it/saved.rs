@@ -2,7 +2,7 @@
 
 use crate::frames::{Call, HasCall, connect, go_on, save};
 use crate::program::{BACK, BUDGET, CALLED_BACK, HOST, LOG, MAKE, MEMORY, NUMBER, SHOW, program};
-use crate::programs::{Running, Seen, calls, difference, seen};
+use crate::programs::{Plan, Seen, difference, seen};
 use crate::random::{Failure, Random, each_seed, stoppable_engine};
 use crate::run::shown;
 use crate::smith::{self, random_module};
@@ -219,33 +219,13 @@ fn check(engine: &Engine, seed: u64) -> &'static str {
     let options = options.twins(true);
     let twins = transform_with(&wasm, &options).unwrap_or_else(|error| panic!("{error}"));
     let original = Module::new(engine, &wasm).unwrap_or_else(|error| panic!("{error:?}"));
-    let compile = |wasm: &[u8]| {
-        Module::new(engine, wasm).unwrap_or_else(|error| {
-            if let Ok(path) = std::env::var("SAVE_TO") {
-                std::fs::write(path, wasm).unwrap();
-            }
-            panic!("{error:?}")
-        })
-    };
+    let compile =
+        |wasm: &[u8]| Module::new(engine, wasm).unwrap_or_else(|error| panic!("{error:?}"));
     let (plain_module, module) = (compile(&plain.wasm), compile(&twins.wasm));
     let frames = Arc::new(twins.frames);
-    let calls = calls(&original, &mut random);
-    let mut budget = Random(seed);
-    let budgets: Vec<_> = calls.iter().map(|_| budget.of(&[3, 30, 120])).collect();
-    let mut before = Running::new(&original, None);
-    let expected: Vec<_> = match &mut before {
-        Ok(before) => calls
-            .iter()
-            .zip(&budgets)
-            .map(|((name, arguments), budget)| before.call(&original, name, arguments, *budget))
-            .collect(),
-        Err(_) => Vec::new(),
-    };
-    if before.as_ref().err() == Some(&Failure::Limit)
-        || expected.iter().any(|seen| seen.results == Err(Failure::Limit))
-    {
+    let Some(Plan { calls, expected }) = Plan::new(&original, seed, &mut random) else {
         return "at a limit";
-    }
+    };
     let (mut saved, mut depths) = (0, 0);
     let (first, every) = (random.below(20), random.below(20));
     let never = u64::MAX;
@@ -257,17 +237,17 @@ fn check(engine: &Engine, seed: u64) -> &'static str {
         (&module, first, never),
         (&module, first, every),
     ] {
-        let mut after =
-            match (&before, Saved::new(module, frames.clone(), first, every, stops, kind)) {
-                (Ok(_), Ok(after)) => after,
-                (Err(before), Err(after)) => {
-                    assert_eq!(*before, after);
-                    return "trapped when it was started";
-                }
-                (before, after) => panic!("{:?}, {:?}", before.as_ref().err(), after.err()),
-            };
-        for (n, (name, arguments)) in calls.iter().enumerate() {
-            let found = after.call(&original, name, arguments, budgets[n]);
+        let after = Saved::new(module, frames.clone(), first, every, stops, kind);
+        let (expected, mut after) = match (&expected, after) {
+            (Ok(expected), Ok(after)) => (expected, after),
+            (Err(expected), Err(after)) => {
+                assert_eq!(*expected, after);
+                return "trapped when it was started";
+            }
+            (expected, after) => panic!("{:?}, {:?}", expected.as_ref().err(), after.err()),
+        };
+        for (n, (name, arguments, budget)) in calls.iter().enumerate() {
+            let found = after.call(&original, name, arguments, *budget);
             assert!(
                 found == expected[n],
                 "{name} {arguments:?}, first {first}, every {every}: {}",

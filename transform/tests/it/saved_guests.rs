@@ -4,13 +4,13 @@
 
 use crate::frames::{Call, HasCall, connect, go_on, save};
 use crate::guests::modules;
-use crate::random::{Failure, Random, arguments};
+use crate::random::Failure;
 use crate::run::shown;
-use crate::stopped_guests::task;
+use crate::stopped_guests::{calls, task};
 use crate::world::World;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use wasm_jobs_transform::{Error, FrameLayout, Options, PREFIX, SAVING, START, transform_with};
+use wasm_jobs_transform::{Error, FrameLayout, Options, SAVING, START, transform_with};
 use wasmtime::{
     Caller, Config, Engine, Func, FuncType, Global, Linker, Module, OptLevel, Store, Val,
 };
@@ -106,17 +106,7 @@ impl Guest {
             Err(error) => panic!("{}: {error}", path.display()),
         };
         let module = Module::new(engine, &new.wasm).unwrap();
-        let mut random = Random(0);
-        let functions = module.exports().filter_map(|export| {
-            let mut arguments = arguments(&mut random, export.ty().func()?.params())?;
-            for (argument, number) in arguments.iter_mut().zip(1..) {
-                if let Val::I32(argument) = argument {
-                    *argument = number * 300;
-                }
-            }
-            Some((export.name().to_owned(), arguments))
-        });
-        let calls = functions.filter(|(name, _)| !name.starts_with(PREFIX)).collect();
+        let calls = calls(&module);
         let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
         let (has_start, frames) = (new.layout.start.is_some(), Arc::new(new.frames));
         let mut guest = Self { name, module, frames, has_start, calls };

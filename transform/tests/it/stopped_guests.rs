@@ -40,6 +40,22 @@ pub(crate) fn task(name: &str) -> (Vec<&str>, Vec<u8>) {
     }
 }
 
+/// The functions of a guest that can be called, with arguments.
+pub(crate) fn calls(module: &Module) -> Vec<(String, Vec<Val>)> {
+    let mut random = Random(0);
+    let functions = module.exports().filter_map(|export| {
+        let mut arguments = arguments(&mut random, export.ty().func()?.params())?;
+        // So many that loops turn often.
+        for (argument, number) in arguments.iter_mut().zip(1..) {
+            if let Val::I32(argument) = argument {
+                *argument = number * 300;
+            }
+        }
+        Some((export.name().to_owned(), arguments))
+    });
+    functions.filter(|(name, _)| !name.starts_with(PREFIX)).collect()
+}
+
 /// A guest, and the functions that can be called.
 struct Guest {
     name: String,
@@ -73,19 +89,7 @@ impl Guest {
             Err(error) => panic!("{}: {error}", path.display()),
         };
         let module = Module::new(engine, counted(&new.wasm)).unwrap();
-        let mut random = Random(0);
-        let functions = module.exports().filter_map(|export| {
-            let ty = export.ty();
-            let mut arguments = arguments(&mut random, ty.func()?.params())?;
-            // So many that loops turn often.
-            for (argument, number) in arguments.iter_mut().zip(1..) {
-                if let Val::I32(argument) = argument {
-                    *argument = number * 300;
-                }
-            }
-            Some((export.name().to_owned(), arguments))
-        });
-        let calls = functions.filter(|(name, _)| !name.starts_with(PREFIX)).collect();
+        let calls = calls(&module);
         let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
         let has_start = new.layout.start.is_some();
         let mut guest = Self { name, module, has_start, calls };
