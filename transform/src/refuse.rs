@@ -24,6 +24,11 @@ const OTHERS: [(WasmFeatures, &str); 9] = [
 
 /// The reason for an error of a validator that accepts only [`CARRIED`].
 pub(crate) fn reason(wasm: &[u8], error: &BinaryReaderError) -> Error {
+    if !wasm.starts_with(b"\0asm") {
+        let message = "these bytes are not in the binary format, which text has to be converted to"
+            .to_owned();
+        return Error::Invalid { message, offset: 0 };
+    }
     // A component has the magic number of a module, and 1 where modules have 0.
     if wasm.starts_with(b"\0asm") && wasm.get(6..8) == Some(&[1, 0]) {
         return Error::Component;

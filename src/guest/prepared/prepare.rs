@@ -18,7 +18,7 @@ use wasmtime::{Engine, Module};
 /// engine counts fuel, looking takes some, and the code that runs when the flag is set takes [some more](crate::Slice::Fuel).
 ///
 /// Which engines have flags: one of [`engine`](crate::engine()), if [`stop_flags`](crate::EngineOptions::stop_flags) says so; and one that you
-/// made by [`Engine::new`], if its `Config` has [shared memories](wasmtime::Config::shared_memory). If you have those for another reason, compile
+/// made by [`Engine::new`], if its `Config` has [shared memories](wasmtime::Config::shared_memory). If you have shared memories for another reason and want no flags, compile
 /// the bytes of [`transform`](wasm_jobs_transform::transform) by `Module::new`, and take the module by [`Prepared::from_module`].
 ///
 /// The [module](Prepared::module) can be [serialised](Module::serialize), and is taken back by [`Prepared::from_module`]. Instantiate it by this library: wasmtime

@@ -262,7 +262,7 @@ impl<'a> Backwards<'a> {
                     Some(Frame { at_label, .. }) => live.add_all(&at_label),
                     None => {}
                 },
-                What::Step => {}
+                What::Step | What::Bulk => {}
                 What::Block => drop(frames.pop()),
                 What::TryTable(_) => {
                     frames.pop();

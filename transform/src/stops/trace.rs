@@ -59,6 +59,8 @@ pub(crate) enum What {
     Set(u32),
     /// Does nothing that matters.
     Step,
+    /// Copies or fills as much of a memory or table as it is told to.
+    Bulk,
     Block,
     /// The index of the loop.
     Loop(u32),
@@ -266,8 +268,11 @@ impl Trace {
             | Operator::ReturnCallRef { type_index } => {
                 What::TailCall(self.new_call(at, Callee::OfType(type_index)))
             }
-            Operator::MemoryGrow { .. }
-            | Operator::MemoryInit { .. }
+            Operator::MemoryGrow { .. } => {
+                self.open_loops_call();
+                return;
+            }
+            Operator::MemoryInit { .. }
             | Operator::MemoryCopy { .. }
             | Operator::MemoryFill { .. }
             | Operator::TableGrow { .. }
@@ -275,7 +280,7 @@ impl Trace {
             | Operator::TableCopy { .. }
             | Operator::TableFill { .. } => {
                 self.open_loops_call();
-                return;
+                What::Bulk
             }
             _ if at - self.events.last().map_or(self.entry, |last| last.at) >= LONGEST_STEP => {
                 What::Step
@@ -283,7 +288,7 @@ impl Trace {
             _ => return,
         };
         match what {
-            What::Get(_) | What::Set(_) | What::Step => {}
+            What::Get(_) | What::Set(_) | What::Step | What::Bulk => {}
             What::Call(_) => {
                 self.is_not_plain();
                 self.open_loops_call();

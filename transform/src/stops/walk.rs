@@ -169,6 +169,7 @@ impl<'a, F: Fn(&Call) -> Callee> Walk<'a, F> {
             self.count(event.at);
             match event.what {
                 What::Get(_) | What::Set(_) | What::Step => {}
+                What::Bulk => self.check_before(event.at),
                 What::Block => self.enter(Kind::Block),
                 What::TryTable(list) => self.enter(Kind::TryTable(list)),
                 What::If => self.enter(Kind::If(self.now)),
@@ -224,6 +225,16 @@ impl<'a, F: Fn(&Call) -> Callee> Walk<'a, F> {
         if self.now.work() > self.interval {
             self.place(at, at);
         }
+    }
+
+    /// There is a check here, whatever came before.
+    fn check_before(&mut self, at: u32) {
+        if let Mode::Place(places) = &mut self.mode
+            && self.now.exist()
+        {
+            places.push(at);
+        }
+        self.check(0);
     }
 
     fn place(&mut self, place: u32, now: u32) {

@@ -135,3 +135,34 @@ fn references_to_functions_of_a_type_are_carried_in_locals_and_operands() {
     assert_eq!(result, 112);
     assert!(stops >= 7, "{stops}");
 }
+
+#[test]
+fn there_is_a_check_before_each_instruction_that_copies_or_fills() {
+    let checks = |code: &str| {
+        let text = format!(
+            r#"(module (memory 1) (table 1 funcref) (data $data "some data") (elem $elem func)
+                (func $copy (memory.copy (i32.const 0) (i32.const 9) (i32.const 9)))
+                (func (export "f") (local i32) {code}))"#
+        );
+        transform_with(&wasm(&text), &Options::default().stops(true)).unwrap().checks
+    };
+    let own = checks("");
+    assert_eq!(own, 1);
+    for instruction in [
+        "(memory.copy (i32.const 0) (i32.const 9) (i32.const 9))",
+        "(memory.fill (i32.const 0) (i32.const 9) (i32.const 9))",
+        "(memory.init $data (i32.const 0) (i32.const 0) (i32.const 9))",
+        "(table.copy (i32.const 0) (i32.const 0) (i32.const 1))",
+        "(table.fill (i32.const 0) (ref.null func) (i32.const 1))",
+        "(table.init $elem (i32.const 0) (i32.const 0) (i32.const 0))",
+        "(drop (table.grow (ref.null func) (i32.const 1)))",
+    ] {
+        assert_eq!(checks(&instruction.repeat(3)), own + 3, "{instruction}");
+        // That is enough for a loop, too.
+        let in_a_loop = format!("(loop {instruction} (br_if 0 (local.get 0)))");
+        assert_eq!(checks(&in_a_loop), own + 1, "{instruction}");
+    }
+    // A function that copies needs none around its calls.
+    assert_eq!(checks("(call $copy) (call $copy)"), own);
+    assert_eq!(checks("(drop (memory.grow (i32.const 1)))"), own);
+}

@@ -178,3 +178,9 @@ fn a_function_that_cannot_have_two_more_locals_is_refused() {
     );
     transformed(&text(50_000, ""));
 }
+
+#[test]
+fn text_is_refused_as_such() {
+    let error = transform(b"(module)").unwrap_err().to_string();
+    assert!(error.contains("not in the binary format"), "{error}");
+}
