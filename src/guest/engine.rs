@@ -284,7 +284,7 @@ pub fn engine(options: &EngineOptions) -> Result<Engine, Error> {
 }
 
 /// Asks all guests of an engine to [yield](crate::Step::Yielded), from any thread: each that runs at this moment yields at its next loop, or at
-/// its next entry of a function that has a check. A guest that yields anyway may do so once for both.
+/// its next entry of a function that has a check. A guest that yields anyway may do so once for both. A suspended call yields early in its next step.
 ///
 /// It works with all guests that [can be stopped](crate::Instance::stops), by the epoch or by a flag; [`Engine::increment_epoch`] reaches those
 /// that look at the epoch. To ask one guest, call [`Instance::request_yield`](crate::Instance::request_yield).

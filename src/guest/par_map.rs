@@ -116,7 +116,8 @@ where
         let funcs = funcs.collect::<Result<Vec<_>, _>>()?;
         let inputs = Arc::new(Inputs::new(self.inputs, self.min_batch, self.instances.len()));
         let work = |(instance, func): (&Instance<S>, Func<P, R, S>)| {
-            let interrupter = instance.control().stopper().interrupter();
+            // Until the work has claimed the guest, the instance may get another one.
+            let interrupter = instance.control().stopper().interrupter_of_any_guest();
             let traced = Traced::export(func.name(), instance.control().number());
             let work = take_inputs(inputs.clone(), instance.share(), func);
             Future::from_parts(work, Some(interrupter), traced)

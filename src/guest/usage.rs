@@ -31,7 +31,7 @@ impl<S: Send + 'static, E: Send + Sync + 'static> Instance<S, E> {
 
     /// Asks the guest to [yield](crate::Step::Yielded), from any thread: a guest that runs at this moment yields at its next loop, or
     /// at its next entry of a function that has a check. If the guest is in a host function, it yields after that. A guest that yields anyway may do so once for both. If no
-    /// call runs, this does nothing, or the next step yields early.
+    /// call runs, this does nothing, or the next step yields early, also that of a suspended call.
     ///
     /// It works with each guest that [can be stopped](Self::stops). [`request_yields`](crate::request_yields) asks all guests of an engine.
     ///

@@ -100,8 +100,10 @@ fn end_watched<R>(
         return polled;
     }
     match polled {
-        // The guest has failed by itself, or was interrupted because it timed out.
-        Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+        // The guest has failed by itself, or was interrupted because it timed out. If it was close to the end of its stack, it ran out of stack when it looked.
+        Poll::Ready(Err(error)) if error.downcast_ref() != Some(&Trap::StackOverflow) => {
+            Poll::Ready(Err(error))
+        }
         // A host function may have used up the time, and the guest may have ended before it looked at the epoch again.
         _ if control.look_at_time_after_step() == Verdict::TimedOut => over(),
         Poll::Ready(result) => Poll::Ready(result),

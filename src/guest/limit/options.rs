@@ -55,7 +55,8 @@ impl InstanceOptions {
     }
 
     /// Limits the fuel of each call, in wasmtime's units: about one an instruction. A guest that uses it up traps with
-    /// [`OutOfFuel`](wasmtime::Trap::OutOfFuel), at the same place on every machine.
+    /// [`OutOfFuel`](wasmtime::Trap::OutOfFuel), at the same place on every machine. A guest that looks at a [flag](crate::EngineOptions::stop_flags) uses some for
+    /// each look, and so does so earlier if a clock or a request has stopped it.
     ///
     /// The engine must count instructions: see [`EngineOptions::fuel`](crate::EngineOptions::fuel).
     #[must_use]

@@ -5,9 +5,9 @@ use crate::guest::limit::repetition::Repetition;
 use crate::guest::limit::shared_clock::{Beginnings, SharedClock};
 use crate::guest::limit::slot::{End, Slot};
 use crate::guest::limit::target::{Target, TickerNumber};
-use crate::guest::limit::ticker::Ticker;
 #[cfg(feature = "prepare")]
 use crate::guest::limit::ticker::Word;
+use crate::guest::limit::ticker::{All, Ticker};
 use crate::step::interrupt::{Interrupter, Interruptible, NEVER};
 use crate::unwind::ignore_panic;
 use crate::wait::alarm;
@@ -183,6 +183,14 @@ impl CancelledCall {
 impl Interrupter for Ticker {
     fn interrupt(&'static self, call: Arc<dyn Interruptible>) {
         interrupt(self, Target::epoch(self.number()), call);
+    }
+}
+
+impl Interrupter for All {
+    fn interrupt(&'static self, call: Arc<dyn Interruptible>) {
+        if let Some(ticker) = Ticker::numbered(self.0) {
+            interrupt(ticker, Target::all(self.0), call);
+        }
     }
 }
 

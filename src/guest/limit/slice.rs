@@ -17,9 +17,10 @@ pub enum Slice {
     /// The guest is [stopped](crate::Stops) at its next loop or function entry: by the engine's epoch or, if its module was prepared for
     /// that, by its [flag](crate::EngineOptions::stop_flags). A host function that blocks is not stopped, nor is a guest inside `memory.atomic.wait`: see [`EngineOptions::threads`](crate::EngineOptions::threads).
     ///
-    /// Each step reads the clock (`time_slice_in_a_step` of the benchmark). Slices of eight milliseconds and more are the exception: where many
-    /// steps follow each other quickly, they share readings, and one may last for up to an eighth more than its slice. How far beyond its slice a guest gets is measured by
-    /// `slice_overshoot`.
+    /// How far beyond its slice a guest gets is measured by `slice_overshoot` of the benchmark, and what a slice costs by `time_slice_in_a_step`.
+    ///
+    /// Slices of eight milliseconds and more cost less: steps that follow each other quickly share readings of the clock. Such a step may last for up to an eighth
+    /// more than its slice. On a machine whose processors are all busy the clock may be read late, and such a step ends earlier by as much.
     Time(Duration),
     /// The guest runs until it has used this fuel, in wasmtime's units: about one an instruction. Zero stands for one.
     ///

@@ -77,7 +77,7 @@ impl Stopper {
         Ok(flag.word().address)
     }
 
-    /// What interrupts a step of the guest if its call is cancelled.
+    /// What interrupts a step of the guest if its call is cancelled. While a call has the guest, it is always the same.
     pub(crate) fn interrupter(&self) -> &'static dyn Interrupter {
         #[cfg(feature = "prepare")]
         if self.stops() == Stops::AtFlags
@@ -86,6 +86,11 @@ impl Stopper {
             return flag.word();
         }
         self.ticker
+    }
+
+    /// What interrupts a step of any guest that the instance will have.
+    pub(crate) fn interrupter_of_any_guest(&self) -> &'static dyn Interrupter {
+        self.ticker.all()
     }
 
     /// What stops the guest at the end of a step. `None` if nothing does.

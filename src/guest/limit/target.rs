@@ -9,13 +9,24 @@ pub(crate) struct TickerNumber(pub(crate) u32);
 pub(crate) struct Target {
     /// The ticker of the engine.
     pub(crate) ticker: TickerNumber,
-    /// The address of the flag among those of the engine. Zero, which is the address of no guest's flag, stands for the epoch.
+    /// The address of the flag among those of the engine, or one of the two below, which are the addresses of no guest's flag.
     pub(crate) flag: u32,
 }
 
 impl Target {
+    /// In the place of a flag's address: the epoch.
+    pub(crate) const EPOCH: u32 = 0;
+
+    /// In the place of a flag's address: the epoch and all flags.
+    pub(crate) const ALL: u32 = u32::MAX;
+
     pub(crate) fn epoch(ticker: TickerNumber) -> Self {
-        Self { ticker, flag: 0 }
+        Self { ticker, flag: Self::EPOCH }
+    }
+
+    /// Whatever stops the guests of the engine.
+    pub(crate) fn all(ticker: TickerNumber) -> Self {
+        Self { ticker, flag: Self::ALL }
     }
 
     /// The target in one word, which fits into an atomic.

@@ -25,6 +25,7 @@ use wasmtime::{Engine, EngineWeak};
 /// with instances at one time.
 pub(crate) struct Ticker {
     number: TickerNumber,
+    all: All,
     engine: Mutex<EngineWeak>,
     ticks: AtomicU64,
     /// How often all guests of the engine were asked to yield.
@@ -35,6 +36,9 @@ pub(crate) struct Ticker {
     #[cfg(feature = "prepare")]
     words: Mutex<Vec<&'static Word>>,
 }
+
+/// All guests of an engine, by the number of its ticker.
+pub(crate) struct All(pub(crate) TickerNumber);
 
 /// The flags of an engine.
 #[cfg(feature = "prepare")]
@@ -103,6 +107,7 @@ impl Ticker {
         let number = TickerNumber(tickers.len().try_into().unwrap_or(u32::MAX));
         let ticker: &'static Self = Box::leak(Box::new(Self {
             number,
+            all: All(number),
             engine: Mutex::new(engine.weak()),
             ticks: 0.into(),
             yields: 0.into(),
@@ -168,7 +173,8 @@ impl Ticker {
     /// Makes guests look whether they have to stop: one by its flag, or all that look at the epoch.
     pub(crate) fn stop(&self, target: Target) {
         match target.flag {
-            0 => self.tick(),
+            Target::EPOCH => self.tick(),
+            Target::ALL => self.stop_all(),
             #[cfg(feature = "prepare")]
             flag => self.set_flag(flag),
             #[cfg(not(feature = "prepare"))]
@@ -190,14 +196,24 @@ impl Ticker {
         self.flags.lock().flags.upgrade()
     }
 
-    /// Asks all running guests of the engine to yield.
-    pub(crate) fn request_yields(&self) {
-        self.yields.fetch_add(1, Relaxed);
+    /// Makes all guests of the engine look.
+    fn stop_all(&self) {
         #[cfg(feature = "prepare")]
         if let Some(flags) = self.flags_in_use() {
             flags.set_all();
         }
         self.tick();
+    }
+
+    /// Asks all running guests of the engine to yield.
+    pub(crate) fn request_yields(&self) {
+        self.yields.fetch_add(1, Relaxed);
+        self.stop_all();
+    }
+
+    /// What interrupts any guest of the engine.
+    pub(crate) fn all(&'static self) -> &'static All {
+        &self.all
     }
 
     /// How often all guests of the engine were asked to yield.

@@ -2,14 +2,14 @@
 //! epoch.
 
 use super::linker;
-use crate::support::{Flag, a_thread_each, block_on, receives};
+use crate::support::{Flag, Queue, a_thread_each, block_on, receives};
 use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 use wasm_jobs::wasmtime::{Engine, Linker, Module, Store};
 use wasm_jobs::{
-    EngineOptions, Error, Instance, InstanceOptions, InstancePool, JobPool, Prepared, PreparedPre,
-    Slice, Step, Stops, engine, prepare, request_yields,
+    EngineOptions, Error, Instance, InstanceOptions, InstancePool, Instances, JobPool, Prepared,
+    PreparedPre, Slice, Step, Stops, engine, prepare, request_yields,
 };
 
 const MS: Duration = Duration::from_millis(1);
@@ -365,6 +365,79 @@ fn an_instance_goes_from_a_guest_with_a_flag_to_one_without_and_back() -> Result
         assert_eq!(instance.stops(), Stops::AtFlags);
         assert_stops(&instance)?;
         instance.reset_to(&plain)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_job_whose_instance_got_another_guest_meanwhile_is_cancelled() -> Result<(), Error> {
+    const TEXT: &str = r#"(module (import "env" "begin" (func $begin))
+        (func (export "forever") (call $begin) (loop $again (br $again))))"#;
+    let engine = on_demand(options().epoch_interruption(true));
+    let (begins, began) = channel();
+    let mut linker = Linker::new(&engine);
+    linker.func_wrap("env", "begin", move || begins.send(()).unwrap())?;
+    let plain = linker.instantiate_pre(&Module::new(&engine, wat::parse_str(TEXT).unwrap())?)?;
+    let prepared = prepared(&engine, TEXT)?.instantiate_pre(&linker)?;
+    for begins_prepared in [false, true] {
+        let no_options = InstanceOptions::default;
+        let instances = [match begins_prepared {
+            true => Instance::with_options(&prepared, no_options(), || ())?,
+            false => Instance::with_options(&plain, no_options(), || ())?,
+        }];
+        let queue = Queue::default();
+        let job = instances.par_map::<(), (), _>(&queue, [()], "forever").submit()?;
+        match begins_prepared {
+            true => instances[0].reset_to(&plain)?,
+            false => instances[0].reset_to(&prepared)?,
+        }
+        let (ends, ended) = channel();
+        let worker = thread::spawn(move || {
+            queue.run();
+            ends.send(()).unwrap();
+        });
+        assert!(receives(&began));
+        job.handle().cancel();
+        assert!(receives(&ended), "the guest goes on: {begins_prepared}");
+        worker.join().expect("nothing panics");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_guest_at_the_end_of_its_stack_times_out() -> Result<(), Error> {
+    const TEXT: &str = r#"(module (func $down (export "down") (param $depth i32) (param $forever i32)
+        (local $a i32) (local $b i32) (local $c i32) (local $d i32)
+        (if (local.get $depth)
+            (then (call $down (i32.sub (local.get $depth) (i32.const 1)) (local.get $forever)))
+            (else (if (local.get $forever) (then (loop $again
+                (local.set $a (i32.add (local.get $b) (i32.const 1)))
+                (local.set $b (i32.mul (local.get $c) (local.get $a)))
+                (local.set $c (i32.xor (local.get $d) (local.get $b)))
+                (local.set $d (i32.sub (local.get $a) (local.get $c)))
+                (br $again)))))))) "#;
+    let engine = with_flags();
+    let options = InstanceOptions::default().running_timeout(20 * MS);
+    let instance = Instance::with_options(&linked(&engine, TEXT)?, options, || ())?;
+    let goes_down = |depth: i32| {
+        let end = instance.call::<(i32, i32), ()>("down", (depth, 0))?.wait();
+        match end {
+            Err(_) => instance.reset().map(|()| false),
+            Ok(()) => Ok(true),
+        }
+    };
+    let (mut deepest, mut too_deep) = (1, 10_000_000);
+    while too_deep - deepest > 1 {
+        let middle = deepest + (too_deep - deepest) / 2;
+        match goes_down(middle)? {
+            true => deepest = middle,
+            false => too_deep = middle,
+        }
+    }
+    for depth in (deepest - 3..=deepest).rev() {
+        let end = instance.call::<(i32, i32), ()>("down", (depth, 1))?.wait();
+        assert!(matches!(end, Err(Error::TimedOut(_))), "{depth} of {deepest}: {end:?}");
+        instance.reset()?;
     }
     Ok(())
 }
