@@ -61,7 +61,7 @@ impl<S: Send + 'static, E: Send + Sync + 'static> Instance<S, E> {
         // Before anything changes, because the function that makes the state may panic.
         let store = store();
         let is_other = origin.is_some();
-        let before = origin.map(|origin| mem::replace(&mut *self.recipe.origin.lock(), origin));
+        let before = origin.map(|origin| self.replace_origin(origin)).transpose()?;
         // The old origin is dropped and the new one is cloned, so that no destructor and no start function runs under the lock.
         drop(before);
         let origin = self.recipe.origin.lock().clone();
@@ -70,6 +70,15 @@ impl<S: Send + 'static, E: Send + Sync + 'static> Instance<S, E> {
             self.recipe.is_discarded.store(true, Relaxed);
         }
         guest.renew(store, &origin)
+    }
+
+    /// Sets what the next guests are made of. The old origin is the caller's.
+    fn replace_origin(&self, origin: Origin<S, E>) -> Result<Origin<S, E>, Error> {
+        // Under the lock, so that no slice is set meanwhile that the new guest cannot have.
+        let mut current = self.recipe.origin.lock();
+        self.recipe.control.check(origin.stops())?;
+        self.recipe.control.stopper().set_stops(origin.stops());
+        Ok(mem::replace(&mut *current, origin))
     }
 }
 

@@ -18,6 +18,8 @@ impl<S: Send + 'static, E: Send + Sync + 'static> Instance<S, E> {
     /// [`Error::Unsupported`] for a slice of time if nothing [stops](Self::stops) the guest while it runs, and for a slice of fuel if it was made
     /// without [`EngineOptions::fuel`](crate::EngineOptions::fuel).
     pub fn set_slice(&self, slice: Slice) -> Result<(), Error> {
+        // Under the lock, so that no guest comes meanwhile that cannot have the slice.
+        let _same_origin = self.recipe.origin.lock();
         slice.check(&self.recipe.engine, self.stops())?;
         self.recipe.control.set_slice(slice);
         Ok(())

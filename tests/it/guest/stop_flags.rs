@@ -459,6 +459,43 @@ fn a_guest_that_nothing_stops_does_not_follow_one_with_a_slice_of_time() -> Resu
 }
 
 #[test]
+fn a_guest_that_nothing_stops_gets_no_slice_of_time_while_it_is_made() -> Result<(), Error> {
+    let engine = with_flags();
+    let plain = Module::new(&engine, wat::parse_str(GUEST).unwrap())?;
+    let plain = Linker::new(&engine).instantiate_pre(&plain)?;
+    let pre = linked(&engine, GUEST)?;
+    let instance = Instance::with_options(&pre, InstanceOptions::default(), || ())?;
+    let over = Flag::default();
+    thread::scope(|threads| {
+        threads.spawn(|| {
+            while !over.is_set() {
+                let _ = instance.set_slice(Slice::Time(MS)); // refused while nothing stops the guest
+            }
+        });
+        let resets = || -> Result<_, Error> {
+            for _ in 0..1_000 {
+                instance.set_slice(Slice::Unbounded)?;
+                if instance.reset_to(&plain).is_ok() {
+                    for _ in 0..20 {
+                        let now = (instance.stops(), instance.slice());
+                        if now != (Stops::Never, Slice::Unbounded) {
+                            return Ok(Some(now));
+                        }
+                        thread::yield_now();
+                    }
+                    instance.reset_to(&pre)?;
+                }
+            }
+            Ok(None)
+        };
+        let wrong = resets();
+        over.set();
+        assert_eq!(wrong?, None);
+        Ok(())
+    })
+}
+
+#[test]
 fn a_pool_of_instances_stops_its_guests() -> Result<(), Error> {
     let engine = with_flags();
     let pre = linked(&engine, GUEST)?;
