@@ -5,7 +5,7 @@ use crate::module::{Body, Module};
 use crate::state::value_type;
 use crate::stops::graph;
 use crate::stops::live::{Check, Place, carried};
-use crate::stops::trace::Back;
+use crate::stops::loops::Back;
 use std::collections::HashMap;
 use std::ops::Range;
 use wasm_encoder::{

@@ -14,6 +14,7 @@ pub(crate) mod check;
 mod circles;
 pub(crate) mod graph;
 pub(crate) mod live;
+pub(crate) mod loops;
 pub(crate) mod memories;
 pub(crate) mod paths;
 pub(crate) mod trace;

@@ -23,7 +23,8 @@
 use crate::body::{Edit, splice};
 use crate::module::{Body, leb_len};
 use crate::stops::live::{Check, Place};
-use crate::stops::trace::{Loop, What};
+use crate::stops::loops::Loop;
+use crate::stops::trace::What;
 use std::ops::Range;
 use wasm_encoder::{BlockType, Encode, InstructionSink};
 
