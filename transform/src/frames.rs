@@ -1,6 +1,7 @@
 //! [`FrameLayout`]: what a module's functions give the host when a call is saved.
 
 use crate::layout::{ReferenceType, ValueType};
+use crate::saving::words_of;
 use crate::stops::trace::Callee;
 use sha2::{Digest, Sha256};
 
@@ -86,12 +87,7 @@ impl Point {
     /// How many words the values take, with that of the point itself: one for a number, two for a vector, and none for a reference.
     #[must_use]
     pub fn words(&self) -> usize {
-        let words = self.slots.iter().map(|slot| match slot.ty {
-            ValueType::V128 => 2,
-            ValueType::Reference(_) => 0,
-            _ => 1,
-        });
-        1 + words.sum::<usize>()
+        1 + self.slots.iter().map(|slot| words_of(slot.ty)).sum::<usize>()
     }
 
     /// The index of the function that is called. `None` for an indirect call. By a tail call, another function may be on the stack in its place.

@@ -2,9 +2,9 @@
 
 use crate::layout::{ReferenceType, Referent, ValueType};
 use crate::saving::types::{Signature, with_null};
-use crate::stops::check::{encoded, function_type};
+use crate::stops::check::{encoded, function_type, heap_type};
 use std::collections::HashMap;
-use wasm_encoder::{BlockType, Encode, HeapType, InstructionSink, ValType};
+use wasm_encoder::{BlockType, Encode, InstructionSink, ValType};
 
 /// How many words a call of the host carries.
 pub(crate) const WORDS: usize = 8;
@@ -290,11 +290,4 @@ fn word(code: &mut InstructionSink<'_>, ty: ValueType, local: u32, half: usize) 
         ValueType::V128 => code.i64x2_extract_lane(half as u8),
         ValueType::I64 | ValueType::Reference(_) => code,
     };
-}
-
-fn heap_type(to: Referent) -> HeapType {
-    match encoded(ValueType::Reference(ReferenceType { nullable: true, to })) {
-        ValType::Ref(ty) => ty.heap_type,
-        _ => unreachable!("references are written as references"),
-    }
 }

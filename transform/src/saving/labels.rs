@@ -11,36 +11,37 @@ impl<'a> Rewrite<'a> {
     /// An instruction with labels.
     pub(super) fn branch(&mut self, item: &Item) {
         let operator = self.operator(item);
-        let label = |this: &Self, depth: u32| {
-            let open = &this.open[this.open.len() - 1 - depth as usize];
-            this.level - open.level
-        };
         match operator {
             Operator::Br { relative_depth } => {
-                let to = label(self, relative_depth);
+                let to = self.label(relative_depth);
                 self.sink().br(to);
             }
             Operator::BrIf { relative_depth } => {
-                let to = label(self, relative_depth);
+                let to = self.label(relative_depth);
                 self.sink().br_if(to);
             }
             Operator::BrOnNull { relative_depth } => {
-                let to = label(self, relative_depth);
+                let to = self.label(relative_depth);
                 self.sink().br_on_null(to);
             }
             Operator::BrOnNonNull { relative_depth } => {
-                let to = label(self, relative_depth);
+                let to = self.label(relative_depth);
                 self.sink().br_on_non_null(to);
             }
             Operator::BrTable { targets } => {
-                let default = label(self, targets.default());
+                let default = self.label(targets.default());
                 let targets = targets.targets().map_while(Result::ok);
-                let targets: Vec<_> = targets.map(|depth| label(self, depth)).collect();
+                let targets: Vec<_> = targets.map(|depth| self.label(depth)).collect();
                 self.sink().br_table(targets, default);
             }
             other => unreachable!("it has no labels: {other:?}"),
         }
         self.copied = item.end;
+    }
+
+    /// The label in what is written of one in what is read. Both are counted from the inside.
+    fn label(&self, depth: u32) -> u32 {
+        self.level - self.open[self.open.len() - 1 - depth as usize].level
     }
 
     /// The instruction.
@@ -54,7 +55,7 @@ impl<'a> Rewrite<'a> {
         let Operator::TryTable { try_table } = self.operator(item) else {
             unreachable!("it begins a block with handlers")
         };
-        let label = |depth: u32| self.level - self.open[self.open.len() - 1 - depth as usize].level;
+        let label = |depth| self.label(depth);
         let catches = try_table.catches.iter().map(|catch| match *catch {
             wasmparser::Catch::One { tag, label: to } => Catch::One { tag, label: label(to) },
             wasmparser::Catch::OneRef { tag, label: to } => Catch::OneRef { tag, label: label(to) },

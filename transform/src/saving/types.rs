@@ -3,10 +3,10 @@
 use crate::layout::{ReferenceType, Referent, ValueType};
 use crate::saving::reach::Reach;
 use crate::state::value_type;
-use crate::stops::trace::Callee;
+use crate::stops::trace::{Callee, name_type};
 use std::collections::HashMap;
 use wasmparser::types::CoreTypeId;
-use wasmparser::{FuncValidator, HeapType, RefType, UnpackedIndex, ValType, WasmModuleResources};
+use wasmparser::{FuncValidator, WasmModuleResources};
 
 /// A function type.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -62,15 +62,7 @@ pub(crate) fn operand<T: WasmModuleResources>(
 ) -> ValueType {
     let ty = validator.get_operand_type(depth as usize).flatten();
     let mut ty = ty.expect("only in dead code there are operands of unknown types");
-    // The validator names types by numbers of its own.
-    if let ValType::Ref(reference) = &mut ty
-        && let HeapType::Concrete(UnpackedIndex::Id(id)) = reference.heap_type()
-        && let Some(&index) = types.indices.get(&id)
-        && let to = HeapType::Concrete(UnpackedIndex::Module(index))
-        && let Some(named) = RefType::new(reference.is_nullable(), to)
-    {
-        *reference = named;
-    }
+    name_type(&mut ty, |id| types.indices.get(&id).copied());
     value_type(ty)
 }
 

@@ -298,7 +298,7 @@ pub(crate) fn encoded(ty: ValueType) -> ValType {
     }
 }
 
-fn heap_type(to: Referent) -> HeapType {
+pub(crate) fn heap_type(to: Referent) -> HeapType {
     let ty = match to {
         Referent::FunctionOfType(index) => return HeapType::Concrete(index),
         Referent::Function => AbstractHeapType::Func,

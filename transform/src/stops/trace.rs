@@ -114,18 +114,11 @@ impl Trace {
         value_type(self.local_types[&local])
     }
 
-    /// The validator names types by numbers of its own. Names them by indices instead.
+    /// Names the types by their indices.
     pub(crate) fn name_types(&mut self, index: impl Fn(CoreTypeId) -> Option<u32>) {
         let operands = self.loops.iter_mut().flat_map(|a_loop| &mut a_loop.operands).flatten();
         for ty in self.local_types.values_mut().chain(operands) {
-            if let ValType::Ref(reference) = ty
-                && let HeapType::Concrete(UnpackedIndex::Id(id)) = reference.heap_type()
-                && let Some(index) = index(id)
-                && let to = HeapType::Concrete(UnpackedIndex::Module(index))
-                && let Some(named) = RefType::new(reference.is_nullable(), to)
-            {
-                *reference = named;
-            }
+            name_type(ty, &index);
         }
     }
 
@@ -335,6 +328,18 @@ impl Trace {
         self.calls.push(Call { callee, rest, rest_after_calls });
         self.has_called = true;
         self.calls.len() as u32 - 1
+    }
+}
+
+/// The validator names types by numbers of its own. Names one by its index instead.
+pub(crate) fn name_type(ty: &mut ValType, index: impl Fn(CoreTypeId) -> Option<u32>) {
+    if let ValType::Ref(reference) = ty
+        && let HeapType::Concrete(UnpackedIndex::Id(id)) = reference.heap_type()
+        && let Some(index) = index(id)
+        && let to = HeapType::Concrete(UnpackedIndex::Module(index))
+        && let Some(named) = RefType::new(reference.is_nullable(), to)
+    {
+        *reference = named;
     }
 }
 
