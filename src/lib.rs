@@ -165,6 +165,8 @@ pub use call::yield_now::{YieldNow, yield_now};
 pub use error::Error;
 #[cfg(feature = "wasm")]
 pub use error::Mismatch;
+#[cfg(feature = "freeze")]
+pub use error::cannot_freeze::CannotFreeze;
 pub use error::panic::Panic;
 #[cfg(feature = "wasm")]
 pub use error::trap::Trap;
@@ -186,8 +188,10 @@ pub use guest::{
     MemoryGuard, OnReturn, OwnedRef, ParMap, ParMapJob, Plain, PoolStats, PooledInstance, Slice,
     Stops, StoreGuard, TableGuard, add_yield, engine, request_yields,
 };
+#[cfg(feature = "freeze")]
+pub use guest::{Frozen, ResumableParams, ResumableResults, func_wrap_resumable};
 #[cfg(feature = "prepare")]
-pub use guest::{Prepared, PreparedPre, prepare};
+pub use guest::{PrepareOptions, Prepared, PreparedPre, prepare, prepare_with};
 pub use outcome::JobOutcome;
 pub use pool::JobPool;
 pub use pool::after::IntoJob;

@@ -198,6 +198,23 @@ impl<T: Send + 'static, O> Future<T, O> {
         }
     }
 
+    /// Takes a step, even if the call waits and was not woken.
+    #[cfg(feature = "freeze")]
+    pub(crate) fn step_anyway(&mut self) -> Result<Step, Error> {
+        self.settle();
+        if let Call::Ours(work) = &mut self.call {
+            work.step_anyway();
+        }
+        self.resume()
+    }
+
+    /// Takes the result of a call that has become something else.
+    #[cfg(feature = "freeze")]
+    pub(crate) fn dispose(&mut self) {
+        let result = self.take();
+        debug_assert!(result.is_some(), "it has ended");
+    }
+
     /// Out of line, so that the code of a step stays short: see `Work::step`.
     #[inline(never)]
     fn end(&mut self, outcome: Outcome<T>) {

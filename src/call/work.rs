@@ -135,6 +135,13 @@ impl<T: Send + 'static> Work<T> {
         wakes.is_some()
     }
 
+    /// The next step is taken even if nothing wakes the work before it.
+    #[cfg(feature = "freeze")]
+    pub(crate) fn step_anyway(&mut self) {
+        // A task has had one wake from the beginning.
+        self.seen = WakeCount::NONE;
+    }
+
     /// Has nothing woken it since its last step?
     pub(crate) fn is_waiting(&self, state: &State) -> bool {
         state.woken_since(self.seen).is_none()

@@ -1,9 +1,13 @@
 //! [`Error`]: everything that can go wrong. It is plain data; every layer makes errors.
 
+#[cfg(feature = "freeze")]
+pub(crate) mod cannot_freeze;
 pub(crate) mod panic;
 #[cfg(feature = "wasm")]
 pub(crate) mod trap;
 
+#[cfg(feature = "freeze")]
+use crate::error::cannot_freeze::CannotFreeze;
 use crate::error::panic::Panic;
 #[cfg(feature = "wasm")]
 use crate::error::trap::Trap;
@@ -287,6 +291,19 @@ pub enum Error {
         /// What cannot be saved: for example `global 3`, or `element 1 of table 0`. The numbers are indices of the module.
         what: Box<str>,
         /// Why.
+        why: Box<str>,
+    },
+
+    /// The call cannot be [frozen](crate::Future::freeze). It goes on as if nothing had been asked.
+    #[cfg(feature = "freeze")]
+    #[error("the call cannot be frozen: {0}")]
+    CannotFreeze(CannotFreeze),
+
+    /// The bytes of a [`Frozen`](crate::Frozen) call are damaged or of another version; or no call of the module can be in this state.
+    #[cfg(feature = "freeze")]
+    #[error("the frozen call is not valid: {why}")]
+    InvalidFrozen {
+        /// What is wrong.
         why: Box<str>,
     },
 

@@ -9,15 +9,24 @@ use crate::error::trap::Trap;
 #[cfg(feature = "wasi-p3-preview")]
 use crate::guest::apart::Apart;
 use crate::guest::export::Claimed;
+#[cfg(feature = "freeze")]
+use crate::guest::freeze::taking::{Freezable, TakesRequest};
 use crate::guest::guest::Guest;
 use crate::guest::home::Away;
+use crate::guest::host_wait::HostWait;
 use crate::guest::limit::limited::Limited;
 use crate::guest::origin::BoxFuture;
 use crate::guest::running::Running;
 use crate::guest::trap::Attempt;
+use crate::guest::waiting::define_waiting;
 use crate::outcome::Outcome;
 use crate::step::interrupt::Interrupter;
 use crate::trace::Traced;
+#[cfg(feature = "freeze")]
+use std::sync::Arc;
+use std::time::Duration;
+#[cfg(feature = "freeze")]
+use wasmtime::TypedFunc;
 use wasmtime::{AsContextMut, Linker, StoreContextMut, WasmParams, WasmResults};
 
 /// The work of a call whose results are `R`.
@@ -83,11 +92,48 @@ where
     guest.begin_call();
     async move {
         let (guest, export) = guest.parts();
+        #[cfg(feature = "freeze")]
+        let freezable = Freezable::of(guest);
         let mut running = Running::begin(guest, Attempt::Export(&export.name))?;
         let (store, control, _) = running.parts();
-        let ended = Limited::new(export.func.call_async(store, params), control).await;
+        let call = Limited::new(export.func.call_async(store, params), control);
+        #[cfg(feature = "freeze")]
+        let call = TakesRequest::new(call, &freezable, control);
+        let ended = call.await;
+        #[cfg(feature = "freeze")]
+        if let Some(saved) = freezable.take_saved() {
+            return running.end_saved(ended, saved, &export.name);
+        }
         running.end(ended)
     }
+}
+
+/// The work of a call that was frozen. `func` goes on in its outermost function.
+#[cfg(feature = "freeze")]
+pub(crate) fn thawed<S, R>(
+    mut guest: Away<S>,
+    export: Arc<str>,
+    func: TypedFunc<(), R>,
+) -> Future<R>
+where
+    S: Send + 'static,
+    R: WasmResults + Sync + 'static,
+{
+    guest.begin_call();
+    let interrupter = guest.control.stopper().interrupter();
+    let traced = Traced::export(&export, guest.control.number());
+    let call = async move {
+        let freezable = Freezable::of(&guest);
+        let mut running = Running::begin(&mut guest, Attempt::Export(&export))?;
+        let (store, control, _) = running.parts();
+        let call = Limited::new(func.call_async(store, ()), control);
+        let ended = TakesRequest::new(call, &freezable, control).await;
+        match freezable.take_saved() {
+            Some(saved) => running.end_saved(ended, saved, &export),
+            None => running.end(ended),
+        }
+    };
+    Future::from_parts(call, Some(interrupter), traced)
 }
 
 /// Makes the future of a call that runs the user's `work` with the exports.
@@ -133,6 +179,8 @@ pub fn add_yield<S: Send + 'static>(
     module: &str,
     name: &str,
 ) -> Result<(), Error> {
-    linker.func_wrap_async(module, name, |_, ()| Box::new(yield_now()))?;
-    Ok(())
+    define_waiting(linker, module, name, |_, (): (), _| HostWait {
+        future: yield_now(),
+        waited: || Duration::ZERO,
+    })
 }

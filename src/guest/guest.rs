@@ -4,6 +4,10 @@ use crate::error::panic::Panic;
 use crate::error::{Error, Mismatch};
 #[cfg(feature = "checkpoint")]
 use crate::guest::checkpoint::saves::Saves;
+#[cfg(feature = "freeze")]
+use crate::guest::freeze::freezer::Freezes;
+#[cfg(feature = "freeze")]
+use crate::guest::freeze::reentry::Reentry;
 use crate::guest::limit::control::Control;
 use crate::guest::limit::limited::Limited;
 #[cfg(feature = "prepare")]
@@ -41,6 +45,12 @@ pub(crate) struct Guest<S: 'static, E = wasmtime::Instance> {
     pub(crate) may_run_event_loop: bool,
     #[cfg(feature = "checkpoint")]
     pub(crate) saves: Saves<S>,
+    /// `Some` if its calls can become data.
+    #[cfg(feature = "freeze")]
+    pub(crate) freezes: Option<Arc<Freezes>>,
+    /// `Some` once it has gone back into a frozen call.
+    #[cfg(feature = "freeze")]
+    pub(crate) reentry: Option<Reentry>,
 }
 
 /// How a guest gets its instance.
@@ -89,6 +99,10 @@ impl<S: Send + 'static, E> Guest<S, E> {
             may_run_event_loop: matches!(origin, Origin::Other { .. }),
             #[cfg(feature = "checkpoint")]
             saves: Saves::new(),
+            #[cfg(feature = "freeze")]
+            freezes: None,
+            #[cfg(feature = "freeze")]
+            reentry: None,
         });
         guest.instantiate(origin, start)?;
         Ok(guest)
@@ -124,7 +138,7 @@ impl<S: Send + 'static, E> Guest<S, E> {
     /// Gives the guest an instance.
     pub(crate) fn instantiate(&mut self, origin: &Origin<S, E>, start: Start) -> Result<(), Error> {
         let engine = origin.engine();
-        self.control.attach(&mut self.store, origin.stops());
+        self.control.attach(&mut self.store, origin.stops(), origin.is_freezable());
         if start.is_call() {
             if engine.get_consume_fuel() && self.store.get_fuel().is_ok_and(|fuel| fuel == 0) {
                 self.store.set_fuel(u64::MAX).map_err(Error::Wasmtime)?;
@@ -168,6 +182,14 @@ impl<S: Send + 'static, E> Guest<S, E> {
         let module = linked.module();
         #[cfg(feature = "checkpoint")]
         self.saves.begin(instance, module, &mut self.store)?;
+        #[cfg(feature = "freeze")]
+        {
+            self.reentry = None;
+            self.freezes = match linked {
+                LinkedModule::Plain(_) => None,
+                LinkedModule::Prepared(pre) => pre.freezes(&mut self.store),
+            };
+        }
         self.flag = match linked {
             LinkedModule::Plain(_) => None,
             LinkedModule::Prepared(pre) => pre.connect(instance, &mut self.store, &self.control)?,

@@ -43,6 +43,8 @@ use crate::call::yield_now::yield_now;
 use crate::error::Error;
 use crate::error::trap::GuestMessage;
 use crate::guest::fiber::add_yield;
+use crate::guest::host_wait::HostWait;
+use crate::guest::waiting::define_waiting;
 use crate::wait::clock::Clock;
 use std::sync::Arc;
 use std::time::Duration;
@@ -74,8 +76,13 @@ pub fn add_to_linker<S: Send + 'static>(
 ) -> Result<(), Error> {
     let clock: Arc<dyn Clock> = Arc::new(clock);
     add_yield(linker, MODULE, "yield")?;
-    linker.func_wrap_async(MODULE, "sleep", move |_, (nanoseconds,): (i64,)| {
-        Box::new(sleep(&clock, nanoseconds.cast_unsigned()))
+    define_waiting(linker, MODULE, "sleep", move |_, (nanoseconds,): (u64,), waited| {
+        let whole = Duration::from_nanos(nanoseconds);
+        let (clock, begun) = (clock.clone(), clock.now());
+        HostWait {
+            future: sleep(&clock, whole.saturating_sub(waited)),
+            waited: move || waited.saturating_add(clock.now().saturating_sub(begun)),
+        }
     })?;
     linker.func_wrap(MODULE, "panic", |mut caller: Caller<'_, S>, address: i32, bytes: i32| {
         let message = message_at(&mut caller, address.cast_unsigned(), bytes.cast_unsigned());
@@ -110,7 +117,7 @@ pub fn add_to_component_linker<S: Send + 'static>(
         })
     })?;
     host.func_wrap_async("sleep", move |_, (nanoseconds,): (u64,)| {
-        let sleep = sleep(&clock, nanoseconds);
+        let sleep = sleep(&clock, Duration::from_nanos(nanoseconds));
         Box::new(async move {
             sleep.await;
             Ok(())
@@ -126,9 +133,9 @@ pub fn add_to_component_linker<S: Send + 'static>(
 /// Sleeps from now on. A guest that sleeps for no time at all yields, so that it cannot keep its worker by doing so again and again.
 fn sleep(
     clock: &Arc<dyn Clock>,
-    nanoseconds: u64,
-) -> impl std::future::Future<Output = ()> + Send + 'static {
-    let sleep = (nanoseconds > 0).then(|| clock.sleep(Duration::from_nanos(nanoseconds)));
+    duration: Duration,
+) -> impl std::future::Future<Output = ()> + Send + use<> {
+    let sleep = (duration > Duration::ZERO).then(|| clock.sleep(duration));
     async {
         match sleep {
             Some(sleep) => sleep.await,

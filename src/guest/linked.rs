@@ -106,6 +106,15 @@ impl<S: 'static> LinkedModule<S> {
         }
     }
 
+    /// Whether calls of its guests can become data.
+    pub(crate) fn is_freezable(&self) -> bool {
+        match self {
+            Self::Plain(_) => false,
+            #[cfg(feature = "prepare")]
+            Self::Prepared(pre) => pre.prepared().is_freezable(),
+        }
+    }
+
     /// What wasmtime makes an instance of, in this store.
     #[cfg_attr(not(feature = "prepare"), expect(unused_variables, reason = "for flags"))]
     pub(crate) fn instance_pre(&self, store: &Store<S>) -> Result<&InstancePre<S>, Error> {

@@ -21,10 +21,13 @@ pub(crate) mod concurrent;
 pub(crate) mod engine;
 pub(crate) mod export;
 pub(crate) mod fiber;
+#[cfg(feature = "freeze")]
+pub(crate) mod freeze;
 pub(crate) mod func;
 #[expect(clippy::module_inception, reason = "the layer is named after it")]
 pub(crate) mod guest;
 pub(crate) mod home;
+pub(crate) mod host_wait;
 pub(crate) mod inputs;
 pub(crate) mod instance;
 pub(crate) mod instance_pool;
@@ -50,6 +53,7 @@ pub(crate) mod store;
 pub(crate) mod trap;
 pub(crate) mod types;
 mod usage;
+pub(crate) mod waiting;
 #[cfg(feature = "wasi")]
 pub mod wasi;
 #[cfg(feature = "macros")]
@@ -63,6 +67,12 @@ pub use checkpoint::codec::RefCodec;
 pub use checkpoint::host_state::HostState;
 pub use engine::{EngineOptions, engine, request_yields};
 pub use fiber::add_yield;
+#[cfg(feature = "freeze")]
+pub use freeze::frozen::Frozen;
+#[cfg(feature = "freeze")]
+pub use freeze::plain::{ResumableParams, ResumableResults};
+#[cfg(feature = "freeze")]
+pub use freeze::resumable::func_wrap_resumable;
 pub use func::Func;
 pub use instance::Instance;
 pub use instance_pool::{InstancePool, PoolStats};
@@ -76,9 +86,11 @@ pub use pooled_instance::{OnReturn, PooledInstance};
 #[cfg(feature = "prepare")]
 pub use prepared::module::Prepared;
 #[cfg(feature = "prepare")]
+pub use prepared::options::PrepareOptions;
+#[cfg(feature = "prepare")]
 pub use prepared::pre::PreparedPre;
 #[cfg(feature = "prepare")]
-pub use prepared::prepare::prepare;
+pub use prepared::prepare::{prepare, prepare_with};
 pub use store::global::GlobalType;
 pub use store::guard::StoreGuard;
 pub use store::memory::MemoryGuard;

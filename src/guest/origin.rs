@@ -55,6 +55,14 @@ impl<S: 'static, E> Origin<S, E> {
         }
     }
 
+    /// Whether calls of its guests can become data.
+    pub(crate) fn is_freezable(&self) -> bool {
+        match self {
+            Self::Module { pre, .. } => pre.is_freezable(),
+            Self::Other { .. } => false,
+        }
+    }
+
     /// The module, if it is one.
     #[cfg(feature = "checkpoint")]
     pub(crate) fn the_module(&self) -> Option<&Module> {

@@ -1,8 +1,14 @@
 //! [`Running`]: a call that is inside the guest, from its first step to its end. Every call goes this way: `fiber` makes it, and it
 //! decides whether the guest is poisoned.
 
-#[cfg(feature = "wasi")]
+#[cfg(any(feature = "wasi", feature = "freeze"))]
 use crate::error::Error;
+#[cfg(feature = "freeze")]
+use crate::guest::freeze::collect::collect;
+#[cfg(feature = "freeze")]
+use crate::guest::freeze::frames::Saved;
+#[cfg(feature = "freeze")]
+use crate::guest::freeze::request::deliver;
 use crate::guest::guest::Guest;
 use crate::guest::limit::control::Control;
 use crate::guest::trap::{Attempt, Begun, failure, timed_out};
@@ -66,6 +72,27 @@ impl<'a, S: Send + 'static, E> Running<'a, S, E> {
                 error => Err(Box::new(error)),
             },
         }
+    }
+}
+
+#[cfg(feature = "freeze")]
+impl<S: Send + 'static> Running<'_, S, wasmtime::Instance> {
+    /// Ends the call after its functions have saved themselves, and delivers it as data. The guest is half-way through the call, and so it is poisoned.
+    pub(crate) fn end_saved<R: 'static>(
+        self,
+        ended: wasmtime::Result<R>,
+        saved: Saved,
+        export: &Arc<str>,
+    ) -> Outcome<R> {
+        if ended.is_err() {
+            return self.end(ended);
+        }
+        if let Some(limit) = self.guest.control.timed_out() {
+            let (control, attempt) = (&self.guest.control, self.attempt);
+            return Err(Box::new(timed_out(limit, control, attempt, Begun::Yes)));
+        }
+        deliver(collect(self.guest, saved, export)?);
+        Err(Box::new(Error::Cancelled))
     }
 }
 

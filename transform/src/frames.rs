@@ -1,7 +1,7 @@
 //! [`FrameLayout`]: what a module's functions give the host when a call is saved.
 
 use crate::layout::{ReferenceType, ValueType};
-use crate::saving::words_of;
+use crate::saving::{saved_reference, words_of};
 use crate::stops::trace::Callee;
 use sha2::{Digest, Sha256};
 
@@ -72,6 +72,20 @@ pub struct Slot {
     pub what: SlotValue,
 }
 
+impl Slot {
+    /// How many words it takes: one for a number, two for a vector, and none for a reference.
+    #[must_use]
+    pub fn words(&self) -> usize {
+        words_of(self.ty)
+    }
+
+    /// The type by which it is given as a reference, which is one of [`FrameLayout::references`]. `None` if it is no reference, or one whose type has no value but null.
+    #[must_use]
+    pub fn reference(&self) -> Option<ReferenceType> {
+        saved_reference(self.ty)
+    }
+}
+
 /// What a value of a frame is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SlotValue {
@@ -84,10 +98,10 @@ pub enum SlotValue {
 }
 
 impl Point {
-    /// How many words the values take, with that of the point itself: one for a number, two for a vector, and none for a reference.
+    /// How many words the values take, with that of the point itself.
     #[must_use]
     pub fn words(&self) -> usize {
-        1 + self.slots.iter().map(|slot| words_of(slot.ty)).sum::<usize>()
+        1 + self.slots.iter().map(Slot::words).sum::<usize>()
     }
 
     /// The index of the function that is called. `None` for an indirect call. By a tail call, another function may be on the stack in its place.

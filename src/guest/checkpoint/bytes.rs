@@ -130,20 +130,20 @@ pub(crate) fn decode(bytes: &[u8], limits: Limits) -> Result<(Hash, GuestState),
     }
 }
 
-struct Writer(Vec<u8>);
+pub(crate) struct Writer(pub(crate) Vec<u8>);
 
 impl Writer {
-    fn u32(&mut self, number: u32) {
+    pub(crate) fn u32(&mut self, number: u32) {
         self.0.extend_from_slice(&number.to_le_bytes());
     }
 
-    fn u64(&mut self, number: u64) {
+    pub(crate) fn u64(&mut self, number: u64) {
         self.0.extend_from_slice(&number.to_le_bytes());
     }
 
     /// A number of things of a state that was saved: of its globals, memories or tables, of which a module has fewer than 2³²; of pages in [`LARGEST`] bytes; of runs of
     /// a table, each of which takes 40 bytes here; or of an object's bytes, which [`Refs`](super::refs::Refs) refuses if they are more.
-    fn count(&mut self, count: usize) {
+    pub(crate) fn count(&mut self, count: usize) {
         self.u32(u32::try_from(count).expect("a state that was saved has fewer than 2³²"));
     }
 
@@ -161,7 +161,7 @@ impl Writer {
         }
     }
 
-    fn value(&mut self, value: &Value) {
+    pub(crate) fn value(&mut self, value: &Value) {
         match value {
             Value::I32(value) => self.tagged(0, &value.to_le_bytes()),
             Value::I64(value) => self.tagged(1, &value.to_le_bytes()),
@@ -209,22 +209,22 @@ impl Writer {
     }
 }
 
-struct Reader<'a>(&'a [u8]);
+pub(crate) struct Reader<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Reader<'a> {
-    fn take(&mut self, count: usize) -> Result<&'a [u8], Error> {
+    pub(crate) fn take(&mut self, count: usize) -> Result<&'a [u8], Error> {
         let (taken, rest) = self.0.split_at_checked(count).ok_or_else(truncated)?;
         self.0 = rest;
         Ok(taken)
     }
 
-    fn array<const N: usize>(&mut self) -> Result<&'a [u8; N], Error> {
+    pub(crate) fn array<const N: usize>(&mut self) -> Result<&'a [u8; N], Error> {
         let (taken, rest) = self.0.split_first_chunk().ok_or_else(truncated)?;
         self.0 = rest;
         Ok(taken)
     }
 
-    fn u32(&mut self) -> Result<u32, Error> {
+    pub(crate) fn u32(&mut self) -> Result<u32, Error> {
         Ok(u32::from_le_bytes(*self.array()?))
     }
 
@@ -233,7 +233,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A list. It grows while it is read, because its length may be wrong.
-    fn list<T>(
+    pub(crate) fn list<T>(
         &mut self,
         mut read: impl FnMut(&mut Self) -> Result<T, Error>,
     ) -> Result<Vec<T>, Error> {
@@ -244,7 +244,7 @@ impl<'a> Reader<'a> {
         Ok(list)
     }
 
-    fn value(&mut self) -> Result<Value, Error> {
+    pub(crate) fn value(&mut self) -> Result<Value, Error> {
         let [tag] = *self.array()?;
         Ok(match tag {
             0 => Value::I32(i32::from_le_bytes(*self.array()?)),

@@ -135,17 +135,31 @@ impl Checkpoint {
         options: &InstanceOptions,
         bytes: &[u8],
     ) -> Result<Self, Error> {
-        let plan = plan_of(pre.linked().module())?;
-        let limits =
-            Limits { memory: plan.most_memory(options.memory), elements: options.table_elements };
-        let mut guest = SavedGuest::read(bytes, limits)?;
-        guest.check(&plan)?;
-        guest.plan = Arc::downgrade(&plan);
+        let guest = SavedGuest::from_bytes(pre.linked().module(), options, bytes)?;
         Ok(Self { guest: Arc::new(guest), state: () })
     }
 }
 
 impl SavedGuest {
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        bytes::encode(self.layout, &self.state)
+    }
+
+    /// Reads a guest of this module, with no more than `options` allow.
+    pub(crate) fn from_bytes(
+        module: &Module,
+        options: &InstanceOptions,
+        bytes: &[u8],
+    ) -> Result<Self, Error> {
+        let plan = plan_of(module)?;
+        let limits =
+            Limits { memory: plan.most_memory(options.memory), elements: options.table_elements };
+        let mut guest = Self::read(bytes, limits)?;
+        guest.check(&plan)?;
+        guest.plan = Arc::downgrade(&plan);
+        Ok(guest)
+    }
+
     fn read(bytes: &[u8], limits: Limits) -> Result<Self, Error> {
         let (layout, state) = bytes::decode(bytes, limits)?;
         let changed = state.memories.iter().map(|memory| memory.size().0).sum();
@@ -207,7 +221,7 @@ impl<H> Checkpoint<H> {
     /// version of this library that has another format refuses the bytes.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        bytes::encode(self.guest.layout, &self.guest.state)
+        self.guest.to_bytes()
     }
 }
 

@@ -115,7 +115,7 @@ impl<S: 'static> Refs<'_, S> {
 }
 
 impl<S: 'static> Names<'_, S> {
-    fn read(
+    pub(crate) fn read(
         &mut self,
         scope: &mut Scope<'_, S>,
         reference: Ref,
@@ -162,7 +162,7 @@ impl<S: 'static> Names<'_, S> {
         self.numbers.as_ref()?.get(&address).copied()
     }
 
-    fn write(
+    pub(crate) fn write(
         &self,
         scope: &mut Scope<'_, S>,
         value: &Value,

@@ -147,7 +147,7 @@ impl<S: Send + 'static> Instance<S> {
 }
 
 impl<S: Send + 'static> Guest<S> {
-    fn save(&mut self) -> Result<Arc<SavedGuest>, Error> {
+    pub(crate) fn save(&mut self) -> Result<Arc<SavedGuest>, Error> {
         self.refuse_if_poisoned()?;
         let instance = self.exports.ok_or(Error::Poisoned)?;
         let (tracked, codec) = self.saves.tracked(instance, &mut self.store)?;

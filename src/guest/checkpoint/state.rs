@@ -8,9 +8,13 @@ use crate::guest::checkpoint::plan::Plan;
 use crate::guest::checkpoint::refs::{Names, Numbers, Refs};
 use crate::guest::checkpoint::tracked_memory::TrackedMemory;
 use crate::guest::checkpoint::value::{Run, Value, elements};
+#[cfg(feature = "freeze")]
+use crate::guest::freeze::frames::Reference;
 use crate::wait::block::block_on;
 use std::sync::Arc;
 use wasmtime::{Global, Instance, Memory, Store, Table};
+#[cfg(feature = "freeze")]
+use wasmtime::{HeapType, Ref, RootScope};
 
 /// What is in the globals, memories and tables of a guest, in the order of its [`Plan`].
 #[derive(Clone, Debug)]
@@ -108,6 +112,42 @@ impl Tracked {
         });
         let (memories, changed): (_, Vec<usize>) = memories.unzip();
         Ok((GuestState { globals, memories, tables }, changed.iter().sum()))
+    }
+
+    /// A reference of the guest's as data.
+    #[cfg(feature = "freeze")]
+    pub(crate) fn name<S: 'static>(
+        &mut self,
+        reference: Ref,
+        place: &str,
+        store: &mut Store<S>,
+        codec: Option<&dyn RefCodec<S>>,
+    ) -> Result<Value, Error> {
+        let Self { image, instance, numbers, .. } = self;
+        let mut names = Names { plan: &image.plan, instance: *instance, numbers, codec };
+        names.read(&mut RootScope::new(store), reference, || place.into())
+    }
+
+    /// The reference that was this data.
+    #[cfg(feature = "freeze")]
+    pub(crate) fn find<S: 'static>(
+        &mut self,
+        value: &Value,
+        store: &mut Store<S>,
+        codec: Option<&dyn RefCodec<S>>,
+    ) -> Result<Reference, Error> {
+        let Self { image, instance, numbers, .. } = self;
+        let names = Names { plan: &image.plan, instance: *instance, numbers, codec };
+        let mut scope = RootScope::new(store);
+        let ty = match value {
+            Value::Object(_) => HeapType::Extern,
+            _ => HeapType::Func,
+        };
+        Ok(match names.write(&mut scope, value, &ty)? {
+            Ref::Func(Some(function)) => Reference::Function(function),
+            Ref::Extern(Some(object)) => Reference::Object(object.to_owned_rooted(&mut scope)?),
+            _ => Reference::Null,
+        })
     }
 
     /// Whether the guest can get to a state by growing.

@@ -146,7 +146,13 @@ impl Control {
     // The store.
 
     /// Makes a new store keep to the limits. `stops` is what stops the guest that it is for.
-    pub(crate) fn attach<S: Send + 'static>(self: &Arc<Self>, store: &mut Store<S>, stops: Stops) {
+    /// `counts_calls` says whether it is to count the calls that are inside each other, even if nothing limits them.
+    pub(crate) fn attach<S: Send + 'static>(
+        self: &Arc<Self>,
+        store: &mut Store<S>,
+        stops: Stops,
+        counts_calls: bool,
+    ) {
         self.slice.new_store();
         self.stopper.set_stops(stops);
         if stops == Stops::AtEpochs {
@@ -157,7 +163,7 @@ impl Control {
         }
         let counts_fuel = store.engine().get_consume_fuel();
         let yields = self.yields_before_host_calls;
-        if counts_fuel || yields || self.nesting.is_limited() {
+        if counts_fuel || yields || counts_calls || self.nesting.is_limited() {
             let control = self.clone();
             let hook = move |mut store: StoreContextMut<'_, S>, hook| {
                 control.count_nesting(hook)?;
@@ -254,6 +260,12 @@ impl Control {
             let this: Arc<dyn Checked> = self.clone();
             Arc::downgrade(&this)
         })
+    }
+
+    /// How many calls of the guest are inside each other, if the store [counts](Self::attach) them.
+    #[cfg(feature = "freeze")]
+    pub(crate) fn calls_inside_each_other(&self) -> u32 {
+        self.nesting.depth()
     }
 
     // A call, in the order in which this happens.

@@ -2,8 +2,20 @@
 //! own stack, so it can suspend the guest whatever the host function is, a synchronous one too.
 
 use crate::call::yield_now::yield_now;
+use std::cell::Cell;
 use std::pin::Pin;
 use wasmtime::{CallHook, CallHookHandler, Result, StoreContextMut};
+
+thread_local! {
+    /// Whether a guest on this thread saves itself, which it does without a stop.
+    static IS_UNWINDING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Sets whether a guest on this thread saves itself.
+#[cfg(feature = "freeze")]
+pub(crate) fn set_unwinding(is_unwinding: bool) {
+    IS_UNWINDING.set(is_unwinding);
+}
 
 /// Runs the hook `H`, which does not wait, and then yields if the guest calls the host.
 pub(crate) struct YieldBeforeHostCalls<H>(pub(crate) H);
@@ -27,7 +39,7 @@ where
         let outcome = (self.0)(store, hook);
         Box::pin(async move {
             outcome?;
-            if matches!(hook, CallHook::CallingHost) {
+            if matches!(hook, CallHook::CallingHost) && !IS_UNWINDING.get() {
                 yield_now().await;
             }
             Ok(())

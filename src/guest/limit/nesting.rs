@@ -28,6 +28,12 @@ impl Nesting {
         self.limit.is_some()
     }
 
+    /// How many calls are inside each other.
+    #[cfg(feature = "freeze")]
+    pub(crate) fn depth(&self) -> u32 {
+        self.depth.load(Relaxed)
+    }
+
     /// The host calls the guest.
     pub(crate) fn enter(&self) -> Enter {
         let depth = self.depth.load(Relaxed);

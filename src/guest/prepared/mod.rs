@@ -5,6 +5,7 @@
 //! that has found its flag set.
 
 pub(crate) mod module;
+pub(crate) mod options;
 pub(crate) mod pre;
 pub(crate) mod prepare;
 pub(crate) mod stop;

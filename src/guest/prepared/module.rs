@@ -1,6 +1,8 @@
 //! [`Prepared`]: a module that was prepared.
 
 use crate::error::Error;
+#[cfg(feature = "freeze")]
+use crate::guest::freeze::freezer::Freezer;
 use crate::guest::limit::flags::StopFlags;
 use crate::guest::limit::stops::Stops;
 use crate::guest::limit::ticker::Ticker;
@@ -25,6 +27,9 @@ pub struct Prepared {
     module: Module,
     /// `Some` if its guests look at flags, which are those of its engine.
     flags: Option<Arc<StopFlags>>,
+    /// `Some` if calls of its guests can become data.
+    #[cfg(feature = "freeze")]
+    freezer: Option<Arc<Freezer>>,
 }
 
 impl Prepared {
@@ -58,12 +63,46 @@ impl Prepared {
             false => None,
             true => Some(Ticker::of(module.engine()).flags(module.engine())?),
         };
-        Ok(Self { module, flags })
+        Ok(Self::new(module, flags))
     }
 
     /// A module that was just compiled, with the flags of its engine if its guests look at them.
     pub(crate) fn new(module: Module, flags: Option<Arc<StopFlags>>) -> Self {
-        Self { module, flags }
+        Self {
+            module,
+            flags,
+            #[cfg(feature = "freeze")]
+            freezer: None,
+        }
+    }
+
+    /// Whether calls of its guests can be frozen. They can if it was made by [`prepare_with`](crate::prepare_with) and `PrepareOptions::freezable`.
+    #[must_use]
+    pub fn is_freezable(&self) -> bool {
+        #[cfg(feature = "freeze")]
+        return self.freezer.is_some();
+        #[cfg(not(feature = "freeze"))]
+        false
+    }
+
+    /// The same module, with what is known of its calls.
+    #[cfg(feature = "freeze")]
+    pub(crate) fn with_freezer(self, freezer: Arc<Freezer>) -> Self {
+        Self { freezer: Some(freezer), ..self }
+    }
+
+    #[cfg(feature = "freeze")]
+    pub(crate) fn freezer(&self) -> Option<&Arc<Freezer>> {
+        self.freezer.as_ref()
+    }
+
+    /// The module in which frozen calls of this one go on. It is compiled when this is first called.
+    #[cfg(feature = "freeze")]
+    pub(crate) fn twins(&self) -> Result<Self, Error> {
+        let not_prepared = || Error::NotPrepared { module: module_name(&self.module) };
+        let freezer = self.freezer.as_ref().ok_or_else(not_prepared)?;
+        let (module, freezer) = freezer.twins(self.module.engine())?.clone();
+        Ok(Self { module, flags: self.flags.clone(), freezer: Some(freezer) })
     }
 
     /// What wasmtime has compiled.

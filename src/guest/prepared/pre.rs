@@ -1,6 +1,10 @@
 //! [`PreparedPre`]: a prepared module that is linked.
 
 use crate::error::Error;
+#[cfg(feature = "freeze")]
+use crate::guest::freeze::freezer::{Freezer, Freezes};
+#[cfg(feature = "freeze")]
+use crate::guest::freeze::resumable::{Again, find};
 use crate::guest::limit::control::Control;
 use crate::guest::limit::flags::StopFlags;
 use crate::guest::limit::stops::Stops;
@@ -24,6 +28,20 @@ struct Inner<S: 'static> {
     linked: OnceLock<InstancePre<S>>,
     /// `Some` if the guests look at flags.
     flags: Option<Flags<S>>,
+    /// `Some` if calls of the guests can become data.
+    #[cfg(feature = "freeze")]
+    freezing: Option<Freezing<S>>,
+}
+
+/// What calls need that can become data.
+#[cfg(feature = "freeze")]
+struct Freezing<S: 'static> {
+    freezer: Arc<Freezer>,
+    /// A copy of the user's.
+    linker: Linker<S>,
+    freezes: OnceLock<Arc<Freezes>>,
+    /// The module in which frozen calls go on.
+    twins: OnceLock<PreparedPre<S>>,
 }
 
 /// What a guest that looks at a flag needs.
@@ -78,7 +96,72 @@ impl<S: Send + 'static> PreparedPre<S> {
                 None
             }
         };
-        Ok(Self { inner: Arc::new(Inner { module: module.clone(), linked, flags }) })
+        #[cfg(feature = "freeze")]
+        let freezing = module.freezer().map(|freezer| Freezing {
+            freezer: freezer.clone(),
+            linker: linker.clone(),
+            freezes: OnceLock::new(),
+            twins: OnceLock::new(),
+        });
+        let module = module.clone();
+        Ok(Self {
+            inner: Arc::new(Inner {
+                module,
+                linked,
+                flags,
+                #[cfg(feature = "freeze")]
+                freezing,
+            }),
+        })
+    }
+
+    /// What a guest needs to know, if its calls can become data.
+    #[cfg(feature = "freeze")]
+    pub(crate) fn freezes(&self, store: &mut Store<S>) -> Option<Arc<Freezes>> {
+        let Freezing { freezer, linker, freezes, .. } = self.inner.freezing.as_ref()?;
+        if let Some(freezes) = freezes.get() {
+            return Some(freezes.clone());
+        }
+        let module = self.module();
+        let not_resumable = module.imports().filter(|import| {
+            import.ty().func().is_some()
+                && freezer.waits_in(import.module(), import.name())
+                && find(linker, store, import.module(), import.name()).is_none()
+        });
+        let not_resumable = not_resumable
+            .map(|import| format!("{}.{}", import.module(), import.name()).into())
+            .collect();
+        let (module, freezer) = (module.clone(), freezer.clone());
+        let new = Arc::new(Freezes { module, freezer, not_resumable });
+        Some(freezes.get_or_init(|| new).clone())
+    }
+
+    /// The linked module in which frozen calls go on. It is compiled when this is first called.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotPrepared`] if calls cannot become data.
+    #[cfg(feature = "freeze")]
+    pub(crate) fn twins(&self) -> Result<&Self, Error> {
+        let Some(Freezing { linker, twins, .. }) = &self.inner.freezing else {
+            return Err(Error::NotPrepared { module: module_name(self.module()) });
+        };
+        if let Some(twins) = twins.get() {
+            return Ok(twins);
+        }
+        let linked = self.prepared().twins()?.instantiate_pre(linker)?;
+        Ok(twins.get_or_init(|| linked))
+    }
+
+    /// What makes an import resumable, if it is.
+    #[cfg(feature = "freeze")]
+    pub(crate) fn resumable(
+        &self,
+        store: &mut Store<S>,
+        module: &str,
+        name: &str,
+    ) -> Option<Again<S>> {
+        find(&self.inner.freezing.as_ref()?.linker, store, module, name)
     }
 }
 

@@ -1,9 +1,12 @@
 //! [`prepare`]: compiles a module whose guests can be saved, and stopped at next to no cost.
 
 use crate::error::Error;
+#[cfg(feature = "freeze")]
+use crate::guest::freeze::freezer::Freezer;
 use crate::guest::limit::ticker::Ticker;
 use crate::guest::prepared::module::Prepared;
-use wasm_jobs_transform::{Options, transform_with};
+use crate::guest::prepared::options::PrepareOptions;
+use wasm_jobs_transform::transform_with;
 use wasmtime::{Engine, Module};
 
 /// Compiles a module whose guests can be saved as a `Checkpoint`, with the feature `checkpoint`; and, on an engine with
@@ -47,9 +50,29 @@ use wasmtime::{Engine, Module};
 /// - [`Error::Unsupported`] if the engine is to have flags, and its `Config` lacks something that they need;
 /// - [`Error::Wasmtime`] if the module cannot be compiled.
 pub fn prepare(engine: &Engine, wasm: impl AsRef<[u8]>) -> Result<Prepared, Error> {
+    prepare_with(engine, wasm, &PrepareOptions::default())
+}
+
+/// Compiles a module as [`prepare`] does, with options.
+///
+/// # Errors
+///
+/// As [`prepare`].
+pub fn prepare_with(
+    engine: &Engine,
+    wasm: impl AsRef<[u8]>,
+    options: &PrepareOptions,
+) -> Result<Prepared, Error> {
     let ticker = Ticker::of(engine);
     let flags = ticker.wants_flags(engine).then(|| ticker.flags(engine)).transpose()?;
-    let options = Options::default().stops(flags.is_some());
-    let prepared = transform_with(wasm.as_ref(), &options).map_err(Error::Prepare)?;
-    Ok(Prepared::new(Module::new(engine, prepared.wasm)?, flags))
+    let transformation = options.transformation(flags.is_some());
+    let transformed = transform_with(wasm.as_ref(), &transformation).map_err(Error::Prepare)?;
+    let prepared = Prepared::new(Module::new(engine, transformed.wasm)?, flags);
+    #[cfg(feature = "freeze")]
+    if options.freezable {
+        let waits_in = options.waits_in.clone();
+        let freezer = Freezer::new(wasm.as_ref(), &transformation, waits_in, transformed.frames);
+        return Ok(prepared.with_freezer(freezer));
+    }
+    Ok(prepared)
 }

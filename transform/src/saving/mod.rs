@@ -20,5 +20,5 @@ mod spills;
 mod twin;
 mod types;
 
-pub(crate) use context::words_of;
+pub(crate) use context::{saved_reference, words_of};
 pub(crate) use module::{Saving, saving};

@@ -1,0 +1,202 @@
+//! The bytes of a frozen call: [`encode`] writes them, and [`decode`] reads and checks them.
+//!
+//! A name, the version of the format and the hash of the module's points come first. Then come the export, the function that the call waits in, the fuel, and the functions
+//! on the stack, the innermost first. Words of functions have as many bytes as they need, 7 bits in each. Then come the bytes of the guest, as those of a checkpoint. At the end is a hash of all bytes before it.
+
+use crate::error::Error;
+use crate::guest::checkpoint::bytes::{Reader, Writer};
+use crate::guest::checkpoint::checkpoint::SavedGuest;
+use crate::guest::checkpoint::value::Value;
+use crate::guest::freeze::frames::{FrameStart, Frames, Pending};
+use crate::guest::freeze::freezer::{Freezer, WORDS};
+use crate::guest::freeze::frozen_call::FrozenCall;
+use crate::guest::limit::options::InstanceOptions;
+use crate::guest::module_name::module_name;
+use crate::guest::prepared::pre::PreparedPre;
+use std::sync::Arc;
+use std::time::Duration;
+use twox_hash::XxHash3_64;
+
+/// What all frozen calls begin with.
+const NAME: &[u8; 8] = b"wjfrozen";
+
+/// The version of the format.
+const VERSION: u32 = 1;
+
+pub(crate) fn encode(call: &FrozenCall) -> Vec<u8> {
+    let FrozenCall { export, guest, frames, pending, fuel, freezer } = call;
+    let mut bytes = Writer(Vec::new());
+    bytes.0.extend_from_slice(NAME);
+    bytes.u32(VERSION);
+    bytes.0.extend_from_slice(&freezer.hash);
+    bytes.text(export);
+    bytes.text(&pending.module);
+    bytes.text(&pending.name);
+    bytes.count(pending.params.len());
+    pending.params.iter().for_each(|value| bytes.value(value));
+    let waited = u64::try_from(pending.waited.as_nanos()).unwrap_or(u64::MAX);
+    bytes.word(waited);
+    bytes.count(usize::from(fuel.is_some()));
+    bytes.word(fuel.unwrap_or(0));
+    bytes.count(frames.starts.len());
+    for (frame, start) in frames.starts.iter().enumerate() {
+        let point = frames.point(frame) as usize;
+        let words = freezer.frames.points[point].words();
+        for word in &frames.words[start.word..][..words] {
+            bytes.word(word.cast_unsigned());
+        }
+        let references = freezer.points[point].references;
+        for reference in &frames.references[start.reference..][..references] {
+            bytes.value(reference);
+        }
+    }
+    let guest = guest.to_bytes();
+    bytes.count(guest.len());
+    bytes.0.extend_from_slice(&guest);
+    let hash = XxHash3_64::oneshot(&bytes.0);
+    bytes.u64(hash);
+    bytes.0
+}
+
+/// Reads a call of the module.
+///
+/// # Errors
+///
+/// As [`Frozen::from_bytes_within`](crate::Frozen::from_bytes_within).
+pub(crate) fn decode<S: Send + 'static>(
+    pre: &PreparedPre<S>,
+    options: &InstanceOptions,
+    bytes: &[u8],
+) -> Result<FrozenCall, Error> {
+    let module = pre.module();
+    let Some(freezer) = pre.prepared().freezer() else {
+        return Err(Error::NotPrepared { module: module_name(module) });
+    };
+    let Some(contents) = bytes.strip_prefix(NAME) else {
+        return Err(invalid("these are not the bytes of a frozen call"));
+    };
+    let (version, _) = contents.split_first_chunk().ok_or_else(truncated)?;
+    let version = u32::from_le_bytes(*version);
+    if version != VERSION {
+        let why =
+            format!("its format is version {version}, and this library reads version {VERSION}");
+        return Err(Error::InvalidFrozen { why: why.into() });
+    }
+    let (checked, hash) = bytes.split_last_chunk().ok_or_else(truncated)?;
+    if XxHash3_64::oneshot(checked) != u64::from_le_bytes(*hash) {
+        return Err(invalid("its bytes were changed, or are not all of them"));
+    }
+    let mut reader = Reader(&checked[NAME.len() + size_of::<u32>()..]);
+    if *reader.array().map_err(of_frozen)? != freezer.hash {
+        return Err(Error::OtherModule { module: module_name(module) });
+    }
+    let contents = read(&mut reader, freezer).map_err(of_frozen)?;
+    let Contents { export, pending, fuel, frames, guest } = contents;
+    let guest = Arc::new(SavedGuest::from_bytes(module, options, guest)?);
+    Ok(FrozenCall { export, guest, frames, pending, fuel, freezer: freezer.clone() })
+}
+
+/// What the bytes have after the hash of the points.
+struct Contents<'a> {
+    export: Arc<str>,
+    pending: Pending,
+    fuel: Option<u64>,
+    frames: Frames<Value>,
+    guest: &'a [u8],
+}
+
+fn read<'a>(reader: &mut Reader<'a>, freezer: &Freezer) -> Result<Contents<'a>, Error> {
+    let export = reader.text()?.into();
+    let (module, name) = (reader.text()?.into(), reader.text()?.into());
+    let params = reader.list(Reader::value)?.into();
+    let waited = Duration::from_nanos(reader.word()?);
+    let fuel = match (reader.u32()?, reader.word()?) {
+        (0, 0) => None,
+        (1, fuel) => Some(fuel),
+        _ => return Err(invalid("its fuel is no number")),
+    };
+    let mut frames = Frames::new();
+    for _ in 0..reader.u32()? {
+        let start = FrameStart { word: frames.words.len(), reference: frames.references.len() };
+        let point = reader.word()?;
+        let place = usize::try_from(point).ok();
+        let described = place.and_then(|place| freezer.frames.points.get(place));
+        let (Some(place), Some(described)) = (place, described) else {
+            return Err(invalid("a function is where it never waits"));
+        };
+        frames.starts.push(start);
+        frames.words.push(point.cast_signed());
+        for _ in 1..described.words() {
+            frames.words.push(reader.word()?.cast_signed());
+        }
+        frames.words.resize(frames.words.len().next_multiple_of(WORDS), 0);
+        for _ in 0..freezer.points[place].references {
+            frames.references.push(reader.value()?);
+        }
+    }
+    let len = reader.u32()? as usize;
+    let guest = reader.take(len)?;
+    match reader.0 {
+        [] => {
+            let pending = Pending { module, name, params, waited };
+            Ok(Contents { export, pending, fuel, frames, guest })
+        }
+        _ => Err(invalid("there are bytes after its end")),
+    }
+}
+
+impl Writer {
+    /// A number with as many bytes as it needs.
+    fn word(&mut self, mut word: u64) {
+        while word >= 1 << 7 {
+            self.0.push(word as u8 | 1 << 7);
+            word >>= 7;
+        }
+        self.0.push(word as u8);
+    }
+
+    fn text(&mut self, text: &str) {
+        self.count(text.len());
+        self.0.extend_from_slice(text.as_bytes());
+    }
+}
+
+impl<'a> Reader<'a> {
+    fn word(&mut self) -> Result<u64, Error> {
+        let mut word = 0;
+        for shift in (0..u64::BITS).step_by(7) {
+            let [byte] = *self.array()?;
+            let bits = u64::from(byte & 0x7f);
+            if bits << shift >> shift != bits {
+                break;
+            }
+            word |= bits << shift;
+            if byte < 1 << 7 {
+                return Ok(word);
+            }
+        }
+        Err(invalid("a number has more than 64 bits"))
+    }
+
+    fn text(&mut self) -> Result<&'a str, Error> {
+        let len = self.u32()? as usize;
+        let text = str::from_utf8(self.take(len)?);
+        text.map_err(|_| invalid("a name is no text"))
+    }
+}
+
+/// What is read in the same way as a checkpoint is none.
+fn of_frozen(error: Error) -> Error {
+    match error {
+        Error::InvalidCheckpoint { why } => Error::InvalidFrozen { why },
+        error => error,
+    }
+}
+
+fn truncated() -> Error {
+    invalid("bytes are missing at its end")
+}
+
+fn invalid(why: &str) -> Error {
+    Error::InvalidFrozen { why: why.into() }
+}

@@ -1,0 +1,49 @@
+//! [`collect`]: makes a [`FrozenCall`] of what a guest has saved, and of its state.
+
+use crate::error::Error;
+use crate::guest::checkpoint::value::Value;
+use crate::guest::freeze::frames::{Frames, Reference, Saved};
+use crate::guest::freeze::frozen_call::FrozenCall;
+use crate::guest::freeze::saving::end_saving;
+use crate::guest::guest::Guest;
+use std::sync::Arc;
+use wasmtime::Ref;
+
+/// Makes data of a call whose functions have saved themselves, and of its guest.
+pub(crate) fn collect<S: Send + 'static>(
+    guest: &mut Guest<S>,
+    saved: Saved,
+    export: &Arc<str>,
+) -> Result<Arc<FrozenCall>, Error> {
+    let instance = guest.exports.ok_or(Error::Poisoned)?;
+    end_saving(instance, &mut guest.store);
+    let freezer = guest.freezes.as_ref().ok_or(Error::Poisoned)?.freezer.clone();
+    let Saved { pending, fuel, expected, frames } = saved;
+    if !frames.points().eq(expected) {
+        let why = "functions have saved themselves that the backtrace did not show".into();
+        return Err(Error::CannotSave { what: "the stack".into(), why });
+    }
+    let state = guest.save()?;
+    let Frames { starts, words, references } = frames;
+    let references = references.into_iter().map(|reference| name(guest, reference));
+    let references = references.collect::<Result<_, _>>()?;
+    let frames = Frames { starts, words, references };
+    Ok(Arc::new(FrozenCall {
+        export: export.clone(),
+        guest: state,
+        frames,
+        pending,
+        fuel,
+        freezer,
+    }))
+}
+fn name<S: Send + 'static>(guest: &mut Guest<S>, reference: Reference) -> Result<Value, Error> {
+    let reference: Ref = match reference {
+        Reference::Null => return Ok(Value::Null),
+        Reference::Function(function) => function.into(),
+        Reference::Object(object) => object.to_rooted(&mut guest.store).into(),
+    };
+    let instance = guest.exports.ok_or(Error::Poisoned)?;
+    let (tracked, codec) = guest.saves.tracked(instance, &mut guest.store)?;
+    tracked.name(reference, "a value of a function", &mut guest.store, codec)
+}

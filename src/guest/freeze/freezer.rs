@@ -1,0 +1,111 @@
+//! [`Freezer`]: what is known of a module whose calls can be frozen.
+
+use crate::error::Error;
+use crate::guest::checkpoint::plan::Hash;
+use std::sync::{Arc, OnceLock};
+use wasm_jobs_transform::{FrameLayout, Options, Referent, SlotValue, ValueType, transform_with};
+use wasmtime::{Engine, Module};
+
+/// A module whose calls can be frozen, in one of its two forms: with twins, or without them.
+pub(crate) struct Freezer {
+    /// What its functions give when a call is saved.
+    pub(crate) frames: FrameLayout,
+    /// The hash of that, which is the same for both forms.
+    pub(crate) hash: Hash,
+    /// How much each point gives, by the point's number.
+    pub(crate) points: Vec<Counts>,
+    source: Arc<Source>,
+    twins: OnceLock<(Module, Arc<Self>)>,
+}
+
+/// How much a function gives at a point.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Counts {
+    /// The words, with those that fill up the last call of the host.
+    pub(crate) words: usize,
+    pub(crate) references: usize,
+    /// Whether it may give a reference to an exception, and one to an object of the host's.
+    pub(crate) has_exception: bool,
+    pub(crate) has_object: bool,
+}
+
+/// How many words a call of the host carries.
+pub(crate) const WORDS: usize = 8;
+
+/// What the module with twins is made of.
+struct Source {
+    wasm: Box<[u8]>,
+    options: Options,
+    waits_in: Arc<WaitsIn>,
+}
+
+/// Whether a call may wait in the import of a module and a name.
+pub(crate) type WaitsIn = dyn Fn(&str, &str) -> bool + Send + Sync;
+
+impl Freezer {
+    /// `wasm` is the module before it was transformed with these options.
+    pub(crate) fn new(
+        wasm: &[u8],
+        options: &Options,
+        waits_in: Arc<WaitsIn>,
+        frames: FrameLayout,
+    ) -> Arc<Self> {
+        let source = Source { wasm: wasm.into(), options: options.clone().twins(true), waits_in };
+        Self::of(Arc::new(source), frames)
+    }
+
+    fn of(source: Arc<Source>, frames: FrameLayout) -> Arc<Self> {
+        let counts = frames.points.iter().map(|point| {
+            let has = |referent| {
+                let mut slots = point.slots.iter();
+                slots.any(|slot| slot.what != SlotValue::Nothing && refers_to(slot.ty, referent))
+            };
+            Counts {
+                words: point.words().next_multiple_of(WORDS),
+                references: point.slots.iter().filter_map(|slot| slot.reference()).count(),
+                has_exception: has(Referent::Exception),
+                has_object: has(Referent::Extern),
+            }
+        });
+        let (hash, points) = (frames.hash(), counts.collect());
+        Arc::new(Self { hash, points, frames, source, twins: OnceLock::new() })
+    }
+
+    /// The module with twins, in which frozen calls go on. It is compiled when this is first called.
+    pub(crate) fn twins(&self, engine: &Engine) -> Result<&(Module, Arc<Self>), Error> {
+        if let Some(twins) = self.twins.get() {
+            return Ok(twins);
+        }
+        let Source { wasm, options, .. } = &*self.source;
+        let transformed = transform_with(wasm, options).map_err(Error::Prepare)?;
+        let module = Module::new(engine, transformed.wasm)?;
+        let freezer = Self::of(self.source.clone(), transformed.frames);
+        // Another thread may have been faster.
+        Ok(self.twins.get_or_init(|| (module, freezer)))
+    }
+
+    /// Whether a call may wait in an import.
+    pub(crate) fn waits_in(&self, module: &str, name: &str) -> bool {
+        (self.source.waits_in)(module, name)
+    }
+}
+
+fn refers_to(ty: ValueType, referent: Referent) -> bool {
+    matches!(ty, ValueType::Reference(ty) if ty.to == referent)
+}
+
+impl std::fmt::Debug for Freezer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Freezer").field("points", &self.points.len()).finish_non_exhaustive()
+    }
+}
+
+/// What a guest whose calls can be frozen needs to know for that.
+#[derive(Debug)]
+pub(crate) struct Freezes {
+    /// The module that it is of, in the form of this freezer.
+    pub(crate) module: Module,
+    pub(crate) freezer: Arc<Freezer>,
+    /// The imports that a call may wait in, and that are not resumable.
+    pub(crate) not_resumable: Box<[Box<str>]>,
+}

@@ -1,0 +1,20 @@
+//! [`FrozenCall`]: a suspended call as data, whatever its result is.
+
+use crate::guest::checkpoint::checkpoint::SavedGuest;
+use crate::guest::checkpoint::value::Value;
+use crate::guest::freeze::frames::{Frames, Pending};
+use crate::guest::freeze::freezer::Freezer;
+use std::sync::Arc;
+
+#[derive(Debug)]
+pub(crate) struct FrozenCall {
+    /// The name of the export that was called.
+    pub(crate) export: Arc<str>,
+    /// The guest, as it was in the middle of the call.
+    pub(crate) guest: Arc<SavedGuest>,
+    pub(crate) frames: Frames<Value>,
+    pub(crate) pending: Pending,
+    /// The fuel that was left, if the engine counted it.
+    pub(crate) fuel: Option<u64>,
+    pub(crate) freezer: Arc<Freezer>,
+}

@@ -1,0 +1,193 @@
+//! [`Reentry`]: how a guest goes back into the functions of a frozen call. Each function's twin takes the values of its function from here, and calls the next one.
+
+use crate::guest::checkpoint::value::Value;
+use crate::guest::freeze::frames::{FrameStart, Frames, Pending, Reference};
+use crate::guest::freeze::freezer::{Freezer, WORDS};
+use crate::guest::freeze::frozen_call::FrozenCall;
+use crate::guest::freeze::resumable::Again;
+use crate::guest::freeze::saving::{function_type, set};
+use parking_lot::Mutex;
+use std::sync::Arc;
+use wasm_jobs_transform::{LOAD, NEXT, POINT, TWINS, reference_export};
+use wasmtime::{AsContextMut, Func, FuncType, Instance, Ref, Store, Table, Val, ValType};
+
+/// The functions of the host's that an instance with twins has, and the call that it goes back into.
+pub(crate) struct Reentry {
+    progress: Arc<Mutex<Progress>>,
+    twins: Table,
+    /// Where the table has the function that the call waits in: at its end.
+    last: u64,
+    /// The functions that calls have waited in, by the names of their imports.
+    waits: Vec<(Box<str>, Box<str>, Func)>,
+}
+
+/// How far a guest has come on its way back.
+struct Progress {
+    call: Option<Arc<FrozenCall>>,
+    /// The references of all frames.
+    references: Vec<Reference>,
+    /// How many frames, from the innermost, were not begun.
+    left: usize,
+    /// Where the frame goes on that was begun last.
+    at: FrameStart,
+}
+
+impl Progress {
+    fn frames(&self) -> Option<&Frames<Value>> {
+        self.call.as_ref().map(|call| &call.frames)
+    }
+
+    /// The function of the next frame. The table has a twin for each.
+    fn next(&self, freezer: &Freezer) -> Option<u32> {
+        let point = self.frames()?.point(self.left.checked_sub(1)?);
+        Some(freezer.frames.points.get(point as usize)?.function)
+    }
+
+    /// Goes on to the next frame, and gives its point.
+    fn point(&mut self) -> Option<u32> {
+        let left = self.left.checked_sub(1)?;
+        let frames = self.frames()?;
+        (self.at, self.left) = (frames.starts[left], left);
+        self.frames().map(|frames| frames.point(left))
+    }
+
+    fn load(&mut self) -> Option<[i64; WORDS]> {
+        let from = self.at.word;
+        let words = *self.frames()?.words.get(from..)?.first_chunk()?;
+        self.at.word += WORDS;
+        Some(words)
+    }
+
+    fn load_reference(&mut self) -> Option<Reference> {
+        let reference = self.references.get(self.at.reference)?.clone();
+        self.at.reference += 1;
+        Some(reference)
+    }
+}
+
+/// A frozen call that was read from bytes may have fewer frames and values than its functions ask for.
+fn too_little() -> wasmtime::Error {
+    wasmtime::Error::msg("the frozen call has fewer values than its functions")
+}
+
+impl Reentry {
+    /// Gives an instance with twins the functions of the host's. `None` if it has none, because calls never wait in functions of its module.
+    pub(crate) fn connect<S: Send + 'static>(
+        instance: Instance,
+        store: &mut Store<S>,
+        freezer: &Arc<Freezer>,
+    ) -> Option<Self> {
+        let twins = instance.get_table(&mut *store, TWINS)?;
+        let last = twins.size(&*store).checked_sub(1)?;
+        let none = FrameStart { word: 0, reference: 0 };
+        let progress = Progress { call: None, references: Vec::new(), left: 0, at: none };
+        let progress = Arc::new(Mutex::new(progress));
+
+        let ours = progress.clone();
+        let load = Func::wrap(&mut *store, move || {
+            let [a, b, c, d, e, f, g, h] = ours.lock().load().ok_or_else(too_little)?;
+            Ok((a, b, c, d, e, f, g, h))
+        });
+        let ours = progress.clone();
+        let point = Func::wrap(&mut *store, move || {
+            ours.lock().point().map(u32::cast_signed).ok_or_else(too_little)
+        });
+        let (ours, freezer_of_next) = (progress.clone(), freezer.clone());
+        let next = Func::wrap(&mut *store, move || {
+            let next = ours.lock().next(&freezer_of_next);
+            // The table has fewer than 2³² elements.
+            next.unwrap_or(last as u32).cast_signed()
+        });
+        for (name, function) in [(LOAD, load), (POINT, point), (NEXT, next)] {
+            if let Some(global) = instance.get_global(&mut *store, name) {
+                set(&global, &mut *store, Val::FuncRef(Some(function)));
+            }
+        }
+        for number in 0..freezer.frames.references.len() as u32 {
+            let global = instance.get_global(&mut *store, &reference_export(LOAD, number));
+            let Some(global) = global else { continue };
+            let Some(ty) = function_type(&global, store) else { continue };
+            let Some(result) = ty.results().next() else { continue };
+            let ours = progress.clone();
+            let load = Func::new(&mut *store, ty, move |mut caller, _, results| {
+                let reference = ours.lock().load_reference().ok_or_else(too_little)?;
+                results[0] = value(&mut caller, reference, &result)?;
+                Ok(())
+            });
+            set(&global, &mut *store, Val::FuncRef(Some(load)));
+        }
+        Some(Self { progress, twins, last, waits: Vec::new() })
+    }
+
+    /// Begins the way back into a call, and gives the function to call. Nothing of the guest has run then.
+    ///
+    /// # Errors
+    ///
+    /// Those of wasmtime, if the call waits in a function that the innermost frame cannot have called.
+    pub(crate) fn begin<S: Send + 'static>(
+        &mut self,
+        call: Arc<FrozenCall>,
+        references: Vec<Reference>,
+        again: &Again<S>,
+        results: impl IntoIterator<Item = ValType>,
+        store: &mut Store<S>,
+    ) -> wasmtime::Result<Option<Func>> {
+        let waits = self.waits_in(&call.pending, again, results, store);
+        self.twins.set(&mut *store, self.last, Ref::Func(Some(waits)))?;
+        let mut progress = self.progress.lock();
+        progress.left = call.frames.starts.len();
+        progress.references = references;
+        let freezer = call.freezer.clone();
+        progress.call = Some(call);
+        match progress.next(&freezer) {
+            // The export is the function itself.
+            None => Ok(Some(waits)),
+            Some(function) => {
+                let twin = self.twins.get(&mut *store, u64::from(function));
+                Ok(twin.and_then(|twin| twin.as_func().flatten().copied()))
+            }
+        }
+    }
+
+    /// The function in the place of the one that the call waits in.
+    fn waits_in<S: Send + 'static>(
+        &mut self,
+        pending: &Pending,
+        again: &Again<S>,
+        results: impl IntoIterator<Item = ValType>,
+        store: &mut Store<S>,
+    ) -> Func {
+        let Pending { module, name, .. } = pending;
+        let known = self.waits.iter().find(|(of, called, _)| (of, called) == (module, name));
+        if let Some((.., function)) = known {
+            return *function;
+        }
+        let ty = FuncType::new(store.engine(), [], results);
+        let (progress, again) = (self.progress.clone(), again.clone());
+        let function = Func::new_async(&mut *store, ty, move |mut caller, _, results| {
+            let (call, again) = (progress.lock().call.clone(), again.clone());
+            Box::new(async move {
+                let call = call.ok_or_else(too_little)?;
+                if let Some(fuel) = call.fuel {
+                    // If the engine counts no fuel, there is none to set.
+                    let _ = caller.set_fuel(fuel);
+                }
+                again(caller, call.pending.clone(), results).await
+            })
+        });
+        self.waits.push((module.clone(), name.clone(), function));
+        function
+    }
+}
+
+fn value(
+    store: &mut impl AsContextMut,
+    reference: Reference,
+    ty: &ValType,
+) -> wasmtime::Result<Val> {
+    Ok(match reference {
+        Reference::Function(function) => Val::FuncRef(Some(function)),
+        Reference::Object(object) => Val::ExternRef(Some(object.to_rooted(store.as_context_mut()))),
+        Reference::Null => ty.default_value().ok_or_else(too_little)?,
+    })
+}

@@ -1,0 +1,150 @@
+//! How a guest that waits in a host function is made to save itself: [`save_here`] checks that it can, gives its instance the functions that take its values, and sets
+//! the global that has its functions give them and return.
+
+use crate::error::cannot_freeze::CannotFreeze;
+use crate::guest::freeze::frames::{Pending, Reference};
+use crate::guest::freeze::freezer::{Freezer, Freezes};
+use crate::guest::freeze::request::{self, Target};
+use wasm_jobs_transform::{SAVE, SAVING, reference_export};
+use wasmtime::{
+    AsContextMut, Caller, Extern, Func, FuncType, Global, Instance, Module, Store, Val,
+    WasmBacktrace,
+};
+
+/// How many functions wasmtime shows if the engine's configuration has no number.
+const FRAMES_WITHOUT_A_NUMBER: usize = 20;
+
+/// Has the guest save itself, once the host function returns that it waits in. If it cannot, this refuses the request, and the call goes on as it was.
+#[cold]
+pub(crate) fn save_here<S: 'static>(
+    caller: &mut Caller<'_, S>,
+    target: &Target,
+    pending: &impl Fn() -> Pending,
+) -> bool {
+    match begin(caller, target, pending) {
+        Ok(()) => true,
+        Err(why) => {
+            request::refuse(why);
+            false
+        }
+    }
+}
+
+fn begin<S: 'static>(
+    caller: &mut Caller<'_, S>,
+    target: &Target,
+    pending: &impl Fn() -> Pending,
+) -> Result<(), CannotFreeze> {
+    if target.control.calls_inside_each_other() != 1 {
+        return Err(CannotFreeze::Nested);
+    }
+    let expected = points(caller, target)?;
+    let Some(saving) = caller.get_export(SAVING).and_then(Extern::into_global) else {
+        return Err(CannotFreeze::NotPrepared);
+    };
+    connect(caller, &target.of.freezer);
+    let fuel = caller.get_fuel().ok();
+    request::begin_saving(pending(), fuel, expected);
+    set(&saving, caller, Val::I32(1));
+    Ok(())
+}
+
+/// The points of the functions on the stack, the innermost first, if all of them can save themselves.
+fn points<S: 'static>(
+    caller: &mut Caller<'_, S>,
+    target: &Target,
+) -> Result<Vec<u32>, CannotFreeze> {
+    let backtrace = WasmBacktrace::force_capture(&*caller);
+    let frames = backtrace.frames();
+    let most = match caller.engine().get_wasm_backtrace_max_frames() {
+        0 => FRAMES_WITHOUT_A_NUMBER,
+        most => most,
+    };
+    if frames.len() >= most {
+        return Err(CannotFreeze::TooDeep { frames: most });
+    }
+    let Freezes { module, freezer, .. } = &*target.of;
+    let points = frames.iter().map(|frame| {
+        let of_module = Module::same(frame.module(), module);
+        let point = frame.module_offset().filter(|_| of_module);
+        let point = point.and_then(|offset| freezer.frames.point_at(offset));
+        let name = || match frame.func_name() {
+            Some(name) => name.into(),
+            None => frame.func_index().to_string().into(),
+        };
+        let Some(point) = point else { return Err(CannotFreeze::Function { name: name() }) };
+        let counts = &freezer.points[point as usize];
+        let why = if counts.has_exception {
+            "it may refer to an exception"
+        } else if counts.has_object && !target.has_codec {
+            "it may refer to an object of the host's: see `Instance::set_ref_codec`"
+        } else {
+            return Ok(point);
+        };
+        let place = format!("a value of function {}", name()).into();
+        Err(CannotFreeze::Reference { place, why: why.into() })
+    });
+    points.collect()
+}
+
+/// Gives the instance the functions that take its values, unless it has them.
+fn connect<S: 'static>(caller: &mut Caller<'_, S>, freezer: &Freezer) {
+    let global = |caller: &mut Caller<'_, S>, name: &str| {
+        caller.get_export(name).and_then(Extern::into_global)
+    };
+    match global(caller, SAVE) {
+        Some(save) if save.get(&mut *caller).func_ref().flatten().is_none() => {
+            let function = save_function(caller);
+            set(&save, &mut *caller, Val::FuncRef(Some(function)));
+        }
+        _ => return,
+    }
+    for number in 0..freezer.frames.references.len() as u32 {
+        let Some(global) = global(caller, &reference_export(SAVE, number)) else { continue };
+        let Some(ty) = function_type(&global, caller) else { continue };
+        let function = Func::new(&mut *caller, ty, |mut caller, params, _| {
+            request::save_reference(reference(&mut caller, &params[0])?);
+            Ok(())
+        });
+        set(&global, &mut *caller, Val::FuncRef(Some(function)));
+    }
+}
+
+#[expect(clippy::many_single_char_names, reason = "eight words have no names of their own")]
+fn save_function<S: 'static>(store: &mut Caller<'_, S>) -> Func {
+    let save = |a: i64, b: i64, c: i64, d: i64, e: i64, f: i64, g: i64, h: i64| {
+        request::save([a, b, c, d, e, f, g, h]);
+    };
+    Func::wrap(store, save)
+}
+
+/// The type of the functions that a global refers to.
+pub(crate) fn function_type(global: &Global, store: &mut impl AsContextMut) -> Option<FuncType> {
+    let ty = global.ty(&*store);
+    Some(ty.content().as_ref()?.heap_type().as_concrete_func()?.clone())
+}
+
+fn reference(store: &mut impl AsContextMut, value: &Val) -> wasmtime::Result<Reference> {
+    Ok(match value {
+        Val::FuncRef(Some(function)) => Reference::Function(*function),
+        Val::ExternRef(Some(object)) => {
+            Reference::Object(object.to_owned_rooted(store.as_context_mut())?)
+        }
+        // An exception was refused before, if there can be one.
+        _ => Reference::Null,
+    })
+}
+
+/// Sets a global of the transformation's.
+pub(crate) fn set(global: &Global, store: impl AsContextMut, value: Val) {
+    if global.set(store, value).is_err() {
+        unreachable!("the transformation has given the global this type");
+    }
+}
+
+/// The guest has returned, and may be called again.
+pub(crate) fn end_saving<S: 'static>(instance: Instance, store: &mut Store<S>) {
+    if let Some(saving) = instance.get_global(&mut *store, SAVING) {
+        set(&saving, store, Val::I32(0));
+    }
+}
