@@ -1,6 +1,7 @@
 //! Host functions that frozen calls can wait in: what they wait for can begin anew, from data.
 
 use crate::error::Error;
+use crate::error::cannot_freeze::CannotFreeze;
 use crate::guest::freeze::frames::Pending;
 use crate::guest::freeze::plain::sealed::{Params, Results};
 use crate::guest::freeze::plain::{ResumableParams, ResumableResults};
@@ -96,7 +97,7 @@ where
             Box::pin(async move {
                 let params = P::from_values(&waits.params).ok_or_else(other_parameters)?;
                 let HostWait { future, waited } = begin(&mut caller, params, waits.waited);
-                let pending = || pending(&import, params, waited());
+                let pending = || pending_in((&import.0, &import.1), params, waited());
                 let given = wait(&mut caller, pending, future).await;
                 given.unwrap_or_else(Results::any).write(results)
             })
@@ -106,7 +107,7 @@ where
         let HostWait { future, waited } = begin(&mut caller, params, Duration::ZERO);
         let import = import.clone();
         Box::new(async move {
-            let pending = || pending(&import, params, waited());
+            let pending = || pending_in((&import.0, &import.1), params, waited());
             let given = wait(&mut caller, pending, future).await;
             given.unwrap_or_else(Results::any)
         })
@@ -114,12 +115,17 @@ where
     register(linker, module, name, again)
 }
 
-fn pending(import: &(Box<str>, Box<str>), params: impl Params, waited: Duration) -> Pending {
-    let (module, name) = import.clone();
-    Pending { module, name, params: params.to_values(), waited }
+/// Where a call waits, as data.
+pub(crate) fn pending_in(
+    (module, name): (&str, &str),
+    params: impl Params,
+    waited: Duration,
+) -> Pending {
+    Pending { module: module.into(), name: name.into(), params: params.to_values(), waited }
 }
 
-fn other_parameters() -> wasmtime::Error {
+/// The error of a frozen call whose arguments are of other types.
+pub(crate) fn other_parameters() -> wasmtime::Error {
     wasmtime::Error::msg("the frozen call has waited in a host function of another type")
 }
 
@@ -130,7 +136,7 @@ pub(crate) async fn wait<S: 'static, F: Future>(
     future: F,
 ) -> Option<F::Output> {
     let mut future = pin!(future);
-    let store = ptr::from_ref(caller.data()).addr();
+    let store = store_address(caller);
     poll_fn(|context| {
         if let Some(target) = request::target(store)
             && save_here(caller, &target, &pending)
@@ -140,6 +146,29 @@ pub(crate) async fn wait<S: 'static, F: Future>(
         future.as_mut().poll(context).map(Some)
     })
     .await
+}
+
+/// Waits in a host function in which a call cannot be frozen, because of what it waits for.
+pub(crate) async fn cannot_be_frozen<F: Future>(
+    store: usize,
+    (module, name): (&str, &str),
+    what: &'static str,
+    future: F,
+) -> F::Output {
+    let mut future = pin!(future);
+    poll_fn(|context| {
+        if request::target(store).is_some() {
+            let import = format!("{module}.{name}").into();
+            request::refuse(CannotFreeze::Waiting { import, what });
+        }
+        future.as_mut().poll(context)
+    })
+    .await
+}
+
+/// What tells the store of a guest from all others.
+pub(crate) fn store_address<S: 'static>(caller: &Caller<'_, S>) -> usize {
+    ptr::from_ref(caller.data()).addr()
 }
 
 /// Waits in a host function once more, for a call that was frozen. It writes the results.

@@ -63,8 +63,12 @@ pub(crate) enum Deadline {
 }
 
 impl Deadline {
-    /// The deadline of a subscription that was made at the time `now` of [`Clock::now`].
-    pub(crate) fn new(wait: &SubscriptionClock, now: Duration) -> Result<Self, Errno> {
+    /// The deadline of a subscription that was made at the time `now` of [`Clock::now`], by a guest that has `waited` for it before that.
+    pub(crate) fn new(
+        wait: &SubscriptionClock,
+        now: Duration,
+        waited: Duration,
+    ) -> Result<Self, Errno> {
         let timeout = Duration::from_nanos(wait.timeout);
         let is_absolute = wait.flags.contains(Subclockflags::SUBSCRIPTION_CLOCK_ABSTIME);
         Ok(match GuestClock::new(wait.id)? {
@@ -75,7 +79,7 @@ impl Deadline {
             }
             // A time span is the same by both clocks, even if the time of day is set meanwhile.
             GuestClock::Monotonic | GuestClock::TimeOfDay => {
-                Self::Monotonic(now.saturating_add(timeout))
+                Self::Monotonic(now.saturating_add(timeout.saturating_sub(waited)))
             }
         })
     }

@@ -2,6 +2,8 @@
 //! that have occurred. Times are those of the guest's clock (`clocks`); descriptors are wasmtime-wasi's (`descriptors`).
 
 use crate::call::yield_now::yield_now;
+#[cfg(feature = "freeze")]
+use crate::guest::freeze::resumable::{self, cannot_be_frozen, pending_in, store_address};
 use crate::guest::wasi::clocks::{Deadline, Times};
 use crate::guest::wasi::ctx::WasiCtx;
 use crate::guest::wasi::descriptors::{has_file, poll_descriptors};
@@ -9,7 +11,8 @@ use crate::guest::wasi::failure::Failure;
 use crate::guest::wasi::memory::{pointer, with_memory};
 use crate::wait::clock::Clock;
 use std::collections::BTreeMap;
-use std::future::{Future, poll_fn};
+use std::convert::Infallible;
+use std::future::{Future, pending, poll_fn};
 use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::Duration;
@@ -21,15 +24,22 @@ use wasmtime_wasi::p1::types::{
 use wasmtime_wasi::p1::wasi_snapshot_preview1::WasiSnapshotPreview1;
 use wiggle::{GuestPtr, GuestType};
 
+/// The module and the name that guests import this function by.
+pub(crate) const MODULE: &str = "wasi_snapshot_preview1";
+pub(crate) const POLL_ONEOFF: &str = "poll_oneoff";
+
 /// The parameters as the guest gives them: the address of the subscriptions, the address of room for as many events, how many
 /// subscriptions there are, and the address for the number of events.
 pub(crate) type Parameters = (i32, i32, i32, i32);
 
-pub(crate) async fn poll_oneoff<S>(
+/// Waits for the first of the guest's subscriptions. The guest has waited for some time already, if its call was frozen meanwhile.
+pub(crate) async fn poll_oneoff<S: 'static>(
     caller: &mut Caller<'_, S>,
     ctx: impl Fn(&mut S) -> &mut WasiCtx,
-    (subscriptions, events, count, occurred): Parameters,
+    parameters: Parameters,
+    waited: Duration,
 ) -> Result<(), Failure> {
+    let (subscriptions, events, count, occurred) = parameters;
     let count = count.cast_unsigned();
     if count == 0 {
         return Err(Errno::Inval.into());
@@ -53,11 +63,25 @@ pub(crate) async fn poll_oneoff<S>(
         subscriptions.iter().map(read).collect::<Result<Vec<_>, _>>()
     })?;
 
-    let ctx = ctx(caller.data_mut());
-    let clock = ctx.clock().clone();
-    ctx.preview1().set_hostcall_fuel(fuel);
-    let polled = Polled::new(&subscriptions, clock.now())?;
-    let mut happened = polled.first(&clock, ctx.p1()).await?;
+    let ours = ctx(caller.data_mut());
+    let clock = ours.clock().clone();
+    ours.preview1().set_hostcall_fuel(fuel);
+    let begun = clock.now();
+    let polled = Polled::new(&subscriptions, begun, waited)?;
+    let mut happened = if polled.descriptors.is_empty() {
+        let waited = || waited.saturating_add(clock.now().saturating_sub(begun));
+        match wait(caller, parameters, waited, polled.first_deadline(clock.clone())).await {
+            Some(passed) => occurrences(Vec::new(), passed),
+            None => return Ok(()),
+        }
+    } else {
+        #[cfg(feature = "freeze")]
+        let store = store_address(caller);
+        let first = polled.first(&clock, ctx(caller.data_mut()).p1());
+        #[cfg(feature = "freeze")]
+        let first = cannot_be_frozen(store, (MODULE, POLL_ONEOFF), "a file or a stream", first);
+        first.await?
+    };
 
     with_memory(caller, |memory| {
         let mut count = 0;
@@ -77,25 +101,39 @@ type Index = u64;
 
 /// What one call of `poll_oneoff` waits for.
 struct Polled {
-    deadlines: Vec<(Index, Deadline)>,
+    deadlines: Deadlines,
     /// With the index as user data, which comes back in the event.
     descriptors: Vec<Subscription>,
 }
 
 impl Polled {
-    /// Time spans count from `now`, a time of [`Clock::now`].
-    fn new(subscriptions: &[Subscription], now: Duration) -> Result<Self, Failure> {
+    /// Time spans count from `now`, a time of [`Clock::now`]. The guest has `waited` for some time before that.
+    fn new(
+        subscriptions: &[Subscription],
+        now: Duration,
+        waited: Duration,
+    ) -> Result<Self, Failure> {
         let (mut deadlines, mut descriptors) = (Vec::new(), Vec::new());
         for (index, subscription) in (0..).zip(subscriptions) {
             match &subscription.u {
-                SubscriptionU::Clock(wait) => deadlines.push((index, Deadline::new(wait, now)?)),
+                SubscriptionU::Clock(wait) => {
+                    deadlines.push((index, Deadline::new(wait, now, waited)?));
+                }
                 SubscriptionU::FdRead(_) | SubscriptionU::FdWrite(_) => {
                     let u = subscription.u.clone();
                     descriptors.push(Subscription { userdata: index, u });
                 }
             }
         }
-        Ok(Self { deadlines, descriptors })
+        Ok(Self { deadlines: Deadlines(deadlines), descriptors })
+    }
+
+    /// Waits until a deadline has passed, and gives all that have passed then.
+    fn first_deadline(
+        self,
+        clock: impl Clock + Clone,
+    ) -> impl Future<Output = Vec<Index>> + Send + 'static {
+        async move { self.deadlines.first_of(&clock, pin!(pending::<Infallible>())).await.1 }
     }
 
     /// Waits until a descriptor is ready or a deadline has passed, and gives the events of all that are ready or have passed then.
@@ -106,13 +144,27 @@ impl Polled {
     ) -> Result<BTreeMap<Index, Event>, Failure> {
         // A regular file is always ready, but another thread has to say so. This waits for that thread, whatever the time.
         let waits_for_descriptors =
-            self.deadlines.is_empty() || has_file(&self.descriptors, p1).await;
+            self.deadlines.0.is_empty() || has_file(&self.descriptors, p1).await;
         let mut descriptors = pin!(poll_descriptors(&self.descriptors, p1));
         if waits_for_descriptors {
             let ready = descriptors.await?;
-            return Ok(events(ready, self.passed(clock)));
+            return Ok(occurrences(ready, self.deadlines.passed(clock)));
         }
+        let (ready, passed) = self.deadlines.first_of(clock, descriptors.as_mut()).await;
+        Ok(occurrences(ready.transpose()?.unwrap_or_default(), passed))
+    }
+}
 
+/// The times that a call of `poll_oneoff` waits for.
+struct Deadlines(Vec<(Index, Deadline)>);
+
+impl Deadlines {
+    /// Waits until descriptors are ready or a deadline has passed. Gives the output of the descriptors, if they are ready, and all deadlines that have passed.
+    async fn first_of<F: Future>(
+        &self,
+        clock: &impl Clock,
+        mut descriptors: Pin<&mut F>,
+    ) -> (Option<F::Output>, Vec<Index>) {
         let mut ready = poll_once(descriptors.as_mut()).await;
         let mut passed = self.passed(clock);
         if ready.is_none() && !passed.is_empty() {
@@ -130,14 +182,13 @@ impl Polled {
                 yield_now().await;
             }
         }
-        Ok(events(ready.transpose()?.unwrap_or_default(), passed))
+        (ready, passed)
     }
 
     /// The subscriptions whose deadline has passed, by one reading of the clock, because it may be set between two readings.
     fn passed(&self, clock: &impl Clock) -> Vec<Index> {
         let times = Times::read(clock);
-        let have_passed =
-            self.deadlines.iter().filter(|(_, deadline)| times.have_reached(*deadline));
+        let have_passed = self.0.iter().filter(|(_, deadline)| times.have_reached(*deadline));
         have_passed.map(|(index, _)| *index).collect()
     }
 
@@ -147,7 +198,7 @@ impl Polled {
         clock: &impl Clock,
         mut descriptors: Pin<&mut F>,
     ) -> Option<F::Output> {
-        let deadlines = self.deadlines.iter().map(|(_, deadline)| deadline.look_again_at(clock));
+        let deadlines = self.0.iter().map(|(_, deadline)| deadline.look_again_at(clock));
         let mut sleep = clock.sleep_until(deadlines.min().unwrap_or_default());
         poll_fn(|context| match descriptors.as_mut().poll(context) {
             Poll::Ready(events) => Poll::Ready(Some(events)),
@@ -158,7 +209,7 @@ impl Polled {
 }
 
 /// The events of descriptors, and those of deadlines, by the index of their subscription.
-fn events(descriptors: Vec<Event>, passed: Vec<Index>) -> BTreeMap<Index, Event> {
+fn occurrences(descriptors: Vec<Event>, passed: Vec<Index>) -> BTreeMap<Index, Event> {
     let descriptors = descriptors.into_iter().map(|event| (event.userdata, event));
     let deadlines = passed.into_iter().map(|index| {
         let fd_readwrite = EventFdReadwrite { nbytes: 0, flags: Eventrwflags::empty() };
@@ -177,4 +228,26 @@ async fn poll_once<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
         })
     })
     .await
+}
+
+/// Waits, for a call that can be frozen meanwhile. `None` says that it is being frozen.
+#[cfg(feature = "freeze")]
+async fn wait<S: 'static, F: Future>(
+    caller: &mut Caller<'_, S>,
+    parameters: Parameters,
+    waited: impl Fn() -> Duration,
+    future: F,
+) -> Option<F::Output> {
+    let pending = || pending_in((MODULE, POLL_ONEOFF), parameters, waited());
+    resumable::wait(caller, pending, future).await
+}
+
+#[cfg(not(feature = "freeze"))]
+async fn wait<S: 'static, F: Future>(
+    _: &mut Caller<'_, S>,
+    _: Parameters,
+    _: impl Fn() -> Duration,
+    future: F,
+) -> Option<F::Output> {
+    Some(future.await)
 }

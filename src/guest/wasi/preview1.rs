@@ -3,20 +3,26 @@
 
 use crate::call::yield_now::yield_now;
 use crate::error::Error;
+#[cfg(feature = "freeze")]
+use crate::guest::freeze::plain::sealed::{Params, Results as _};
+#[cfg(feature = "freeze")]
+use crate::guest::freeze::resumable::{Again, other_parameters, register};
+use crate::guest::host_wait::HostWait;
+use crate::guest::waiting::define_waiting;
 use crate::guest::wasi::clocks::GuestClock;
 use crate::guest::wasi::ctx::WasiCtx;
 use crate::guest::wasi::failure::{Failure, errno};
 use crate::guest::wasi::memory::{pointer, with_memory};
 #[cfg(feature = "checkpoint")]
 use crate::guest::wasi::opening::define_opening;
-use crate::guest::wasi::poll::{self, poll_oneoff};
+use crate::guest::wasi::poll::{self, MODULE, POLL_ONEOFF, poll_oneoff};
 use crate::wait::clock::Clock;
+#[cfg(feature = "freeze")]
+use std::sync::Arc;
 use std::time::Duration;
 use wasmtime::{Caller, Linker};
 use wasmtime_wasi::I32Exit;
 use wasmtime_wasi::p1::types::{Clockid, Errno};
-
-const MODULE: &str = "wasi_snapshot_preview1";
 
 /// Defines WASI preview 1 in a linker. `ctx` finds the guest's context in the state of its store.
 ///
@@ -34,32 +40,50 @@ pub fn add_to_linker<S: Send + 'static>(
     linker.allow_shadowing(true);
     let defined = define_ours(linker, ctx);
     linker.allow_shadowing(allows_shadowing);
-    Ok(defined?)
+    defined
 }
 
-fn define_sched_yield<S: Send + 'static>(linker: &mut Linker<S>) -> wasmtime::Result<()> {
-    linker.func_wrap_async(MODULE, "sched_yield", |_, ()| {
-        Box::new(async {
+/// `poll_oneoff` for a call that was frozen.
+#[cfg(feature = "freeze")]
+fn again<S: Send + 'static>(
+    ctx: impl Fn(&mut S) -> &mut WasiCtx + Copy + Send + Sync + 'static,
+) -> Again<S> {
+    Arc::new(move |mut caller, pending, results| {
+        Box::pin(async move {
+            let parameters = Params::from_values(&pending.params).ok_or_else(other_parameters)?;
+            let polled = poll_oneoff(&mut caller, ctx, parameters, pending.waited).await;
+            errno(polled)?.write(results)
+        })
+    })
+}
+
+fn define_sched_yield<S: Send + 'static>(linker: &mut Linker<S>) -> Result<(), Error> {
+    define_waiting(linker, MODULE, "sched_yield", |_, (): (), _| HostWait {
+        future: async {
             yield_now().await;
             Errno::Success as i32
-        })
-    })?;
-    Ok(())
+        },
+        waited: || Duration::ZERO,
+    })
 }
 
 /// Defines the functions that differ from wasmtime-wasi's.
 fn define_ours<S: Send + 'static>(
     linker: &mut Linker<S>,
     ctx: impl Fn(&mut S) -> &mut WasiCtx + Copy + Send + Sync + 'static,
-) -> wasmtime::Result<()> {
+) -> Result<(), Error> {
     define_sched_yield(linker)?;
     linker.func_wrap_async(
         MODULE,
-        "poll_oneoff",
+        POLL_ONEOFF,
         move |mut caller: Caller<'_, S>, parameters: poll::Parameters| {
-            Box::new(async move { errno(poll_oneoff(&mut caller, ctx, parameters).await) })
+            Box::new(async move {
+                errno(poll_oneoff(&mut caller, ctx, parameters, Duration::ZERO).await)
+            })
         },
     )?;
+    #[cfg(feature = "freeze")]
+    register(linker, MODULE, POLL_ONEOFF, again(ctx))?;
     linker.func_wrap(
         MODULE,
         "clock_time_get",
