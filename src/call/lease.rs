@@ -138,6 +138,18 @@ impl<X, H: AsRef<Lease<X>>> Leased<X, H> {
         self.thing = self.thing.take().map(replace);
     }
 
+    /// Takes the thing out, for a time. Until it is [put back](Self::put_back), there is nothing to use and nothing to return.
+    #[cfg(feature = "freeze")]
+    pub(crate) fn take_out(&mut self) -> Option<X> {
+        self.thing.take()
+    }
+
+    /// Puts the thing back that was taken out, or one in its place.
+    #[cfg(feature = "freeze")]
+    pub(crate) fn put_back(&mut self, thing: X) {
+        self.thing = Some(thing);
+    }
+
     /// Replaces the way home: `home` is, or has, the same home.
     #[cfg(feature = "wasm")]
     pub(crate) fn via<I: AsRef<Lease<X>>>(mut self, home: Arc<I>) -> Leased<X, I> {

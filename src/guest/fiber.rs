@@ -10,6 +10,8 @@ use crate::error::trap::Trap;
 use crate::guest::apart::Apart;
 use crate::guest::export::Claimed;
 #[cfg(feature = "freeze")]
+use crate::guest::freeze::going_on::{go_on, run};
+#[cfg(feature = "freeze")]
 use crate::guest::freeze::taking::{Freezable, TakesRequest};
 use crate::guest::guest::Guest;
 use crate::guest::home::Away;
@@ -91,29 +93,39 @@ where
 {
     guest.begin_call();
     async move {
-        let (guest, export) = guest.parts();
+        let (inside, export) = guest.parts();
         #[cfg(feature = "freeze")]
-        let freezable = Freezable::of(guest);
-        let mut running = Running::begin(guest, Attempt::Export(&export.name))?;
+        let freezable = Freezable::of(inside);
+        let mut running = Running::begin(inside, Attempt::Export(&export.name))?;
         let (store, control, _) = running.parts();
         let call = Limited::new(export.func.call_async(store, params), control);
         #[cfg(feature = "freeze")]
-        let call = TakesRequest::new(call, &freezable, control);
-        let ended = call.await;
-        #[cfg(feature = "freeze")]
-        if let Some(saved) = freezable.take_saved() {
-            return running.end_saved(ended, saved, &export.name);
+        {
+            let (ended, saved) = TakesRequest::new(call, &freezable, control).await;
+            match saved {
+                None => running.end(ended),
+                Some(saved) => {
+                    let name = export.name.clone();
+                    let stopped = running.stop(ended, saved, &name)?;
+                    // In a box, because few calls come here.
+                    Box::pin(go_on(guest, name, stopped)).await
+                }
+            }
         }
-        running.end(ended)
+        #[cfg(not(feature = "freeze"))]
+        {
+            let ended = call.await;
+            running.end(ended)
+        }
     }
 }
 
-/// The work of a call that was frozen. `func` goes on in its outermost function.
+/// The work of a call that was frozen, and whose guest goes back into it once `function` is called.
 #[cfg(feature = "freeze")]
 pub(crate) fn thawed<S, R>(
     mut guest: Away<S>,
     export: Arc<str>,
-    func: TypedFunc<(), R>,
+    function: TypedFunc<(), R>,
 ) -> Future<R>
 where
     S: Send + 'static,
@@ -122,18 +134,7 @@ where
     guest.begin_call();
     let interrupter = guest.control.stopper().interrupter();
     let traced = Traced::export(&export, guest.control.number());
-    let call = async move {
-        let freezable = Freezable::of(&guest);
-        let mut running = Running::begin(&mut guest, Attempt::Export(&export))?;
-        let (store, control, _) = running.parts();
-        let call = Limited::new(func.call_async(store, ()), control);
-        let ended = TakesRequest::new(call, &freezable, control).await;
-        match freezable.take_saved() {
-            Some(saved) => running.end_saved(ended, saved, &export),
-            None => running.end(ended),
-        }
-    };
-    Future::from_parts(call, Some(interrupter), traced)
+    Future::from_parts(run(guest, export, function), Some(interrupter), traced)
 }
 
 /// Makes the future of a call that runs the user's `work` with the exports.
@@ -182,5 +183,6 @@ pub fn add_yield<S: Send + 'static>(
     define_waiting(linker, module, name, |_, (): (), _| HostWait {
         future: yield_now(),
         waited: || Duration::ZERO,
+        may_last: false,
     })
 }

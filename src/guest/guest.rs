@@ -15,6 +15,8 @@ use crate::guest::linked::LinkedModule;
 use crate::guest::origin::Origin;
 #[cfg(feature = "prepare")]
 use crate::guest::prepared::module::is_prepared;
+#[cfg(feature = "freeze")]
+use crate::guest::prepared::pre::PreparedPre;
 #[cfg(feature = "prepare")]
 use crate::guest::prepared::stop::GuestFlag;
 use crate::guest::stack_pointer::StackPointer;
@@ -23,8 +25,6 @@ use crate::step::interrupt::in_step;
 use crate::unwind::ignore_panic;
 use crate::wait::block::block_on;
 use std::mem;
-#[cfg(feature = "checkpoint")]
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use wasmtime::{AsContextMut, Extern, Store};
 
@@ -36,10 +36,10 @@ pub(crate) struct Guest<S: 'static, E = wasmtime::Instance> {
     /// How many times it was reset.
     pub(crate) generation: u64,
     /// In a box, because it is larger than all the rest.
-    stack_pointer: Option<Box<StackPointer>>,
+    pub(super) stack_pointer: Option<Box<StackPointer>>,
     /// `Some` if the guest looks at a flag.
     #[cfg(feature = "prepare")]
-    flag: Option<GuestFlag>,
+    pub(super) flag: Option<GuestFlag>,
     /// Whether its calls may run wasmtime's event loop, as those of components do.
     #[cfg(feature = "wasi-p3-preview")]
     pub(crate) may_run_event_loop: bool,
@@ -50,7 +50,10 @@ pub(crate) struct Guest<S: 'static, E = wasmtime::Instance> {
     pub(crate) freezes: Option<Arc<Freezes>>,
     /// `Some` once it has gone back into a frozen call.
     #[cfg(feature = "freeze")]
-    pub(crate) reentry: Option<Reentry>,
+    pub(crate) reentry: Option<Reentry<S>>,
+    /// What it was made of, if its calls can become data.
+    #[cfg(feature = "freeze")]
+    pub(crate) pre: Option<PreparedPre<S>>,
 }
 
 /// How a guest gets its instance.
@@ -103,6 +106,8 @@ impl<S: Send + 'static, E> Guest<S, E> {
             freezes: None,
             #[cfg(feature = "freeze")]
             reentry: None,
+            #[cfg(feature = "freeze")]
+            pre: None,
         });
         guest.instantiate(origin, start)?;
         Ok(guest)
@@ -185,9 +190,13 @@ impl<S: Send + 'static, E> Guest<S, E> {
         #[cfg(feature = "freeze")]
         {
             self.reentry = None;
-            self.freezes = match linked {
-                LinkedModule::Plain(_) => None,
-                LinkedModule::Prepared(pre) => pre.freezes(&mut self.store),
+            (self.freezes, self.pre) = match linked {
+                LinkedModule::Plain(_) => (None, None),
+                LinkedModule::Prepared(pre) => {
+                    let freezes = pre.freezes(&mut self.store);
+                    let pre = freezes.as_ref().map(|_| pre.clone());
+                    (freezes, pre)
+                }
             };
         }
         self.flag = match linked {
@@ -205,45 +214,12 @@ impl<S: Send + 'static, E> Guest<S, E> {
         Ok(())
     }
 
-    /// Moves the host's state and the fuel to a new store, and drops the old store with the guest. There is no guest until one is instantiated.
-    ///
-    /// # Panics
-    ///
-    /// If the destructor of an object that the guest refers to panics. The state is lost with the store then; `state` makes another one, if there is
-    /// a function that does.
-    #[cfg(feature = "checkpoint")]
-    pub(crate) fn into_new_store(
-        mut self,
-        state: Option<&(dyn Fn() -> S + Send + Sync)>,
-    ) -> (Self, Result<(), Error>) {
-        let exports = self.exports.take();
-        ignore_panic(|| drop(exports));
-        let engine = self.store.engine().clone();
-        let fuel = self.store.get_fuel().ok();
-        let store = self.store;
-        let (data, ended) = match catch_unwind(AssertUnwindSafe(|| store.into_data())) {
-            Ok(data) => (data, Ok(())),
-            Err(payload) => match state {
-                Some(state) => (state(), Err(Error::Panic(Panic::new(payload)))),
-                None => resume_unwind(payload),
-            },
-        };
-        let mut store = Store::new(&engine, data);
-        if let Some(fuel) = fuel {
-            // The engine counts fuel, as the old store has shown.
-            let _ = store.set_fuel(fuel);
-        }
-        let generation = self.generation + 1;
-        (Self { store, generation, stack_pointer: None, flag: None, ..self }, ended)
-    }
-
     /// The guest is between two calls, in the state of a checkpoint.
     #[cfg(feature = "checkpoint")]
     pub(crate) fn rest(&mut self) {
         if let Some(stack_pointer) = &mut self.stack_pointer {
             stack_pointer.rest(&mut self.store);
         }
-        self.control.poison().clear();
     }
 
     fn not_made(&mut self, error: wasmtime::Error, origin: &Origin<S, E>) -> Error {

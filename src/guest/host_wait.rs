@@ -5,4 +5,7 @@ pub(crate) struct HostWait<F, W> {
     pub(crate) future: F,
     #[cfg_attr(not(feature = "freeze"), expect(dead_code, reason = "for frozen calls"))]
     pub(crate) waited: W,
+    /// Whether it may last. A yield does not.
+    #[cfg_attr(not(feature = "freeze"), expect(dead_code, reason = "for frozen calls"))]
+    pub(crate) may_last: bool,
 }

@@ -240,6 +240,8 @@ impl<S: Send + 'static, E: Send + Sync + 'static> Instance<S, E> {
         start: Start,
         begin: impl FnOnce(&mut Guest<S, E>) -> Result<(), Error>,
     ) -> Result<Self, Error> {
+        #[cfg(feature = "freeze")]
+        let origin = origin.with_park_after(options.park_after)?;
         let control = Control::new(store.engine(), options);
         let mut guest = Guest::new(store, control.clone(), &origin, start)?;
         if let Err(error) = begin(&mut guest) {

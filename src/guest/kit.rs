@@ -45,7 +45,8 @@ use crate::error::trap::GuestMessage;
 use crate::guest::fiber::add_yield;
 use crate::guest::host_wait::HostWait;
 use crate::guest::waiting::define_waiting;
-use crate::wait::clock::Clock;
+use crate::wait::clock::{Clock, Sleep};
+use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 use wasmtime::{Caller, Extern, Linker};
@@ -80,8 +81,13 @@ pub fn add_to_linker<S: Send + 'static>(
         let whole = Duration::from_nanos(nanoseconds);
         let (clock, begun) = (clock.clone(), clock.now());
         HostWait {
-            future: sleep(&clock, whole.saturating_sub(waited)),
+            future: match whole.saturating_sub(waited) {
+                // A call that was frozen has slept long enough.
+                Duration::ZERO if waited > Duration::ZERO => Box::pin(ready(())),
+                rest => sleep(&clock, rest),
+            },
             waited: move || waited.saturating_add(clock.now().saturating_sub(begun)),
+            may_last: whole > Duration::ZERO,
         }
     })?;
     linker.func_wrap(MODULE, "panic", |mut caller: Caller<'_, S>, address: i32, bytes: i32| {
@@ -131,16 +137,10 @@ pub fn add_to_component_linker<S: Send + 'static>(
 }
 
 /// Sleeps from now on. A guest that sleeps for no time at all yields, so that it cannot keep its worker by doing so again and again.
-fn sleep(
-    clock: &Arc<dyn Clock>,
-    duration: Duration,
-) -> impl std::future::Future<Output = ()> + Send + use<> {
-    let sleep = (duration > Duration::ZERO).then(|| clock.sleep(duration));
-    async {
-        match sleep {
-            Some(sleep) => sleep.await,
-            None => yield_now().await,
-        }
+fn sleep(clock: &Arc<dyn Clock>, duration: Duration) -> Sleep {
+    match duration {
+        Duration::ZERO => Box::pin(yield_now()),
+        _ => clock.sleep(duration),
     }
 }
 

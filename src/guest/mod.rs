@@ -56,6 +56,8 @@ mod usage;
 pub(crate) mod waiting;
 #[cfg(feature = "wasi")]
 pub mod wasi;
+#[cfg(feature = "checkpoint")]
+pub(crate) mod without_store;
 #[cfg(feature = "macros")]
 pub(crate) mod wrapper;
 

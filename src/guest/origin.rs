@@ -7,6 +7,8 @@ use crate::guest::linked::{Linked, LinkedModule};
 use crate::guest::module_name::module_name;
 use std::pin::Pin;
 use std::sync::Arc;
+#[cfg(feature = "freeze")]
+use std::time::Duration;
 #[cfg(feature = "checkpoint")]
 use wasm_jobs_transform::FLAGS_MODULE;
 use wasmtime::{Engine, StoreContextMut};
@@ -52,6 +54,26 @@ impl<S: 'static, E> Origin<S, E> {
         match self {
             Self::Module { pre, .. } => pre.stops(),
             Self::Other { engine, .. } => Stops::without_flag(engine),
+        }
+    }
+
+    /// The same, for instances with these options: if their calls are to be parked, the module has to have twins.
+    #[cfg(feature = "freeze")]
+    pub(crate) fn with_park_after(self, park_after: Option<Duration>) -> Result<Self, Error>
+    where
+        S: Send,
+    {
+        match self {
+            origin if park_after.is_none() => Ok(origin),
+            Self::Module { pre: LinkedModule::Prepared(pre), exports }
+                if pre.prepared().is_freezable() =>
+            {
+                Ok(Self::Module { pre: LinkedModule::Prepared(pre.twins()?.clone()), exports })
+            }
+            _ => Err(Error::Unsupported {
+                what: "parking",
+                why: "the module was not compiled with `PrepareOptions::freezable`".into(),
+            }),
         }
     }
 

@@ -61,6 +61,10 @@ impl<S: Send + 'static, E: Send + Sync + 'static> Instance<S, E> {
         // Before anything changes, because the function that makes the state may panic.
         let store = store();
         let is_other = origin.is_some();
+        #[cfg(feature = "freeze")]
+        let origin = origin
+            .map(|origin| origin.with_park_after(self.recipe.control.park_after()))
+            .transpose()?;
         let before = origin.map(|origin| self.replace_origin(origin)).transpose()?;
         // The old origin is dropped and the new one is cloned, so that no destructor and no start function runs under the lock.
         drop(before);

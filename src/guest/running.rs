@@ -6,9 +6,11 @@ use crate::error::Error;
 #[cfg(feature = "freeze")]
 use crate::guest::freeze::collect::collect;
 #[cfg(feature = "freeze")]
-use crate::guest::freeze::frames::Saved;
+use crate::guest::freeze::frames::{Purpose, Saved};
 #[cfg(feature = "freeze")]
 use crate::guest::freeze::request::deliver;
+#[cfg(feature = "freeze")]
+use crate::guest::freeze::stopped::Stopped;
 use crate::guest::guest::Guest;
 use crate::guest::limit::control::Control;
 use crate::guest::trap::{Attempt, Begun, failure, timed_out};
@@ -77,22 +79,35 @@ impl<'a, S: Send + 'static, E> Running<'a, S, E> {
 
 #[cfg(feature = "freeze")]
 impl<S: Send + 'static> Running<'_, S, wasmtime::Instance> {
-    /// Ends the call after its functions have saved themselves, and delivers it as data. The guest is half-way through the call, and so it is poisoned.
-    pub(crate) fn end_saved<R: 'static>(
-        self,
+    /// The functions of the call have saved themselves: makes data of it. If the call is to go on, this gives what it takes for that.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Cancelled`] if the call ends here, because its owner has the data. The guest is half-way through the call, and so it is poisoned; and so it is with all other
+    /// errors.
+    pub(crate) fn stop<R: 'static>(
+        mut self,
         ended: wasmtime::Result<R>,
         saved: Saved,
         export: &Arc<str>,
-    ) -> Outcome<R> {
+    ) -> Outcome<Stopped<S>> {
         if ended.is_err() {
-            return self.end(ended);
+            return match self.end(ended) {
+                Ok(_) => unreachable!("an error stays one"),
+                Err(error) => Err(error),
+            };
         }
         if let Some(limit) = self.guest.control.timed_out() {
             let (control, attempt) = (&self.guest.control, self.attempt);
             return Err(Box::new(timed_out(limit, control, attempt, Begun::Yes)));
         }
-        deliver(collect(self.guest, saved, export)?);
-        Err(Box::new(Error::Cancelled))
+        let (purpose, (call, waiting)) = (saved.purpose, collect(self.guest, saved, export)?);
+        if purpose != Purpose::Park {
+            deliver(call.clone());
+        }
+        let waiting = waiting.ok_or(Error::Cancelled)?;
+        self.has_returned = true;
+        Ok(Stopped { purpose, call, waiting })
     }
 }
 

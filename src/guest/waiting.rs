@@ -22,7 +22,7 @@ pub(crate) fn define_waiting<S, P, F, W>(
 where
     S: Send + 'static,
     P: Params + 'static,
-    F: std::future::Future<Output: Results> + Send + 'static,
+    F: std::future::Future<Output: Results> + Send + Unpin + 'static,
     W: Fn() -> Duration + Send + Sync + 'static,
 {
     #[cfg(feature = "freeze")]

@@ -120,9 +120,9 @@ impl<S: Send + 'static> Instance<S> {
         let unless_made = PoisonedUnlessDone(control.poison());
         let mut moved = Ok(());
         guest.replace(|guest| {
-            let (guest, ended) = guest.into_new_store(self.recipe.state.as_deref());
+            let (left, ended) = guest.without_store(self.recipe.state.as_deref());
             moved = ended;
-            Box::new(guest)
+            Box::new(left.with_new_store())
         });
         moved?;
         guest.instantiate(&origin, Start::GoOn)?;
@@ -156,15 +156,22 @@ impl<S: Send + 'static> Guest<S> {
     }
 
     /// Whether the guest can be brought to this state, which is one of its module's, in its store.
-    fn fit(&mut self, saved: &SavedGuest) -> Result<Fit, Error> {
+    pub(crate) fn fit(&mut self, saved: &SavedGuest) -> Result<Fit, Error> {
         // Without an instance, there has to be a new one.
         let Some(instance) = self.exports else { return Ok(Fit::TooLarge) };
         let (tracked, _) = self.saves.tracked(instance, &mut self.store)?;
         Ok(tracked.fit(&saved.state, &self.store))
     }
 
-    /// Brings the guest to a state of its module's that fits. `is_new` says that none of the guest's code has run.
+    /// Brings the guest to a state between two calls that fits. `is_new` says that none of the guest's code has run.
     pub(crate) fn restore(&mut self, saved: &SavedGuest, is_new: bool) -> Result<(), Error> {
+        self.restore_state(saved, is_new)?;
+        self.rest();
+        Ok(())
+    }
+
+    /// Brings the guest to a state that fits, which may be in the middle of a call.
+    pub(crate) fn restore_state(&mut self, saved: &SavedGuest, is_new: bool) -> Result<(), Error> {
         let instance = self.exports.ok_or(Error::Poisoned)?;
         let control = self.control.clone();
         let unless_restored = PoisonedUnlessDone(control.poison());
@@ -176,7 +183,7 @@ impl<S: Send + 'static> Guest<S> {
         self.heed_flag();
         restored?;
         self.saves.is_half_made = false;
-        self.rest();
+        self.control.poison().clear();
         unless_restored.done();
         Ok(())
     }

@@ -5,20 +5,24 @@ use crate::guest::checkpoint::value::Value;
 use crate::guest::freeze::frames::{Frames, Reference, Saved};
 use crate::guest::freeze::frozen_call::FrozenCall;
 use crate::guest::freeze::saving::end_saving;
+use crate::guest::freeze::waiting::Waiting;
 use crate::guest::guest::Guest;
 use std::sync::Arc;
 use wasmtime::Ref;
+
+/// A call as data, and what it waits for, if it is to go on.
+pub(crate) type Collected<S> = (Arc<FrozenCall>, Option<Box<dyn Waiting<S>>>);
 
 /// Makes data of a call whose functions have saved themselves, and of its guest.
 pub(crate) fn collect<S: Send + 'static>(
     guest: &mut Guest<S>,
     saved: Saved,
     export: &Arc<str>,
-) -> Result<Arc<FrozenCall>, Error> {
+) -> Result<Collected<S>, Error> {
     let instance = guest.exports.ok_or(Error::Poisoned)?;
     end_saving(instance, &mut guest.store);
     let freezer = guest.freezes.as_ref().ok_or(Error::Poisoned)?.freezer.clone();
-    let Saved { pending, fuel, expected, frames } = saved;
+    let Saved { pending, fuel, expected, frames, waiting, .. } = saved;
     if !frames.points().eq(expected) {
         let why = "functions have saved themselves that the backtrace did not show".into();
         return Err(Error::CannotSave { what: "the stack".into(), why });
@@ -28,14 +32,11 @@ pub(crate) fn collect<S: Send + 'static>(
     let references = references.into_iter().map(|reference| name(guest, reference));
     let references = references.collect::<Result<_, _>>()?;
     let frames = Frames { starts, words, references };
-    Ok(Arc::new(FrozenCall {
-        export: export.clone(),
-        guest: state,
-        frames,
-        pending,
-        fuel,
-        freezer,
-    }))
+    // The host function that has kept it is one of this store.
+    let waiting = waiting.and_then(|waiting| waiting.downcast().ok()).map(|waiting| *waiting);
+    let export = export.clone();
+    let call = FrozenCall { export, guest: state, frames, pending, fuel, freezer };
+    Ok((Arc::new(call), waiting))
 }
 fn name<S: Send + 'static>(guest: &mut Guest<S>, reference: Reference) -> Result<Value, Error> {
     let reference: Ref = match reference {

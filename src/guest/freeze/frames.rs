@@ -1,6 +1,7 @@
 //! [`Frames`] and [`Pending`]: where a call is, as data.
 
 use crate::guest::checkpoint::value::Value;
+use std::any::Any;
 use std::time::Duration;
 use wasmtime::{ExternRef, Func, OwnedRooted};
 
@@ -45,14 +46,28 @@ impl<R> Frames<R> {
     }
 }
 
+/// What is to come of a call once it is saved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// It ends, and its owner gets the data.
+    Freeze,
+    /// It goes on, and its owner gets the data.
+    Checkpoint,
+    /// It goes on when what it waits for is there.
+    Park,
+}
+
 /// What the functions of a guest have given.
 pub(crate) struct Saved {
+    pub(crate) purpose: Purpose,
     pub(crate) pending: Pending,
     /// The fuel that was left.
     pub(crate) fuel: Option<u64>,
     /// The points at which the functions are, by the backtrace.
     pub(crate) expected: Vec<u32>,
     pub(crate) frames: Frames<Reference>,
+    /// What the call waits for, if it is to go on: a `Box<dyn Waiting<S>>`.
+    pub(crate) waiting: Option<Box<dyn Any + Send>>,
 }
 
 /// A reference that lives as long as its store.

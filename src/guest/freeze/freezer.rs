@@ -14,6 +14,8 @@ pub(crate) struct Freezer {
     pub(crate) hash: Hash,
     /// How much each point gives, by the point's number.
     pub(crate) points: Vec<Counts>,
+    /// Whether it is the form with twins.
+    pub(crate) has_twins: bool,
     source: Arc<Source>,
     twins: OnceLock<(Module, Arc<Self>)>,
 }
@@ -51,10 +53,10 @@ impl Freezer {
         frames: FrameLayout,
     ) -> Arc<Self> {
         let source = Source { wasm: wasm.into(), options: options.clone().twins(true), waits_in };
-        Self::of(Arc::new(source), frames)
+        Self::of(Arc::new(source), frames, false)
     }
 
-    fn of(source: Arc<Source>, frames: FrameLayout) -> Arc<Self> {
+    fn of(source: Arc<Source>, frames: FrameLayout, has_twins: bool) -> Arc<Self> {
         let counts = frames.points.iter().map(|point| {
             let has = |referent| {
                 let mut slots = point.slots.iter();
@@ -68,10 +70,10 @@ impl Freezer {
             }
         });
         let (hash, points) = (frames.hash(), counts.collect());
-        Arc::new(Self { hash, points, frames, source, twins: OnceLock::new() })
+        Arc::new(Self { hash, points, frames, has_twins, source, twins: OnceLock::new() })
     }
 
-    /// The module with twins, in which frozen calls go on. It is compiled when this is first called.
+    /// The module with twins, in which frozen calls go on. It is compiled when this is first called. Not for a module that has them.
     pub(crate) fn twins(&self, engine: &Engine) -> Result<&(Module, Arc<Self>), Error> {
         if let Some(twins) = self.twins.get() {
             return Ok(twins);
@@ -79,7 +81,7 @@ impl Freezer {
         let Source { wasm, options, .. } = &*self.source;
         let transformed = transform_with(wasm, options).map_err(Error::Prepare)?;
         let module = Module::new(engine, transformed.wasm)?;
-        let freezer = Self::of(self.source.clone(), transformed.frames);
+        let freezer = Self::of(self.source.clone(), transformed.frames, true);
         // Another thread may have been faster.
         Ok(self.twins.get_or_init(|| (module, freezer)))
     }

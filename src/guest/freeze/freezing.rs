@@ -4,6 +4,7 @@ use crate::call::future::Future;
 use crate::call::step::Step;
 use crate::error::Error;
 use crate::error::cannot_freeze::CannotFreeze;
+use crate::guest::freeze::frames::Purpose;
 use crate::guest::freeze::frozen::Frozen;
 use crate::guest::freeze::request::{Answer, Asked, ask};
 
@@ -54,7 +55,7 @@ impl<T: Send + 'static, O> Future<T, O> {
     /// - [`Error::InJob`] while a [`FutureRunner`](crate::FutureRunner) or a job has the right to resume the call, and [`Error::ResultTaken`] after the
     ///   result was taken.
     pub fn freeze(&mut self) -> Result<Frozen<T>, Error> {
-        self.freeze_within(usize::MAX)
+        self.save(Purpose::Freeze, usize::MAX)
     }
 
     /// Makes data of the call as [`freeze`](Self::freeze) does, with one step at most. If the call has used up its slice once more, this gives
@@ -64,25 +65,71 @@ impl<T: Send + 'static, O> Future<T, O> {
     ///
     /// As [`freeze`](Self::freeze).
     pub fn try_freeze(&mut self) -> Result<Frozen<T>, Error> {
-        self.freeze_within(1)
+        self.save(Purpose::Freeze, 1)
     }
 
-    fn freeze_within(&mut self, steps: usize) -> Result<Frozen<T>, Error> {
+    /// Makes data of the call, and leaves the call as it is. It holds what a frozen call does. [`Frozen::thaw`] goes on from there in another instance, and
+    /// [`Instance::thaw`](crate::Instance::thaw) brings this instance back to the middle of this call, as often as one likes.
+    ///
+    /// The first checkpoint of a call moves its guest to a new store, with the same state of the host, as [`Frozen::thaw`] would; the others do not. Anything else that the caller has set up in the
+    /// store, such as a limiter, is lost then.
+    ///
+    /// ```
+    /// use wasm_jobs::{EngineOptions, Instance, PrepareOptions, Step, add_yield, engine, prepare_with, wasmtime};
+    ///
+    /// # let engine = engine(&EngineOptions::default())?;
+    /// # let mut linker = wasmtime::Linker::<()>::new(&engine);
+    /// # add_yield(&mut linker, "env", "yield")?;
+    /// # let wasm = wat::parse_str(r#"(module
+    /// #     (import "env" "yield" (func $yield))
+    /// #     (func (export "sum") (param $n i32) (result i32) (local $sum i32)
+    /// #         (loop $next
+    /// #             (local.set $sum (i32.add (local.get $sum) (local.get $n)))
+    /// #             (call $yield)
+    /// #             (br_if $next (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))
+    /// #         (local.get $sum)))"#)?;
+    /// # let module = prepare_with(&engine, wasm, &PrepareOptions::default().freezable(true))?;
+    /// # let pre = module.instantiate_pre(&linker)?;
+    /// let instance = Instance::new(&pre, ())?;
+    /// let mut future = instance.call::<i32, i32>("sum", 4)?; // it yields after each number
+    /// assert_eq!(future.resume()?, Step::Yielded);
+    /// let here = future.checkpoint()?;
+    /// assert_eq!(future.resume()?, Step::Yielded);
+    /// drop(future);
+    /// let mut again = instance.thaw(&here)?; // back in the middle of the loop
+    /// assert_eq!(again.wait()?, 4 + 3 + 2 + 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`freeze`](Self::freeze).
+    pub fn checkpoint(&mut self) -> Result<Frozen<T>, Error> {
+        self.save(Purpose::Checkpoint, usize::MAX)
+    }
+
+    fn save(&mut self, purpose: Purpose, steps: usize) -> Result<Frozen<T>, Error> {
         if self.has_result() {
             return Err(Error::CannotFreeze(CannotFreeze::Ended));
         }
-        let asked = ask();
+        let asked = ask(purpose);
         for _ in 0..steps {
             let step = self.step_anyway()?;
             match (asked.take_answer(), step) {
                 (Answer::Frozen(call), _) => {
-                    self.dispose();
+                    if purpose == Purpose::Freeze {
+                        self.dispose();
+                    }
                     return Ok(Frozen::new(call));
                 }
                 (Answer::Refused(why), _) => return Err(Error::CannotFreeze(why)),
-                (_, Step::Done) => return Err(Error::CannotFreeze(CannotFreeze::Ended)),
-                (_, Step::Waiting) => return Err(Error::CannotFreeze(not_resumable(&asked))),
-                (_, Step::Yielded) => asked.again(),
+                (Answer::None, Step::Done) => {
+                    return Err(Error::CannotFreeze(CannotFreeze::Ended));
+                }
+                (Answer::None, Step::Waiting) => {
+                    return Err(Error::CannotFreeze(not_resumable(&asked)));
+                }
+                (Answer::None, Step::Yielded) => asked.again(),
             }
         }
         Err(Error::CannotFreeze(CannotFreeze::Running))

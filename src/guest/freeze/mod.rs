@@ -6,6 +6,7 @@
 //!
 //! `freezer` is what is known of a module for all that, `plain` the values of resumable functions, and `frozen` what users have.
 
+mod become_twins;
 mod bytes;
 pub(crate) mod collect;
 pub(crate) mod frames;
@@ -13,10 +14,15 @@ pub(crate) mod freezer;
 mod freezing;
 pub(crate) mod frozen;
 pub(crate) mod frozen_call;
+pub(crate) mod go_back;
+pub(crate) mod going_on;
+mod parked;
 pub(crate) mod plain;
 pub(crate) mod reentry;
 pub(crate) mod request;
 pub(crate) mod resumable;
 pub(crate) mod saving;
+pub(crate) mod stopped;
 pub(crate) mod taking;
 pub(crate) mod thaw;
+pub(crate) mod waiting;

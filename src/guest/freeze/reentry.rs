@@ -4,16 +4,16 @@ use crate::guest::checkpoint::value::Value;
 use crate::guest::freeze::frames::{FrameStart, Frames, Pending, Reference};
 use crate::guest::freeze::freezer::{Freezer, WORDS};
 use crate::guest::freeze::frozen_call::FrozenCall;
-use crate::guest::freeze::resumable::Again;
 use crate::guest::freeze::saving::{function_type, set};
+use crate::guest::freeze::waiting::{Again, Waiting, wait};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use wasm_jobs_transform::{LOAD, NEXT, POINT, TWINS, reference_export};
 use wasmtime::{AsContextMut, Func, FuncType, Instance, Ref, Store, Table, Val, ValType};
 
 /// The functions of the host's that an instance with twins has, and the call that it goes back into.
-pub(crate) struct Reentry {
-    progress: Arc<Mutex<Progress>>,
+pub(crate) struct Reentry<S: 'static> {
+    progress: Arc<Mutex<Progress<S>>>,
     twins: Table,
     /// Where the table has the function that the call waits in: at its end.
     last: u64,
@@ -21,9 +21,18 @@ pub(crate) struct Reentry {
     waits: Vec<(Box<str>, Box<str>, Func)>,
 }
 
+/// The wait at the end of the way.
+pub(crate) enum Wait<S: 'static> {
+    /// It begins anew, from data.
+    Begins(Again<S>),
+    /// It goes on.
+    GoesOn(Box<dyn Waiting<S>>),
+}
+
 /// How far a guest has come on its way back.
-struct Progress {
+struct Progress<S: 'static> {
     call: Option<Arc<FrozenCall>>,
+    wait: Option<Wait<S>>,
     /// The references of all frames.
     references: Vec<Reference>,
     /// How many frames, from the innermost, were not begun.
@@ -32,7 +41,7 @@ struct Progress {
     at: FrameStart,
 }
 
-impl Progress {
+impl<S: 'static> Progress<S> {
     fn frames(&self) -> Option<&Frames<Value>> {
         self.call.as_ref().map(|call| &call.frames)
     }
@@ -70,9 +79,9 @@ fn too_little() -> wasmtime::Error {
     wasmtime::Error::msg("the frozen call has fewer values than its functions")
 }
 
-impl Reentry {
+impl<S: Send + 'static> Reentry<S> {
     /// Gives an instance with twins the functions of the host's. `None` if it has none, because calls never wait in functions of its module.
-    pub(crate) fn connect<S: Send + 'static>(
+    pub(crate) fn connect(
         instance: Instance,
         store: &mut Store<S>,
         freezer: &Arc<Freezer>,
@@ -80,7 +89,8 @@ impl Reentry {
         let twins = instance.get_table(&mut *store, TWINS)?;
         let last = twins.size(&*store).checked_sub(1)?;
         let none = FrameStart { word: 0, reference: 0 };
-        let progress = Progress { call: None, references: Vec::new(), left: 0, at: none };
+        let progress =
+            Progress { call: None, wait: None, references: Vec::new(), left: 0, at: none };
         let progress = Arc::new(Mutex::new(progress));
 
         let ours = progress.clone();
@@ -124,19 +134,20 @@ impl Reentry {
     /// # Errors
     ///
     /// Those of wasmtime, if the call waits in a function that the innermost frame cannot have called.
-    pub(crate) fn begin<S: Send + 'static>(
+    pub(crate) fn begin(
         &mut self,
         call: Arc<FrozenCall>,
         references: Vec<Reference>,
-        again: &Again<S>,
+        wait: Wait<S>,
         results: impl IntoIterator<Item = ValType>,
         store: &mut Store<S>,
     ) -> wasmtime::Result<Option<Func>> {
-        let waits = self.waits_in(&call.pending, again, results, store);
+        let waits = self.waits_in(&call.pending, results, store);
         self.twins.set(&mut *store, self.last, Ref::Func(Some(waits)))?;
         let mut progress = self.progress.lock();
         progress.left = call.frames.starts.len();
         progress.references = references;
+        progress.wait = Some(wait);
         let freezer = call.freezer.clone();
         progress.call = Some(call);
         match progress.next(&freezer) {
@@ -150,10 +161,9 @@ impl Reentry {
     }
 
     /// The function in the place of the one that the call waits in.
-    fn waits_in<S: Send + 'static>(
+    fn waits_in(
         &mut self,
         pending: &Pending,
-        again: &Again<S>,
         results: impl IntoIterator<Item = ValType>,
         store: &mut Store<S>,
     ) -> Func {
@@ -162,17 +172,34 @@ impl Reentry {
         if let Some((.., function)) = known {
             return *function;
         }
-        let ty = FuncType::new(store.engine(), [], results);
-        let (progress, again) = (self.progress.clone(), again.clone());
+        let types: Arc<[ValType]> = results.into_iter().collect();
+        let ty = FuncType::new(store.engine(), [], types.iter().cloned());
+        let progress = self.progress.clone();
         let function = Func::new_async(&mut *store, ty, move |mut caller, _, results| {
-            let (call, again) = (progress.lock().call.clone(), again.clone());
+            let types = types.clone();
+            let (call, next) = {
+                let mut progress = progress.lock();
+                (progress.call.clone(), progress.wait.take())
+            };
             Box::new(async move {
-                let call = call.ok_or_else(too_little)?;
+                let (call, next) = call.zip(next).ok_or_else(too_little)?;
                 if let Some(fuel) = call.fuel {
                     // If the engine counts no fuel, there is none to set.
                     let _ = caller.set_fuel(fuel);
                 }
-                again(caller, call.pending.clone(), results).await
+                let waiting = match next {
+                    Wait::Begins(again) => again(&mut caller, &call.pending)?,
+                    Wait::GoesOn(waiting) => waiting,
+                };
+                match wait(&mut caller, waiting).await {
+                    Some(mut over) => over.end(&mut caller, results),
+                    // The call is being saved, and what this returns means nothing.
+                    None => {
+                        let any = types.iter().filter_map(ValType::default_value);
+                        results.iter_mut().zip(any).for_each(|(result, any)| *result = any);
+                        Ok(())
+                    }
+                }
             })
         });
         self.waits.push((module.clone(), name.clone(), function));

@@ -1,66 +1,98 @@
-//! A request to freeze a call, on the thread that steps the call to that end, and what answers it.
+//! A request to save a call, on the thread that steps it, and what comes of it.
 //!
-//! [`ask`] makes the request. The call that is stepped next [takes](take) it, for its own store; a call that is stepped inside that one does not.
-//! The host function in which the guest of that store waits then either [refuses](refuse), or has its guest [save](begin_saving) itself. All of that happens in
-//! one step, or in steps of one thread that follow each other.
+//! An owner [asks](ask) for it, and the call that is stepped next [takes](take) the request, for its own store. A call that parks itself takes one of its own. A call that is
+//! stepped inside that step has no part in it. The host function in which the guest of that store waits then either [refuses](refuse), or has its guest
+//! [save](begin_saving) itself, which happens in this one step.
 
 use crate::error::cannot_freeze::CannotFreeze;
-use crate::guest::freeze::frames::{FrameStart, Frames, Pending, Reference, Saved};
+use crate::guest::freeze::frames::{FrameStart, Frames, Pending, Purpose, Reference, Saved};
 use crate::guest::freeze::freezer::{Freezes, WORDS};
 use crate::guest::freeze::frozen_call::FrozenCall;
 use crate::guest::limit::control::Control;
 use crate::guest::limit::host_calls::set_unwinding;
 use crate::step::interrupt::depth;
+use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::mem;
 use std::sync::Arc;
 
 thread_local! {
-    /// The depth of the step that is to take the request. Zero if there is none.
+    /// The depth of the step that is to take the owner's request. Zero if there is none.
     static WANTED: Cell<u32> = const { Cell::new(0) };
-    /// The address of the data of the store whose guest is to be frozen. Zero if there is none.
+    static ASKED: RefCell<OwnersRequest> = const { RefCell::new(OwnersRequest::NONE) };
+    /// The address of the data of the store whose guest is to be saved. Zero if there is none.
     static STORE: Cell<usize> = const { Cell::new(0) };
     static REQUEST: RefCell<Request> = const { RefCell::new(Request::NONE) };
+    /// Whether the guest that was polled last waits, for something that may take long.
+    static WAITS: Cell<Waits> = const { Cell::new(Waits::No) };
 }
 
-struct Request {
-    /// `Some` while the call is stepped that has taken the request.
-    target: Option<Arc<Target>>,
-    /// The call that has last taken it.
+/// Whether a guest waits in a resumable function, for something that may take long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Waits {
+    No,
+    /// Since this step.
+    Begins,
+    /// Since a step before this one.
+    Still,
+}
+
+/// What an owner has asked for.
+struct OwnersRequest {
+    purpose: Purpose,
+    /// The guest of the call that has taken it.
     taken_by: Option<Arc<Freezes>>,
     answer: Answer,
 }
 
-impl Request {
-    const NONE: Self = Self { target: None, taken_by: None, answer: Answer::None };
+impl OwnersRequest {
+    const NONE: Self = Self { purpose: Purpose::Freeze, taken_by: None, answer: Answer::None };
 }
 
-/// The call that is to be frozen.
+/// What an owner is told.
+pub(crate) enum Answer {
+    None,
+    Refused(CannotFreeze),
+    /// The call is data.
+    Frozen(Arc<FrozenCall>),
+}
+
+/// What the step in progress is to do.
+struct Request {
+    target: Option<Arc<Target>>,
+    state: State,
+}
+
+enum State {
+    Open,
+    Refused,
+    /// The guest is unwinding.
+    Saving(Saved),
+}
+
+impl Request {
+    const NONE: Self = Self { target: None, state: State::Open };
+}
+
+/// The call that is to be saved.
 pub(crate) struct Target {
+    pub(crate) purpose: Purpose,
     pub(crate) of: Arc<Freezes>,
     pub(crate) control: Arc<Control>,
     /// Whether objects of the host's can become data.
     pub(crate) has_codec: bool,
 }
 
-/// What has come of a request.
-pub(crate) enum Answer {
-    None,
-    Refused(CannotFreeze),
-    /// The guest is unwinding.
-    Saving(Saved),
-    /// The call is data.
-    Frozen(Arc<FrozenCall>),
-}
+// The owner's side.
 
-/// Asks the call that this thread steps next to be frozen. Dropping it takes the request back.
+/// Asks the call that this thread steps next to be saved. Dropping it takes the request back.
 pub(crate) struct Asked {
-    outer: (u32, usize, Request),
+    outer: (u32, OwnersRequest),
 }
 
-pub(crate) fn ask() -> Asked {
-    let outer = REQUEST.replace(Request::NONE);
-    Asked { outer: (WANTED.replace(depth() + 1), STORE.replace(0), outer) }
+pub(crate) fn ask(purpose: Purpose) -> Asked {
+    let outer = ASKED.replace(OwnersRequest { purpose, ..OwnersRequest::NONE });
+    Asked { outer: (WANTED.replace(depth() + 1), outer) }
 }
 
 impl Asked {
@@ -71,61 +103,107 @@ impl Asked {
 
     /// The imports that the call may wait in, and that are not resumable, if it has taken the request.
     pub(crate) fn not_resumable(&self) -> Box<[Box<str>]> {
-        REQUEST.with(|request| match &request.borrow().taken_by {
+        ASKED.with_borrow(|asked| match &asked.taken_by {
             Some(of) => of.not_resumable.clone(),
             None => Box::default(),
         })
     }
 
     pub(crate) fn take_answer(&self) -> Answer {
-        REQUEST.with(|request| mem::replace(&mut request.borrow_mut().answer, Answer::None))
+        ASKED.with_borrow_mut(|asked| mem::replace(&mut asked.answer, Answer::None))
     }
 }
 
 impl Drop for Asked {
     fn drop(&mut self) {
-        let (wanted, store, outer) = mem::replace(&mut self.outer, (0, 0, Request::NONE));
+        let (wanted, outer) = mem::replace(&mut self.outer, (0, OwnersRequest::NONE));
         WANTED.set(wanted);
-        STORE.set(store);
-        drop(REQUEST.replace(outer));
+        drop(ASKED.replace(outer));
     }
 }
 
-/// Whether the step that this thread takes is to take a request.
+// The side of the step.
+
+/// Takes the owner's request, if the step that this thread takes is to take it.
 #[inline]
-pub(crate) fn is_wanted() -> bool {
+pub(crate) fn take_wanted() -> Option<Purpose> {
     let wanted = WANTED.get();
-    wanted != 0 && wanted == depth()
+    if wanted == 0 || wanted != depth() { None } else { Some(take_owners()) }
 }
 
-/// A step that has taken the request, for its store.
-pub(crate) struct Taken(());
-
-/// Takes the request. `store` is the address of the store's data.
 #[cold]
-pub(crate) fn take(store: usize, target: impl FnOnce() -> Option<Target>) -> Taken {
+fn take_owners() -> Purpose {
     WANTED.set(0);
-    match target() {
-        Some(target) => {
-            STORE.set(store);
-            REQUEST.with(|request| {
-                let mut request = request.borrow_mut();
-                request.taken_by = Some(target.of.clone());
-                request.target = Some(Arc::new(target));
-            });
-        }
-        None => refuse(CannotFreeze::NotPrepared),
+    ASKED.with_borrow(|asked| asked.purpose)
+}
+
+/// Tells the owner that the call cannot be saved.
+pub(crate) fn answer_refused(why: CannotFreeze) {
+    ASKED.with_borrow_mut(|asked| asked.answer = Answer::Refused(why));
+}
+
+/// Gives the owner the call as data.
+pub(crate) fn deliver(call: Arc<FrozenCall>) {
+    ASKED.with_borrow_mut(|asked| asked.answer = Answer::Frozen(call));
+}
+
+/// A step that is to save its call.
+pub(crate) struct Taken {
+    outer: Option<(usize, Request)>,
+}
+
+/// Begins a step that is to save its call. `store` is the address of the store's data.
+#[cold]
+pub(crate) fn take(store: usize, target: Target) -> Taken {
+    if target.purpose != Purpose::Park {
+        ASKED.with_borrow_mut(|asked| asked.taken_by = Some(target.of.clone()));
     }
-    Taken(())
+    let request = Request { target: Some(Arc::new(target)), state: State::Open };
+    Taken { outer: Some((STORE.replace(store), REQUEST.replace(request))) }
+}
+
+impl Taken {
+    /// Ends the step, and gives what the guest has saved, if it has.
+    #[cold]
+    pub(crate) fn end(mut self) -> Option<Saved> {
+        self.restore().and_then(|request| match request.state {
+            State::Saving(saved) => Some(saved),
+            State::Open | State::Refused => None,
+        })
+    }
+
+    fn restore(&mut self) -> Option<Request> {
+        let (store, request) = self.outer.take()?;
+        set_unwinding(false);
+        STORE.set(store);
+        Some(REQUEST.replace(request))
+    }
 }
 
 impl Drop for Taken {
     fn drop(&mut self) {
-        STORE.set(0);
-        set_unwinding(false);
-        let target = REQUEST.with(|request| request.borrow_mut().target.take());
-        drop(target);
+        drop(self.restore());
     }
+}
+
+/// Forgets what the last step was waiting for.
+#[inline]
+pub(crate) fn begin_watching() {
+    WAITS.set(Waits::No);
+}
+
+/// Whether the guest of the step that just ended waits.
+#[inline]
+pub(crate) fn waits() -> Waits {
+    WAITS.get()
+}
+
+// The side of the host functions.
+
+/// The guest on this thread waits, for something that may take long.
+#[inline]
+pub(crate) fn note_waiting(waits: Waits) {
+    WAITS.set(waits);
 }
 
 /// The request, if it is to the guest of the store whose data has this address, and if nothing has answered it.
@@ -134,31 +212,49 @@ pub(crate) fn target(store: usize) -> Option<Arc<Target>> {
     if STORE.get() != store || store == 0 {
         return None;
     }
-    REQUEST.with(|request| match &*request.borrow() {
-        Request { target, answer: Answer::None, .. } => target.clone(),
+    REQUEST.with_borrow(|request| match request {
+        Request { target, state: State::Open } => target.clone(),
         _ => None,
     })
 }
 
 /// The call goes on.
 pub(crate) fn refuse(why: CannotFreeze) {
-    REQUEST.with(|request| request.borrow_mut().answer = Answer::Refused(why));
+    let purpose = REQUEST.with_borrow_mut(|request| {
+        request.state = State::Refused;
+        request.target.as_ref().map(|target| target.purpose)
+    });
+    if purpose != Some(Purpose::Park) {
+        answer_refused(why);
+    }
 }
 
 /// From now on, the functions of the guest save themselves.
-pub(crate) fn begin_saving(pending: Pending, fuel: Option<u64>, expected: Vec<u32>) {
+pub(crate) fn begin_saving(
+    purpose: Purpose,
+    pending: Pending,
+    fuel: Option<u64>,
+    expected: Vec<u32>,
+) {
     let frames = Frames::new();
-    let saved = Saved { pending, fuel, expected, frames };
-    REQUEST.with(|request| request.borrow_mut().answer = Answer::Saving(saved));
+    let saved = Saved { purpose, pending, fuel, expected, frames, waiting: None };
+    REQUEST.with_borrow_mut(|request| request.state = State::Saving(saved));
     set_unwinding(true);
+}
+
+/// Keeps what the call waits for.
+pub(crate) fn keep_waiting(waiting: Box<dyn Any + Send>) {
+    REQUEST.with_borrow_mut(|request| {
+        if let State::Saving(saved) = &mut request.state {
+            saved.waiting = Some(waiting);
+        }
+    });
 }
 
 /// Some words of a frame of the guest that is saving itself.
 pub(crate) fn save(words: [i64; WORDS]) {
-    REQUEST.with(|request| {
-        let Request { target: Some(target), answer: Answer::Saving(saved), .. } =
-            &mut *request.borrow_mut()
-        else {
+    REQUEST.with_borrow_mut(|request| {
+        let Request { target: Some(target), state: State::Saving(saved) } = request else {
             return;
         };
         let frames = &mut saved.frames;
@@ -177,28 +273,9 @@ pub(crate) fn save(words: [i64; WORDS]) {
 
 /// A reference of a frame of the guest that is saving itself.
 pub(crate) fn save_reference(reference: Reference) {
-    REQUEST.with(|request| {
-        if let Answer::Saving(saved) = &mut request.borrow_mut().answer {
+    REQUEST.with_borrow_mut(|request| {
+        if let State::Saving(saved) = &mut request.state {
             saved.frames.references.push(reference);
         }
     });
-}
-
-/// What the guest that has just returned has saved. `None` if it was not asked to.
-pub(crate) fn take_saved() -> Option<Saved> {
-    REQUEST.with(|request| {
-        let answer = &mut request.borrow_mut().answer;
-        match mem::replace(answer, Answer::None) {
-            Answer::Saving(saved) => Some(saved),
-            other => {
-                *answer = other;
-                None
-            }
-        }
-    })
-}
-
-/// The call is data now.
-pub(crate) fn deliver(call: Arc<FrozenCall>) {
-    REQUEST.with(|request| request.borrow_mut().answer = Answer::Frozen(call));
 }

@@ -1,21 +1,18 @@
 //! Host functions that frozen calls can wait in: what they wait for can begin anew, from data.
 
 use crate::error::Error;
-use crate::error::cannot_freeze::CannotFreeze;
 use crate::guest::freeze::frames::Pending;
 use crate::guest::freeze::plain::sealed::{Params, Results};
 use crate::guest::freeze::plain::{ResumableParams, ResumableResults};
-use crate::guest::freeze::request;
-use crate::guest::freeze::saving::save_here;
+use crate::guest::freeze::waiting::{Again, Waiting, wait};
 use crate::guest::host_wait::HostWait;
 use crate::wait::block::block_on;
 use std::any::Any;
 use std::cell::RefCell;
-use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
-use std::ptr;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 use wasmtime::{Caller, Linker, Store, Val};
 
@@ -70,8 +67,9 @@ where
     F: Future<Output: ResumableResults> + Send + 'static,
 {
     define(linker, module, name, move |caller: &mut Caller<'_, S>, params: P, _| HostWait {
-        future: f(caller, params),
+        future: Box::pin(f(caller, params)),
         waited: || Duration::ZERO,
+        may_last: true,
     })
 }
 
@@ -85,34 +83,66 @@ pub(crate) fn define<S, P, F, W>(
 where
     S: Send + 'static,
     P: ResumableParams + 'static,
-    F: Future<Output: ResumableResults> + Send + 'static,
+    F: Future<Output: ResumableResults> + Send + Unpin + 'static,
     W: Fn() -> Duration + Send + Sync + 'static,
 {
     let import: Arc<(Box<str>, Box<str>)> = Arc::new((module.into(), name.into()));
+    let begin = move |caller: &mut Caller<'_, S>, params: P, waited: Duration| {
+        let wait = begin(caller, params, waited);
+        InFunction { import: import.clone(), params, wait, output: None }
+    };
     let begin = Arc::new(begin);
     let again: Again<S> = {
-        let (begin, import) = (begin.clone(), import.clone());
-        Arc::new(move |mut caller, waits, results| {
-            let (begin, import) = (begin.clone(), import.clone());
-            Box::pin(async move {
-                let params = P::from_values(&waits.params).ok_or_else(other_parameters)?;
-                let HostWait { future, waited } = begin(&mut caller, params, waits.waited);
-                let pending = || pending_in((&import.0, &import.1), params, waited());
-                let given = wait(&mut caller, pending, future).await;
-                given.unwrap_or_else(Results::any).write(results)
-            })
+        let begin = begin.clone();
+        Arc::new(move |caller, pending| {
+            let params = P::from_values(&pending.params).ok_or_else(other_parameters)?;
+            Ok(Box::new(begin(caller, params, pending.waited)))
         })
     };
     linker.func_wrap_async(module, name, move |mut caller, params: P| {
-        let HostWait { future, waited } = begin(&mut caller, params, Duration::ZERO);
-        let import = import.clone();
+        let waiting = begin(&mut caller, params, Duration::ZERO);
         Box::new(async move {
-            let pending = || pending_in((&import.0, &import.1), params, waited());
-            let given = wait(&mut caller, pending, future).await;
-            given.unwrap_or_else(Results::any)
+            let waited = wait(&mut caller, waiting).await;
+            waited.and_then(|waited| waited.output).unwrap_or_else(Results::any)
         })
     })?;
     register(linker, module, name, again)
+}
+
+/// What a guest waits for in a function of [`define`].
+struct InFunction<P, F: Future, W> {
+    import: Arc<(Box<str>, Box<str>)>,
+    params: P,
+    wait: HostWait<F, W>,
+    /// `Some` once the wait is over.
+    output: Option<F::Output>,
+}
+
+/// Nothing of it is pinned but the future, which can be moved.
+impl<P, F: Future + Unpin, W> Unpin for InFunction<P, F, W> {}
+
+impl<S, P, F, W> Waiting<S> for InFunction<P, F, W>
+where
+    S: 'static,
+    P: ResumableParams + 'static,
+    F: Future<Output: ResumableResults> + Send + Unpin + 'static,
+    W: Fn() -> Duration + Send + Sync + 'static,
+{
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        Pin::new(&mut self.wait.future).poll(context).map(|output| self.output = Some(output))
+    }
+
+    fn pending(&self) -> Pending {
+        pending_in((&self.import.0, &self.import.1), self.params, (self.wait.waited)())
+    }
+
+    fn may_last(&self) -> bool {
+        self.wait.may_last
+    }
+
+    fn end(&mut self, _: &mut Caller<'_, S>, results: &mut [Val]) -> wasmtime::Result<()> {
+        self.output.take().unwrap_or_else(Results::any).write(results)
+    }
 }
 
 /// Where a call waits, as data.
@@ -128,54 +158,6 @@ pub(crate) fn pending_in(
 pub(crate) fn other_parameters() -> wasmtime::Error {
     wasmtime::Error::msg("the frozen call has waited in a host function of another type")
 }
-
-/// Waits in a host function. `None` says that the call is being saved. The function then returns at once, whatever it returns.
-pub(crate) async fn wait<S: 'static, F: Future>(
-    caller: &mut Caller<'_, S>,
-    pending: impl Fn() -> Pending,
-    future: F,
-) -> Option<F::Output> {
-    let mut future = pin!(future);
-    let store = store_address(caller);
-    poll_fn(|context| {
-        if let Some(target) = request::target(store)
-            && save_here(caller, &target, &pending)
-        {
-            return Poll::Ready(None);
-        }
-        future.as_mut().poll(context).map(Some)
-    })
-    .await
-}
-
-/// Waits in a host function in which a call cannot be frozen, because of what it waits for.
-pub(crate) async fn cannot_be_frozen<F: Future>(
-    store: usize,
-    (module, name): (&str, &str),
-    what: &'static str,
-    future: F,
-) -> F::Output {
-    let mut future = pin!(future);
-    poll_fn(|context| {
-        if request::target(store).is_some() {
-            let import = format!("{module}.{name}").into();
-            request::refuse(CannotFreeze::Waiting { import, what });
-        }
-        future.as_mut().poll(context)
-    })
-    .await
-}
-
-/// What tells the store of a guest from all others.
-pub(crate) fn store_address<S: 'static>(caller: &Caller<'_, S>) -> usize {
-    ptr::from_ref(caller.data()).addr()
-}
-
-/// Waits in a host function once more, for a call that was frozen. It writes the results.
-pub(crate) type Again<S> =
-    Arc<dyn for<'a> Fn(Caller<'a, S>, Pending, &'a mut [Val]) -> Waits<'a> + Send + Sync>;
-
-pub(crate) type Waits<'a> = Pin<Box<dyn Future<Output = wasmtime::Result<()>> + Send + 'a>>;
 
 /// The module in which a linker has a function for each resumable one. No guest can import from it, because its name begins as those of the transformation do.
 const REGISTRY: &str = "__wasm_jobs_resumable";

@@ -19,7 +19,7 @@ const FRAMES_WITHOUT_A_NUMBER: usize = 20;
 pub(crate) fn save_here<S: 'static>(
     caller: &mut Caller<'_, S>,
     target: &Target,
-    pending: &impl Fn() -> Pending,
+    pending: impl FnOnce() -> Pending,
 ) -> bool {
     match begin(caller, target, pending) {
         Ok(()) => true,
@@ -33,7 +33,7 @@ pub(crate) fn save_here<S: 'static>(
 fn begin<S: 'static>(
     caller: &mut Caller<'_, S>,
     target: &Target,
-    pending: &impl Fn() -> Pending,
+    pending: impl FnOnce() -> Pending,
 ) -> Result<(), CannotFreeze> {
     if target.control.calls_inside_each_other() != 1 {
         return Err(CannotFreeze::Nested);
@@ -44,7 +44,7 @@ fn begin<S: 'static>(
     };
     connect(caller, &target.of.freezer);
     let fuel = caller.get_fuel().ok();
-    request::begin_saving(pending(), fuel, expected);
+    request::begin_saving(target.purpose, pending(), fuel, expected);
     set(&saving, caller, Val::I32(1));
     Ok(())
 }

@@ -1,17 +1,22 @@
-//! [`TakesRequest`]: the steps of a call that can be frozen. Each takes a request that is made to it, for its own store.
+//! [`TakesRequest`]: the steps of a call that can be saved. Each takes a request that is made to it, for its own store; and one of its own, when the call has waited for so
+//! long that it is to be parked.
 
-use crate::guest::freeze::frames::Saved;
+use crate::error::cannot_freeze::CannotFreeze;
+use crate::guest::freeze::frames::{Purpose, Saved};
 use crate::guest::freeze::freezer::Freezes;
-use crate::guest::freeze::request::{self, Target};
+use crate::guest::freeze::request::{self, Taken, Target, Waits};
 use crate::guest::guest::Guest;
 use crate::guest::limit::control::Control;
+use crate::wait::alarm;
+use crate::wait::clock::{Clock, RealtimeClock, Sleep};
 use pin_project_lite::pin_project;
 use std::pin::Pin;
 use std::ptr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-/// The guest of a call, if the call can be frozen.
+/// The guest of a call, if the call can be saved.
 pub(crate) struct Freezable {
     of: Option<Arc<Freezes>>,
     has_codec: bool,
@@ -29,43 +34,91 @@ impl Freezable {
         }
     }
 
-    /// What the guest, which has just returned, has saved. `None` if it was not asked to.
+    /// Begins a step that is to save the call, if it is.
     #[inline]
-    pub(crate) fn take_saved(&self) -> Option<Saved> {
-        self.of.as_ref().and_then(|_| request::take_saved())
+    fn take(&self, control: &Arc<Control>, parking: Option<&Parking>) -> Option<Taken> {
+        let Some(of) = &self.of else {
+            if request::take_wanted().is_some() {
+                request::answer_refused(CannotFreeze::NotPrepared);
+            }
+            return None;
+        };
+        let purpose = request::take_wanted().or_else(|| parking?.is_due().then_some(Purpose::Park));
+        purpose.map(|purpose| {
+            let (of, control) = (of.clone(), control.clone());
+            request::take(self.store, Target { purpose, of, control, has_codec: self.has_codec })
+        })
+    }
+}
+
+/// When a call is to be parked.
+struct Parking {
+    after: Duration,
+    /// When the wait began that the call is in.
+    since: Option<Duration>,
+    /// Wakes the call when it is to be parked.
+    alarm: Option<Sleep>,
+}
+
+impl Parking {
+    fn is_due(&self) -> bool {
+        self.after.is_zero()
+            || self.since.is_some_and(|since| alarm::now() >= since.saturating_add(self.after))
+    }
+
+    /// A step has ended, and the call has not.
+    fn step_ended(&mut self, context: &mut Context<'_>) {
+        match request::waits() {
+            Waits::Still => {}
+            Waits::No => (self.since, self.alarm) = (None, None),
+            Waits::Begins if self.after.is_zero() => {}
+            Waits::Begins => {
+                let now = alarm::now();
+                let mut sleep = RealtimeClock.sleep_until(now.saturating_add(self.after));
+                if sleep.as_mut().poll(context).is_ready() {
+                    context.waker().wake_by_ref();
+                }
+                (self.since, self.alarm) = (Some(now), Some(sleep));
+            }
+        }
     }
 }
 
 pin_project! {
+    /// Gives what the call gives, and what its functions have saved, if they have.
     pub(crate) struct TakesRequest<'a, F> {
         #[pin]
         call: F,
         freezable: &'a Freezable,
         control: &'a Arc<Control>,
+        parking: Option<Parking>,
     }
 }
 
 impl<'a, F> TakesRequest<'a, F> {
     #[inline]
     pub(crate) fn new(call: F, freezable: &'a Freezable, control: &'a Arc<Control>) -> Self {
-        Self { call, freezable, control }
+        let parking = control.park_after();
+        let parking = parking.map(|after| Parking { after, since: None, alarm: None });
+        Self { call, freezable, control, parking }
     }
 }
 
 impl<F: std::future::Future> std::future::Future for TakesRequest<'_, F> {
-    type Output = F::Output;
+    type Output = (F::Output, Option<Saved>);
 
     #[inline(always)]
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let Freezable { of, has_codec, store } = this.freezable;
-        let target = || {
-            let (of, control) = (of.clone()?, this.control.clone());
-            Some(Target { of, control, has_codec: *has_codec })
-        };
-        let taken = request::is_wanted().then(|| request::take(*store, target));
+        let taken = this.freezable.take(this.control, this.parking.as_ref());
+        if this.parking.is_some() {
+            request::begin_watching();
+        }
         let polled = this.call.poll(context);
-        drop(taken);
-        polled
+        let saved = taken.and_then(Taken::end);
+        if let (Poll::Pending, Some(parking)) = (&polled, this.parking) {
+            parking.step_ended(context);
+        }
+        polled.map(|output| (output, saved))
     }
 }

@@ -2,21 +2,17 @@
 
 use crate::call::future::Future;
 use crate::error::Error;
-use crate::guest::checkpoint::value::Value;
 use crate::guest::fiber;
-use crate::guest::freeze::frames::Reference;
+use crate::guest::freeze::become_twins::{PoisonedUnlessBack, bring_to};
 use crate::guest::freeze::frozen::Frozen;
-use crate::guest::freeze::frozen_call::FrozenCall;
-use crate::guest::freeze::reentry::Reentry;
-use crate::guest::guest::{Guest, Start};
+use crate::guest::freeze::go_back::{check, go_back};
+use crate::guest::guest::Start;
 use crate::guest::home::{Away, claim};
 use crate::guest::instance::Instance;
 use crate::guest::limit::options::InstanceOptions;
-use crate::guest::module_name::module_name;
 use crate::guest::origin::Origin;
 use crate::guest::prepared::pre::PreparedPre;
-use std::sync::Arc;
-use wasmtime::{Store, TypedFunc, WasmResults};
+use wasmtime::{Store, WasmResults};
 
 impl<T: WasmResults + Sync + 'static> Frozen<T> {
     /// Makes an instance in which the call goes on, with `state` as the state of the host, and gives the future of the call. The host function that the call waits
@@ -56,76 +52,49 @@ impl<T: WasmResults + Sync + 'static> Frozen<T> {
         let twins = pre.twins()?;
         let origin = Origin::module(twins);
         options.check(origin.engine(), origin.stops())?;
+        let parks = options.park_after;
         let store = Store::new(origin.engine(), state);
         let instance = Instance::make(origin, store, options, None, Start::Skip, |guest| {
-            guest.restore(&call.guest, true)
+            guest.restore_state(&call.guest, true)
         })?;
         // The guests that a reset makes need no twins.
-        *instance.recipe.origin.lock() = Origin::module(pre);
+        *instance.recipe.origin.lock() = Origin::module(pre).with_park_after(parks)?;
         let mut guest: Away<S> = claim(&instance.home)?;
-        let function = go_back(&mut guest, call, twins)?;
+        let function = go_back(&mut guest, call, None)?;
         let future = fiber::thawed(guest, call.export.clone(), function);
         Ok((instance, future))
     }
 }
 
-/// Refuses a call of another module.
-fn check<S: Send + 'static>(call: &FrozenCall, pre: &PreparedPre<S>) -> Result<(), Error> {
-    let module = pre.module();
-    let Some(freezer) = pre.prepared().freezer() else {
-        return Err(Error::NotPrepared { module: module_name(module) });
-    };
-    if freezer.hash != call.freezer.hash {
-        return Err(Error::OtherModule { module: module_name(module) });
+impl<S: Send + 'static> Instance<S> {
+    /// Brings the guest to the middle of a call that was [frozen](Future::freeze), or of which there is a [checkpoint](Future::checkpoint), and gives the future of the call. The host's
+    /// state stays as it is.
+    ///
+    /// A poisoned instance can be brought there, too. The first time, the guest gets a new store with the same state of the host: anything else that the caller has set up in the
+    /// old store, such as a limiter, is lost then.
+    ///
+    /// See [`Future::checkpoint`] for an example.
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::CallInProgress`] if a call or a guard has the guest;
+    /// - those of [`Frozen::thaw`]. The instance may be poisoned then.
+    pub fn thaw<T: WasmResults + Sync + 'static>(
+        &self,
+        frozen: &Frozen<T>,
+    ) -> Result<Future<T>, Error> {
+        let call = frozen.call();
+        let mut guest: Away<S> = claim(&self.home)?;
+        let pre = guest.pre.clone().ok_or_else(|| self.not_prepared())?;
+        check(call, &pre)?;
+        let unless_there = PoisonedUnlessBack::new(&guest.control);
+        bring_to(&mut guest, call)?;
+        let function = go_back(&mut guest, call, None)?;
+        unless_there.is_back();
+        Ok(fiber::thawed(guest, call.export.clone(), function))
     }
-    call.guest.check_module(module)
-}
 
-/// Has a guest with twins go back into a call, whose state it has, as soon as the function is called that this gives.
-fn go_back<S, R>(
-    guest: &mut Guest<S>,
-    call: &Arc<FrozenCall>,
-    twins: &PreparedPre<S>,
-) -> Result<TypedFunc<(), R>, Error>
-where
-    S: Send + 'static,
-    R: WasmResults,
-{
-    let pending = &call.pending;
-    let resumable = twins.resumable(&mut guest.store, &pending.module, &pending.name);
-    let Some(again) = resumable else {
-        let why = format!("no function {}.{} is resumable", pending.module, pending.name);
-        return Err(Error::InvalidFrozen { why: why.into() });
-    };
-    let mut imports = twins.module().imports();
-    let import = imports
-        .find(|import| import.module() == &*pending.module && import.name() == &*pending.name);
-    let Some(ty) = import.and_then(|import| import.ty().func().cloned()) else {
-        return Err(invalid("it waits in a function that the module does not import"));
-    };
-    let references = call.frames.references.iter().map(|value| live(guest, value));
-    let references = references.collect::<Result<_, _>>()?;
-    let instance = guest.exports.ok_or(Error::Poisoned)?;
-    let freezer = twins.prepared().freezer().ok_or(Error::Poisoned)?;
-    if guest.reentry.is_none() {
-        guest.reentry = Reentry::connect(instance, &mut guest.store, freezer);
+    fn not_prepared(&self) -> Error {
+        Error::NotPrepared { module: self.recipe.origin.lock().name() }
     }
-    let Some(reentry) = &mut guest.reentry else {
-        return Err(invalid("no call of the module ever waits"));
-    };
-    let results = ty.results();
-    let function = reentry.begin(call.clone(), references, &again, results, &mut guest.store)?;
-    let function = function.ok_or_else(|| invalid("it is in a function that never waits"))?;
-    function.typed(&guest.store).map_err(|_| invalid("its results are of another type"))
-}
-
-/// A reference of a frame, in the store of a guest.
-fn live<S: Send + 'static>(guest: &mut Guest<S>, value: &Value) -> Result<Reference, Error> {
-    let instance = guest.exports.ok_or(Error::Poisoned)?;
-    let (tracked, codec) = guest.saves.tracked(instance, &mut guest.store)?;
-    tracked.find(value, &mut guest.store, codec)
-}
-
-fn invalid(why: &str) -> Error {
-    Error::InvalidFrozen { why: why.into() }
 }

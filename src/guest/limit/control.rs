@@ -29,6 +29,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::Context;
+#[cfg(feature = "freeze")]
+use std::time::Duration;
 use wasmtime::{CallHook, Engine, Store, StoreContextMut, Trap, UpdateDeadline};
 
 /// Shared by an instance and its guest. Any thread may read it and set the slice; the thread that has the guest does the rest.
@@ -46,6 +48,9 @@ pub(crate) struct Control {
     /// The fuel that was left when the guest last called the host, or when the host last noted it.
     fuel: AtomicU64,
     yields_before_host_calls: bool,
+    /// How long a call waits before it is parked, if it is.
+    #[cfg(feature = "freeze")]
+    park_after: Option<Duration>,
     /// Whether anything has to be set when a call begins.
     limits_calls: bool,
     /// Whether anything has to be set in each step, whatever the slice.
@@ -84,6 +89,8 @@ impl Control {
             fuel_of_a_call: options.fuel,
             fuel: 0.into(),
             yields_before_host_calls: options.yield_before_host_calls,
+            #[cfg(feature = "freeze")]
+            park_after: options.park_after,
             poison: Poison::default(),
             number: InstanceId::new(),
         })
@@ -260,6 +267,13 @@ impl Control {
             let this: Arc<dyn Checked> = self.clone();
             Arc::downgrade(&this)
         })
+    }
+
+    /// How long a call waits before it is parked, if it is.
+    #[cfg(feature = "freeze")]
+    #[inline]
+    pub(crate) fn park_after(&self) -> Option<Duration> {
+        self.park_after
     }
 
     /// How many calls of the guest are inside each other, if the store [counts](Self::attach) them.

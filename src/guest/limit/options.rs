@@ -43,6 +43,8 @@ pub struct InstanceOptions {
     pub(crate) table_elements: Option<usize>,
     pub(crate) nesting: Option<u32>,
     pub(crate) yield_before_host_calls: bool,
+    #[cfg(feature = "freeze")]
+    pub(crate) park_after: Option<Duration>,
     measure_time: bool,
 }
 
@@ -199,6 +201,51 @@ impl InstanceOptions {
     #[must_use]
     pub fn yield_before_host_calls(mut self, enable: bool) -> Self {
         self.yield_before_host_calls = enable;
+        self
+    }
+
+    /// Has calls that wait for longer than this become data, which takes much less memory than a suspended guest does. Such a call is *parked*. Once what it waits for is there,
+    /// it goes on in a new store with the same state of the host. Its [`Future`](crate::Future), its runner and its handle stay as they are.
+    ///
+    /// A call can be parked where it can be [frozen](crate::Future::freeze), and is not elsewhere. Its instance then has no place in the engine's pool. If the pool is full when it wakes,
+    /// it yields until there is a place. With a time of zero, a call is parked as soon as it waits.
+    ///
+    /// The module has to be compiled with [`PrepareOptions::freezable`](crate::PrepareOptions::freezable). The first instance of it compiles the module with twins. Anything that the
+    /// caller has set up in the store, such as a limiter, is lost when a call is parked, and handles of the store that the host has kept are of no more use then.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use wasm_jobs::{EngineOptions, Instance, InstanceOptions, ManualClock, PrepareOptions, Step, engine, guest_kit, prepare_with, wasmtime};
+    ///
+    /// let engine = engine(&EngineOptions::default().pooling(1))?; // a place for one guest
+    /// let mut linker = wasmtime::Linker::<()>::new(&engine);
+    /// let clock = ManualClock::new();
+    /// guest_kit::add_to_linker(&mut linker, clock.clone())?;
+    /// let wasm = wat::parse_str(r#"(module
+    ///     (import "env" "sleep" (func $sleep (param i64)))
+    ///     (func (export "nap") (param i32) (result i32)
+    ///         (call $sleep (i64.const 1_000_000_000))
+    ///         (local.get 0)))"#)?;
+    /// let module = prepare_with(&engine, wasm, &PrepareOptions::default().freezable(true))?;
+    /// let pre = module.instantiate_pre(&linker)?;
+    ///
+    /// let mut naps = Vec::new();
+    /// for number in 0..1_000 {
+    ///     let options = InstanceOptions::default().park_after(Duration::ZERO);
+    ///     let mut nap = Instance::with_options(&pre, options, || ())?.call::<i32, i32>("nap", number)?;
+    ///     assert_eq!(nap.resume()?, Step::Waiting);
+    ///     naps.push(nap);
+    /// }
+    /// clock.tick(Duration::from_secs(1));
+    /// for (number, mut nap) in (0..).zip(naps) {
+    ///     assert_eq!(nap.wait()?, number);
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "freeze")]
+    #[must_use]
+    pub fn park_after(mut self, waited: Duration) -> Self {
+        self.park_after = Some(waited);
         self
     }
 

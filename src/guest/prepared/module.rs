@@ -101,6 +101,9 @@ impl Prepared {
     pub(crate) fn twins(&self) -> Result<Self, Error> {
         let not_prepared = || Error::NotPrepared { module: module_name(&self.module) };
         let freezer = self.freezer.as_ref().ok_or_else(not_prepared)?;
+        if freezer.has_twins {
+            return Ok(self.clone());
+        }
         let (module, freezer) = freezer.twins(self.module.engine())?.clone();
         Ok(Self { module, flags: self.flags.clone(), freezer: Some(freezer) })
     }

@@ -4,7 +4,9 @@ use crate::error::Error;
 #[cfg(feature = "freeze")]
 use crate::guest::freeze::freezer::{Freezer, Freezes};
 #[cfg(feature = "freeze")]
-use crate::guest::freeze::resumable::{Again, find};
+use crate::guest::freeze::resumable::find;
+#[cfg(feature = "freeze")]
+use crate::guest::freeze::waiting::Again;
 use crate::guest::limit::control::Control;
 use crate::guest::limit::flags::StopFlags;
 use crate::guest::limit::stops::Stops;
@@ -143,9 +145,12 @@ impl<S: Send + 'static> PreparedPre<S> {
     /// [`Error::NotPrepared`] if calls cannot become data.
     #[cfg(feature = "freeze")]
     pub(crate) fn twins(&self) -> Result<&Self, Error> {
-        let Some(Freezing { linker, twins, .. }) = &self.inner.freezing else {
+        let Some(Freezing { freezer, linker, twins, .. }) = &self.inner.freezing else {
             return Err(Error::NotPrepared { module: module_name(self.module()) });
         };
+        if freezer.has_twins {
+            return Ok(self);
+        }
         if let Some(twins) = twins.get() {
             return Ok(twins);
         }

@@ -85,6 +85,7 @@ mod opening;
 pub mod p3;
 mod poll;
 mod pollables;
+mod polled;
 mod preview1;
 mod preview2;
 #[cfg(feature = "checkpoint")]

@@ -1,12 +1,10 @@
 //! [`add_to_linker`]: defines the functions of WASI preview 1 in a linker. Most are wasmtime-wasi's; those that concern time, yielding
 //! and the program's end are here, except `poll_oneoff`, which is in `poll`.
 
-use crate::call::yield_now::yield_now;
+use crate::call::yield_now::{YieldNow, yield_now};
 use crate::error::Error;
 #[cfg(feature = "freeze")]
-use crate::guest::freeze::plain::sealed::{Params, Results as _};
-#[cfg(feature = "freeze")]
-use crate::guest::freeze::resumable::{Again, other_parameters, register};
+use crate::guest::freeze::resumable::register;
 use crate::guest::host_wait::HostWait;
 use crate::guest::waiting::define_waiting;
 use crate::guest::wasi::clocks::GuestClock;
@@ -15,10 +13,14 @@ use crate::guest::wasi::failure::{Failure, errno};
 use crate::guest::wasi::memory::{pointer, with_memory};
 #[cfg(feature = "checkpoint")]
 use crate::guest::wasi::opening::define_opening;
-use crate::guest::wasi::poll::{self, MODULE, POLL_ONEOFF, poll_oneoff};
-use crate::wait::clock::Clock;
 #[cfg(feature = "freeze")]
-use std::sync::Arc;
+use crate::guest::wasi::poll::again;
+use crate::guest::wasi::poll::{MODULE, POLL_ONEOFF, poll_oneoff};
+use crate::guest::wasi::polled::Parameters;
+use crate::wait::clock::Clock;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 use wasmtime::{Caller, Linker};
 use wasmtime_wasi::I32Exit;
@@ -43,28 +45,23 @@ pub fn add_to_linker<S: Send + 'static>(
     defined
 }
 
-/// `poll_oneoff` for a call that was frozen.
-#[cfg(feature = "freeze")]
-fn again<S: Send + 'static>(
-    ctx: impl Fn(&mut S) -> &mut WasiCtx + Copy + Send + Sync + 'static,
-) -> Again<S> {
-    Arc::new(move |mut caller, pending, results| {
-        Box::pin(async move {
-            let parameters = Params::from_values(&pending.params).ok_or_else(other_parameters)?;
-            let polled = poll_oneoff(&mut caller, ctx, parameters, pending.waited).await;
-            errno(polled)?.write(results)
-        })
+fn define_sched_yield<S: Send + 'static>(linker: &mut Linker<S>) -> Result<(), Error> {
+    define_waiting(linker, MODULE, "sched_yield", |_, (): (), _| HostWait {
+        future: SchedYield(yield_now()),
+        waited: || Duration::ZERO,
+        may_last: false,
     })
 }
 
-fn define_sched_yield<S: Send + 'static>(linker: &mut Linker<S>) -> Result<(), Error> {
-    define_waiting(linker, MODULE, "sched_yield", |_, (): (), _| HostWait {
-        future: async {
-            yield_now().await;
-            Errno::Success as i32
-        },
-        waited: || Duration::ZERO,
-    })
+/// A yield that tells the guest of its success.
+struct SchedYield(YieldNow);
+
+impl Future for SchedYield {
+    type Output = i32;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<i32> {
+        Pin::new(&mut self.0).poll(context).map(|()| Errno::Success as i32)
+    }
 }
 
 /// Defines the functions that differ from wasmtime-wasi's.
@@ -76,10 +73,8 @@ fn define_ours<S: Send + 'static>(
     linker.func_wrap_async(
         MODULE,
         POLL_ONEOFF,
-        move |mut caller: Caller<'_, S>, parameters: poll::Parameters| {
-            Box::new(async move {
-                errno(poll_oneoff(&mut caller, ctx, parameters, Duration::ZERO).await)
-            })
+        move |mut caller: Caller<'_, S>, parameters: Parameters| {
+            Box::new(async move { errno(poll_oneoff(&mut caller, ctx, parameters).await) })
         },
     )?;
     #[cfg(feature = "freeze")]

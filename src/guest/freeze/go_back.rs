@@ -1,0 +1,83 @@
+//! How a guest gets back into the functions of a call that is data.
+
+use crate::error::Error;
+use crate::guest::checkpoint::value::Value;
+use crate::guest::freeze::frames::Reference;
+use crate::guest::freeze::frozen_call::FrozenCall;
+use crate::guest::freeze::reentry::{Reentry, Wait};
+use crate::guest::freeze::waiting::Waiting;
+use crate::guest::guest::Guest;
+use crate::guest::module_name::module_name;
+use crate::guest::prepared::pre::PreparedPre;
+use std::sync::Arc;
+use wasmtime::{TypedFunc, WasmResults};
+
+/// Refuses a call of another module.
+pub(crate) fn check<S: Send + 'static>(
+    call: &FrozenCall,
+    pre: &PreparedPre<S>,
+) -> Result<(), Error> {
+    let module = pre.module();
+    let Some(freezer) = pre.prepared().freezer() else {
+        return Err(Error::NotPrepared { module: module_name(module) });
+    };
+    if freezer.hash != call.freezer.hash {
+        return Err(Error::OtherModule { module: module_name(module) });
+    }
+    call.guest.check_module(module)
+}
+
+/// Has a guest with twins, which is in the state of a call, go back into the call, as soon as the function is called that this gives. The call goes on to wait for what it has
+/// waited for; without that, it begins to wait anew.
+pub(crate) fn go_back<S, R>(
+    guest: &mut Guest<S>,
+    call: &Arc<FrozenCall>,
+    waiting: Option<Box<dyn Waiting<S>>>,
+) -> Result<TypedFunc<(), R>, Error>
+where
+    S: Send + 'static,
+    R: WasmResults,
+{
+    let Some(pre) = guest.pre.clone() else { return Err(Error::Poisoned) };
+    let Some(freezer) = pre.prepared().freezer() else { return Err(Error::Poisoned) };
+    let pending = &call.pending;
+    let mut imports = pre.module().imports();
+    let import = imports
+        .find(|import| import.module() == &*pending.module && import.name() == &*pending.name);
+    let Some(ty) = import.and_then(|import| import.ty().func().cloned()) else {
+        return Err(invalid("it waits in a function that the module does not import"));
+    };
+    let wait = match waiting {
+        Some(waiting) => Wait::GoesOn(waiting),
+        None => match pre.resumable(&mut guest.store, &pending.module, &pending.name) {
+            Some(again) => Wait::Begins(again),
+            None => {
+                let why = format!("no function {}.{} is resumable", pending.module, pending.name);
+                return Err(Error::InvalidFrozen { why: why.into() });
+            }
+        },
+    };
+    let references = call.frames.references.iter().map(|value| live(guest, value));
+    let references = references.collect::<Result<_, _>>()?;
+    let instance = guest.exports.ok_or(Error::Poisoned)?;
+    if guest.reentry.is_none() {
+        guest.reentry = Reentry::connect(instance, &mut guest.store, freezer);
+    }
+    let Some(reentry) = &mut guest.reentry else {
+        return Err(invalid("no call of the module ever waits"));
+    };
+    let function = reentry.begin(call.clone(), references, wait, ty.results(), &mut guest.store)?;
+    let function = function.ok_or_else(|| invalid("it is in a function that never waits"))?;
+    function.typed(&guest.store).map_err(|_| invalid("its results are of another type"))
+}
+
+/// A reference of a frame, in the store of a guest.
+fn live<S: Send + 'static>(guest: &mut Guest<S>, value: &Value) -> Result<Reference, Error> {
+    let instance = guest.exports.ok_or(Error::Poisoned)?;
+    let (tracked, codec) = guest.saves.tracked(instance, &mut guest.store)?;
+    tracked.find(value, &mut guest.store, codec)
+}
+
+fn invalid(why: &str) -> Error {
+    Error::InvalidFrozen { why: why.into() }
+}
