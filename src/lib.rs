@@ -189,7 +189,10 @@ pub use guest::{
     Stops, StoreGuard, TableGuard, add_yield, engine, request_yields,
 };
 #[cfg(feature = "freeze")]
-pub use guest::{Frozen, ResumableParams, ResumableResults, func_wrap_resumable};
+pub use guest::{
+    Frozen, FrozenFrame, FrozenValue, FrozenWait, ResumableParams, ResumableResults,
+    func_wrap_resumable,
+};
 #[cfg(feature = "prepare")]
 pub use guest::{PrepareOptions, Prepared, PreparedPre, prepare, prepare_with};
 pub use outcome::JobOutcome;

@@ -33,6 +33,7 @@ pub struct EngineOptions {
     component_async: bool,
     fuel: bool,
     backtraces: bool,
+    backtrace_frames: NonZeroUsize,
 }
 
 impl Default for EngineOptions {
@@ -52,6 +53,7 @@ impl Default for EngineOptions {
             component_async: false,
             fuel: false,
             backtraces: true,
+            backtrace_frames: const { NonZeroUsize::new(20).unwrap() },
         }
     }
 }
@@ -207,10 +209,19 @@ impl EngineOptions {
         self
     }
 
-    /// Sets whether a [`Trap`](crate::Trap) has a backtrace, of 20 frames at most. Collecting it takes time at each trap.
+    /// Sets whether a [`Trap`](crate::Trap) has a backtrace. Collecting it takes time at each trap.
     #[must_use]
     pub fn backtraces(mut self, enable: bool) -> Self {
         self.backtraces = enable;
+        self
+    }
+
+    /// Sets how many functions a backtrace shows at most: 20 by default; zero stands for one. At each trap, wasmtime reserves memory for so many.
+    ///
+    /// A call with as many functions on its stack, or more, cannot be [frozen](crate::CannotFreeze::TooDeep). For interpreters, some hundreds are enough.
+    #[must_use]
+    pub fn backtrace_frames(mut self, most: usize) -> Self {
+        self.backtrace_frames = NonZeroUsize::new(most).unwrap_or(NonZeroUsize::MIN);
         self
     }
 
@@ -235,9 +246,7 @@ impl EngineOptions {
             .shared_memory(self.threads || self.stop_flags)
             .concurrency_support(self.component_async)
             .consume_fuel(self.fuel)
-            .wasm_backtrace_max_frames(
-                self.backtraces.then_some(const { NonZeroUsize::new(20).unwrap() }),
-            );
+            .wasm_backtrace_max_frames(self.backtraces.then_some(self.backtrace_frames));
         if let Some(instances) = self.pool {
             let mut pool = PoolingAllocationConfig::new();
             let mut core_instances = instances;

@@ -72,6 +72,8 @@ pub use fiber::add_yield;
 #[cfg(feature = "freeze")]
 pub use freeze::frozen::Frozen;
 #[cfg(feature = "freeze")]
+pub use freeze::looking::{FrozenFrame, FrozenValue, FrozenWait};
+#[cfg(feature = "freeze")]
 pub use freeze::plain::{ResumableParams, ResumableResults};
 #[cfg(feature = "freeze")]
 pub use freeze::resumable::func_wrap_resumable;

@@ -4,6 +4,7 @@ use crate::layout::{ReferenceType, ValueType};
 use crate::saving::{saved_reference, words_of};
 use crate::stops::trace::Callee;
 use sha2::{Digest, Sha256};
+use std::collections::HashMap;
 
 /// What each function gives when a call is saved.
 #[derive(Clone, Debug, Default)]
@@ -17,6 +18,8 @@ pub struct FrameLayout {
     pub(crate) functions: Vec<u32>,
     /// The offsets of the points' calls in the transformed module, in order, with the points' numbers.
     pub(crate) sites: Vec<(usize, u32)>,
+    /// The names of the functions that have points, if the module tells them.
+    pub(crate) names: HashMap<u32, Box<str>>,
 }
 
 impl FrameLayout {
@@ -36,6 +39,12 @@ impl FrameLayout {
         let mut first = [0; 16];
         first.copy_from_slice(&hash.finalize()[..16]);
         first
+    }
+
+    /// The name of a function that has a point, if the module's name section has one.
+    #[must_use]
+    pub fn name(&self, function: u32) -> Option<&str> {
+        self.names.get(&function).map(|name| &**name)
     }
 
     /// The number of the point whose call is at an offset of the transformed module, which has to be this one: the module with twins has other offsets. `None` if

@@ -37,6 +37,8 @@ pub use crate::layout::{
 };
 pub use crate::options::Options;
 
+use std::collections::HashSet;
+
 /// A transformed module.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -77,9 +79,10 @@ pub fn transform_with(wasm: &[u8], options: &Options) -> Result<Transformed, Err
         let (suspends, functions) = (&*options.waits_in, &layout.functions[..]);
         let saving = saving::Saving { suspends, never, functions, twins: options.twins };
         drop(module);
-        let described;
-        (wasm, described) = saving::saving(&wasm, &saving)?;
-        frames = described;
+        let mut saved = saving::saving(&wasm, &saving)?;
+        let functions: HashSet<u32> = saved.1.points.iter().map(|point| point.function).collect();
+        saved.1.names = names::of_functions(&wasm, |function| functions.contains(&function));
+        (wasm, frames) = saved;
         if layout.functions.is_empty() {
             layout.functions.clone_from(&frames.functions);
         }

@@ -1,7 +1,28 @@
-//! [`extend`]: keeps the name section right. It gets names for what is added. Memories that come after an added one have the next number.
+//! The name section. [`of_functions`] reads it, and [`extend`] keeps it right. It gets names for what is added. Memories that come after an added one have the next number.
 
+use std::collections::HashMap;
 use wasm_encoder::Encode;
-use wasmparser::{BinaryReader, BinaryReaderError};
+use wasmparser::{BinaryReader, BinaryReaderError, KnownCustom, Name, Parser, Payload};
+
+/// The names of the functions that are asked for, by their indices. What cannot be read has no name.
+pub(crate) fn of_functions(wasm: &[u8], is_asked: impl Fn(u32) -> bool) -> HashMap<u32, Box<str>> {
+    let mut names = HashMap::new();
+    let payloads = Parser::new(0).parse_all(wasm).map_while(Result::ok);
+    let sections = payloads.filter_map(|payload| match payload {
+        Payload::CustomSection(section) => match section.as_known() {
+            KnownCustom::Name(section) => Some(section),
+            _ => None,
+        },
+        _ => None,
+    });
+    for subsection in sections.flatten().map_while(Result::ok) {
+        if let Name::Function(map) = subsection {
+            let asked = map.into_iter().map_while(Result::ok).filter(|name| is_asked(name.index));
+            names.extend(asked.map(|name| (name.index, name.name.into())));
+        }
+    }
+    names
+}
 
 /// What the name section has to tell.
 #[derive(Debug, Default)]

@@ -16,6 +16,7 @@ pub(crate) mod frozen;
 pub(crate) mod frozen_call;
 pub(crate) mod go_back;
 pub(crate) mod going_on;
+pub(crate) mod looking;
 mod parked;
 pub(crate) mod plain;
 pub(crate) mod reentry;

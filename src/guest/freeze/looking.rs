@@ -1,0 +1,212 @@
+//! What can be seen of a [`Frozen`] call: a debugger's view of a call that sleeps.
+
+use crate::guest::checkpoint::value::Value;
+use crate::guest::freeze::freezer::Freezer;
+use crate::guest::freeze::frozen::Frozen;
+use std::fmt;
+use std::time::Duration;
+use wasm_jobs_transform::{SlotValue, ValueType};
+use wasmtime::Val;
+
+/// A function on the stack of a [`Frozen`] call.
+#[derive(Debug)]
+pub struct FrozenFrame<'a> {
+    function: u32,
+    name: Option<&'a str>,
+    values: Vec<(SlotValue, FrozenValue)>,
+}
+
+/// The host function that a [`Frozen`] call waits in.
+#[derive(Clone, Debug)]
+pub struct FrozenWait<'a> {
+    module: &'a str,
+    name: &'a str,
+    params: &'a [Value],
+    waited: Duration,
+}
+
+/// A value of a function on the stack of a [`Frozen`] call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FrozenValue {
+    /// A 32-bit integer.
+    I32(i32),
+    /// A 64-bit integer.
+    I64(i64),
+    /// The bits of a 32-bit float.
+    F32(u32),
+    /// The bits of a 64-bit float.
+    F64(u64),
+    /// A vector.
+    V128(u128),
+    /// A reference to nothing.
+    Null,
+    /// A reference to the module's function with this index.
+    Function(u32),
+    /// A reference to an object of the host's, as a [`RefCodec`](crate::RefCodec) has written it.
+    Object(Box<[u8]>),
+}
+
+impl<T> Frozen<T> {
+    /// The functions on the stack of the call, the innermost first.
+    ///
+    /// ```
+    /// # use wasm_jobs::{EngineOptions, FrozenValue, Instance, PrepareOptions, engine, guest_kit, prepare_with, wasmtime, ManualClock, transform::SlotValue};
+    /// # let engine = engine(&EngineOptions::default())?;
+    /// # let mut linker = wasmtime::Linker::<()>::new(&engine);
+    /// # guest_kit::add_to_linker(&mut linker, ManualClock::new())?;
+    /// let wasm = wat::parse_str(r#"(module
+    ///     (import "env" "sleep" (func $sleep (param i64)))
+    ///     (func $dream (param $depth i32) (result i32)
+    ///         (if (i32.eqz (local.get $depth)) (then (call $sleep (i64.const 1_000))))
+    ///         (if (local.get $depth) (then (drop (call $dream (i32.sub (local.get $depth) (i32.const 1))))))
+    ///         (local.get $depth))
+    ///     (export "dream" (func $dream)))"#)?;
+    /// let pre = prepare_with(&engine, wasm, &PrepareOptions::default().freezable(true))?.instantiate_pre(&linker)?;
+    /// let mut future = Instance::new(&pre, ())?.call::<i32, i32>("dream", 2)?;
+    /// let frozen = future.freeze()?;
+    ///
+    /// let frames = frozen.frames();
+    /// assert_eq!(frames.len(), 3);
+    /// assert_eq!(frames[2].name(), Some("dream"));
+    /// assert_eq!(frames[2].values().next(), Some((SlotValue::Local(0), &FrozenValue::I32(2))));
+    /// assert_eq!((frozen.pending().module(), frozen.pending().name()), ("env", "sleep"));
+    /// assert_eq!(frozen.pending().params()[0].i64(), Some(1_000));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn frames(&self) -> Vec<FrozenFrame<'_>> {
+        let (frames, freezer) = (&self.call().frames, &*self.call().freezer);
+        let starts = frames.starts.iter();
+        let frames = starts.map(|start| {
+            let references = &frames.references[start.reference..];
+            frame(freezer, &frames.words[start.word..], references)
+        });
+        frames.collect()
+    }
+
+    /// The host function that the call waits in.
+    #[must_use]
+    pub fn pending(&self) -> FrozenWait<'_> {
+        let pending = &self.call().pending;
+        let (module, name, params) = (&*pending.module, &*pending.name, &*pending.params);
+        FrozenWait { module, name, params, waited: pending.waited }
+    }
+}
+
+fn frame<'a>(freezer: &'a Freezer, words: &[i64], references: &[Value]) -> FrozenFrame<'a> {
+    let (mut words, mut references) = (words.iter().copied(), references.iter());
+    let mut word = move || words.next().unwrap_or(0);
+    let point = &freezer.frames.points[word() as usize];
+    let mut values = Vec::new();
+    for slot in &point.slots {
+        let value = match slot.ty {
+            ValueType::I32 => FrozenValue::I32(word() as i32),
+            ValueType::I64 => FrozenValue::I64(word()),
+            ValueType::F32 => FrozenValue::F32(word() as u32),
+            ValueType::F64 => FrozenValue::F64(word().cast_unsigned()),
+            ValueType::V128 => {
+                let low = u128::from(word().cast_unsigned());
+                FrozenValue::V128(low | u128::from(word().cast_unsigned()) << 64)
+            }
+            _ if slot.reference().is_none() => FrozenValue::Null,
+            _ => match references.next() {
+                Some(Value::Function(index)) => FrozenValue::Function(*index),
+                Some(Value::Object(bytes)) => FrozenValue::Object((**bytes).into()),
+                _ => FrozenValue::Null,
+            },
+        };
+        if slot.what != SlotValue::Nothing {
+            values.push((slot.what, value));
+        }
+    }
+    FrozenFrame { function: point.function, name: freezer.frames.name(point.function), values }
+}
+
+impl FrozenFrame<'_> {
+    /// The index of the function in its module.
+    #[must_use]
+    pub fn function(&self) -> u32 {
+        self.function
+    }
+
+    /// The name of the function, if its module tells it.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.name
+    }
+
+    /// The values that the function still needs, and what they are: its locals, of which the parameters come first, and operands on its stack.
+    pub fn values(&self) -> impl Iterator<Item = (SlotValue, &FrozenValue)> {
+        self.values.iter().map(|(what, value)| (*what, value))
+    }
+}
+
+impl FrozenWait<'_> {
+    /// The module that the function was imported from.
+    #[must_use]
+    pub fn module(&self) -> &str {
+        self.module
+    }
+
+    /// The name that it was imported by.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.name
+    }
+
+    /// The arguments.
+    #[must_use]
+    pub fn params(&self) -> Vec<Val> {
+        let params = self.params.iter().map(|value| match value {
+            Value::I32(value) => Val::I32(*value),
+            Value::I64(value) => Val::I64(*value),
+            Value::F32(bits) => Val::F32(*bits),
+            Value::F64(bits) => Val::F64(*bits),
+            Value::V128(value) => Val::V128((*value).into()),
+            // Resumable functions have no references, and bytes with one in its place do not go on.
+            Value::Null | Value::Function(_) | Value::Object(_) => Val::FuncRef(None),
+        });
+        params.collect()
+    }
+
+    /// How long the call had waited, by the clock of the function. It is zero for a function of [`func_wrap_resumable`](crate::func_wrap_resumable).
+    #[must_use]
+    pub fn waited(&self) -> Duration {
+        self.waited
+    }
+}
+
+impl fmt::Display for FrozenFrame<'_> {
+    /// The function and its values, as in `dream: local 0 = 2`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.name {
+            Some(name) => f.write_str(name)?,
+            None => write!(f, "function {}", self.function)?,
+        }
+        for (place, (what, value)) in self.values.iter().enumerate() {
+            f.write_str(if place == 0 { ": " } else { ", " })?;
+            match what {
+                SlotValue::Local(index) => write!(f, "local {index} = {value}")?,
+                SlotValue::Operand(height) => write!(f, "operand {height} = {value}")?,
+                SlotValue::Nothing => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for FrozenValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::I32(value) => write!(f, "{value}"),
+            Self::I64(value) => write!(f, "{value}"),
+            Self::F32(bits) => write!(f, "{}", f32::from_bits(*bits)),
+            Self::F64(bits) => write!(f, "{}", f64::from_bits(*bits)),
+            Self::V128(value) => write!(f, "{value:#x}"),
+            Self::Null => f.write_str("null"),
+            Self::Function(index) => write!(f, "function {index}"),
+            Self::Object(bytes) => write!(f, "an object of {} bytes", bytes.len()),
+        }
+    }
+}
