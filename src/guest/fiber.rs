@@ -10,7 +10,7 @@ use crate::error::trap::Trap;
 use crate::guest::apart::Apart;
 use crate::guest::export::Claimed;
 #[cfg(feature = "freeze")]
-use crate::guest::freeze::going_on::{go_on, run};
+use crate::guest::freeze::going_on::{go_on, parking};
 #[cfg(feature = "freeze")]
 use crate::guest::freeze::taking::{Freezable, TakesRequest};
 use crate::guest::guest::Guest;
@@ -48,6 +48,14 @@ where
     R: WasmResults + Sync + 'static,
 {
     let (interrupter, traced) = interrupter_and_trace(&mut guest);
+    #[cfg(feature = "freeze")]
+    if guest.control.park_after().is_some() {
+        guest.begin_call();
+        let export = guest.parts().1;
+        let (name, function) = (export.name.clone(), export.func.clone());
+        let call = parking(guest, name, function, params);
+        return Future::from_parts(call, Some(interrupter), traced);
+    }
     Future::from_parts(call(guest, params), Some(interrupter), traced)
 }
 
@@ -134,7 +142,7 @@ where
     guest.begin_call();
     let interrupter = guest.control.stopper().interrupter();
     let traced = Traced::export(&export, guest.control.number());
-    Future::from_parts(run(guest, export, function), Some(interrupter), traced)
+    Future::from_parts(parking(guest, export, function, ()), Some(interrupter), traced)
 }
 
 /// Makes the future of a call that runs the user's `work` with the exports.

@@ -1,4 +1,6 @@
-//! [`go_on`]: a call from where it was saved to its end.
+//! Calls that are saved and go on: [`go_on`] from where they were saved, [`parking`] from their beginning.
+//!
+//! What runs in the guest is in a box of its own, so that a call takes little memory while it is parked.
 
 use crate::call::lease::{Lease, Leased};
 use crate::error::Error;
@@ -15,28 +17,20 @@ use crate::guest::running::Running;
 use crate::guest::trap::Attempt;
 use crate::outcome::Outcome;
 use std::sync::Arc;
-use wasmtime::{TypedFunc, WasmResults};
+use wasmtime::{TypedFunc, WasmParams, WasmResults};
+
+/// How a run in the guest has ended.
+enum Ran<S: 'static, R> {
+    /// With the end of the call.
+    Ended(R),
+    Stopped(Stopped<S>),
+}
 
 /// Lets a call go on that has been saved, and that is not to end there.
 pub(crate) async fn go_on<S, R, H>(
     mut guest: Leased<Box<Guest<S>>, H>,
     export: Arc<str>,
-    stopped: Stopped<S>,
-) -> Outcome<R>
-where
-    S: Send + 'static,
-    R: WasmResults + Sync + 'static,
-    H: AsRef<Lease<Box<Guest<S>>>> + Send + Sync + 'static,
-{
-    let function = bring_back(&mut guest, &export, stopped).await?;
-    run(guest, export, function).await
-}
-
-/// Runs a call whose guest goes back into its functions once `function` is called.
-pub(crate) async fn run<S, R, H>(
-    mut guest: Leased<Box<Guest<S>>, H>,
-    export: Arc<str>,
-    mut function: TypedFunc<(), R>,
+    mut stopped: Stopped<S>,
 ) -> Outcome<R>
 where
     S: Send + 'static,
@@ -44,16 +38,58 @@ where
     H: AsRef<Lease<Box<Guest<S>>>> + Send + Sync + 'static,
 {
     loop {
-        let freezable = Freezable::of(&guest);
-        let mut running = Running::begin(&mut guest, Attempt::Export(&export))?;
-        let (store, control, _) = running.parts();
-        let call = Limited::new(function.call_async(store, ()), control);
-        let (ended, saved) = TakesRequest::new(call, &freezable, control).await;
-        let stopped = match saved {
-            None => return running.end(ended),
-            Some(saved) => running.stop(ended, saved, &export)?,
+        let function = bring_back(&mut guest, &export, stopped).await?;
+        stopped = match Box::pin(run(&mut guest, &export, function, ())).await? {
+            Ran::Ended(results) => return Ok(results),
+            Ran::Stopped(stopped) => stopped,
         };
-        function = bring_back(&mut guest, &export, stopped).await?;
+    }
+}
+
+/// The work of a call that may be parked, or of one that was frozen.
+pub(crate) async fn parking<S, P, R, H>(
+    mut guest: Leased<Box<Guest<S>>, H>,
+    export: Arc<str>,
+    function: TypedFunc<P, R>,
+    params: P,
+) -> Outcome<R>
+where
+    S: Send + 'static,
+    P: WasmParams + Sync + 'static,
+    R: WasmResults + Sync + 'static,
+    H: AsRef<Lease<Box<Guest<S>>>> + Send + Sync + 'static,
+{
+    let mut ran = Box::pin(run(&mut guest, &export, function, params)).await?;
+    loop {
+        let stopped = match ran {
+            Ran::Ended(results) => return Ok(results),
+            Ran::Stopped(stopped) => stopped,
+        };
+        let function = bring_back(&mut guest, &export, stopped).await?;
+        ran = Box::pin(run(&mut guest, &export, function, ())).await?;
+    }
+}
+
+/// Runs the guest until the call ends or is saved.
+async fn run<S, P, R>(
+    guest: &mut Guest<S>,
+    export: &Arc<str>,
+    function: TypedFunc<P, R>,
+    params: P,
+) -> Outcome<Ran<S, R>>
+where
+    S: Send + 'static,
+    P: WasmParams + Sync + 'static,
+    R: WasmResults + Sync + 'static,
+{
+    let freezable = Freezable::of(guest);
+    let mut running = Running::begin(guest, Attempt::Export(export))?;
+    let (store, control, _) = running.parts();
+    let call = Limited::new(function.call_async(store, params), control);
+    let (ended, saved) = TakesRequest::new(call, &freezable, control).await;
+    match saved {
+        None => running.end(ended).map(Ran::Ended),
+        Some(saved) => running.stop(ended, saved, export).map(Ran::Stopped),
     }
 }
 
