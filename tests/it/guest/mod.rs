@@ -19,6 +19,8 @@ mod looking;
 mod misuse;
 #[cfg(feature = "rayon")]
 mod own_stores;
+#[cfg(feature = "freeze")]
+mod parking;
 mod poison;
 mod reloads;
 #[cfg(feature = "rayon")]
