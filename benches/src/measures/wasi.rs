@@ -78,6 +78,14 @@ pub(super) const BZIP2: Program = Program {
     prints: Output::Bytes(include_bytes!("../../../guests/wasi/sample1.bz2")),
 };
 
+/// The same program, which unpacks it again.
+pub(super) const BUNZIP2: Program = Program {
+    path: concat!(env!("CARGO_MANIFEST_DIR"), "/../guests/wasi/bzip2.wasm"),
+    args: &["bzip2", "-d", "-c"],
+    input: Some(include_bytes!("../../../guests/wasi/sample1.bz2")),
+    prints: Output::Bytes(include_bytes!("../../../guests/wasi/sample1.ref")),
+};
+
 /// Three sorts.
 pub(super) const SORT: Program = Program {
     path: concat!(env!("CARGO_MANIFEST_DIR"), "/../guests/wasi/sort.wasm"),
