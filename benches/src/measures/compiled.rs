@@ -3,8 +3,8 @@
 use crate::guests::GUEST;
 use wasm_jobs::wasmtime::{Engine, InstancePre, Linker, Module};
 use wasm_jobs::{
-    EngineOptions, Instance, InstanceOptions, PrepareOptions, Prepared, PreparedPre, add_yield, prepare,
-    prepare_with,
+    EngineOptions, Instance, InstanceOptions, PrepareOptions, Prepared, PreparedPre, add_yield,
+    prepare, prepare_with,
 };
 
 pub(super) enum Compiled {
@@ -23,6 +23,12 @@ impl Compiled {
 
     pub(super) fn freezable(engine: &Engine, wasm: &[u8]) -> Self {
         Self::Prepared(freezable(engine, wasm))
+    }
+
+    /// As [`freezable`](Self::freezable), in any import.
+    pub(super) fn freezable_anywhere(engine: &Engine, wasm: &[u8]) -> Self {
+        let options = PrepareOptions::default().freezable(true).waits_in(|_, _| true);
+        Self::Prepared(prepare_with(engine, wasm, &options).expect("the guest can be prepared"))
     }
 
     /// The bytes of the machine code, with what is beside it in memory.

@@ -175,9 +175,14 @@ pub(crate) fn bytes() -> Finding {
 
 /// A guest of the kit, in C, that naps.
 pub(crate) fn sleeping() -> Finding {
-    sleeper("kit/c.wasm", ("nap", 1_000), || (), |linker| {
-        guest_kit::add_to_linker(linker, RealtimeClock).expect("the linker is new");
-    })
+    sleeper(
+        "kit/c.wasm",
+        ("nap", 1_000),
+        || (),
+        |linker| {
+            guest_kit::add_to_linker(linker, RealtimeClock).expect("the linker is new");
+        },
+    )
 }
 
 /// A program of WASI's that sleeps.
@@ -215,5 +220,9 @@ fn sleeper<S: Send + 'static, P: WasmParams + Sync + 'static>(
     let [before, after] = [&before, &after]
         .map(|guest| guest.memory("memory").expect("the guest exports it").data().to_vec());
     let written = before.iter().zip(&after).filter(|(before, after)| before != after).count();
-    of_pairs("bytes", Other::Baseline("written"), &[(frozen.to_bytes().len() as f64, written as f64)])
+    of_pairs(
+        "bytes",
+        Other::Baseline("written"),
+        &[(frozen.to_bytes().len() as f64, written as f64)],
+    )
 }

@@ -47,9 +47,8 @@ pub(crate) fn slice_in_a_step() -> Finding {
 }
 
 fn of_all(works: &[Work]) -> Finding {
-    let pairs = |work: &Work| -> Result<_, String> {
-        Ok(sides(&(work.wasm)()?, work.runs, work.runs))
-    };
+    let pairs =
+        |work: &Work| -> Result<_, String> { Ok(sides(&(work.wasm)()?, work.runs, work.runs)) };
     let works: Vec<Vec<(f64, f64)>> = match works.iter().map(pairs).collect() {
         Ok(works) => works,
         Err(why) => return Finding::Skipped { why },

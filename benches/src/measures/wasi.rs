@@ -12,7 +12,7 @@ use wasm_jobs::{Future, InstanceOptions, JobPool};
 pub(super) const ROUNDS: usize = 15;
 
 /// More than a program prints, in bytes.
-pub(super) const OUTPUT: usize = 64 * 1024;
+pub(super) const OUTPUT: usize = 128 * 1024;
 
 /// The speed test of SQLite.
 pub(super) const SQLITE: Program = Program {

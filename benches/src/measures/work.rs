@@ -50,7 +50,10 @@ pub(super) const MANY: [(&str, Work); 17] = [
     ("lua", LUA),
     ("js", PROGRAMS[2]),
     ("bzip2", PROGRAMS[3]),
-    ("bunzip2", Work { wasm: || wasi::BUNZIP2.wasm(), runs: |guest| program(&wasi::BUNZIP2, guest) }),
+    (
+        "bunzip2",
+        Work { wasm: || wasi::BUNZIP2.wasm(), runs: |guest| program(&wasi::BUNZIP2, guest) },
+    ),
     ("sort", PROGRAMS[4]),
     ("hash", PROGRAMS[5]),
     ("picture", PICTURE),
