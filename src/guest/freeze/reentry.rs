@@ -2,14 +2,14 @@
 
 use crate::guest::checkpoint::value::Value;
 use crate::guest::freeze::frames::{FrameStart, Frames, Pending, Reference};
-use crate::guest::freeze::freezer::{Freezer, WORDS};
+use crate::guest::freeze::freezer::{Exports, Freezer, Freezes, WORDS};
 use crate::guest::freeze::frozen_call::FrozenCall;
-use crate::guest::freeze::resumable::Again;
+use crate::guest::freeze::resumable::Resumable;
 use crate::guest::freeze::saving::{function_type, set};
 use parking_lot::Mutex;
 use std::sync::Arc;
-use wasm_jobs_transform::{LOAD, NEXT, POINT, TWINS, reference_export};
-use wasmtime::{AsContextMut, Func, FuncType, Instance, Ref, Store, Table, Val, ValType};
+use wasm_jobs_transform::{LOAD, reference_export};
+use wasmtime::{AsContextMut, Extern, Func, Instance, Ref, Store, Table, Val, ValType};
 
 /// The functions of the host's that an instance with twins has, and the call that it goes back into.
 pub(crate) struct Reentry {
@@ -75,9 +75,11 @@ impl Reentry {
     pub(crate) fn connect<S: Send + 'static>(
         instance: Instance,
         store: &mut Store<S>,
-        freezer: &Arc<Freezer>,
+        of: &Freezes,
     ) -> Option<Self> {
-        let twins = instance.get_table(&mut *store, TWINS)?;
+        let Freezes { freezer, exports, .. } = of;
+        let twins = instance.get_module_export(&mut *store, exports.twins.as_ref()?)?;
+        let twins = twins.into_table()?;
         let last = twins.size(&*store).checked_sub(1)?;
         let none = FrameStart { word: 0, reference: 0 };
         let progress = Progress { call: None, references: Vec::new(), left: 0, at: none };
@@ -98,8 +100,11 @@ impl Reentry {
             // The table has fewer than 2³² elements.
             next.unwrap_or(last as u32).cast_signed()
         });
-        for (name, function) in [(LOAD, load), (POINT, point), (NEXT, next)] {
-            if let Some(global) = instance.get_global(&mut *store, name) {
+        let Exports { load: to_load, point: to_point, next: to_next, .. } = exports;
+        for (export, function) in [(to_load, load), (to_point, point), (to_next, next)] {
+            let Some(export) = export else { continue };
+            let global = instance.get_module_export(&mut *store, export);
+            if let Some(global) = global.and_then(Extern::into_global) {
                 set(&global, &mut *store, Val::FuncRef(Some(function)));
             }
         }
@@ -128,11 +133,10 @@ impl Reentry {
         &mut self,
         call: Arc<FrozenCall>,
         references: Vec<Reference>,
-        again: &Again<S>,
-        results: impl IntoIterator<Item = ValType>,
+        resumable: &Resumable<S>,
         store: &mut Store<S>,
     ) -> wasmtime::Result<Option<Func>> {
-        let waits = self.waits_in(&call.pending, again, results, store);
+        let waits = self.waits_in(&call.pending, resumable, store);
         self.twins.set(&mut *store, self.last, Ref::Func(Some(waits)))?;
         let mut progress = self.progress.lock();
         progress.left = call.frames.starts.len();
@@ -153,8 +157,7 @@ impl Reentry {
     fn waits_in<S: Send + 'static>(
         &mut self,
         pending: &Pending,
-        again: &Again<S>,
-        results: impl IntoIterator<Item = ValType>,
+        resumable: &Resumable<S>,
         store: &mut Store<S>,
     ) -> Func {
         let Pending { module, name, .. } = pending;
@@ -162,8 +165,8 @@ impl Reentry {
         if let Some((.., function)) = known {
             return *function;
         }
-        let ty = FuncType::new(store.engine(), [], results);
-        let (progress, again) = (self.progress.clone(), again.clone());
+        let (progress, again) = (self.progress.clone(), resumable.again.clone());
+        let ty = resumable.continues.clone();
         let function = Func::new_async(&mut *store, ty, move |mut caller, _, results| {
             let (call, again) = (progress.lock().call.clone(), again.clone());
             Box::new(async move {

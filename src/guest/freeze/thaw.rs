@@ -93,28 +93,21 @@ where
 {
     let pending = &call.pending;
     let resumable = twins.resumable(&mut guest.store, &pending.module, &pending.name);
-    let Some(again) = resumable else {
-        let why = format!("no function {}.{} is resumable", pending.module, pending.name);
+    let Some(resumable) = resumable else {
+        let why = format!("no import {}.{} is resumable", pending.module, pending.name);
         return Err(Error::InvalidFrozen { why: why.into() });
-    };
-    let mut imports = twins.module().imports();
-    let import = imports
-        .find(|import| import.module() == &*pending.module && import.name() == &*pending.name);
-    let Some(ty) = import.and_then(|import| import.ty().func().cloned()) else {
-        return Err(invalid("it waits in a function that the module does not import"));
     };
     let references = call.frames.references.iter().map(|value| live(guest, value));
     let references = references.collect::<Result<_, _>>()?;
     let instance = guest.exports.ok_or(Error::Poisoned)?;
-    let freezer = twins.prepared().freezer().ok_or(Error::Poisoned)?;
     if guest.reentry.is_none() {
-        guest.reentry = Reentry::connect(instance, &mut guest.store, freezer);
+        let of = guest.freezes.as_ref().ok_or(Error::Poisoned)?;
+        guest.reentry = Reentry::connect(instance, &mut guest.store, of);
     }
     let Some(reentry) = &mut guest.reentry else {
         return Err(invalid("no call of the module ever waits"));
     };
-    let results = ty.results();
-    let function = reentry.begin(call.clone(), references, &again, results, &mut guest.store)?;
+    let function = reentry.begin(call.clone(), references, resumable, &mut guest.store)?;
     let function = function.ok_or_else(|| invalid("it is in a function that never waits"))?;
     function.typed(&guest.store).map_err(|_| invalid("its results are of another type"))
 }
