@@ -2,6 +2,8 @@
 
 use crate::error::Error;
 #[cfg(feature = "freeze")]
+use crate::guest::checkpoint::image::Image;
+#[cfg(feature = "freeze")]
 use crate::guest::freeze::freezer::{Exports, Freezer, Freezes};
 #[cfg(feature = "freeze")]
 use crate::guest::freeze::resumable::{Resumable, find_all};
@@ -41,6 +43,8 @@ struct Freezing<S: 'static> {
     linker: Linker<S>,
     freezes: OnceLock<Arc<Freezes>>,
     resumable: OnceLock<Box<[Resumable<S>]>>,
+    /// What new guests contain. Kept here, because it is read from a guest anew if no other guest uses it, and all calls may be frozen.
+    image: OnceLock<Option<Arc<Image>>>,
     /// The module in which frozen calls go on.
     twins: OnceLock<PreparedPre<S>>,
 }
@@ -103,6 +107,7 @@ impl<S: Send + 'static> PreparedPre<S> {
             linker: linker.clone(),
             freezes: OnceLock::new(),
             resumable: OnceLock::new(),
+            image: OnceLock::new(),
             twins: OnceLock::new(),
         });
         let module = module.clone();
@@ -120,11 +125,12 @@ impl<S: Send + 'static> PreparedPre<S> {
     /// What a guest needs to know, if its calls can become data.
     #[cfg(feature = "freeze")]
     pub(crate) fn freezes(&self, store: &mut Store<S>) -> Option<Arc<Freezes>> {
-        let Freezing { freezer, freezes, .. } = self.inner.freezing.as_ref()?;
+        let Freezing { freezer, freezes, image, .. } = self.inner.freezing.as_ref()?;
         if let Some(freezes) = freezes.get() {
             return Some(freezes.clone());
         }
         let module = self.module();
+        image.get_or_init(|| Image::find(module));
         let resumable = self.all_resumable(store)?;
         let is_resumable = |module: &str, name: &str| {
             resumable.iter().any(|import| (&*import.module, &*import.name) == (module, name))
