@@ -10,6 +10,12 @@ use wasm_jobs::wasmtime::{
 
 pub(crate) const GUEST: &str = include_str!("guest.wat");
 
+/// Several small guests that may wait in each of their functions.
+pub(crate) const KERNELS: &str = include_str!("kernels.wat");
+
+/// An interpreter, with a program that yields once and then computes.
+pub(crate) const INTERPRETER: &str = include_str!("interpreter.wat");
+
 /// A guest that does nothing but loop.
 pub(crate) const BARE_LOOP: &str = r#"
     (module

@@ -1,6 +1,7 @@
 //! [`moved`]: one guest in several layouts of its code. How fast a guest is depends on where its instructions are, often by more than what
-//! is measured.
+//! is measured. [`in_layouts`] measures two sides in all of them.
 
+use crate::rounds::{median, time};
 use wasm_encoder::reencode::{Error, Reencode, utils};
 use wasm_encoder::{CodeSection, Function, FunctionSection, Module, TypeSection, ValType};
 use wasmparser::{
@@ -9,6 +10,60 @@ use wasmparser::{
 
 /// How many functions are put in front of the guest's own, for each layout.
 pub(crate) const LAYOUTS: [u32; 5] = [0, 1, 2, 3, 5];
+
+/// Runs of a guest. Each gives its nanoseconds.
+pub(crate) type Timed = Box<dyn FnMut() -> f64>;
+
+/// Runs of which all of the time counts.
+pub(crate) fn timed(mut runs: impl FnMut() + 'static) -> Timed {
+    Box::new(move || time(&mut runs).as_nanos() as f64)
+}
+
+const ROUNDS: usize = 9;
+
+/// The medians of both sides in each layout, in nanoseconds. All take turns. The sides are given the guest in each layout.
+pub(crate) fn in_layouts(
+    wasm: &[u8],
+    ours: impl Fn(&[u8]) -> Timed,
+    theirs: impl Fn(&[u8]) -> Timed,
+) -> Vec<(f64, f64)> {
+    let mut sides = LAYOUTS.map(|functions| {
+        let wasm = moved(wasm, functions);
+        (Side::new(ours(&wasm)), Side::new(theirs(&wasm)))
+    });
+    for round in 0..=ROUNDS {
+        for (ours, theirs) in &mut sides {
+            let mut both = [ours, theirs];
+            if round % 2 == 1 {
+                both.reverse();
+            }
+            both.into_iter().for_each(|side| side.run(round > 0));
+        }
+    }
+    sides.iter().map(|(ours, theirs)| (ours.median(), theirs.median())).collect()
+}
+
+struct Side {
+    runs: Timed,
+    times: Vec<f64>,
+}
+
+impl Side {
+    fn new(runs: Timed) -> Self {
+        Self { runs, times: Vec::with_capacity(ROUNDS) }
+    }
+
+    fn run(&mut self, counts: bool) {
+        let time = (self.runs)();
+        if counts {
+            self.times.push(time);
+        }
+    }
+
+    fn median(&self) -> f64 {
+        median(self.times.iter().copied())
+    }
+}
 
 /// The guest with so many functions in front of its own, which nobody calls.
 pub(crate) fn moved(wasm: &[u8], functions: u32) -> Vec<u8> {

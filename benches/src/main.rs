@@ -22,6 +22,7 @@ const HEAD: &str = "\
 # peer_UNIT= ..                the same three numbers of the other side (baseline_UNIT= ..)
 # ratio= ratio_q1= ratio_q3=   the median and the quartiles of the rounds' ratios, ours to the other side. Less is better for us.
 #                              The median of the ratios need not be the quotient of the two medians.
+# guest=NAME                   which of several guests it is of
 # skipped=WHY                  it could not be measured here
 #
 # Both sides take turns in one process, round by round, so that other load on the machine hits both. Where memory is measured,

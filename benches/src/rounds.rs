@@ -10,6 +10,8 @@ pub(crate) enum Finding {
     Beside { unit: &'static str, other: Other, ours: Spread, theirs: Spread, ratio: Spread },
     /// Our side, which nothing is beside.
     Alone { unit: &'static str, ours: Spread },
+    /// What was found of one of several guests.
+    Of { guest: &'static str, finding: Box<Finding> },
     /// It could not be measured here.
     Skipped { why: String },
 }
@@ -77,6 +79,7 @@ impl fmt::Display for Finding {
                 write!(f, " ratio={median:.3} ratio_q1={q1:.3} ratio_q3={q3:.3}")
             }
             Self::Alone { unit, ours } => ours.write(f, "ours", unit),
+            Self::Of { guest, finding } => write!(f, "guest={guest} {finding}"),
             Self::Skipped { why } => write!(f, "skipped={why:?}"),
         }
     }

@@ -3,7 +3,8 @@
 use crate::guests::GUEST;
 use wasm_jobs::wasmtime::{Engine, InstancePre, Linker, Module};
 use wasm_jobs::{
-    EngineOptions, Instance, InstanceOptions, Prepared, PreparedPre, add_yield, prepare,
+    EngineOptions, Instance, InstanceOptions, PrepareOptions, Prepared, PreparedPre, add_yield,
+    prepare, prepare_with,
 };
 
 pub(super) enum Compiled {
@@ -18,6 +19,25 @@ impl Compiled {
 
     pub(super) fn prepared(engine: &Engine, wasm: &[u8]) -> Self {
         Self::Prepared(prepare(engine, wasm).expect("the guest can be prepared"))
+    }
+
+    pub(super) fn freezable(engine: &Engine, wasm: &[u8]) -> Self {
+        Self::Prepared(freezable(engine, wasm))
+    }
+
+    /// As [`freezable`](Self::freezable), in any import.
+    pub(super) fn freezable_anywhere(engine: &Engine, wasm: &[u8]) -> Self {
+        let options = PrepareOptions::default().freezable(true).waits_in(|_, _| true);
+        Self::Prepared(prepare_with(engine, wasm, &options).expect("the guest can be prepared"))
+    }
+
+    /// The bytes of the machine code, with what is beside it in memory.
+    pub(super) fn code(&self) -> usize {
+        let range = match self {
+            Self::AsItIs(module) => module.image_range(),
+            Self::Prepared(module) => module.module().image_range(),
+        };
+        range.end.addr() - range.start.addr()
     }
 
     pub(super) fn engine(&self) -> &Engine {
@@ -46,6 +66,12 @@ impl Compiled {
         linker.func_wrap("env", "row_done", || {}).expect("there is none of that name");
         self.link(&linker).instance(options, ())
     }
+}
+
+/// A guest whose calls can be frozen.
+pub(super) fn freezable(engine: &Engine, wasm: &[u8]) -> Prepared {
+    let options = PrepareOptions::default().freezable(true);
+    prepare_with(engine, wasm, &options).expect("the guest can be prepared")
 }
 
 pub(super) enum Linked<S: 'static> {

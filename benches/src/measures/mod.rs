@@ -19,6 +19,8 @@ mod coroutines;
 mod countdown;
 mod event;
 mod frame;
+mod freezable;
+mod freeze;
 mod graph;
 mod idle;
 mod latency;
@@ -132,6 +134,23 @@ pub(crate) const ALL: &[(&str, Measure)] = &[
     ("rollback_60_guests", checkpoint::rollback_60_guests),
     ("rollback_60_guests_1", checkpoint::rollback_60_guests_1),
     ("prepared_run", prepared::run),
+    ("freezable_run", freezable::run),
+    ("freezable_worst", freezable::worst),
+    ("freezable_code", freezable::code),
+    ("twins_code", freezable::twins_code),
+    ("freezable_run_anywhere", freezable::run_anywhere),
+    ("freezable_worst_anywhere", freezable::worst_anywhere),
+    ("freezable_code_anywhere", freezable::code_anywhere),
+    ("twins_code_anywhere", freezable::twins_code_anywhere),
+    ("freezable_resume", freezable::resume),
+    ("twin_loop", freezable::twin_loop),
+    ("freeze_thaw", freeze::resident),
+    ("freeze_thaw_cold", freeze::cold),
+    ("freeze_frame", freeze::frame_frozen),
+    ("thaw_frame", freeze::frame_thawed),
+    ("freeze_bytes", freeze::bytes),
+    ("sleeping_bytes", freeze::sleeping),
+    ("sleeping_bytes_wasi", freeze::sleeping_wasi),
     ("time_slice_in_a_step", steps::time_slice),
     ("fuel_slice_in_a_step", steps::fuel_slice),
     ("timeout_in_a_step", steps::timeout),

@@ -7,12 +7,10 @@ use super::compiled::{Compiled, engine, engine_with_flags};
 use super::steps;
 use super::work::{CALLS, LOOP, MEMORY, PICTURE, PROGRAMS, Runs, Work};
 use crate::guests::GUEST;
-use crate::layout::{LAYOUTS, moved};
-use crate::rounds::{Finding, Other, geometric_mean, of_pairs, time};
+use crate::layout::{LAYOUTS, in_layouts, timed};
+use crate::rounds::{Finding, Other, geometric_mean, of_pairs};
 use std::time::Duration;
 use wasm_jobs::{InstanceOptions, Slice};
-
-const ROUNDS: usize = 9;
 
 pub(crate) fn bare_loop() -> Finding {
     of_all(&[LOOP])
@@ -42,16 +40,15 @@ pub(crate) fn slice_in_a_step() -> Finding {
     let ours = |guest: &Compiled| yields(guest, sliced.clone());
     let theirs = |guest: &Compiled| yields(guest, InstanceOptions::default());
     let per_step = |ns: f64| ns / f64::from(steps::YIELDS);
-    let pairs = in_layouts(&wasm, ours, theirs);
+    let pairs = sides(&wasm, ours, theirs);
     let pairs: Vec<_> =
         pairs.into_iter().map(|(ours, theirs)| (per_step(ours), per_step(theirs))).collect();
     of_pairs("ns", Other::Baseline("unchecked"), &pairs)
 }
 
 fn of_all(works: &[Work]) -> Finding {
-    let pairs = |work: &Work| -> Result<_, String> {
-        Ok(in_layouts(&(work.wasm)()?, work.runs, work.runs))
-    };
+    let pairs =
+        |work: &Work| -> Result<_, String> { Ok(sides(&(work.wasm)()?, work.runs, work.runs)) };
     let works: Vec<Vec<(f64, f64)>> = match works.iter().map(pairs).collect() {
         Ok(works) => works,
         Err(why) => return Finding::Skipped { why },
@@ -66,49 +63,16 @@ fn of_all(works: &[Work]) -> Finding {
     of_pairs("ns", Other::Baseline("unchecked"), &pairs)
 }
 
-/// The medians of both sides in each layout, in nanoseconds. All take turns.
-fn in_layouts(
+/// The medians of both sides in each layout, in nanoseconds.
+fn sides(
     wasm: &[u8],
     ours: impl Fn(&Compiled) -> Runs,
     theirs: impl Fn(&Compiled) -> Runs,
 ) -> Vec<(f64, f64)> {
     let (flags, unchecked) = (engine_with_flags(), engine(false, false));
-    let mut sides = LAYOUTS.map(|functions| {
-        let wasm = moved(wasm, functions);
-        let ours = ours(&Compiled::prepared(&flags, &wasm));
-        let theirs = theirs(&Compiled::as_it_is(&unchecked, &wasm));
-        (Side::new(ours), Side::new(theirs))
-    });
-    for round in 0..=ROUNDS {
-        for (ours, theirs) in &mut sides {
-            let mut both = [ours, theirs];
-            if round % 2 == 1 {
-                both.reverse();
-            }
-            both.into_iter().for_each(|side| side.run(round > 0));
-        }
-    }
-    sides.iter().map(|(ours, theirs)| (ours.median(), theirs.median())).collect()
-}
-
-struct Side {
-    runs: Runs,
-    times: Vec<f64>,
-}
-
-impl Side {
-    fn new(runs: Runs) -> Self {
-        Self { runs, times: Vec::with_capacity(ROUNDS) }
-    }
-
-    fn run(&mut self, counts: bool) {
-        let time = time(&mut self.runs).as_nanos() as f64;
-        if counts {
-            self.times.push(time);
-        }
-    }
-
-    fn median(&self) -> f64 {
-        crate::rounds::median(self.times.iter().copied())
-    }
+    in_layouts(
+        wasm,
+        |wasm| timed(ours(&Compiled::prepared(&flags, wasm))),
+        |wasm| timed(theirs(&Compiled::as_it_is(&unchecked, wasm))),
+    )
 }

@@ -12,7 +12,7 @@ use wasm_jobs::{Future, InstanceOptions, JobPool};
 pub(super) const ROUNDS: usize = 15;
 
 /// More than a program prints, in bytes.
-pub(super) const OUTPUT: usize = 64 * 1024;
+pub(super) const OUTPUT: usize = 128 * 1024;
 
 /// The speed test of SQLite.
 pub(super) const SQLITE: Program = Program {
@@ -76,6 +76,14 @@ pub(super) const BZIP2: Program = Program {
     args: &["bzip2", "-1", "-c"],
     input: Some(include_bytes!("../../../guests/wasi/sample1.ref")),
     prints: Output::Bytes(include_bytes!("../../../guests/wasi/sample1.bz2")),
+};
+
+/// The same program, which unpacks it again.
+pub(super) const BUNZIP2: Program = Program {
+    path: concat!(env!("CARGO_MANIFEST_DIR"), "/../guests/wasi/bzip2.wasm"),
+    args: &["bzip2", "-d", "-c"],
+    input: Some(include_bytes!("../../../guests/wasi/sample1.bz2")),
+    prints: Output::Bytes(include_bytes!("../../../guests/wasi/sample1.ref")),
 };
 
 /// Three sorts.

@@ -3,8 +3,11 @@
 use crate::error::Error;
 use crate::guest::checkpoint::plan::Hash;
 use std::sync::{Arc, OnceLock};
-use wasm_jobs_transform::{FrameLayout, Options, Referent, SlotValue, ValueType, transform_with};
-use wasmtime::{Engine, Module};
+use wasm_jobs_transform::{
+    FrameLayout, LOAD, NEXT, Options, POINT, Referent, SAVE, SAVING, SlotValue, TWINS, ValueType,
+    transform_with,
+};
+use wasmtime::{Engine, Module, ModuleExport};
 
 /// A module whose calls can be frozen, in one of its two forms: with twins, or without them.
 pub(crate) struct Freezer {
@@ -108,6 +111,32 @@ pub(crate) struct Freezes {
     /// The module that it is of, in the form of this freezer.
     pub(crate) module: Module,
     pub(crate) freezer: Arc<Freezer>,
+    pub(crate) exports: Exports,
     /// The imports that a call may wait in, and that are not resumable.
     pub(crate) not_resumable: Box<[Box<str>]>,
+}
+
+/// Where the exports are of a module whose calls can be frozen. Looking them up by their names takes longer than using them.
+pub(crate) struct Exports {
+    pub(crate) saving: Option<ModuleExport>,
+    pub(crate) save: Option<ModuleExport>,
+    /// With twins.
+    pub(crate) twins: Option<ModuleExport>,
+    pub(crate) load: Option<ModuleExport>,
+    pub(crate) point: Option<ModuleExport>,
+    pub(crate) next: Option<ModuleExport>,
+}
+
+impl std::fmt::Debug for Exports {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Exports").finish_non_exhaustive()
+    }
+}
+
+impl Exports {
+    pub(crate) fn of(module: &Module) -> Self {
+        let [saving, save, twins, load, point, next] =
+            [SAVING, SAVE, TWINS, LOAD, POINT, NEXT].map(|name| module.get_export_index(name));
+        Self { saving, save, twins, load, point, next }
+    }
 }

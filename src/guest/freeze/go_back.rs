@@ -39,34 +39,28 @@ where
     R: WasmResults,
 {
     let Some(pre) = guest.pre.clone() else { return Err(Error::Poisoned) };
-    let Some(freezer) = pre.prepared().freezer() else { return Err(Error::Poisoned) };
     let pending = &call.pending;
-    let mut imports = pre.module().imports();
-    let import = imports
-        .find(|import| import.module() == &*pending.module && import.name() == &*pending.name);
-    let Some(ty) = import.and_then(|import| import.ty().func().cloned()) else {
-        return Err(invalid("it waits in a function that the module does not import"));
+    let resumable = pre.resumable(&mut guest.store, &pending.module, &pending.name);
+    let Some(resumable) = resumable else {
+        let why = format!("no import {}.{} is resumable", pending.module, pending.name);
+        return Err(Error::InvalidFrozen { why: why.into() });
     };
     let wait = match waiting {
         Some(waiting) => Wait::GoesOn(waiting),
-        None => match pre.resumable(&mut guest.store, &pending.module, &pending.name) {
-            Some(again) => Wait::Begins(again),
-            None => {
-                let why = format!("no function {}.{} is resumable", pending.module, pending.name);
-                return Err(Error::InvalidFrozen { why: why.into() });
-            }
-        },
+        None => Wait::Begins(resumable.again.clone()),
     };
     let references = call.frames.references.iter().map(|value| live(guest, value));
     let references = references.collect::<Result<_, _>>()?;
     let instance = guest.exports.ok_or(Error::Poisoned)?;
     if guest.reentry.is_none() {
-        guest.reentry = Reentry::connect(instance, &mut guest.store, freezer);
+        let of = guest.freezes.as_ref().ok_or(Error::Poisoned)?;
+        guest.reentry = Reentry::connect(instance, &mut guest.store, of);
     }
     let Some(reentry) = &mut guest.reentry else {
         return Err(invalid("no call of the module ever waits"));
     };
-    let function = reentry.begin(call.clone(), references, wait, ty.results(), &mut guest.store)?;
+    let continues = &resumable.continues;
+    let function = reentry.begin(call.clone(), references, wait, continues, &mut guest.store)?;
     let function = function.ok_or_else(|| invalid("it is in a function that never waits"))?;
     function.typed(&guest.store).map_err(|_| invalid("its results are of another type"))
 }

@@ -2,14 +2,14 @@
 
 use crate::guest::checkpoint::value::Value;
 use crate::guest::freeze::frames::{FrameStart, Frames, Pending, Reference};
-use crate::guest::freeze::freezer::{Freezer, WORDS};
+use crate::guest::freeze::freezer::{Exports, Freezer, Freezes, WORDS};
 use crate::guest::freeze::frozen_call::FrozenCall;
 use crate::guest::freeze::saving::{function_type, set};
 use crate::guest::freeze::waiting::{Again, Waiting, wait};
 use parking_lot::Mutex;
 use std::sync::Arc;
-use wasm_jobs_transform::{LOAD, NEXT, POINT, TWINS, reference_export};
-use wasmtime::{AsContextMut, Func, FuncType, Instance, Ref, Store, Table, Val, ValType};
+use wasm_jobs_transform::{LOAD, reference_export};
+use wasmtime::{AsContextMut, Extern, Func, FuncType, Instance, Ref, Store, Table, Val, ValType};
 
 /// The functions of the host's that an instance with twins has, and the call that it goes back into.
 pub(crate) struct Reentry<S: 'static> {
@@ -81,12 +81,10 @@ fn too_little() -> wasmtime::Error {
 
 impl<S: Send + 'static> Reentry<S> {
     /// Gives an instance with twins the functions of the host's. `None` if it has none, because calls never wait in functions of its module.
-    pub(crate) fn connect(
-        instance: Instance,
-        store: &mut Store<S>,
-        freezer: &Arc<Freezer>,
-    ) -> Option<Self> {
-        let twins = instance.get_table(&mut *store, TWINS)?;
+    pub(crate) fn connect(instance: Instance, store: &mut Store<S>, of: &Freezes) -> Option<Self> {
+        let Freezes { freezer, exports, .. } = of;
+        let twins = instance.get_module_export(&mut *store, exports.twins.as_ref()?)?;
+        let twins = twins.into_table()?;
         let last = twins.size(&*store).checked_sub(1)?;
         let none = FrameStart { word: 0, reference: 0 };
         let progress =
@@ -108,8 +106,11 @@ impl<S: Send + 'static> Reentry<S> {
             // The table has fewer than 2³² elements.
             next.unwrap_or(last as u32).cast_signed()
         });
-        for (name, function) in [(LOAD, load), (POINT, point), (NEXT, next)] {
-            if let Some(global) = instance.get_global(&mut *store, name) {
+        let Exports { load: to_load, point: to_point, next: to_next, .. } = exports;
+        for (export, function) in [(to_load, load), (to_point, point), (to_next, next)] {
+            let Some(export) = export else { continue };
+            let global = instance.get_module_export(&mut *store, export);
+            if let Some(global) = global.and_then(Extern::into_global) {
                 set(&global, &mut *store, Val::FuncRef(Some(function)));
             }
         }
@@ -139,10 +140,10 @@ impl<S: Send + 'static> Reentry<S> {
         call: Arc<FrozenCall>,
         references: Vec<Reference>,
         wait: Wait<S>,
-        results: impl IntoIterator<Item = ValType>,
+        continues: &FuncType,
         store: &mut Store<S>,
     ) -> wasmtime::Result<Option<Func>> {
-        let waits = self.waits_in(&call.pending, results, store);
+        let waits = self.waits_in(&call.pending, continues, store);
         self.twins.set(&mut *store, self.last, Ref::Func(Some(waits)))?;
         let mut progress = self.progress.lock();
         progress.left = call.frames.starts.len();
@@ -161,20 +162,14 @@ impl<S: Send + 'static> Reentry<S> {
     }
 
     /// The function in the place of the one that the call waits in.
-    fn waits_in(
-        &mut self,
-        pending: &Pending,
-        results: impl IntoIterator<Item = ValType>,
-        store: &mut Store<S>,
-    ) -> Func {
+    fn waits_in(&mut self, pending: &Pending, continues: &FuncType, store: &mut Store<S>) -> Func {
         let Pending { module, name, .. } = pending;
         let known = self.waits.iter().find(|(of, called, _)| (of, called) == (module, name));
         if let Some((.., function)) = known {
             return *function;
         }
-        let types: Arc<[ValType]> = results.into_iter().collect();
-        let ty = FuncType::new(store.engine(), [], types.iter().cloned());
-        let progress = self.progress.clone();
+        let types: Arc<[ValType]> = continues.results().collect();
+        let (progress, ty) = (self.progress.clone(), continues.clone());
         let function = Func::new_async(&mut *store, ty, move |mut caller, _, results| {
             let types = types.clone();
             let (call, next) = {

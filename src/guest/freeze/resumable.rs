@@ -14,7 +14,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use wasmtime::{Caller, Linker, Store, Val};
+use wasmtime::{Caller, ExternType, FuncType, Linker, Module, Store, Val};
 
 /// Defines an asynchronous host function in which calls can be [frozen](crate::Future::freeze). It is to `func_wrap_async` what a recipe is to a meal: a
 /// frozen call holds the arguments, and when it goes on, `f` is called with them again, and gives another future.
@@ -159,6 +159,35 @@ pub(crate) fn other_parameters() -> wasmtime::Error {
     wasmtime::Error::msg("the frozen call has waited in a host function of another type")
 }
 
+/// An import of a module that is resumable.
+pub(crate) struct Resumable<S: 'static> {
+    pub(crate) module: Box<str>,
+    pub(crate) name: Box<str>,
+    pub(crate) again: Again<S>,
+    /// The type of the function that waits in its place when a frozen call goes on: it has the same results, and no parameters.
+    pub(crate) continues: FuncType,
+}
+
+/// The imports of a module that are resumable in a linker.
+pub(crate) fn find_all<S: Send + 'static>(
+    linker: &Linker<S>,
+    store: &mut Store<S>,
+    module: &Module,
+) -> Box<[Resumable<S>]> {
+    let imports = module.imports().filter_map(|import| {
+        let ExternType::Func(ty) = import.ty() else { return None };
+        let again = find(linker, store, import.module(), import.name())?;
+        let continues = FuncType::new(module.engine(), [], ty.results());
+        Some(Resumable {
+            module: import.module().into(),
+            name: import.name().into(),
+            again,
+            continues,
+        })
+    });
+    imports.collect()
+}
+
 /// The module in which a linker has a function for each resumable one. No guest can import from it, because its name begins as those of the transformation do.
 const REGISTRY: &str = "__wasm_jobs_resumable";
 
@@ -185,7 +214,7 @@ pub(crate) fn register<S: Send + 'static>(
 }
 
 /// What makes a function of a linker resumable. `None` if it is not, or not there.
-pub(crate) fn find<S: Send + 'static>(
+fn find<S: Send + 'static>(
     linker: &Linker<S>,
     store: &mut Store<S>,
     module: &str,

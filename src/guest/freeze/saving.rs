@@ -3,7 +3,7 @@
 
 use crate::error::cannot_freeze::CannotFreeze;
 use crate::guest::freeze::frames::{Pending, Reference};
-use crate::guest::freeze::freezer::{Freezer, Freezes};
+use crate::guest::freeze::freezer::Freezes;
 use crate::guest::freeze::request::{self, Target};
 use wasm_jobs_transform::{SAVE, SAVING, reference_export};
 use wasmtime::{
@@ -39,10 +39,12 @@ fn begin<S: 'static>(
         return Err(CannotFreeze::Nested);
     }
     let expected = points(caller, target)?;
-    let Some(saving) = caller.get_export(SAVING).and_then(Extern::into_global) else {
+    let saving = target.of.exports.saving.as_ref();
+    let saving = saving.and_then(|saving| caller.get_module_export(saving));
+    let Some(saving) = saving.and_then(Extern::into_global) else {
         return Err(CannotFreeze::NotPrepared);
     };
-    connect(caller, &target.of.freezer);
+    connect(caller, &target.of);
     let fuel = caller.get_fuel().ok();
     request::begin_saving(target.purpose, pending(), fuel, expected);
     set(&saving, caller, Val::I32(1));
@@ -88,19 +90,18 @@ fn points<S: 'static>(
 }
 
 /// Gives the instance the functions that take its values, unless it has them.
-fn connect<S: 'static>(caller: &mut Caller<'_, S>, freezer: &Freezer) {
-    let global = |caller: &mut Caller<'_, S>, name: &str| {
-        caller.get_export(name).and_then(Extern::into_global)
-    };
-    match global(caller, SAVE) {
+fn connect<S: 'static>(caller: &mut Caller<'_, S>, of: &Freezes) {
+    let save = of.exports.save.as_ref().and_then(|save| caller.get_module_export(save));
+    match save.and_then(Extern::into_global) {
         Some(save) if save.get(&mut *caller).func_ref().flatten().is_none() => {
             let function = save_function(caller);
             set(&save, &mut *caller, Val::FuncRef(Some(function)));
         }
         _ => return,
     }
-    for number in 0..freezer.frames.references.len() as u32 {
-        let Some(global) = global(caller, &reference_export(SAVE, number)) else { continue };
+    for number in 0..of.freezer.frames.references.len() as u32 {
+        let global = caller.get_export(&reference_export(SAVE, number));
+        let Some(global) = global.and_then(Extern::into_global) else { continue };
         let Some(ty) = function_type(&global, caller) else { continue };
         let function = Func::new(&mut *caller, ty, |mut caller, params, _| {
             request::save_reference(reference(&mut caller, &params[0])?);

@@ -2,11 +2,11 @@
 
 use crate::error::Error;
 #[cfg(feature = "freeze")]
-use crate::guest::freeze::freezer::{Freezer, Freezes};
+use crate::guest::checkpoint::image::Image;
 #[cfg(feature = "freeze")]
-use crate::guest::freeze::resumable::find;
+use crate::guest::freeze::freezer::{Exports, Freezer, Freezes};
 #[cfg(feature = "freeze")]
-use crate::guest::freeze::waiting::Again;
+use crate::guest::freeze::resumable::{Resumable, find_all};
 use crate::guest::limit::control::Control;
 use crate::guest::limit::flags::StopFlags;
 use crate::guest::limit::stops::Stops;
@@ -42,6 +42,9 @@ struct Freezing<S: 'static> {
     /// A copy of the user's.
     linker: Linker<S>,
     freezes: OnceLock<Arc<Freezes>>,
+    resumable: OnceLock<Box<[Resumable<S>]>>,
+    /// What new guests contain. Kept here, because it is read from a guest anew if no other guest uses it, and all calls may be frozen.
+    image: OnceLock<Option<Arc<Image>>>,
     /// The module in which frozen calls go on.
     twins: OnceLock<PreparedPre<S>>,
 }
@@ -103,6 +106,8 @@ impl<S: Send + 'static> PreparedPre<S> {
             freezer: freezer.clone(),
             linker: linker.clone(),
             freezes: OnceLock::new(),
+            resumable: OnceLock::new(),
+            image: OnceLock::new(),
             twins: OnceLock::new(),
         });
         let module = module.clone();
@@ -120,21 +125,27 @@ impl<S: Send + 'static> PreparedPre<S> {
     /// What a guest needs to know, if its calls can become data.
     #[cfg(feature = "freeze")]
     pub(crate) fn freezes(&self, store: &mut Store<S>) -> Option<Arc<Freezes>> {
-        let Freezing { freezer, linker, freezes, .. } = self.inner.freezing.as_ref()?;
+        let Freezing { freezer, freezes, image, .. } = self.inner.freezing.as_ref()?;
         if let Some(freezes) = freezes.get() {
             return Some(freezes.clone());
         }
         let module = self.module();
+        image.get_or_init(|| Image::find(module));
+        let resumable = self.all_resumable(store)?;
+        let is_resumable = |module: &str, name: &str| {
+            resumable.iter().any(|import| (&*import.module, &*import.name) == (module, name))
+        };
         let not_resumable = module.imports().filter(|import| {
             import.ty().func().is_some()
                 && freezer.waits_in(import.module(), import.name())
-                && find(linker, store, import.module(), import.name()).is_none()
+                && !is_resumable(import.module(), import.name())
         });
         let not_resumable = not_resumable
             .map(|import| format!("{}.{}", import.module(), import.name()).into())
             .collect();
+        let exports = Exports::of(module);
         let (module, freezer) = (module.clone(), freezer.clone());
-        let new = Arc::new(Freezes { module, freezer, not_resumable });
+        let new = Arc::new(Freezes { module, freezer, exports, not_resumable });
         Some(freezes.get_or_init(|| new).clone())
     }
 
@@ -158,15 +169,27 @@ impl<S: Send + 'static> PreparedPre<S> {
         Ok(twins.get_or_init(|| linked))
     }
 
-    /// What makes an import resumable, if it is.
+    /// The import of this name, if it is resumable.
     #[cfg(feature = "freeze")]
     pub(crate) fn resumable(
         &self,
         store: &mut Store<S>,
         module: &str,
         name: &str,
-    ) -> Option<Again<S>> {
-        find(&self.inner.freezing.as_ref()?.linker, store, module, name)
+    ) -> Option<&Resumable<S>> {
+        let mut resumable = self.all_resumable(store)?.iter();
+        resumable.find(|import| (&*import.module, &*import.name) == (module, name))
+    }
+
+    #[cfg(feature = "freeze")]
+    fn all_resumable(&self, store: &mut Store<S>) -> Option<&[Resumable<S>]> {
+        let Freezing { linker, resumable, .. } = self.inner.freezing.as_ref()?;
+        if let Some(resumable) = resumable.get() {
+            return Some(resumable);
+        }
+        // Without a lock, because this calls functions of the linker.
+        let found = find_all(linker, store, self.module());
+        Some(resumable.get_or_init(|| found))
     }
 }
 
