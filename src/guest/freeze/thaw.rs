@@ -107,12 +107,9 @@ where
     let references = references.collect::<Result<_, _>>()?;
     let instance = guest.exports.ok_or(Error::Poisoned)?;
     let freezer = twins.prepared().freezer().ok_or(Error::Poisoned)?;
-    if guest.reentry.is_none() {
-        guest.reentry = Reentry::connect(instance, &mut guest.store, freezer);
-    }
-    let Some(reentry) = &mut guest.reentry else {
-        return Err(invalid("no call of the module ever waits"));
-    };
+    let store = &mut guest.store;
+    let connect = || Reentry::connect(instance, store, freezer);
+    let reentry = guest.reentry.get_or_insert_with(connect);
     let results = ty.results();
     let function = reentry.begin(call.clone(), references, &again, results, &mut guest.store)?;
     let function = function.ok_or_else(|| invalid("it is in a function that never waits"))?;
