@@ -72,7 +72,10 @@ impl<T: Send + 'static, O> Future<T, O> {
             return Err(Error::CannotFreeze(CannotFreeze::Ended));
         }
         let asked = ask();
-        for _ in 0..steps {
+        let mut taken = 0;
+        // A guest that saves itself may come to the end of its slice, too. It then has to go on, or the call would be lost.
+        while taken < steps || asked.is_saving() {
+            taken += 1;
             let step = self.step_anyway()?;
             match (asked.take_answer(), step) {
                 (Answer::Frozen(call), _) => {
@@ -81,6 +84,9 @@ impl<T: Send + 'static, O> Future<T, O> {
                 }
                 (Answer::Refused(why), _) => return Err(Error::CannotFreeze(why)),
                 (_, Step::Done) => return Err(Error::CannotFreeze(CannotFreeze::Ended)),
+                _ if !asked.was_taken() => {
+                    return Err(Error::CannotFreeze(CannotFreeze::NotPrepared));
+                }
                 (_, Step::Waiting) => return Err(Error::CannotFreeze(not_resumable(&asked))),
                 (_, Step::Yielded) => asked.again(),
             }

@@ -69,6 +69,11 @@ impl Asked {
         WANTED.set(depth() + 1);
     }
 
+    /// Whether a call has taken the request. The work of a future that is no call of an export does not.
+    pub(crate) fn was_taken(&self) -> bool {
+        REQUEST.with(|request| request.borrow().taken_by.is_some())
+    }
+
     /// The imports that the call may wait in, and that are not resumable, if it has taken the request.
     pub(crate) fn not_resumable(&self) -> Box<[Box<str>]> {
         REQUEST.with(|request| match &request.borrow().taken_by {
@@ -77,8 +82,17 @@ impl Asked {
         })
     }
 
+    /// What has answered the request. None has while the guest is still unwinding.
     pub(crate) fn take_answer(&self) -> Answer {
-        REQUEST.with(|request| mem::replace(&mut request.borrow_mut().answer, Answer::None))
+        REQUEST.with(|request| match &mut request.borrow_mut().answer {
+            Answer::Saving(_) => Answer::None,
+            answer => mem::replace(answer, Answer::None),
+        })
+    }
+
+    /// Whether the guest is unwinding.
+    pub(crate) fn is_saving(&self) -> bool {
+        REQUEST.with(|request| matches!(request.borrow().answer, Answer::Saving(_)))
     }
 }
 
@@ -112,6 +126,8 @@ pub(crate) fn take(store: usize, target: impl FnOnce() -> Option<Target>) -> Tak
                 let mut request = request.borrow_mut();
                 request.taken_by = Some(target.of.clone());
                 request.target = Some(Arc::new(target));
+                // The slice of a guest may have ended while it was unwinding.
+                set_unwinding(matches!(request.answer, Answer::Saving(_)));
             });
         }
         None => refuse(CannotFreeze::NotPrepared),
