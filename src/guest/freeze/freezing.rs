@@ -126,6 +126,10 @@ impl<T: Send + 'static, O> Future<T, O> {
                 (Answer::None, Step::Done) => {
                     return Err(Error::CannotFreeze(CannotFreeze::Ended));
                 }
+                // The work is no call of an export.
+                (Answer::None, _) if !asked.was_taken() => {
+                    return Err(Error::CannotFreeze(CannotFreeze::NotPrepared));
+                }
                 (Answer::None, Step::Waiting) => {
                     return Err(Error::CannotFreeze(not_resumable(&asked)));
                 }

@@ -52,13 +52,9 @@ where
     let references = call.frames.references.iter().map(|value| live(guest, value));
     let references = references.collect::<Result<_, _>>()?;
     let instance = guest.exports.ok_or(Error::Poisoned)?;
-    if guest.reentry.is_none() {
-        let of = guest.freezes.as_ref().ok_or(Error::Poisoned)?;
-        guest.reentry = Reentry::connect(instance, &mut guest.store, of);
-    }
-    let Some(reentry) = &mut guest.reentry else {
-        return Err(invalid("no call of the module ever waits"));
-    };
+    let of = guest.freezes.as_ref().ok_or(Error::Poisoned)?;
+    let store = &mut guest.store;
+    let reentry = guest.reentry.get_or_insert_with(|| Reentry::connect(instance, store, of));
     let continues = &resumable.continues;
     let function = reentry.begin(call.clone(), references, wait, continues, &mut guest.store)?;
     let function = function.ok_or_else(|| invalid("it is in a function that never waits"))?;

@@ -70,8 +70,9 @@ impl<'a, S: Send + 'static, H: AsRef<Lease<Box<Guest<S>>>>> Parked<'a, S, H> {
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<Arc<FrozenCall>, Box<Error>>> {
-        if !self.is_over
-            && let Some(purpose) = request::take_wanted()
+        if let Some(purpose) = request::take_wanted()
+            // What the call has got would be lost. Its guest sees a request that is made again.
+            && !self.is_over
         {
             request::deliver(Arc::new(self.call()?));
             if purpose == Purpose::Freeze {

@@ -14,7 +14,8 @@ use wasmtime::{AsContextMut, Extern, Func, FuncType, Instance, Ref, Store, Table
 /// The functions of the host's that an instance with twins has, and the call that it goes back into.
 pub(crate) struct Reentry<S: 'static> {
     progress: Arc<Mutex<Progress<S>>>,
-    twins: Table,
+    /// `None` if calls never wait in functions of its module. An export can be a host function, in which calls do.
+    twins: Option<Table>,
     /// Where the table has the function that the call waits in: at its end.
     last: u64,
     /// The functions that calls have waited in, by the names of their imports.
@@ -80,12 +81,13 @@ fn too_little() -> wasmtime::Error {
 }
 
 impl<S: Send + 'static> Reentry<S> {
-    /// Gives an instance with twins the functions of the host's. `None` if it has none, because calls never wait in functions of its module.
-    pub(crate) fn connect(instance: Instance, store: &mut Store<S>, of: &Freezes) -> Option<Self> {
+    /// Gives an instance with twins the functions of the host's.
+    pub(crate) fn connect(instance: Instance, store: &mut Store<S>, of: &Freezes) -> Self {
         let Freezes { freezer, exports, .. } = of;
-        let twins = instance.get_module_export(&mut *store, exports.twins.as_ref()?)?;
-        let twins = twins.into_table()?;
-        let last = twins.size(&*store).checked_sub(1)?;
+        let twins = exports.twins.as_ref();
+        let twins = twins.and_then(|twins| instance.get_module_export(&mut *store, twins));
+        let twins = twins.and_then(Extern::into_table);
+        let last = twins.map_or(0, |twins| twins.size(&*store).saturating_sub(1));
         let none = FrameStart { word: 0, reference: 0 };
         let progress =
             Progress { call: None, wait: None, references: Vec::new(), left: 0, at: none };
@@ -127,7 +129,7 @@ impl<S: Send + 'static> Reentry<S> {
             });
             set(&global, &mut *store, Val::FuncRef(Some(load)));
         }
-        Some(Self { progress, twins, last, waits: Vec::new() })
+        Self { progress, twins, last, waits: Vec::new() }
     }
 
     /// Begins the way back into a call, and gives the function to call. Nothing of the guest has run then.
@@ -144,7 +146,9 @@ impl<S: Send + 'static> Reentry<S> {
         store: &mut Store<S>,
     ) -> wasmtime::Result<Option<Func>> {
         let waits = self.waits_in(&call.pending, continues, store);
-        self.twins.set(&mut *store, self.last, Ref::Func(Some(waits)))?;
+        if let Some(twins) = &self.twins {
+            twins.set(&mut *store, self.last, Ref::Func(Some(waits)))?;
+        }
         let mut progress = self.progress.lock();
         progress.left = call.frames.starts.len();
         progress.references = references;
@@ -155,7 +159,8 @@ impl<S: Send + 'static> Reentry<S> {
             // The export is the function itself.
             None => Ok(Some(waits)),
             Some(function) => {
-                let twin = self.twins.get(&mut *store, u64::from(function));
+                let twins = self.twins.as_ref();
+                let twin = twins.and_then(|twins| twins.get(&mut *store, function.into()));
                 Ok(twin.and_then(|twin| twin.as_func().flatten().copied()))
             }
         }

@@ -40,13 +40,15 @@ pub(crate) enum Waits {
 /// What an owner has asked for.
 struct OwnersRequest {
     purpose: Purpose,
+    was_taken: bool,
     /// The guest of the call that has taken it.
     taken_by: Option<Arc<Freezes>>,
     answer: Answer,
 }
 
 impl OwnersRequest {
-    const NONE: Self = Self { purpose: Purpose::Freeze, taken_by: None, answer: Answer::None };
+    const NONE: Self =
+        Self { purpose: Purpose::Freeze, was_taken: false, taken_by: None, answer: Answer::None };
 }
 
 /// What an owner is told.
@@ -101,6 +103,11 @@ impl Asked {
         WANTED.set(depth() + 1);
     }
 
+    /// Whether a call has taken the request. The work of a future that is no call of an export does not.
+    pub(crate) fn was_taken(&self) -> bool {
+        ASKED.with_borrow(|asked| asked.was_taken)
+    }
+
     /// The imports that the call may wait in, and that are not resumable, if it has taken the request.
     pub(crate) fn not_resumable(&self) -> Box<[Box<str>]> {
         ASKED.with_borrow(|asked| match &asked.taken_by {
@@ -109,6 +116,7 @@ impl Asked {
         })
     }
 
+    /// What has answered the request. None has while the guest is still unwinding.
     pub(crate) fn take_answer(&self) -> Answer {
         ASKED.with_borrow_mut(|asked| mem::replace(&mut asked.answer, Answer::None))
     }
@@ -134,7 +142,10 @@ pub(crate) fn take_wanted() -> Option<Purpose> {
 #[cold]
 fn take_owners() -> Purpose {
     WANTED.set(0);
-    ASKED.with_borrow(|asked| asked.purpose)
+    ASKED.with_borrow_mut(|asked| {
+        asked.was_taken = true;
+        asked.purpose
+    })
 }
 
 /// Tells the owner that the call cannot be saved.
@@ -163,6 +174,11 @@ pub(crate) fn take(store: usize, target: Target) -> Taken {
 }
 
 impl Taken {
+    /// Whether the guest is unwinding.
+    pub(crate) fn is_saving(&self) -> bool {
+        REQUEST.with_borrow(|request| matches!(request.state, State::Saving(_)))
+    }
+
     /// Ends the step, and gives what the guest has saved, if it has.
     #[cold]
     pub(crate) fn end(mut self) -> Option<Saved> {

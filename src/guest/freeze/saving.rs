@@ -39,15 +39,22 @@ fn begin<S: 'static>(
         return Err(CannotFreeze::Nested);
     }
     let expected = points(caller, target)?;
-    let saving = target.of.exports.saving.as_ref();
+    // If the export is the host function itself, there is no function to save, and no instance that calls it.
+    let is_called_by_guest = !expected.is_empty();
+    let saving = target.of.exports.saving.as_ref().filter(|_| is_called_by_guest);
     let saving = saving.and_then(|saving| caller.get_module_export(saving));
-    let Some(saving) = saving.and_then(Extern::into_global) else {
+    let saving = saving.and_then(Extern::into_global);
+    if is_called_by_guest && saving.is_none() {
         return Err(CannotFreeze::NotPrepared);
-    };
-    connect(caller, &target.of);
+    }
+    if is_called_by_guest {
+        connect(caller, &target.of);
+    }
     let fuel = caller.get_fuel().ok();
     request::begin_saving(target.purpose, pending(), fuel, expected);
-    set(&saving, caller, Val::I32(1));
+    if let Some(saving) = saving {
+        set(&saving, caller, Val::I32(1));
+    }
     Ok(())
 }
 

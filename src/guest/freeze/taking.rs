@@ -114,7 +114,14 @@ impl<F: std::future::Future> std::future::Future for TakesRequest<'_, F> {
         if this.parking.is_some() {
             request::begin_watching();
         }
-        let polled = this.call.poll(context);
+        let mut call = this.call;
+        let polled = loop {
+            let polled = call.as_mut().poll(context);
+            // The slice of a guest that saves itself may end. It goes on, or the call would be lost.
+            if polled.is_ready() || !taken.as_ref().is_some_and(Taken::is_saving) {
+                break polled;
+            }
+        };
         let saved = taken.and_then(Taken::end);
         if let (Poll::Pending, Some(parking)) = (&polled, this.parking) {
             parking.step_ended(context);

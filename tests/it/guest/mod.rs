@@ -9,6 +9,8 @@ mod checkpoints;
 #[cfg(feature = "component-model")]
 mod components;
 mod failures;
+#[cfg(feature = "freeze")]
+pub(crate) mod freezing;
 mod guest_kit;
 mod host_functions;
 mod instance_pools;

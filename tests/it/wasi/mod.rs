@@ -9,6 +9,8 @@ mod components_of_others;
 mod determinism;
 mod exit;
 mod files;
+#[cfg(feature = "freeze")]
+mod freezing;
 mod given;
 mod lua;
 mod output;

@@ -422,7 +422,7 @@ fn a_wake_for_nothing_wakes_no_sleeper() -> Result<(), Error> {
 
 /// An empty standard input. It can be read once `has_come` is set.
 #[derive(Clone, Default)]
-struct Input {
+pub(super) struct Input {
     has_come: wasm_jobs::Event,
 }
 
