@@ -1,53 +1,48 @@
 //! [`Control`]: the limits of the guest of one instance, and what can be read about the guest while it runs. It is made of small
 //! state machines, each of which limits one thing: [`SliceState`], [`Stopper`], [`EpochDeadline`], [`CallTime`], [`Nesting`], [`Growth`].
 //!
-//! A store is [attached](Control::attach) to it, and asks it when the epoch has advanced, when its guest has found its flag set, at each
-//! call of the host, and when memory grows. [`limited`](crate::guest::limit::limited) holds the steps of a call to it.
+//! A store is attached to it, in `attach`. [`limited`](crate::guest::limit::limited) holds the steps of a call to it.
 
 use crate::error::Error;
 use crate::guest::limit::call_time::{CallTime, Verdict};
-use crate::guest::limit::epoch::{EnteredFrom, EpochDeadline};
+use crate::guest::limit::epoch::EpochDeadline;
 #[cfg(feature = "prepare")]
 use crate::guest::limit::flags::{Checked, StopFlags};
 use crate::guest::limit::growth::Growth;
-use crate::guest::limit::host_calls::YieldBeforeHostCalls;
-use crate::guest::limit::look::Look;
-use crate::guest::limit::nesting::{Enter, Nesting};
+use crate::guest::limit::nesting::Nesting;
 use crate::guest::limit::options::{A_SLICE_OF_TIME, A_TIMEOUT, InstanceOptions};
 use crate::guest::limit::schedule::StepWithEnd;
 use crate::guest::limit::slice::Slice;
-use crate::guest::limit::slice_state::{Apply, SliceState, StepSlice};
+use crate::guest::limit::slice_state::{SliceState, StepSlice};
 use crate::guest::limit::stopper::Stopper;
 use crate::guest::limit::stops::Stops;
 use crate::guest::poison::Poison;
-use crate::step::interrupt::{NEVER, is_cancelled, step_deadline};
-use crate::step::stop::reasons;
+use crate::step::interrupt::{NEVER, step_deadline};
 use crate::timed_out::Timeout;
 use crate::trace::InstanceId;
-use crate::wait::alarm;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::Context;
 #[cfg(feature = "freeze")]
 use std::time::Duration;
-use wasmtime::{CallHook, Engine, Store, StoreContextMut, Trap, UpdateDeadline};
+use wasmtime::{Engine, Store};
 
 /// Shared by an instance and its guest. Any thread may read it and set the slice; the thread that has the guest does the rest.
 pub(crate) struct Control {
-    slice: SliceState,
-    stopper: Stopper,
-    epoch: EpochDeadline,
+    pub(super) slice: SliceState,
+    pub(super) stopper: Stopper,
+    pub(super) epoch: EpochDeadline,
     /// `None` if the time is neither limited nor measured. In a box, because most guests have none.
     time: Option<Box<CallTime>>,
-    nesting: Nesting,
+    pub(super) nesting: Nesting,
     /// None if growth is not limited.
-    growth: Option<Arc<Growth>>,
+    pub(super) growth: Option<Arc<Growth>>,
     /// The fuel that each call gets.
     fuel_of_a_call: Option<u64>,
     /// The fuel that was left when the guest last called the host, or when the host last noted it.
     fuel: AtomicU64,
-    yields_before_host_calls: bool,
+    pub(super) yields_before_host_calls: bool,
     /// How long a call waits before it is parked, if it is.
     #[cfg(feature = "freeze")]
     park_after: Option<Duration>,
@@ -68,9 +63,6 @@ pub(crate) enum StepLimits {
     /// The guest must run inside [`Control::watch`].
     Watched(StepSlice),
 }
-
-/// How many epochs a store's deadline is ahead whose guest does not look at the epoch.
-const OUT_OF_REACH: u64 = 1 << 62;
 
 impl Control {
     pub(crate) fn new(engine: &Engine, options: InstanceOptions) -> Arc<Self> {
@@ -148,112 +140,6 @@ impl Control {
             true => stops.check(A_TIMEOUT),
             false => Ok(()),
         }
-    }
-
-    // The store.
-
-    /// Makes a new store keep to the limits. `stops` is what stops the guest that it is for.
-    /// `counts_calls` says whether it is to count the calls that are inside each other, even if nothing limits them.
-    pub(crate) fn attach<S: Send + 'static>(
-        self: &Arc<Self>,
-        store: &mut Store<S>,
-        stops: Stops,
-        counts_calls: bool,
-    ) {
-        self.slice.new_store();
-        self.stopper.set_stops(stops);
-        if stops == Stops::AtEpochs {
-            let control = self.clone();
-            store.epoch_deadline_callback(move |_| Ok(control.epoch_has_advanced()));
-        } else if store.engine().get_epoch_interruption() {
-            store.set_epoch_deadline(OUT_OF_REACH);
-        }
-        let counts_fuel = store.engine().get_consume_fuel();
-        let yields = self.yields_before_host_calls;
-        if counts_fuel || yields || counts_calls || self.nesting.is_limited() {
-            let control = self.clone();
-            let hook = move |mut store: StoreContextMut<'_, S>, hook| {
-                control.count_nesting(hook)?;
-                if yields && matches!(hook, CallHook::CallingHost) {
-                    // The call of the host may be that of an epoch check.
-                    control.slice.yield_at_epoch();
-                }
-                match hook {
-                    _ if !counts_fuel => Ok(()),
-                    CallHook::CallingWasm | CallHook::ReturningFromHost => {
-                        control.apply_slice(&mut store)
-                    }
-                    CallHook::CallingHost | CallHook::ReturningFromWasm => {
-                        control.set_fuel(store.get_fuel()?);
-                        Ok(())
-                    }
-                }
-            };
-            if yields {
-                store.call_hook_async(YieldBeforeHostCalls(hook));
-            } else {
-                store.call_hook(hook);
-            }
-        }
-        if let Some(growth) = &self.growth {
-            growth.attach(store);
-        }
-    }
-
-    fn count_nesting(&self, hook: CallHook) -> Result<(), Trap> {
-        match hook {
-            CallHook::CallingWasm => match self.nesting.enter() {
-                Enter::Entered => {}
-                Enter::TooDeep => return Err(Trap::StackOverflow),
-            },
-            CallHook::ReturningFromWasm => self.nesting.leave(),
-            CallHook::CallingHost | CallHook::ReturningFromHost => {}
-        }
-        Ok(())
-    }
-
-    /// The guest is about to run. If a new step has begun, this tells the store its slice.
-    fn apply_slice<S>(&self, store: &mut StoreContextMut<'_, S>) -> wasmtime::Result<()> {
-        let apply = match self.epoch.enter_guest() {
-            EnteredFrom::Host => self.slice.enter_guest(),
-            // Compiled code has its fuel in a register there, and would not see a new interval.
-            EnteredFrom::EpochCheck => Apply::Nothing,
-        };
-        match apply {
-            Apply::Nothing => Ok(()),
-            Apply::Interval(fuel) => store.fuel_async_yield_interval(Some(fuel)),
-            Apply::NoInterval => store.fuel_async_yield_interval(None),
-        }
-    }
-
-    /// Decides what the guest does when it sees that the epoch has advanced.
-    fn epoch_has_advanced(&self) -> UpdateDeadline {
-        match self.epoch.look(self.reasons()) {
-            Look::GoOn => UpdateDeadline::Continue(1),
-            Look::Yield => {
-                self.slice.stop();
-                self.slice.yield_at_epoch();
-                UpdateDeadline::Yield(1)
-            }
-            Look::Interrupt => UpdateDeadline::Interrupt,
-        }
-    }
-
-    /// Decides what the guest does, which has begun to look at the epoch or has taken its flag.
-    fn reasons(&self) -> Look {
-        reasons(|| {
-            if is_cancelled() {
-                return Look::Interrupt;
-            }
-            if !self.epoch.is_in_call() {
-                return Look::GoOn;
-            }
-            let now = alarm::now_nanoseconds();
-            if self.look_at_time(now) == Verdict::TimedOut {
-                return Look::Interrupt;
-            }
-            if self.stopper.is_to_yield(now) { Look::Yield } else { Look::GoOn }
-        })
     }
 
     /// The address of the instance's flag.
@@ -406,16 +292,5 @@ impl Drop for Watch<'_> {
         if let Some(time) = self.control.time() {
             time.end_step();
         }
-    }
-}
-
-#[cfg(feature = "prepare")]
-impl Checked for Control {
-    fn look(&self) -> Look {
-        let look = self.reasons();
-        if look == Look::Yield {
-            self.slice.stop();
-        }
-        look
     }
 }
