@@ -244,11 +244,17 @@ pub mod model {
     pub use crate::wait::stock::{Count, Stock, Take, Taken};
 
     use crate::call::future::Future;
+    use crate::call::step::Step;
     use crate::error::Error;
     use crate::pool::handle::JobHandle;
     use crate::trace::Traced;
     use crate::wait::block::{Sleeper, Wanted};
     use std::sync::Arc;
+
+    /// Takes a step of a call that its owner asks to become data.
+    pub fn step_anyway<T: Send + 'static, O>(future: &mut Future<T, O>) -> Result<Step, Error> {
+        future.step_anyway()
+    }
 
     /// A call whose running steps `interrupter` interrupts.
     pub fn interruptible<T: Send + 'static>(

@@ -199,7 +199,7 @@ impl<T: Send + 'static, O> Future<T, O> {
     }
 
     /// Takes a step, even if the call waits and was not woken.
-    #[cfg(feature = "freeze")]
+    #[cfg(any(feature = "freeze", wasm_jobs_loom))]
     pub(crate) fn step_anyway(&mut self) -> Result<Step, Error> {
         self.settle();
         if let Call::Ours(work) = &mut self.call {

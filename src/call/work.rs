@@ -136,7 +136,7 @@ impl<T: Send + 'static> Work<T> {
     }
 
     /// The next step is taken even if nothing wakes the work before it.
-    #[cfg(feature = "freeze")]
+    #[cfg(any(feature = "freeze", wasm_jobs_loom))]
     pub(crate) fn step_anyway(&mut self) {
         // A task has had one wake from the beginning.
         self.seen = WakeCount::NONE;
