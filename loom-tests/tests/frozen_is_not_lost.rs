@@ -42,7 +42,7 @@ fn parks(
     }
 }
 
-/// Mistake: the step that nothing has woken takes the place of one for a wake.
+/// Mistake: the step that nothing has woken takes a wake that comes during it.
 #[test]
 fn an_owner_asks_while_the_call_is_woken() {
     loom::model(|| {
