@@ -1,11 +1,9 @@
 //! [`Waiting`]: what a guest waits for in a host function, apart from the guest's stack, so that it can outlive that.
 
-use crate::error::cannot_freeze::CannotFreeze;
 use crate::guest::freeze::frames::{Pending, Purpose};
 use crate::guest::freeze::request::{self, Waits};
 use crate::guest::freeze::saving::save_here;
-use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::future::poll_fn;
 use std::ptr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -154,24 +152,6 @@ pub(crate) async fn wait<S: 'static, W: Waiting<S> + Unpin>(
             waits = Waits::Still;
         }
         Poll::Pending
-    })
-    .await
-}
-
-/// Waits in a host function in which a call cannot be saved, because of what it waits for.
-pub(crate) async fn cannot_be_saved<F: Future>(
-    store: usize,
-    (module, name): (&str, &str),
-    what: &'static str,
-    future: F,
-) -> F::Output {
-    let mut future = pin!(future);
-    poll_fn(|context| {
-        if request::target(store).is_some() {
-            let import = format!("{module}.{name}").into();
-            request::refuse(CannotFreeze::Waiting { import, what });
-        }
-        future.as_mut().poll(context)
     })
     .await
 }

@@ -1,22 +1,26 @@
 //! `poll_oneoff`: waits for the first of the guest's subscriptions to times and descriptors, which are in `polled`.
 
 #[cfg(feature = "freeze")]
+use crate::error::cannot_freeze::CannotFreeze;
+#[cfg(feature = "freeze")]
 use crate::guest::freeze::frames::Pending;
 #[cfg(feature = "freeze")]
 use crate::guest::freeze::plain::sealed::{Params, Results as _};
 #[cfg(feature = "freeze")]
+use crate::guest::freeze::request;
+#[cfg(feature = "freeze")]
 use crate::guest::freeze::resumable::{other_parameters, pending_in};
 #[cfg(feature = "freeze")]
-use crate::guest::freeze::waiting::{Again, Waiting, cannot_be_saved, store_address, wait};
+use crate::guest::freeze::waiting::{Again, Waiting, store_address, wait};
 use crate::guest::wasi::ctx::WasiCtx;
 use crate::guest::wasi::failure::Failure;
 #[cfg(feature = "freeze")]
 use crate::guest::wasi::failure::errno;
 use crate::guest::wasi::polled::{Parameters, Polled, Request};
 #[cfg(feature = "freeze")]
-use std::future::Future;
+use std::future::{Future, poll_fn};
 #[cfg(feature = "freeze")]
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 #[cfg(feature = "freeze")]
 use std::sync::Arc;
 #[cfg(feature = "freeze")]
@@ -53,9 +57,24 @@ pub(crate) async fn poll_oneoff<S: 'static>(
     let store = store_address(caller);
     let first = polled.first(request.clock(), ctx(caller.data_mut()).p1());
     #[cfg(feature = "freeze")]
-    let first = cannot_be_saved(store, (MODULE, POLL_ONEOFF), "a file or a stream", first);
+    let first = cannot_be_saved(store, first);
     let happened = first.await?;
     request.write(caller, happened)
+}
+
+/// Waits for what is no data. The call cannot be saved meanwhile.
+#[cfg(feature = "freeze")]
+async fn cannot_be_saved<F: Future>(store: usize, future: F) -> F::Output {
+    let mut future = pin!(future);
+    poll_fn(|context| {
+        if request::target(store).is_some() {
+            let import = format!("{MODULE}.{POLL_ONEOFF}").into();
+            let what = "a file or a stream";
+            request::refuse(CannotFreeze::Waiting { import, what });
+        }
+        future.as_mut().poll(context)
+    })
+    .await
 }
 
 /// A guest that waits for times alone.
