@@ -85,7 +85,8 @@
 //! [`par_map`](Instances::par_map) calls one export with many inputs.
 //!
 //! Between two calls, [`Instance::store`] reads and writes the guest's memory, globals and tables. With the feature `checkpoint`, a
-//! [`Checkpoint`] holds all of the guest's state, to roll back to, to clone, or to write to a file.
+//! [`Checkpoint`] holds all of the guest's state, to roll back to, to clone, or to write to a file. With the feature `freeze`, a
+//! [`Frozen`] holds a call in the middle of the guest's functions, too.
 //!
 //! The failure of a call is an [`Error`], given in the place of its result. It disturbs no worker, no pool and no other call.
 //!
@@ -123,7 +124,9 @@
 //! - `bytemuck`: structs in a guest's memory, by [`MemoryGuard`].
 //! - `prepare`: modules that are [prepared](prepare), whose guests can be stopped at next to no cost.
 //! - `checkpoint`: the state of a guest between two calls, as data: [`prepare`], [`Checkpoint`].
-//! - `serde`: `Serialize` and `Deserialize` for that data.
+//! - `freeze`: a call that is suspended in the middle of its guest's functions, as data: [`Future::freeze`], [`Frozen`], and
+//!   [parked calls](InstanceOptions::park_after).
+//! - `serde`: `Serialize` and `Deserialize` for the data of `checkpoint`.
 //! - `tracing`: spans and events for a subscriber of the crate `tracing`.
 
 // The private tour, from the top to the bottom. A file imports from its own folder and from those below it.
@@ -325,6 +328,13 @@ mod book {
         Rollback: "docs/rollback.md",
         Stops: "docs/stops.md",
         Undo: "docs/undo.md",
+    }
+
+    #[cfg(feature = "freeze")]
+    pages! {
+        SaveGames: "docs/save-games.md",
+        Sleepers: "docs/sleepers.md",
+        WhatCannotBeFrozen: "docs/what-cannot-be-frozen.md",
     }
 }
 

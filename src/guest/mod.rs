@@ -9,8 +9,13 @@
 //!
 //! `limit` bounds what a guest may do in a step, in a call and in all. `store` gives access to a guest between its calls. `par_map`
 //! makes many calls on several instances: `inputs` deals out their inputs, and `par_map_job` collects their results. `wrapper` is
-//! what the macro's code calls, `checkpoint` saves guests as data, `types` puts types into words, `module_name` names a module in messages, `stack_pointer` resets that of a guest, and
-//! `wasi` is WASI. `concurrent` runs the async functions of a component, and `apart` such a call inside another one's.
+//! what the macro's code calls, `types` puts types into words, `module_name` names a module in messages, `stack_pointer` resets that of a guest, and
+//! `wasi` is WASI.
+//!
+//! `checkpoint` saves guests between two calls as data, and `freeze` saves calls that are suspended. `waiting` defines the host functions of this library in which a
+//! guest waits, and a `host_wait` is such a wait. A guest whose store was dropped, and that is to get a new one, is `without_store`.
+//!
+//! `concurrent` runs the async functions of a component, and `apart` such a call inside another one's.
 
 #[cfg(feature = "wasi-p3-preview")]
 pub(crate) mod apart;
