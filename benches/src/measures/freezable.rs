@@ -8,8 +8,8 @@ use super::steps;
 use super::work::{MANY, TURNS, Work};
 use crate::guests::{GUEST, INTERPRETER};
 use crate::layout::{LAYOUTS, Timed, in_layouts, timed};
-use crate::rounds::{Finding, Other, geometric_mean, of_pairs};
-use std::sync::LazyLock;
+use crate::rounds::{Finding, Other, geometric_mean, median, of_pairs};
+use std::sync::{LazyLock, OnceLock};
 use std::time::Instant;
 use wasm_jobs::transform::{Options, transform_with};
 use wasm_jobs::wasmtime::{Engine, Linker};
@@ -53,9 +53,9 @@ impl Found {
         of_pairs("ns", UNPREPARED, &self.times)
     }
 
-    /// The geometric mean of the layouts' ratios.
+    /// The median of the layouts' ratios.
     fn ratio(&self) -> f64 {
-        geometric_mean(self.times.iter().map(|(ours, theirs)| ours / theirs))
+        median(self.times.iter().map(|(ours, theirs)| ours / theirs))
     }
 }
 
@@ -200,11 +200,14 @@ fn yields(call: &mut Future<i64>) {
     assert_eq!(call.resume().expect("the call is ours"), Step::Yielded);
 }
 
+/// What the program ends with, on both sides.
+static ENDS_WITH: OnceLock<i64> = OnceLock::new();
+
 /// The nanoseconds of the rest of a call.
 fn rest(mut call: Future<i64>) -> f64 {
     let start = Instant::now();
     let given = call.wait().expect("the guest returns");
     let time = start.elapsed();
-    assert_ne!(given, 0);
+    assert_eq!(given, *ENDS_WITH.get_or_init(|| given));
     time.as_nanos() as f64
 }

@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::guest::checkpoint::plan::Hash;
+use std::any::Any;
 use std::sync::{Arc, OnceLock};
 use wasm_jobs_transform::{
     FrameLayout, LOAD, NEXT, Options, POINT, Referent, SAVE, SAVING, SlotValue, TWINS, ValueType,
@@ -112,6 +113,8 @@ pub(crate) struct Freezes {
     pub(crate) module: Module,
     pub(crate) freezer: Arc<Freezer>,
     pub(crate) exports: Exports,
+    /// Of the type of the store: see [`saver`](crate::guest::freeze::saving::saver).
+    pub(crate) saver: Box<dyn Any + Send + Sync>,
     /// The imports that a call may wait in, and that are not resumable.
     pub(crate) not_resumable: Box<[Box<str>]>,
 }

@@ -7,6 +7,8 @@ use crate::guest::checkpoint::image::Image;
 use crate::guest::freeze::freezer::{Exports, Freezer, Freezes};
 #[cfg(feature = "freeze")]
 use crate::guest::freeze::resumable::{Resumable, find_all};
+#[cfg(feature = "freeze")]
+use crate::guest::freeze::saving::saver;
 use crate::guest::limit::control::Control;
 use crate::guest::limit::flags::StopFlags;
 use crate::guest::limit::stops::Stops;
@@ -143,9 +145,9 @@ impl<S: Send + 'static> PreparedPre<S> {
         let not_resumable = not_resumable
             .map(|import| format!("{}.{}", import.module(), import.name()).into())
             .collect();
-        let exports = Exports::of(module);
+        let (exports, saver) = (Exports::of(module), Box::new(saver::<S>(module.engine())));
         let (module, freezer) = (module.clone(), freezer.clone());
-        let new = Arc::new(Freezes { module, freezer, exports, not_resumable });
+        let new = Arc::new(Freezes { module, freezer, exports, saver, not_resumable });
         Some(freezes.get_or_init(|| new).clone())
     }
 
