@@ -11,6 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 #[cfg(feature = "checkpoint")]
 use wasm_jobs_transform::FLAGS_MODULE;
+#[cfg(feature = "freeze")]
+use wasm_jobs_transform::TWINS;
 use wasmtime::{Engine, StoreContextMut};
 #[cfg(feature = "checkpoint")]
 use wasmtime::{ImportType, Module};
@@ -54,6 +56,19 @@ impl<S: 'static, E> Origin<S, E> {
         match self {
             Self::Module { pre, .. } => pre.stops(),
             Self::Other { engine, .. } => Stops::without_flag(engine),
+        }
+    }
+
+    /// How large the table of twins is, which is not the guest's.
+    pub(crate) fn elements_of_twins(&self) -> usize {
+        match self {
+            #[cfg(feature = "freeze")]
+            Self::Module { pre: LinkedModule::Prepared(pre), .. } => {
+                let table = pre.module().get_export(TWINS);
+                let table = table.and_then(|table| table.table().cloned());
+                table.map_or(0, |table| usize::try_from(table.minimum()).unwrap_or(usize::MAX))
+            }
+            _ => 0,
         }
     }
 

@@ -1,7 +1,7 @@
 //! [`Freezer`]: what is known of a module whose calls can be frozen.
 
 use crate::error::Error;
-use crate::guest::checkpoint::plan::Hash;
+use crate::guest::checkpoint::plan::{Hash, Plan};
 use std::any::Any;
 use std::sync::{Arc, OnceLock};
 use wasm_jobs_transform::{
@@ -111,6 +111,7 @@ impl std::fmt::Debug for Freezer {
 pub(crate) struct Freezes {
     /// The module that it is of, in the form of this freezer.
     pub(crate) module: Module,
+    pub(crate) plan: Arc<Plan>,
     pub(crate) freezer: Arc<Freezer>,
     pub(crate) exports: Exports,
     /// Of the type of the store: see [`saver`](crate::guest::freeze::saving::saver).

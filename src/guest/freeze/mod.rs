@@ -20,6 +20,7 @@ pub(crate) mod looking;
 mod parked;
 pub(crate) mod plain;
 pub(crate) mod reentry;
+pub(crate) mod references;
 pub(crate) mod request;
 pub(crate) mod resumable;
 pub(crate) mod saving;

@@ -4,6 +4,7 @@
 use crate::error::cannot_freeze::CannotFreeze;
 use crate::guest::freeze::frames::{Purpose, Saved};
 use crate::guest::freeze::freezer::Freezes;
+use crate::guest::freeze::references::Encodes;
 use crate::guest::freeze::request::{self, Taken, Target, Waits};
 use crate::guest::guest::Guest;
 use crate::guest::limit::control::Control;
@@ -19,7 +20,7 @@ use std::time::Duration;
 /// The guest of a call, if the call can be saved.
 pub(crate) struct Freezable {
     of: Option<Arc<Freezes>>,
-    has_codec: bool,
+    encodes: Option<Arc<Encodes>>,
     /// The address of the store's data.
     store: usize,
 }
@@ -29,7 +30,9 @@ impl Freezable {
     pub(crate) fn of<S: 'static>(guest: &Guest<S>) -> Self {
         Self {
             of: guest.freezes.clone(),
-            has_codec: guest.saves.codec.is_some(),
+            encodes: guest.saves.codec.clone().map(|codec| -> Arc<Encodes> {
+                Arc::new(move |object| codec.encode(object).is_some())
+            }),
             store: ptr::from_ref(guest.store.data()).addr(),
         }
     }
@@ -45,8 +48,8 @@ impl Freezable {
         };
         let purpose = request::take_wanted().or_else(|| parking?.is_due().then_some(Purpose::Park));
         purpose.map(|purpose| {
-            let (of, control) = (of.clone(), control.clone());
-            request::take(self.store, Target { purpose, of, control, has_codec: self.has_codec })
+            let (of, control, encodes) = (of.clone(), control.clone(), self.encodes.clone());
+            request::take(self.store, Target { purpose, of, control, encodes })
         })
     }
 }

@@ -22,6 +22,8 @@ struct Grown {
     total: Amount,
     /// The growth that was allowed last, which may still fail.
     last: Amount,
+    /// How many of the elements are not the guest's.
+    not_the_guests: usize,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -46,9 +48,13 @@ impl Growth {
         drop(before);
     }
 
-    /// Makes a new store keep to the limits. It has nothing yet.
-    pub(crate) fn attach<S: 'static>(self: &Arc<Self>, store: &mut Store<S>) {
-        *self.grown.lock() = Grown::default();
+    /// Makes a new store keep to the limits. It has nothing yet. So many elements of its tables will not be the guest's.
+    pub(crate) fn attach<S: 'static>(
+        self: &Arc<Self>,
+        store: &mut Store<S>,
+        not_the_guests: usize,
+    ) {
+        *self.grown.lock() = Grown { not_the_guests, ..Grown::default() };
         let growth = Arc::downgrade(self);
         store.limiter(move |_| {
             // wasmtime asks for the limiter before one thing grows, or several if a module is instantiated. If the growing is
@@ -67,9 +73,12 @@ impl Growth {
         let memory = grown.total.memory.saturating_add(by.memory);
         let elements = grown.total.elements.saturating_add(by.elements);
         let may = (by.memory == 0 || self.memory_limit.is_none_or(|limit| memory <= limit))
-            && (by.elements == 0 || self.elements_limit.is_none_or(|limit| elements <= limit));
+            && (by.elements == 0
+                || self
+                    .elements_limit
+                    .is_none_or(|limit| elements <= limit.saturating_add(grown.not_the_guests)));
         if may {
-            *grown = Grown { total: Amount { memory, elements }, last: by };
+            (grown.total, grown.last) = (Amount { memory, elements }, by);
         }
         may
     }

@@ -4,6 +4,8 @@ use crate::error::Error;
 #[cfg(feature = "freeze")]
 use crate::guest::checkpoint::image::Image;
 #[cfg(feature = "freeze")]
+use crate::guest::checkpoint::plan::Plan;
+#[cfg(feature = "freeze")]
 use crate::guest::freeze::freezer::{Exports, Freezer, Freezes};
 #[cfg(feature = "freeze")]
 use crate::guest::freeze::resumable::{Resumable, find_all};
@@ -145,9 +147,11 @@ impl<S: Send + 'static> PreparedPre<S> {
         let not_resumable = not_resumable
             .map(|import| format!("{}.{}", import.module(), import.name()).into())
             .collect();
+        // Another version of the library cannot have prepared it: the freezer is of this one.
+        let plan = Plan::of(module).ok()?;
         let (exports, saver) = (Exports::of(module), Box::new(saver::<S>(module.engine())));
         let (module, freezer) = (module.clone(), freezer.clone());
-        let new = Arc::new(Freezes { module, freezer, exports, saver, not_resumable });
+        let new = Arc::new(Freezes { module, plan, freezer, exports, saver, not_resumable });
         Some(freezes.get_or_init(|| new).clone())
     }
 
