@@ -10,8 +10,8 @@ pub enum CannotFreeze {
     NotPrepared,
     /// The call has ended. Its result can be taken.
     Ended,
-    /// The call has used up its slice once more, and has not come to a place where it can be frozen. This is of
-    /// [`try_freeze`](crate::Future::try_freeze) alone.
+    /// The call has yielded once more, and has not come to a place where it can be frozen. [`try_freeze`](crate::Future::try_freeze) gives this; and
+    /// [`freeze`](crate::Future::freeze), for a parked call that was woken and that waits for a place in the engine's pool.
     Running,
     /// The call waits in a host function that is not [resumable](crate::func_wrap_resumable).
     HostFunction {
@@ -37,6 +37,11 @@ pub enum CannotFreeze {
     TooDeep {
         /// How many functions the engine shows.
         frames: usize,
+    },
+    /// The call could become data, but it could not go on after that, as it has to for a [checkpoint](crate::Future::checkpoint).
+    CannotGoOn {
+        /// Why not.
+        why: Box<str>,
     },
     /// The guest refers to something that is no data.
     Reference {
@@ -70,6 +75,7 @@ impl fmt::Display for CannotFreeze {
                 f,
                 "{frames} or more functions are on its stack, and the engine shows no more: see `EngineOptions::backtrace_frames`"
             ),
+            Self::CannotGoOn { why } => write!(f, "it could not go on: {why}"),
             Self::Reference { place, why } => write!(f, "{place}: {why}"),
         }
     }

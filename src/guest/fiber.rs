@@ -10,6 +10,8 @@ use crate::error::trap::Trap;
 use crate::guest::apart::Apart;
 use crate::guest::export::Claimed;
 #[cfg(feature = "freeze")]
+use crate::guest::freeze::go_back::lend_fuel;
+#[cfg(feature = "freeze")]
 use crate::guest::freeze::going_on::{go_on, parking};
 #[cfg(feature = "freeze")]
 use crate::guest::freeze::taking::{Freezable, TakesRequest};
@@ -140,6 +142,7 @@ where
     R: WasmResults + Sync + 'static,
 {
     guest.begin_call();
+    lend_fuel(&mut guest.store);
     let interrupter = guest.control.stopper().interrupter();
     let traced = Traced::export(&export, guest.control.number());
     Future::from_parts(parking(guest, export, function, ()), Some(interrupter), traced)

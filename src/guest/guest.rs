@@ -14,7 +14,7 @@ use crate::guest::limit::limited::Limited;
 use crate::guest::linked::LinkedModule;
 use crate::guest::origin::Origin;
 #[cfg(feature = "prepare")]
-use crate::guest::prepared::module::is_prepared;
+use crate::guest::prepared::is_prepared::is_prepared;
 #[cfg(feature = "freeze")]
 use crate::guest::prepared::pre::PreparedPre;
 #[cfg(feature = "prepare")]

@@ -107,7 +107,7 @@ impl<S: Send + 'static> Running<'_, S, wasmtime::Instance> {
         }
         let waiting = waiting.ok_or(Error::Cancelled)?;
         self.has_returned = true;
-        Ok(Stopped { purpose, call, waiting })
+        Ok(Stopped { call, waiting, is_parked: purpose == Purpose::Park })
     }
 }
 

@@ -7,10 +7,10 @@ use crate::guest::home::with_guest;
 use crate::guest::instance::Instance;
 use crate::guest::linked::{Linked, LinkedModule};
 use crate::guest::module_name::module_name;
+#[cfg(feature = "checkpoint")]
+use crate::guest::prepared::is_prepared::is_prepared;
 #[cfg(feature = "prepare")]
 use crate::guest::prepared::module::Prepared;
-#[cfg(feature = "checkpoint")]
-use crate::guest::prepared::module::is_prepared;
 #[cfg(feature = "checkpoint")]
 use crate::guest::prepared::prepare::prepare;
 use crate::guest::types::extern_type;

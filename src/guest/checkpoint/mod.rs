@@ -5,7 +5,7 @@
 //! module's `image`. It looks only at pages that were ever `written`, which the kernel's `page_map` tells, and finds those that have changed by
 //! a hash that it has `seen`. `saves` is what a guest keeps for all that.
 //!
-//! `checkpoint` is the data, `bytes` is its form in files, and `check` refuses what no guest of the module can be. `save` has the functions of
+//! `checkpoint` is the data, of which a `saved_guest` is the guest's part, `bytes` is its form in files, and `check` refuses what no guest of the module can be. `save` has the functions of
 //! `Instance`, and `instantiate` makes new instances.
 
 pub(crate) mod bytes;
@@ -22,6 +22,7 @@ pub(crate) mod pages;
 pub(crate) mod plan;
 pub(crate) mod refs;
 mod save;
+pub(crate) mod saved_guest;
 pub(crate) mod saves;
 pub(crate) mod seen;
 #[cfg(feature = "serde")]

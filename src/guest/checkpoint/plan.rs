@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::guest::module_name::module_name;
-use crate::guest::prepared::module::is_prepared;
+use crate::guest::prepared::is_prepared::is_prepared;
 use std::ops::Range;
 use std::sync::Arc;
 use wasm_jobs_transform::{LAYOUT_VERSION, StateExport, parse_export};

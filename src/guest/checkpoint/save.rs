@@ -1,11 +1,12 @@
 //! How an [`Instance`] saves its guest as a [`Checkpoint`], and goes back to one.
 
 use crate::error::Error;
-use crate::guest::checkpoint::checkpoint::{Checkpoint, SavedGuest};
+use crate::guest::checkpoint::checkpoint::Checkpoint;
 use crate::guest::checkpoint::codec::RefCodec;
 use crate::guest::checkpoint::host_state::HostState;
 use crate::guest::checkpoint::pages::PAGE;
 use crate::guest::checkpoint::refs::no_codec;
+use crate::guest::checkpoint::saved_guest::SavedGuest;
 use crate::guest::checkpoint::state::Fit;
 use crate::guest::guest::{Guest, Start};
 use crate::guest::home::{Away, claim};

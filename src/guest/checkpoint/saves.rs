@@ -6,7 +6,7 @@ use crate::guest::checkpoint::image::{Image, MemoryImage};
 use crate::guest::checkpoint::plan::Plan;
 use crate::guest::checkpoint::state::Tracked;
 use crate::guest::module_name::module_name;
-use crate::guest::prepared::module::is_prepared;
+use crate::guest::prepared::is_prepared::is_prepared;
 use std::sync::Arc;
 use wasmtime::{Extern, Instance, Module, Store};
 

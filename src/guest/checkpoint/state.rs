@@ -116,7 +116,7 @@ impl Tracked {
 
     /// A reference of the guest's as data.
     #[cfg(feature = "freeze")]
-    pub(crate) fn name<S: 'static>(
+    pub(crate) fn data_of<S: 'static>(
         &mut self,
         reference: Ref,
         place: &str,
@@ -130,7 +130,7 @@ impl Tracked {
 
     /// The reference that was this data.
     #[cfg(feature = "freeze")]
-    pub(crate) fn find<S: 'static>(
+    pub(crate) fn reference_of<S: 'static>(
         &mut self,
         value: &Value,
         store: &mut Store<S>,

@@ -9,18 +9,6 @@ use crate::guest::limit::control::Control;
 use crate::guest::origin::Origin;
 use std::sync::Arc;
 
-/// Gives a guest that has just saved itself an instance with twins, unless it has one.
-pub(crate) fn become_twins<S, H>(
-    guest: &mut Leased<Box<Guest<S>>, H>,
-    call: &FrozenCall,
-) -> Result<(), Error>
-where
-    S: Send + 'static,
-    H: AsRef<Lease<Box<Guest<S>>>>,
-{
-    if has_twins(guest) { Ok(()) } else { renew(guest, call) }
-}
-
 /// Brings any guest of the module to the state of a call, in an instance with twins.
 pub(crate) fn bring_to<S, H>(
     guest: &mut Leased<Box<Guest<S>>, H>,
@@ -37,7 +25,8 @@ where
     }
 }
 
-fn has_twins<S: 'static>(guest: &Guest<S>) -> bool {
+/// Whether frozen calls can go on in the guest.
+pub(crate) fn has_twins<S: 'static>(guest: &Guest<S>) -> bool {
     guest.freezes.as_ref().is_some_and(|freezes| freezes.freezer.has_twins)
 }
 

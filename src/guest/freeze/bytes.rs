@@ -5,7 +5,7 @@
 
 use crate::error::Error;
 use crate::guest::checkpoint::bytes::{Reader, Writer};
-use crate::guest::checkpoint::checkpoint::SavedGuest;
+use crate::guest::checkpoint::saved_guest::SavedGuest;
 use crate::guest::checkpoint::value::Value;
 use crate::guest::freeze::frames::{FrameStart, Frames, Pending};
 use crate::guest::freeze::freezer::{Freezer, WORDS};

@@ -23,13 +23,18 @@ pub(crate) fn collect<S: Send + 'static>(
     end_saving(instance, &mut guest.store);
     let freezer = guest.freezes.as_ref().ok_or(Error::Poisoned)?.freezer.clone();
     let Saved { pending, fuel, expected, frames, waiting, .. } = saved;
+    if let Some(fuel) = fuel {
+        // The engine counts fuel.
+        let _ = guest.store.set_fuel(fuel);
+        guest.control.set_fuel(fuel);
+    }
     if !frames.points().eq(expected) {
         let why = "functions have saved themselves that the backtrace did not show".into();
         return Err(Error::CannotSave { what: "the stack".into(), why });
     }
     let state = guest.save()?;
     let Frames { starts, words, references } = frames;
-    let references = references.into_iter().map(|reference| name(guest, reference));
+    let references = references.into_iter().map(|reference| data_of(guest, reference));
     let references = references.collect::<Result<_, _>>()?;
     let frames = Frames { starts, words, references };
     // The host function that has kept it is one of this store.
@@ -38,7 +43,9 @@ pub(crate) fn collect<S: Send + 'static>(
     let call = FrozenCall { export, guest: state, frames, pending, fuel, freezer };
     Ok((Arc::new(call), waiting))
 }
-fn name<S: Send + 'static>(guest: &mut Guest<S>, reference: Reference) -> Result<Value, Error> {
+
+/// A reference as data.
+fn data_of<S: Send + 'static>(guest: &mut Guest<S>, reference: Reference) -> Result<Value, Error> {
     let reference: Ref = match reference {
         Reference::Null => return Ok(Value::Null),
         Reference::Function(function) => function.into(),
@@ -46,5 +53,5 @@ fn name<S: Send + 'static>(guest: &mut Guest<S>, reference: Reference) -> Result
     };
     let instance = guest.exports.ok_or(Error::Poisoned)?;
     let (tracked, codec) = guest.saves.tracked(instance, &mut guest.store)?;
-    tracked.name(reference, "a value of a function", &mut guest.store, codec)
+    tracked.data_of(reference, "a value of a function", &mut guest.store, codec)
 }

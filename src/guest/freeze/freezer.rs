@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::guest::checkpoint::plan::{Hash, Plan};
+use crate::guest::freeze::frames::Pending;
 use std::any::Any;
 use std::sync::{Arc, OnceLock};
 use wasm_jobs_transform::{
@@ -116,8 +117,18 @@ pub(crate) struct Freezes {
     pub(crate) exports: Exports,
     /// Of the type of the store: see [`saver`](crate::guest::freeze::saving::saver).
     pub(crate) saver: Box<dyn Any + Send + Sync>,
+    /// The modules and the names of the imports that are resumable.
+    pub(crate) resumable: Box<[(Box<str>, Box<str>)]>,
     /// The imports that a call may wait in, and that are not resumable.
     pub(crate) not_resumable: Box<[Box<str>]>,
+}
+
+impl Freezes {
+    /// Whether the module has imported the function, under the name that it has there.
+    pub(crate) fn is_resumable(&self, pending: &Pending) -> bool {
+        let Pending { module, name, .. } = pending;
+        self.resumable.iter().any(|(of, called)| (of, called) == (module, name))
+    }
 }
 
 /// Where the exports are of a module whose calls can be frozen. Looking them up by their names takes longer than using them.

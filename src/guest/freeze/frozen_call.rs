@@ -1,6 +1,6 @@
 //! [`FrozenCall`]: a suspended call as data, whatever its result is.
 
-use crate::guest::checkpoint::checkpoint::SavedGuest;
+use crate::guest::checkpoint::saved_guest::SavedGuest;
 use crate::guest::checkpoint::value::Value;
 use crate::guest::freeze::frames::{Frames, Pending};
 use crate::guest::freeze::freezer::Freezer;

@@ -7,10 +7,11 @@ use crate::guest::freeze::frozen_call::FrozenCall;
 use crate::guest::freeze::reentry::{Reentry, Wait};
 use crate::guest::freeze::waiting::Waiting;
 use crate::guest::guest::Guest;
+use crate::guest::limit::control::Control;
 use crate::guest::module_name::module_name;
 use crate::guest::prepared::pre::PreparedPre;
 use std::sync::Arc;
-use wasmtime::{TypedFunc, WasmResults};
+use wasmtime::{Store, TypedFunc, WasmResults};
 
 /// Refuses a call of another module.
 pub(crate) fn check<S: Send + 'static>(
@@ -55,17 +56,36 @@ where
     let of = guest.freezes.as_ref().ok_or(Error::Poisoned)?;
     let store = &mut guest.store;
     let reentry = guest.reentry.get_or_insert_with(|| Reentry::connect(instance, store, of));
-    let continues = &resumable.continues;
-    let function = reentry.begin(call.clone(), references, wait, continues, &mut guest.store)?;
+    let (continues, fuel) = (&resumable.continues, fuel_of(call, &guest.store, &guest.control));
+    let call = call.clone();
+    let function = reentry.begin(call, references, wait, fuel, continues, &mut guest.store)?;
     let function = function.ok_or_else(|| invalid("it is in a function that never waits"))?;
     function.typed(&guest.store).map_err(|_| invalid("its results are of another type"))
+}
+
+/// The fuel that the guest has when it goes on, if its engine counts fuel: what it had, as far as its limit allows.
+fn fuel_of<S: 'static>(call: &FrozenCall, store: &Store<S>, control: &Control) -> Option<u64> {
+    let now = store.get_fuel().ok()?;
+    Some(match (call.fuel, control.fuel_of_a_call()) {
+        (Some(left), Some(limit)) => left.min(limit),
+        (Some(left), None) => left,
+        (None, Some(limit)) => limit,
+        (None, None) => now,
+    })
+}
+
+/// What the way back into the functions uses is not the guest's.
+pub(crate) fn lend_fuel<S: 'static>(store: &mut Store<S>) {
+    if store.engine().get_consume_fuel() {
+        let _ = store.set_fuel(u64::MAX);
+    }
 }
 
 /// A reference of a frame, in the store of a guest.
 fn live<S: Send + 'static>(guest: &mut Guest<S>, value: &Value) -> Result<Reference, Error> {
     let instance = guest.exports.ok_or(Error::Poisoned)?;
     let (tracked, codec) = guest.saves.tracked(instance, &mut guest.store)?;
-    tracked.find(value, &mut guest.store, codec)
+    tracked.reference_of(value, &mut guest.store, codec)
 }
 
 fn invalid(why: &str) -> Error {

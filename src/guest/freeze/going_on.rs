@@ -4,10 +4,9 @@
 
 use crate::call::lease::{Lease, Leased};
 use crate::error::Error;
-use crate::guest::freeze::become_twins::{PoisonedUnlessBack, become_twins};
-use crate::guest::freeze::frames::Purpose;
-use crate::guest::freeze::go_back::go_back;
-use crate::guest::freeze::parked::park;
+use crate::guest::freeze::become_twins::{PoisonedUnlessBack, has_twins};
+use crate::guest::freeze::go_back::{go_back, lend_fuel};
+use crate::guest::freeze::parked::{Until, park};
 use crate::guest::freeze::stopped::Stopped;
 use crate::guest::freeze::taking::{Freezable, TakesRequest};
 use crate::guest::freeze::waiting::Kept;
@@ -93,7 +92,7 @@ where
     }
 }
 
-/// Brings the guest of a saved call to where it was: at once, or, if the call is to be parked, when it has what it waits for.
+/// Brings the guest of a saved call to where it was: at once, or, if the call is parked, when it has what it waits for.
 async fn bring_back<S, R, H>(
     guest: &mut Leased<Box<Guest<S>>, H>,
     export: &str,
@@ -105,17 +104,18 @@ where
     H: AsRef<Lease<Box<Guest<S>>>> + Send + Sync + 'static,
 {
     let unless_back = PoisonedUnlessBack::new(&guest.control);
-    let (call, waiting) = match stopped.purpose {
-        Purpose::Park => {
-            let Stopped { call, waiting, .. } = park(guest, export, stopped).await?;
-            (call, Kept::over(waiting))
-        }
-        Purpose::Freeze | Purpose::Checkpoint => {
-            become_twins(guest, &stopped.call)?;
-            (stopped.call, Kept::stops(stopped.waiting))
-        }
+    let Stopped { call, waiting, is_parked } = stopped;
+    let (call, waiting) = if is_parked {
+        let (call, waiting) = park(guest, export, call, waiting, Until::HasWaited).await?;
+        (call, Kept::over(waiting))
+    } else if has_twins(guest) {
+        (call, Kept::stops(waiting))
+    } else {
+        let (call, waiting) = park(guest, export, call, waiting, Until::HasPlace).await?;
+        (call, Kept::stops(waiting))
     };
     let function = go_back(guest, &call, Some(Box::new(waiting)))?;
+    lend_fuel(&mut guest.store);
     unless_back.is_back();
     Ok(function)
 }

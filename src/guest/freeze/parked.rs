@@ -2,11 +2,11 @@
 
 use crate::call::lease::{Lease, Leased};
 use crate::error::Error;
+use crate::error::cannot_freeze::CannotFreeze;
 use crate::guest::freeze::bytes::{decode, encode};
 use crate::guest::freeze::frames::Purpose;
 use crate::guest::freeze::frozen_call::FrozenCall;
 use crate::guest::freeze::request;
-use crate::guest::freeze::stopped::Stopped;
 use crate::guest::freeze::waiting::Waiting;
 use crate::guest::guest::{Guest, Start};
 use crate::guest::limit::limited::Limited;
@@ -18,24 +18,34 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-/// Parks a call, until it has what it waits for. Then its guest is there again, with twins, and in the state that it had.
+/// How long a call is parked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Until {
+    /// Until it has what it waits for.
+    HasWaited,
+    /// Until there is a place for its guest.
+    HasPlace,
+}
+
+/// Parks a call. Then its guest is there again, with twins, and in the state that it had. Gives back the call, and what it waits for.
 pub(crate) async fn park<S, H>(
     guest: &mut Leased<Box<Guest<S>>, H>,
     export: &str,
-    stopped: Stopped<S>,
-) -> Result<Stopped<S>, Box<Error>>
+    call: Arc<FrozenCall>,
+    waiting: Box<dyn Waiting<S>>,
+    until: Until,
+) -> Result<(Arc<FrozenCall>, Box<dyn Waiting<S>>), Box<Error>>
 where
     S: Send + 'static,
     H: AsRef<Lease<Box<Guest<S>>>> + Send + Sync + 'static,
 {
     let control = guest.control.clone();
-    let Stopped { purpose, call, waiting } = stopped;
     let bytes = encode(&call).into_boxed_slice();
     drop(call);
-    let mut parked = Parked::new(guest, bytes, waiting)?;
+    let mut parked = Parked::new(guest, bytes, waiting, until)?;
     let back = Limited::new(poll_fn(|context| parked.poll(context).map(Ok)), &control).await;
     match (back, control.timed_out()) {
-        (Ok(Ok(call)), None) => Ok(Stopped { purpose, call, waiting: parked.end()? }),
+        (Ok(Ok(call)), None) => Ok((call, parked.end()?)),
         (Ok(Err(error)), None) => Err(error),
         (_, Some(limit)) => {
             Err(Box::new(timed_out(limit, &control, Attempt::Export(export), Begun::Yes)))
@@ -51,8 +61,7 @@ struct Parked<'a, S: Send + 'static, H: AsRef<Lease<Box<Guest<S>>>>> {
     left: Option<WithoutStore<S>>,
     bytes: Box<[u8]>,
     waiting: Option<Box<dyn Waiting<S>>>,
-    /// Whether the wait is over.
-    is_over: bool,
+    until: Until,
 }
 
 impl<'a, S: Send + 'static, H: AsRef<Lease<Box<Guest<S>>>>> Parked<'a, S, H> {
@@ -60,33 +69,35 @@ impl<'a, S: Send + 'static, H: AsRef<Lease<Box<Guest<S>>>>> Parked<'a, S, H> {
         home: &'a mut Leased<Box<Guest<S>>, H>,
         bytes: Box<[u8]>,
         waiting: Box<dyn Waiting<S>>,
+        until: Until,
     ) -> Result<Self, Box<Error>> {
         let guest = home.take_out().ok_or(Error::Poisoned)?;
         let (left, ended) = guest.without_store(None);
         let (left, waiting) = (Some(left), Some(waiting));
-        let parked = Self { home, left, bytes, waiting, is_over: false };
+        let parked = Self { home, left, bytes, waiting, until };
         ended?;
         Ok(parked)
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<Arc<FrozenCall>, Box<Error>>> {
-        if let Some(purpose) = request::take_wanted()
-            // What the call has got would be lost. Its guest sees a request that is made again.
-            && !self.is_over
-        {
-            request::deliver(Arc::new(self.call()?));
-            if purpose == Purpose::Freeze {
-                return Poll::Ready(Err(Box::new(Error::Cancelled)));
+        if self.until == Until::HasWaited {
+            if let Some(purpose) = request::take_wanted() {
+                request::deliver(Arc::new(self.call()?));
+                if purpose == Purpose::Freeze {
+                    return Poll::Ready(Err(Box::new(Error::Cancelled)));
+                }
             }
-        }
-        if !self.is_over {
             let Some(waiting) = &mut self.waiting else { return Poll::Pending };
             ready!(waiting.poll(context));
-            self.is_over = true;
+            self.until = Until::HasPlace;
         }
         match self.wake() {
-            // Another guest has taken the place in the engine's pool. There will be one when others wait.
+            // Other guests have all places of the engine's pool. Until one is free, the call yields.
             Err(error) if matches!(*error, Error::TooManyInstances { .. }) => {
+                if request::take_wanted().is_some() {
+                    // What the call has got would be lost.
+                    request::answer_refused(CannotFreeze::Running);
+                }
                 context.waker().wake_by_ref();
                 Poll::Pending
             }
@@ -106,10 +117,11 @@ impl<'a, S: Send + 'static, H: AsRef<Lease<Box<Guest<S>>>>> Parked<'a, S, H> {
     /// Makes the guest again.
     fn wake(&mut self) -> Result<Arc<FrozenCall>, Box<Error>> {
         let call = Arc::new(self.call()?);
+        let pre = self.left.as_ref().and_then(|left| left.pre.clone());
+        let origin = Origin::module(pre.as_ref().ok_or(Error::Poisoned)?.twins()?);
         let Some(left) = self.left.take() else { return Err(Box::new(Error::Poisoned)) };
-        let pre = left.pre.clone().ok_or(Error::Poisoned)?;
         let mut guest: Box<Guest<S>> = Box::new(left.with_new_store());
-        let made = guest.instantiate(&Origin::module(&pre), Start::GoOn);
+        let made = guest.instantiate(&origin, Start::GoOn);
         if let Err(Error::TooManyInstances { .. }) = made {
             self.left = Some(guest.without_store(None).0);
         } else {

@@ -34,6 +34,8 @@ pub(crate) enum Wait<S: 'static> {
 struct Progress<S: 'static> {
     call: Option<Arc<FrozenCall>>,
     wait: Option<Wait<S>>,
+    /// The fuel that the guest has once it is back, if the engine counts fuel.
+    fuel: Option<u64>,
     /// The references of all frames.
     references: Vec<Reference>,
     /// How many frames, from the innermost, were not begun.
@@ -68,6 +70,12 @@ impl<S: 'static> Progress<S> {
         Some(words)
     }
 
+    /// Ends the way back.
+    fn end(&mut self) -> (Option<Arc<FrozenCall>>, Option<Wait<S>>, Option<u64>) {
+        self.references.clear();
+        (self.call.take(), self.wait.take(), self.fuel.take())
+    }
+
     fn load_reference(&mut self) -> Option<Reference> {
         let reference = self.references.get(self.at.reference)?.clone();
         self.at.reference += 1;
@@ -89,8 +97,14 @@ impl<S: Send + 'static> Reentry<S> {
         let twins = twins.and_then(Extern::into_table);
         let last = twins.map_or(0, |twins| twins.size(&*store).saturating_sub(1));
         let none = FrameStart { word: 0, reference: 0 };
-        let progress =
-            Progress { call: None, wait: None, references: Vec::new(), left: 0, at: none };
+        let progress = Progress {
+            call: None,
+            wait: None,
+            fuel: None,
+            references: Vec::new(),
+            left: 0,
+            at: none,
+        };
         let progress = Arc::new(Mutex::new(progress));
 
         let ours = progress.clone();
@@ -142,6 +156,7 @@ impl<S: Send + 'static> Reentry<S> {
         call: Arc<FrozenCall>,
         references: Vec<Reference>,
         wait: Wait<S>,
+        fuel: Option<u64>,
         continues: &FuncType,
         store: &mut Store<S>,
     ) -> wasmtime::Result<Option<Func>> {
@@ -153,6 +168,7 @@ impl<S: Send + 'static> Reentry<S> {
         progress.left = call.frames.starts.len();
         progress.references = references;
         progress.wait = Some(wait);
+        progress.fuel = fuel;
         let freezer = call.freezer.clone();
         progress.call = Some(call);
         match progress.next(&freezer) {
@@ -177,15 +193,12 @@ impl<S: Send + 'static> Reentry<S> {
         let (progress, ty) = (self.progress.clone(), continues.clone());
         let function = Func::new_async(&mut *store, ty, move |mut caller, _, results| {
             let types = types.clone();
-            let (call, next) = {
-                let mut progress = progress.lock();
-                (progress.call.clone(), progress.wait.take())
-            };
+            // The guest is back, and has all of its values.
+            let (call, next, fuel) = progress.lock().end();
             Box::new(async move {
                 let (call, next) = call.zip(next).ok_or_else(too_little)?;
-                if let Some(fuel) = call.fuel {
-                    // If the engine counts no fuel, there is none to set.
-                    let _ = caller.set_fuel(fuel);
+                if let Some(fuel) = fuel {
+                    caller.set_fuel(fuel)?;
                 }
                 let waiting = match next {
                     Wait::Begins(again) => again(&mut caller, &call.pending)?,

@@ -8,7 +8,6 @@ use crate::error::cannot_freeze::CannotFreeze;
 use crate::guest::freeze::frames::{FrameStart, Frames, Pending, Purpose, Reference, Saved};
 use crate::guest::freeze::freezer::{Freezes, WORDS};
 use crate::guest::freeze::frozen_call::FrozenCall;
-use crate::guest::freeze::references::Encodes;
 use crate::guest::limit::control::Control;
 use crate::guest::limit::host_calls::set_unwinding;
 use crate::step::interrupt::depth;
@@ -24,8 +23,8 @@ thread_local! {
     /// The address of the data of the store whose guest is to be saved. Zero if there is none.
     static STORE: Cell<usize> = const { Cell::new(0) };
     static REQUEST: RefCell<Request> = const { RefCell::new(Request::NONE) };
-    /// Whether the guest that was polled last waits, for something that may take long.
-    static WAITS: Cell<Waits> = const { Cell::new(Waits::No) };
+    /// Whether the guest that was polled last waits, for something that may take long; and the address of the data of its store.
+    static WAITS: Cell<(usize, Waits)> = const { Cell::new((0, Waits::No)) };
 }
 
 /// Whether a guest waits in a resumable function, for something that may take long.
@@ -76,6 +75,9 @@ enum State {
 impl Request {
     const NONE: Self = Self { target: None, state: State::Open };
 }
+
+/// Whether an object of the host's can become data.
+pub(crate) type Encodes = dyn Fn(&(dyn Any + Send + Sync)) -> bool + Send + Sync;
 
 /// The call that is to be saved.
 pub(crate) struct Target {
@@ -206,21 +208,22 @@ impl Drop for Taken {
 /// Forgets what the last step was waiting for.
 #[inline]
 pub(crate) fn begin_watching() {
-    WAITS.set(Waits::No);
+    WAITS.set((0, Waits::No));
 }
 
 /// Whether the guest of the step that just ended waits.
 #[inline]
-pub(crate) fn waits() -> Waits {
-    WAITS.get()
+pub(crate) fn waits(store: usize) -> Waits {
+    let (of, waits) = WAITS.get();
+    if of == store { waits } else { Waits::No }
 }
 
 // The side of the host functions.
 
 /// The guest on this thread waits, for something that may take long.
 #[inline]
-pub(crate) fn note_waiting(waits: Waits) {
-    WAITS.set(waits);
+pub(crate) fn note_waiting(store: usize, waits: Waits) {
+    WAITS.set((store, waits));
 }
 
 /// The request, if it is to the guest of the store whose data has this address, and if nothing has answered it.

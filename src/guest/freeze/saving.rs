@@ -49,11 +49,21 @@ fn begin<S: 'static>(
     if is_called_by_guest && saving.is_none() {
         return Err(CannotFreeze::NotPrepared);
     }
+    let pending = pending();
+    if !target.of.is_resumable(&pending) {
+        // By an alias of the linker's, the guest has imported it under another name.
+        let import = format!("{}.{}", pending.module, pending.name).into();
+        return Err(CannotFreeze::HostFunction { imports: Box::new([import]) });
+    }
     if is_called_by_guest {
         connect(caller, &target.of);
     }
     let fuel = caller.get_fuel().ok();
-    request::begin_saving(target.purpose, pending(), fuel, expected);
+    if fuel.is_some() {
+        // What the functions use to save themselves is not the guest's.
+        let _ = caller.set_fuel(u64::MAX);
+    }
+    request::begin_saving(target.purpose, pending, fuel, expected);
     if let Some(saving) = saving {
         set(&saving, caller, Val::I32(1));
     }

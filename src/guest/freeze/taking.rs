@@ -1,13 +1,15 @@
 //! [`TakesRequest`]: the steps of a call that can be saved. Each takes a request that is made to it, for its own store; and one of its own, when the call has waited for so
 //! long that it is to be parked.
 
+use crate::error::Error;
 use crate::error::cannot_freeze::CannotFreeze;
 use crate::guest::freeze::frames::{Purpose, Saved};
 use crate::guest::freeze::freezer::Freezes;
-use crate::guest::freeze::references::Encodes;
-use crate::guest::freeze::request::{self, Taken, Target, Waits};
+use crate::guest::freeze::request::{self, Encodes, Taken, Target, Waits};
 use crate::guest::guest::Guest;
 use crate::guest::limit::control::Control;
+use crate::guest::origin::Origin;
+use crate::guest::prepared::pre::PreparedPre;
 use crate::wait::alarm;
 use crate::wait::clock::{Clock, RealtimeClock, Sleep};
 use pin_project_lite::pin_project;
@@ -18,18 +20,21 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 /// The guest of a call, if the call can be saved.
-pub(crate) struct Freezable {
+pub(crate) struct Freezable<S: 'static> {
     of: Option<Arc<Freezes>>,
+    /// What the guest was made of.
+    pre: Option<PreparedPre<S>>,
     encodes: Option<Arc<Encodes>>,
     /// The address of the store's data.
     store: usize,
 }
 
-impl Freezable {
+impl<S: Send + 'static> Freezable<S> {
     #[inline]
-    pub(crate) fn of<S: 'static>(guest: &Guest<S>) -> Self {
+    pub(crate) fn of(guest: &Guest<S>) -> Self {
         Self {
             of: guest.freezes.clone(),
+            pre: guest.pre.clone(),
             encodes: guest.saves.codec.clone().map(|codec| -> Arc<Encodes> {
                 Arc::new(move |object| codec.encode(object).is_some())
             }),
@@ -47,11 +52,32 @@ impl Freezable {
             return None;
         };
         let purpose = request::take_wanted().or_else(|| parking?.is_due().then_some(Purpose::Park));
-        purpose.map(|purpose| {
-            let (of, control, encodes) = (of.clone(), control.clone(), self.encodes.clone());
-            request::take(self.store, Target { purpose, of, control, encodes })
-        })
+        purpose.and_then(|purpose| self.take_for(purpose, of, control))
     }
+
+    #[cold]
+    fn take_for(
+        &self,
+        purpose: Purpose,
+        of: &Arc<Freezes>,
+        control: &Arc<Control>,
+    ) -> Option<Taken> {
+        if purpose == Purpose::Checkpoint
+            && let Some(pre) = &self.pre
+            && let Err(error) = can_go_on(pre)
+        {
+            let why = error.to_string().into();
+            request::answer_refused(CannotFreeze::CannotGoOn { why });
+            return None;
+        }
+        let (of, control, encodes) = (of.clone(), control.clone(), self.encodes.clone());
+        Some(request::take(self.store, Target { purpose, of, control, encodes }))
+    }
+}
+
+/// Whether a call that is saved can go on in an instance with twins.
+fn can_go_on<S: Send + 'static>(pre: &PreparedPre<S>) -> Result<(), Error> {
+    Origin::module(pre.twins()?).check_instantiable_anew()
 }
 
 /// When a call is to be parked.
@@ -61,17 +87,20 @@ struct Parking {
     since: Option<Duration>,
     /// Wakes the call when it is to be parked.
     alarm: Option<Sleep>,
+    /// Whether the wait that the call is in was refused: it is not tried again.
+    is_refused: bool,
 }
 
 impl Parking {
     fn is_due(&self) -> bool {
-        self.after.is_zero()
-            || self.since.is_some_and(|since| alarm::now() >= since.saturating_add(self.after))
+        let has_waited = |since: Duration| alarm::now() >= since.saturating_add(self.after);
+        self.after.is_zero() || (!self.is_refused && self.since.is_some_and(has_waited))
     }
 
-    /// A step has ended, and the call has not.
-    fn step_ended(&mut self, context: &mut Context<'_>) {
-        match request::waits() {
+    /// A step has ended, and the call has not. `was_due` says that it was to be parked, and was not.
+    fn step_ended(&mut self, store: usize, was_due: bool, context: &mut Context<'_>) {
+        self.is_refused |= was_due;
+        match request::waits(store) {
             Waits::Still => {}
             Waits::No => (self.since, self.alarm) = (None, None),
             Waits::Begins if self.after.is_zero() => {}
@@ -81,7 +110,7 @@ impl Parking {
                 if sleep.as_mut().poll(context).is_ready() {
                     context.waker().wake_by_ref();
                 }
-                (self.since, self.alarm) = (Some(now), Some(sleep));
+                (self.since, self.alarm, self.is_refused) = (Some(now), Some(sleep), false);
             }
         }
     }
@@ -89,25 +118,25 @@ impl Parking {
 
 pin_project! {
     /// Gives what the call gives, and what its functions have saved, if they have.
-    pub(crate) struct TakesRequest<'a, F> {
+    pub(crate) struct TakesRequest<'a, S: 'static, F> {
         #[pin]
         call: F,
-        freezable: &'a Freezable,
+        freezable: &'a Freezable<S>,
         control: &'a Arc<Control>,
         parking: Option<Parking>,
     }
 }
 
-impl<'a, F> TakesRequest<'a, F> {
+impl<'a, S: 'static, F> TakesRequest<'a, S, F> {
     #[inline]
-    pub(crate) fn new(call: F, freezable: &'a Freezable, control: &'a Arc<Control>) -> Self {
-        let parking = control.park_after();
-        let parking = parking.map(|after| Parking { after, since: None, alarm: None });
+    pub(crate) fn new(call: F, freezable: &'a Freezable<S>, control: &'a Arc<Control>) -> Self {
+        let new = |after| Parking { after, since: None, alarm: None, is_refused: false };
+        let parking = control.park_after().map(new);
         Self { call, freezable, control, parking }
     }
 }
 
-impl<F: std::future::Future> std::future::Future for TakesRequest<'_, F> {
+impl<S: Send + 'static, F: std::future::Future> std::future::Future for TakesRequest<'_, S, F> {
     type Output = (F::Output, Option<Saved>);
 
     #[inline(always)]
@@ -125,9 +154,10 @@ impl<F: std::future::Future> std::future::Future for TakesRequest<'_, F> {
                 break polled;
             }
         };
+        let was_taken = taken.is_some();
         let saved = taken.and_then(Taken::end);
         if let (Poll::Pending, Some(parking)) = (&polled, this.parking) {
-            parking.step_ended(context);
+            parking.step_ended(this.freezable.store, was_taken, context);
         }
         polled.map(|output| (output, saved))
     }

@@ -12,6 +12,7 @@ use crate::guest::instance::Instance;
 use crate::guest::limit::options::InstanceOptions;
 use crate::guest::origin::Origin;
 use crate::guest::prepared::pre::PreparedPre;
+use std::mem;
 use wasmtime::{Store, WasmResults};
 
 impl<T: WasmResults + Sync + 'static> Frozen<T> {
@@ -58,7 +59,9 @@ impl<T: WasmResults + Sync + 'static> Frozen<T> {
             guest.restore_state(&call.guest, true)
         })?;
         // The guests that a reset makes need no twins.
-        *instance.recipe.origin.lock() = Origin::module(pre).with_park_after(parks)?;
+        let next = Origin::module(pre).with_park_after(parks)?;
+        let before = mem::replace(&mut *instance.recipe.origin.lock(), next);
+        drop(before);
         let mut guest: Away<S> = claim(&instance.home)?;
         let function = go_back(&mut guest, call, None)?;
         let future = fiber::thawed(guest, call.export.clone(), function);

@@ -148,7 +148,7 @@ pub(crate) async fn wait<S: 'static, W: Waiting<S> + Unpin>(
             return Poll::Ready(waiting.take());
         }
         if ours.may_last() {
-            request::note_waiting(waits);
+            request::note_waiting(store, waits);
             waits = Waits::Still;
         }
         Poll::Pending

@@ -162,6 +162,12 @@ impl Control {
         self.park_after
     }
 
+    /// The fuel that each call gets, if it is limited.
+    #[cfg(feature = "freeze")]
+    pub(crate) fn fuel_of_a_call(&self) -> Option<u64> {
+        self.fuel_of_a_call
+    }
+
     /// How many calls of the guest are inside each other, if the store [counts](Self::attach) them.
     #[cfg(feature = "freeze")]
     pub(crate) fn calls_inside_each_other(&self) -> u32 {

@@ -4,6 +4,7 @@
 //! instances are made. If its guests look at a flag, it gives each instance one, by the [`stop`] function, which decides what the guest does
 //! that has found its flag set.
 
+pub(crate) mod is_prepared;
 pub(crate) mod module;
 pub(crate) mod options;
 pub(crate) mod pre;

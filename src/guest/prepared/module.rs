@@ -7,16 +7,11 @@ use crate::guest::limit::flags::StopFlags;
 use crate::guest::limit::stops::Stops;
 use crate::guest::limit::ticker::Ticker;
 use crate::guest::module_name::module_name;
+use crate::guest::prepared::is_prepared::is_prepared;
 use crate::guest::prepared::stop::looks_at_flag;
 use std::fmt;
 use std::sync::Arc;
-use wasm_jobs_transform::HASH_LOW;
 use wasmtime::Module;
-
-/// Whether a module was prepared.
-pub(crate) fn is_prepared(module: &Module) -> bool {
-    module.get_export_index(HASH_LOW).is_some()
-}
 
 /// A module that was [prepared](crate::prepare). It is cheap to clone.
 ///

@@ -150,8 +150,11 @@ impl<S: Send + 'static> PreparedPre<S> {
         // Another version of the library cannot have prepared it: the freezer is of this one.
         let plan = Plan::of(module).ok()?;
         let (exports, saver) = (Exports::of(module), Box::new(saver::<S>(module.engine())));
+        let resumable = resumable.iter().map(|import| (import.module.clone(), import.name.clone()));
+        let resumable = resumable.collect();
         let (module, freezer) = (module.clone(), freezer.clone());
-        let new = Arc::new(Freezes { module, plan, freezer, exports, saver, not_resumable });
+        let new = Freezes { module, plan, freezer, exports, saver, resumable, not_resumable };
+        let new = Arc::new(new);
         Some(freezes.get_or_init(|| new).clone())
     }
 

@@ -82,6 +82,7 @@ async fn cannot_be_saved<F: Future>(store: usize, future: F) -> F::Output {
 struct TimesWait {
     request: Request,
     first: Pin<Box<dyn Future<Output = Vec<u64>> + Send>>,
+    may_last: bool,
     /// Once the wait is over, the subscriptions whose times have passed.
     passed: Vec<u64>,
 }
@@ -89,8 +90,9 @@ struct TimesWait {
 #[cfg(feature = "freeze")]
 impl TimesWait {
     fn new(request: Request, polled: Polled) -> Self {
+        let may_last = !polled.has_passed(request.clock());
         let first = Box::pin(polled.first_time(request.clock().clone()));
-        Self { request, first, passed: Vec::new() }
+        Self { request, first, may_last, passed: Vec::new() }
     }
 
     fn write<S: 'static>(self, caller: &mut Caller<'_, S>) -> Result<(), Failure> {
@@ -109,7 +111,7 @@ impl<S: 'static> Waiting<S> for TimesWait {
     }
 
     fn may_last(&self) -> bool {
-        true
+        self.may_last
     }
 
     fn end(&mut self, caller: &mut Caller<'_, S>, results: &mut [Val]) -> wasmtime::Result<()> {

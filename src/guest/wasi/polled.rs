@@ -161,6 +161,12 @@ impl Polled {
         self.descriptors.is_empty()
     }
 
+    /// Whether one of the times has passed already. Then the guest only yields.
+    #[cfg(feature = "freeze")]
+    pub(crate) fn has_passed(&self, clock: &impl Clock) -> bool {
+        !self.deadlines.passed(clock).is_empty()
+    }
+
     /// Waits for times alone: until one has passed. Gives all that have passed then.
     pub(crate) async fn first_time(self, clock: Arc<dyn Clock>) -> Vec<Index> {
         self.deadlines.first_of(&clock, pin!(pending::<Infallible>())).await.1
