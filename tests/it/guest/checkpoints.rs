@@ -9,7 +9,7 @@ mod forged_modules;
 mod growth;
 mod looking_on;
 mod memories;
-mod random;
+pub(super) mod random;
 mod references;
 mod refusals;
 mod sizes;

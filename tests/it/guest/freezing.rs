@@ -2,6 +2,8 @@
 //! while it is frozen and thawed on the way, and guests that wait in functions of the host's.
 
 mod asking;
+mod bytes;
+mod elsewhere;
 mod inside;
 mod refusals;
 mod shapes;

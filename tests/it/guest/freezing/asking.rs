@@ -26,8 +26,8 @@ const WORKS: &str = r#"(module
                 (local.tee $turn (i32.add (local.get $turn) (i32.const 1))) (i32.const 3))))
         (local.get $state)))"#;
 
-fn worked() -> i32 {
-    (0..90_000).fold(0_i32, |state, _| state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223))
+fn worked(turns: i32) -> i32 {
+    (0..turns).fold(0_i32, |state, _| state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223))
 }
 
 fn thaw<T>(frozen: &wasm_jobs::Frozen<T>, pre: &PreparedPre<Log>) -> Result<T, Error>
@@ -50,7 +50,7 @@ fn while_a_job_has_the_call() -> Result<(), Error> {
     assert!(matches!(call.freeze(), Err(Error::InJob)));
     drop(in_pool);
     drop(job);
-    assert_eq!(thaw(&call.freeze()?, &pre)?, worked());
+    assert_eq!(thaw(&call.freeze()?, &pre)?, worked(90_000));
     Ok(())
 }
 
@@ -63,7 +63,7 @@ fn after_a_job_has_ended_the_call() -> Result<(), Error> {
     pool.run();
     job.wait();
     assert!(matches!(call.freeze(), Err(Error::CannotFreeze(CannotFreeze::Ended))));
-    assert_eq!(call.try_get_result()?, Some(worked()));
+    assert_eq!(call.try_get_result()?, Some(worked(90_000)));
     assert!(matches!(call.freeze(), Err(Error::ResultTaken)));
     Ok(())
 }
@@ -81,15 +81,15 @@ fn after_a_freeze_the_future_has_nothing_and_the_instance_is_free() -> Result<()
     assert!(matches!(instance.call::<(), i32>("run", ()), Err(Error::Poisoned)));
     instance.rollback(&before)?;
     let mut call = instance.call::<(), i32>("run", ())?;
-    assert_eq!(call.wait()?, worked());
+    assert_eq!(call.wait()?, worked(90_000));
     instance.reset()?;
-    assert_eq!(instance.call::<(), i32>("run", ())?.wait()?, worked());
+    assert_eq!(instance.call::<(), i32>("run", ())?.wait()?, worked(90_000));
     assert_eq!(frozen.export(), "run");
     // It goes on in as many instances as one likes, on any thread.
     std::thread::scope(|threads| {
         let both = [(); 2].map(|()| threads.spawn(|| thaw(&frozen.clone(), &pre)));
         for thawed in both {
-            assert_eq!(thawed.join().expect("no panic").expect("it goes on"), worked());
+            assert_eq!(thawed.join().expect("no panic").expect("it goes on"), worked(90_000));
         }
     });
     Ok(())
@@ -102,7 +102,7 @@ fn a_thawed_call_is_a_job_like_any_other() -> Result<(), Error> {
     let frozen = call.freeze()?;
     for way in crate::support::Way::ALL {
         let mut thawed = frozen.thaw(&pre, InstanceOptions::default(), Log::default())?;
-        assert_eq!(way.finish(&mut thawed)?, worked(), "{way:?}");
+        assert_eq!(way.finish(&mut thawed)?, worked(90_000), "{way:?}");
     }
     let mut thawed = frozen.thaw(&pre, InstanceOptions::default(), Log::default())?;
     thawed.cancel();
@@ -122,50 +122,89 @@ fn before_the_call_has_begun_and_before_a_thawed_one_has_gone_on() -> Result<(),
         frozen = thawed.freeze()?;
         assert!(frozen.to_bytes() == first, "it has not gone on");
     }
-    assert_eq!(thaw(&frozen, &pre)?, worked());
+    assert_eq!(thaw(&frozen, &pre)?, worked(90_000));
     Ok(())
 }
 
-/// Asks at the end of each step, and lets the thawed call go on by slices as well.
-fn at_the_end_of_each_slice(engine: &EngineOptions, slice: Slice) -> Result<usize, Error> {
-    let pre = linked(&deep(engine), WORKS)?;
+/// Asks after so many steps, and once more in the functions' twins. `None` if the call ends before that.
+fn after_so_many_steps(
+    pre: &PreparedPre<Log>,
+    slice: Slice,
+    steps: usize,
+) -> Result<Option<i32>, Error> {
     let options = InstanceOptions::default().slice(slice);
-    let mut instance = Instance::with_options(&pre, options.clone(), Log::default)?;
+    let instance = Instance::with_options(pre, options.clone(), Log::default)?;
     let mut call = instance.call::<(), i32>("run", ())?;
-    let (mut steps, mut frozen_times) = (0, 0);
-    while call.resume()? != Step::Done {
-        steps += 1;
-        // A thawed call needs a step to go on at all. So it is asked after each second one.
-        if steps % 2 == 1 {
-            continue;
+    for asked_at in [steps, steps % 20] {
+        for _ in 0..asked_at {
+            if call.resume()? == Step::Done {
+                return Ok(None);
+            }
         }
         match call.freeze() {
-            Ok(frozen) => {
-                frozen_times += 1;
-                (instance, call) =
-                    frozen.thaw_with_instance(&pre, options.clone(), Log::default())?;
-                while call.resume()? == Step::Waiting {}
-            }
+            Ok(frozen) => call = frozen.thaw(pre, options.clone(), Log::default())?,
             Err(Error::CannotFreeze(CannotFreeze::Ended)) => break,
             Err(error) => return Err(error),
         }
     }
-    assert_eq!(call.wait()?, worked());
-    drop(instance);
-    Ok(frozen_times)
+    call.wait().map(Some)
 }
 
 #[test]
 fn at_the_ends_of_slices() -> Result<(), Error> {
+    let check = |engine: &EngineOptions, slice| -> Result<usize, Error> {
+        let pre = linked(&deep(engine), WORKS)?;
+        let mut asked = 0;
+        for steps in 0..10 {
+            if let Some(result) = after_so_many_steps(&pre, slice, steps)? {
+                assert_eq!(result, worked(90_000), "{slice:?}, asked after {steps} steps");
+                asked += 1;
+            }
+        }
+        Ok(asked)
+    };
     let fuel = EngineOptions::default().fuel(true);
-    assert!(at_the_end_of_each_slice(&fuel, Slice::Fuel(20_000))? >= 1);
-    assert!(at_the_end_of_each_slice(&fuel, Slice::Fuel(1_000))? >= 1);
+    assert_eq!(check(&fuel, Slice::Fuel(20_000))?, 10);
+    assert_eq!(check(&fuel, Slice::Fuel(1_000))?, 10);
     // How many slices of time there are depends on the machine.
     let tiny = Slice::Time(Duration::from_micros(50));
-    at_the_end_of_each_slice(&EngineOptions::default(), tiny)?;
+    assert!(check(&EngineOptions::default(), tiny)? >= 3);
     let flags = EngineOptions::default().stop_flags(true).epoch_interruption(false);
-    at_the_end_of_each_slice(&flags, tiny)?;
-    at_the_end_of_each_slice(&flags, Slice::Unbounded)?;
+    assert!(check(&flags, tiny)? >= 3);
+    assert!(check(&flags, Slice::Unbounded)? >= 3);
+    Ok(())
+}
+
+/// Slices so small that the guest yields wherever it can, also while it saves itself.
+#[test]
+fn at_the_end_of_each_slice_that_there_can_be() -> Result<(), Error> {
+    let text = WORKS.replace("30000", "5");
+    let pre = linked(&deep(&EngineOptions::default().fuel(true)), &text)?;
+    for fuel in [1, 2, 5, 9] {
+        let mut asked = 0;
+        for steps in 0..500 {
+            match after_so_many_steps(&pre, Slice::Fuel(fuel), steps)? {
+                Some(result) => assert_eq!(result, worked(15), "{fuel}, after {steps} steps"),
+                None if steps > 30 => break,
+                None => {}
+            }
+            asked = steps;
+        }
+        assert!((10..499).contains(&asked), "{fuel}: {asked}");
+    }
+    // By single steps, in twins.
+    let options = InstanceOptions::default().slice(Slice::Fuel(1));
+    let (_instance, mut call) = begin::<_, i32>(&pre, "run", ())?;
+    for _ in 0..4 {
+        call = call.freeze()?.thaw(&pre, options.clone(), Log::default())?;
+        let (mut frozen, mut steps) = (call.try_freeze(), 1);
+        while let Err(Error::CannotFreeze(CannotFreeze::Running)) = frozen {
+            (frozen, steps) = (call.try_freeze(), steps + 1);
+        }
+        assert!(steps > 1);
+        call = frozen?.thaw(&pre, options.clone(), Log::default())?;
+    }
+    assert_eq!(call.wait()?, worked(15));
     Ok(())
 }
 
@@ -176,7 +215,7 @@ fn with_flags_at_each_suspension() -> Result<(), Error> {
     let (.., expected) = run::<i32>(&pre, When::Never)?;
     for when in [When::At(1), When::At(2), When::At(3), When::Always] {
         let (result, _, suspensions, hash) = run::<i32>(&pre, when)?;
-        assert_eq!((result?, suspensions, hash), (worked(), 3, expected), "{when:?}");
+        assert_eq!((result?, suspensions, hash), (worked(90_000), 3, expected), "{when:?}");
     }
     Ok(())
 }
@@ -197,7 +236,7 @@ fn with_yields_before_each_call_of_the_host() -> Result<(), Error> {
         while thawed.resume()? != Step::Done {
             steps += 1;
         }
-        assert_eq!(thawed.try_get_result()?, Some(worked()), "asked at {asked_at}");
+        assert_eq!(thawed.try_get_result()?, Some(worked(90_000)), "asked at {asked_at}");
         assert!(steps >= 1);
     }
     Ok(())
