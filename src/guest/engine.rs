@@ -5,6 +5,9 @@ use crate::guest::limit::ticker::Ticker;
 use std::num::{NonZeroU32, NonZeroUsize};
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
+/// How many tables a guest of the pool has: its own one, and the one by which a frozen call goes on.
+const TABLES: u32 = if cfg!(feature = "freeze") { 2 } else { 1 };
+
 /// The options of an [`engine`]: how it allocates instances, and what its guests may use.
 ///
 /// wasmtime compiles modules on rayon's global pool. The first module that is compiled starts that pool, and after that
@@ -250,7 +253,8 @@ impl EngineOptions {
                 // Each guest has one for its memory, and one for the heap of its exceptions.
                 .total_memories(instances.saturating_mul(2))
                 // Each core instance may have one, also those that a component adds to the guest's own.
-                .total_tables(core_instances)
+                .total_tables(core_instances.saturating_mul(TABLES))
+                .max_tables_per_module(TABLES)
                 .total_gc_heaps(instances)
                 // Each guest keeps its stack between calls.
                 .total_stacks(instances);

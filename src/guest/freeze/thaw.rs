@@ -16,6 +16,7 @@ use crate::guest::module_name::module_name;
 use crate::guest::origin::Origin;
 use crate::guest::prepared::pre::PreparedPre;
 use std::sync::Arc;
+use wasm_jobs_transform::TWINS;
 use wasmtime::{Store, TypedFunc, WasmResults};
 
 impl<T: WasmResults + Sync + 'static> Frozen<T> {
@@ -48,12 +49,16 @@ impl<T: WasmResults + Sync + 'static> Frozen<T> {
     pub fn thaw_with_instance<S: Send + 'static>(
         &self,
         pre: &PreparedPre<S>,
-        options: InstanceOptions,
+        mut options: InstanceOptions,
         state: S,
     ) -> Result<(Instance<S>, Future<T>), Error> {
         let call = self.call();
         check(call, pre)?;
         let twins = pre.twins()?;
+        // The table of twins is not the guest's.
+        let table = twins.module().get_export(TWINS).and_then(|table| table.table().cloned());
+        let more = table.map_or(0, |table| usize::try_from(table.minimum()).unwrap_or(usize::MAX));
+        options.table_elements = options.table_elements.map(|limit| limit.saturating_add(more));
         let origin = Origin::module(twins);
         options.check(origin.engine(), origin.stops())?;
         let store = Store::new(origin.engine(), state);
