@@ -10,7 +10,7 @@ mod growth;
 mod looking_on;
 mod memories;
 pub(super) mod random;
-mod references;
+pub(in crate::guest) mod references;
 mod refusals;
 mod sizes;
 mod starts;

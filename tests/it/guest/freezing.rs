@@ -5,12 +5,14 @@ mod asking;
 mod bytes;
 mod elsewhere;
 mod inside;
+mod random;
+mod references;
 mod refusals;
 mod shapes;
 
 use std::num::NonZeroUsize;
 use std::sync::{Arc, LazyLock, Mutex};
-use wasm_jobs::wasmtime::{Engine, Linker, WasmParams, WasmResults};
+use wasm_jobs::wasmtime::{Config, Engine, Linker, WasmParams, WasmResults};
 use wasm_jobs::{
     Clock, EngineOptions, Error, Frozen, Future, Instance, InstanceOptions, ManualClock,
     PrepareOptions, PreparedPre, Step, func_wrap_resumable, guest_kit, prepare_with, yield_now,
@@ -21,9 +23,13 @@ static DEEP: LazyLock<Engine> = LazyLock::new(|| deep(&EngineOptions::default())
 
 /// Such an engine, with these options.
 pub(crate) fn deep(options: &EngineOptions) -> Engine {
+    Engine::new(&deep_config(options)).expect("the options of all tests here")
+}
+
+fn deep_config(options: &EngineOptions) -> Config {
     let mut config = options.clone().on_demand().wasm_stack(2 << 20).config();
     config.wasm_backtrace_max_frames(NonZeroUsize::new(10_000));
-    Engine::new(&config).expect("the options of all tests here")
+    config
 }
 
 /// At which of its suspensions a call is frozen. The first one is 1.

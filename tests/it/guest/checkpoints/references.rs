@@ -8,7 +8,7 @@ use wasm_jobs::wasmtime::{self, ExternRef, Func, Rooted, StoreContextMut};
 use wasm_jobs::{Checkpoint, Error, Instance, InstanceOptions, RefCodec};
 
 /// Texts of the host's.
-pub(super) struct Texts;
+pub(in crate::guest) struct Texts;
 
 impl<S: 'static> RefCodec<S> for Texts {
     fn encode(&self, object: &(dyn Any + Send + Sync)) -> Option<Vec<u8>> {

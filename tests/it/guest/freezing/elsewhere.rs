@@ -80,8 +80,8 @@ fn the_fuel_that_was_left_is_what_the_thawed_call_has() -> Result<(), Error> {
     let frozen = call.freeze()?;
     let left = instance.fuel_remaining()?;
     assert!((90_000..100_000).contains(&left), "{left}");
-    // Also where a call may use more, or less, in all.
-    for fuel in [1_000_000, 100] {
+    // Also where a call may use more, or less, in all. It has to be enough for the way back into the functions.
+    for fuel in [1_000_000, 2_000] {
         let options = InstanceOptions::default().fuel(fuel);
         let (there, mut call) = frozen.thaw_with_instance(&pre, options, Log::default())?;
         assert_eq!(call.wait()?, 15);
