@@ -1,7 +1,7 @@
 //! [`Freezer`]: what is known of a module whose calls can be frozen.
 
 use crate::error::Error;
-use crate::guest::checkpoint::plan::Hash;
+use crate::guest::checkpoint::plan::{Hash, Plan};
 use std::sync::{Arc, OnceLock};
 use wasm_jobs_transform::{FrameLayout, Options, Referent, SlotValue, ValueType, transform_with};
 use wasmtime::{Engine, Module};
@@ -105,6 +105,7 @@ impl std::fmt::Debug for Freezer {
 pub(crate) struct Freezes {
     /// The module that it is of, in the form of this freezer.
     pub(crate) module: Module,
+    pub(crate) plan: Arc<Plan>,
     pub(crate) freezer: Arc<Freezer>,
     /// The imports that a call may wait in, and that are not resumable.
     pub(crate) not_resumable: Box<[Box<str>]>,

@@ -15,6 +15,7 @@ pub(crate) mod frozen;
 pub(crate) mod frozen_call;
 pub(crate) mod plain;
 pub(crate) mod reentry;
+pub(crate) mod references;
 pub(crate) mod request;
 pub(crate) mod resumable;
 pub(crate) mod saving;

@@ -8,6 +8,7 @@ use crate::error::cannot_freeze::CannotFreeze;
 use crate::guest::freeze::frames::{FrameStart, Frames, Pending, Reference, Saved};
 use crate::guest::freeze::freezer::{Freezes, WORDS};
 use crate::guest::freeze::frozen_call::FrozenCall;
+use crate::guest::freeze::references::Encodes;
 use crate::guest::limit::control::Control;
 use crate::guest::limit::host_calls::set_unwinding;
 use crate::step::interrupt::depth;
@@ -39,8 +40,8 @@ impl Request {
 pub(crate) struct Target {
     pub(crate) of: Arc<Freezes>,
     pub(crate) control: Arc<Control>,
-    /// Whether objects of the host's can become data.
-    pub(crate) has_codec: bool,
+    /// Which objects of the host's can become data. `None` if none can.
+    pub(crate) encodes: Option<Arc<Encodes>>,
 }
 
 /// What has come of a request.

@@ -4,6 +4,7 @@
 use crate::error::cannot_freeze::CannotFreeze;
 use crate::guest::freeze::frames::{Pending, Reference};
 use crate::guest::freeze::freezer::{Freezer, Freezes};
+use crate::guest::freeze::references;
 use crate::guest::freeze::request::{self, Target};
 use wasm_jobs_transform::{SAVE, SAVING, reference_export};
 use wasmtime::{
@@ -39,6 +40,7 @@ fn begin<S: 'static>(
         return Err(CannotFreeze::Nested);
     }
     let expected = points(caller, target)?;
+    references::check(caller, target)?;
     // If the export is the host function itself, there is no function to save, and no instance that calls it.
     let is_called_by_guest = !expected.is_empty();
     let saving = caller.get_export(SAVING).and_then(Extern::into_global);
@@ -81,7 +83,7 @@ fn points<S: 'static>(
         let counts = &freezer.points[point as usize];
         let why = if counts.has_exception {
             "it may refer to an exception"
-        } else if counts.has_object && !target.has_codec {
+        } else if counts.has_object && target.encodes.is_none() {
             "it may refer to an object of the host's: see `Instance::set_ref_codec`"
         } else {
             return Ok(point);

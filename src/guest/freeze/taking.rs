@@ -2,6 +2,7 @@
 
 use crate::guest::freeze::frames::Saved;
 use crate::guest::freeze::freezer::Freezes;
+use crate::guest::freeze::references::Encodes;
 use crate::guest::freeze::request::{self, Target};
 use crate::guest::guest::Guest;
 use crate::guest::limit::control::Control;
@@ -14,7 +15,7 @@ use std::task::{Context, Poll};
 /// The guest of a call, if the call can be frozen.
 pub(crate) struct Freezable {
     of: Option<Arc<Freezes>>,
-    has_codec: bool,
+    encodes: Option<Arc<Encodes>>,
     /// The address of the store's data.
     store: usize,
 }
@@ -24,7 +25,9 @@ impl Freezable {
     pub(crate) fn of<S: 'static>(guest: &Guest<S>) -> Self {
         Self {
             of: guest.freezes.clone(),
-            has_codec: guest.saves.codec.is_some(),
+            encodes: guest.saves.codec.clone().map(|codec| -> Arc<Encodes> {
+                Arc::new(move |object| codec.encode(object).is_some())
+            }),
             store: ptr::from_ref(guest.store.data()).addr(),
         }
     }
@@ -58,10 +61,10 @@ impl<F: std::future::Future> std::future::Future for TakesRequest<'_, F> {
     #[inline(always)]
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
-        let Freezable { of, has_codec, store } = this.freezable;
+        let Freezable { of, encodes, store } = this.freezable;
         let target = || {
             let (of, control) = (of.clone()?, this.control.clone());
-            Some(Target { of, control, has_codec: *has_codec })
+            Some(Target { of, control, encodes: encodes.clone() })
         };
         let taken = request::is_wanted().then(|| request::take(*store, target));
         let polled = this.call.poll(context);

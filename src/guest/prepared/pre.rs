@@ -2,6 +2,8 @@
 
 use crate::error::Error;
 #[cfg(feature = "freeze")]
+use crate::guest::checkpoint::plan::Plan;
+#[cfg(feature = "freeze")]
 use crate::guest::freeze::freezer::{Freezer, Freezes};
 #[cfg(feature = "freeze")]
 use crate::guest::freeze::resumable::{Again, find};
@@ -131,8 +133,10 @@ impl<S: Send + 'static> PreparedPre<S> {
         let not_resumable = not_resumable
             .map(|import| format!("{}.{}", import.module(), import.name()).into())
             .collect();
+        // Another version of the library cannot have prepared it: the freezer is of this one.
+        let plan = Plan::of(module).ok()?;
         let (module, freezer) = (module.clone(), freezer.clone());
-        let new = Arc::new(Freezes { module, freezer, not_resumable });
+        let new = Arc::new(Freezes { module, plan, freezer, not_resumable });
         Some(freezes.get_or_init(|| new).clone())
     }
 
