@@ -4,6 +4,7 @@
 mod asking;
 mod bytes;
 mod elsewhere;
+mod ends;
 mod inside;
 mod random;
 mod references;

@@ -170,34 +170,6 @@ fn handlers_around_what_waits() {
 }
 
 #[test]
-fn an_exception_that_nobody_catches_ends_the_call_as_ever() {
-    let text = r#"(module (import "env" "yield" (func $yield)) (tag $t (param i32))
-        (func $f (call $yield) (throw $t (i32.const 1)))
-        (func (export "run") (call $f)))"#;
-    let pre = super::linked(&super::DEEP, text).unwrap();
-    for when in [super::When::Never, super::When::Always] {
-        let (result, ..) = super::run::<()>(&pre, when).unwrap();
-        let error = result.expect_err("nobody catches it");
-        assert!(error.to_string().contains("exception"), "{when:?}: {error}");
-    }
-}
-
-#[test]
-fn a_trap_after_the_thaw_ends_the_call_as_ever() {
-    let text = r#"(module (import "env" "yield" (func $yield))
-        (func $f (call $yield) (unreachable))
-        (func (export "run") (call $f)))"#;
-    let pre = super::linked(&super::DEEP, text).unwrap();
-    for when in [super::When::Never, super::When::Always] {
-        let (result, ..) = super::run::<()>(&pre, when).unwrap();
-        let trap = result.expect_err("it traps");
-        let is_unreachable = matches!(&trap, wasm_jobs::Error::Trap(trap)
-            if trap.code() == wasm_jobs::wasmtime::Trap::UnreachableCodeReached);
-        assert!(is_unreachable, "{when:?}: {trap:?}");
-    }
-}
-
-#[test]
 fn loops_with_parameters_by_a_table_of_branches() {
     gives(
         r#"(module IMPORT (func (export "run") (result i32) (local $n i32) (local $turns i32)
