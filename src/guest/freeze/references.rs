@@ -3,12 +3,8 @@
 use crate::error::cannot_freeze::CannotFreeze;
 use crate::guest::checkpoint::plan::Plan;
 use crate::guest::freeze::request::Target;
-use std::any::Any;
 use std::collections::HashSet;
 use wasmtime::{Caller, Extern, Ref, RootScope};
-
-/// Whether an object of the host's can become data.
-pub(crate) type Encodes = dyn Fn(&(dyn Any + Send + Sync)) -> bool + Send + Sync;
 
 /// Refuses a guest with a reference that is no data.
 pub(crate) fn check<S: 'static>(

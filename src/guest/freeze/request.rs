@@ -8,10 +8,10 @@ use crate::error::cannot_freeze::CannotFreeze;
 use crate::guest::freeze::frames::{FrameStart, Frames, Pending, Reference, Saved};
 use crate::guest::freeze::freezer::{Freezes, WORDS};
 use crate::guest::freeze::frozen_call::FrozenCall;
-use crate::guest::freeze::references::Encodes;
 use crate::guest::limit::control::Control;
 use crate::guest::limit::host_calls::set_unwinding;
 use crate::step::interrupt::depth;
+use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::mem;
 use std::sync::Arc;
@@ -35,6 +35,9 @@ struct Request {
 impl Request {
     const NONE: Self = Self { target: None, taken_by: None, answer: Answer::None };
 }
+
+/// Whether an object of the host's can become data.
+pub(crate) type Encodes = dyn Fn(&(dyn Any + Send + Sync)) -> bool + Send + Sync;
 
 /// The call that is to be frozen.
 pub(crate) struct Target {

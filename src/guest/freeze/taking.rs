@@ -2,8 +2,7 @@
 
 use crate::guest::freeze::frames::Saved;
 use crate::guest::freeze::freezer::Freezes;
-use crate::guest::freeze::references::Encodes;
-use crate::guest::freeze::request::{self, Target};
+use crate::guest::freeze::request::{self, Encodes, Target};
 use crate::guest::guest::Guest;
 use crate::guest::limit::control::Control;
 use pin_project_lite::pin_project;
