@@ -15,8 +15,8 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, LazyLock, Mutex};
 use wasm_jobs::wasmtime::{Config, Engine, Linker, WasmParams, WasmResults};
 use wasm_jobs::{
-    Clock, EngineOptions, Error, Frozen, Future, Instance, InstanceOptions, ManualClock,
-    PrepareOptions, PreparedPre, Step, func_wrap_resumable, guest_kit, prepare_with, yield_now,
+    EngineOptions, Error, Frozen, Future, Instance, InstanceOptions, ManualClock, PrepareOptions,
+    PreparedPre, Step, func_wrap_resumable, guest_kit, prepare_with, yield_now,
 };
 
 /// An engine that shows all functions of a deep stack, and gives a guest as many memories and tables as it likes.
@@ -112,7 +112,10 @@ where
 }
 
 /// Moves a clock to the time at which the first sleeper wakes.
+#[cfg(feature = "wasi")]
 pub(crate) fn tick(clock: &ManualClock) {
+    use wasm_jobs::Clock;
+
     let next = clock.next_deadline().expect("a call waits for the clock alone");
     clock.tick(next.saturating_sub(clock.now()));
 }
@@ -179,11 +182,11 @@ where
     Ok((instance, future))
 }
 
-/// Runs a call of `run`, and gives its result, its log, how often it was suspended, and the hash of the guest at its end.
-fn run<R>(
-    pre: &PreparedPre<Log>,
-    when: When,
-) -> Result<(Result<R, Error>, Vec<i32>, usize, u128), Error>
+/// The result of a call, its log, how often it was suspended, and the hash of the guest at its end.
+type Seen<R> = (Result<R, Error>, Vec<i32>, usize, u128);
+
+/// Runs a call of `run`.
+fn run<R>(pre: &PreparedPre<Log>, when: When) -> Result<Seen<R>, Error>
 where
     R: WasmResults + Sync + 'static,
 {
