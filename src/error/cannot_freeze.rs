@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Why a call cannot be [frozen](crate::Future::freeze). It goes on as if nothing had been asked.
+/// Why a call cannot be [frozen](crate::Future::freeze). It goes on, as if it had been resumed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CannotFreeze {
@@ -33,7 +33,7 @@ pub enum CannotFreeze {
         /// The name of the function, or its index.
         name: Box<str>,
     },
-    /// More functions are on the stack than the engine shows in a backtrace. See [`EngineOptions::backtrace_frames`](crate::EngineOptions::backtrace_frames).
+    /// As many functions are on the stack as the engine shows in a backtrace, or more. See [`EngineOptions::backtrace_frames`](crate::EngineOptions::backtrace_frames).
     TooDeep {
         /// How many functions the engine shows.
         frames: usize,

@@ -294,7 +294,7 @@ pub enum Error {
         why: Box<str>,
     },
 
-    /// The call cannot be [frozen](crate::Future::freeze). It goes on as if nothing had been asked.
+    /// The call cannot be [frozen](crate::Future::freeze). It goes on, as if it had been resumed.
     #[cfg(feature = "freeze")]
     #[error("the call cannot be frozen: {0}")]
     CannotFreeze(CannotFreeze),

@@ -221,7 +221,7 @@ impl EngineOptions {
 
     /// Sets how many functions a backtrace shows at most: 20 by default; zero stands for one. At each trap, wasmtime reserves memory for so many.
     ///
-    /// A call with as many functions on its stack, or more, cannot be [frozen](crate::CannotFreeze::TooDeep). For interpreters, some hundreds are enough.
+    /// A call with as many functions on its stack, or more, cannot be [frozen](crate::CannotFreeze::TooDeep). For interpreters, some hundreds are enough. Without [backtraces](Self::backtraces), the number is 20.
     #[must_use]
     pub fn backtrace_frames(mut self, most: usize) -> Self {
         self.backtrace_frames = NonZeroUsize::new(most).unwrap_or(NonZeroUsize::MIN);

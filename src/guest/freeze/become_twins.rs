@@ -58,7 +58,7 @@ impl PoisonedUnlessBack {
         Self(Some(control.clone()))
     }
 
-    pub(crate) fn is_back(mut self) {
+    pub(crate) fn done(mut self) {
         self.0 = None;
     }
 }

@@ -18,7 +18,7 @@ impl<T: Send + 'static, O> Future<T, O> {
     ///
     /// A guest that never comes to one is resumed until it ends. Give it a timeout, or use [`try_freeze`](Self::try_freeze), which takes one step at most.
     ///
-    /// If the call cannot be frozen, it goes on as if nothing had been asked.
+    /// If the call cannot be frozen, it goes on. It has taken a step then, as if it had been resumed.
     ///
     /// ```
     /// use wasm_jobs::{EngineOptions, Frozen, Instance, PrepareOptions, Step, add_yield, engine, prepare_with, wasmtime};
@@ -68,8 +68,10 @@ impl<T: Send + 'static, O> Future<T, O> {
         self.save(Purpose::Freeze, 1)
     }
 
-    /// Makes data of the call, and leaves the call as it is. It holds what a frozen call does. [`Frozen::thaw`] goes on from there in another instance, and
+    /// Makes data of the call, and the call goes on from there at its next step. It holds what a frozen call does. [`Frozen::thaw`] goes on from there in another instance, and
     /// [`Instance::thaw`](crate::Instance::thaw) brings this instance back to the middle of this call, as often as one likes.
+    ///
+    /// A checkpoint is refused with [`CannotFreeze::CannotGoOn`] if there can be no instance with twins.
     ///
     /// The first checkpoint of a call moves its guest to a new store, with the same state of the host, as [`Frozen::thaw`] would; the others do not. Anything else that the caller has set up in the
     /// store, such as a limiter, is lost then.

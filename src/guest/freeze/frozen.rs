@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 /// A call that was suspended in the middle of its guest's functions, as data: from [`Future::freeze`](crate::Future::freeze). `T` is what the call will give.
 ///
-/// It holds the guest, as a [`Checkpoint`] does, the functions that were on its stack with their values, and the host function that it waits in, with its arguments. It
-/// does not hold the state of the host, nor the limits of the instance; the time that it was frozen does not count as waiting.
+/// It holds the guest, as a [`Checkpoint`] does, the functions that were on its stack with their values, the host function that it waits in with its arguments, and the
+/// fuel that was left. It does not hold the state of the host, nor the limits of the instance.
 ///
 /// A clone shares all of it. It refers to no instance: it outlives that, goes to other threads, and can be [thawed](Self::thaw) any number of times. Each future that comes of it goes
 /// on in the same way.

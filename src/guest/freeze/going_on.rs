@@ -116,6 +116,6 @@ where
     };
     let function = go_back(guest, &call, Some(Box::new(waiting)))?;
     lend_fuel(&mut guest.store);
-    unless_back.is_back();
+    unless_back.done();
     Ok(function)
 }

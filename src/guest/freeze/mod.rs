@@ -1,10 +1,13 @@
 //! Frozen calls: a call that is suspended in the middle of its guest's functions, as data.
 //!
-//! A call is on a stack of its own, as all are. To freeze it, its owner makes a `request`, which the step that follows [takes](taking). The host function that the
-//! guest waits in is `resumable`; it sees the request, and has the guest [save](saving) itself: each function gives its values, and returns. What comes of that is a `frozen_call`, of
-//! `frames` and of the guest's state. `thaw` makes a guest of it again, whose functions' twins go on where they were.
+//! A suspended call is on a stack of its own. To freeze it ([`freezing`]), its owner makes a `request`, which the step that follows [takes](taking). The host function that
+//! the guest is `waiting` in sees the request, and has the guest [save](saving) itself, if all that the guest refers to can become data (`references`): each function gives its
+//! values, and returns. Then `collect` makes a `frozen_call` of that: of `frames`, and of the guest's state. `frozen` is what users have of it, `looking` what they see in it, and `bytes` its form in files.
 //!
-//! `freezer` is what is known of a module for all that, `plain` the values of resumable functions, and `frozen` what users have.
+//! To `thaw` it, a guest gets an instance with twins ([`become_twins`]). It goes back (`go_back`, `reentry`) into its functions, whose twins go on where they were. A call that
+//! was saved to go on itself, for a checkpoint or to be `parked`, is `stopped` meanwhile; `going_on` is such a call from its beginning to its end.
+//!
+//! `resumable` defines the host functions that a call can be saved in, and `plain` is the values that go through them. `freezer` is what is known of a module for all that.
 
 mod become_twins;
 mod bytes;

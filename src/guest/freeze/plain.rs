@@ -125,7 +125,6 @@ macro_rules! tuples {
 }
 
 tuples! {
-    ()
     (A)
     (A B)
     (A B C)
@@ -134,6 +133,30 @@ tuples! {
     (A B C D E F)
     (A B C D E F G)
     (A B C D E F G H)
+}
+
+impl ResumableParams for () {}
+
+impl sealed::Params for () {
+    #[expect(private_interfaces, reason = "the trait is sealed")]
+    fn to_values(self) -> Box<[Value]> {
+        Box::default()
+    }
+
+    #[expect(private_interfaces, reason = "the trait is sealed")]
+    fn from_values(values: &[Value]) -> Option<Self> {
+        values.is_empty().then_some(())
+    }
+}
+
+impl ResumableResults for () {}
+
+impl sealed::Results for () {
+    fn any() {}
+
+    fn write(self, _: &mut [Val]) -> wasmtime::Result<()> {
+        Ok(())
+    }
 }
 
 impl<R: ResumableResults> ResumableResults for wasmtime::Result<R> where Self: WasmRet {}

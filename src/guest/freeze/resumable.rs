@@ -16,11 +16,11 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use wasmtime::{Caller, ExternType, FuncType, Linker, Module, Store, Val};
 
-/// Defines an asynchronous host function in which calls can be [frozen](crate::Future::freeze). It is to `func_wrap_async` what a recipe is to a meal: a
-/// frozen call holds the arguments, and when it goes on, `f` is called with them again, and gives another future.
+/// Defines an asynchronous host function in which calls can be [frozen](crate::Future::freeze). A frozen call holds the arguments. When it is thawed, `f` is called
+/// with them again, and gives another future.
 ///
-/// `f` may be called more than once for one call of the guest, then: once by the guest, and once each time that the call is thawed. What the function is to do
-/// once belongs into the future, at its end. The future is dropped when the call is frozen.
+/// So `f` is called once by the guest, and once more for each thaw, but not when a call is parked or a [checkpoint](crate::Future::checkpoint) of it is made. What the
+/// function is to do once belongs into the future, at its end. The future is dropped when the call is frozen.
 ///
 /// As with `func_wrap_async`, the first parameter is the [`Caller`], with the state of the store. The future cannot borrow it.
 ///

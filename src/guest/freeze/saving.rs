@@ -133,7 +133,6 @@ fn connect<S: 'static>(caller: &mut Caller<'_, S>, of: &Freezes) {
 }
 
 /// A linker with the function that takes the words of functions. Making a function for a store anew takes longer than taking it from a linker.
-#[expect(clippy::many_single_char_names, reason = "eight words have no names of their own")]
 pub(crate) fn saver<S: 'static>(engine: &Engine) -> Linker<S> {
     let mut linker = Linker::new(engine);
     let save = |a: i64, b: i64, c: i64, d: i64, e: i64, f: i64, g: i64, h: i64| {

@@ -17,7 +17,7 @@ use wasmtime::{Store, WasmResults};
 
 impl<T: WasmResults + Sync + 'static> Frozen<T> {
     /// Makes an instance in which the call goes on, with `state` as the state of the host, and gives the future of the call. The host function that the call waits
-    /// in begins to wait anew; the guest goes on when that ends. `pre` has to be of the same module; its engine may be another one.
+    /// in waits again, and the guest goes on when that ends. Sleeps of the [kit](crate::guest_kit) and of WASI wait for the time that was left. `pre` has to be of the same module; its engine may be another one.
     ///
     /// The frozen call stays as it is, and can be thawed again.
     ///
@@ -93,7 +93,7 @@ impl<S: Send + 'static> Instance<S> {
         let unless_there = PoisonedUnlessBack::new(&guest.control);
         bring_to(&mut guest, call)?;
         let function = go_back(&mut guest, call, None)?;
-        unless_there.is_back();
+        unless_there.done();
         Ok(fiber::thawed(guest, call.export.clone(), function))
     }
 
