@@ -144,7 +144,7 @@ impl<S: Send + 'static, E> Guest<S, E> {
     pub(crate) fn instantiate(&mut self, origin: &Origin<S, E>, start: Start) -> Result<(), Error> {
         let engine = origin.engine();
         let elements = origin.elements_of_twins();
-        self.control.attach(&mut self.store, origin.stops(), origin.is_freezable(), elements);
+        self.control.attach(&mut self.store, origin.stops(), origin.counts_calls(), elements);
         if start.is_call() {
             if engine.get_consume_fuel() && self.store.get_fuel().is_ok_and(|fuel| fuel == 0) {
                 self.store.set_fuel(u64::MAX).map_err(Error::Wasmtime)?;

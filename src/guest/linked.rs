@@ -106,12 +106,15 @@ impl<S: 'static> LinkedModule<S> {
         }
     }
 
-    /// Whether calls of its guests can become data.
-    pub(crate) fn is_freezable(&self) -> bool {
+    /// Whether the calls of a guest that are inside each other have to be counted.
+    pub(crate) fn counts_calls(&self) -> bool {
         match self {
-            Self::Plain(_) => false,
-            #[cfg(feature = "prepare")]
-            Self::Prepared(pre) => pre.prepared().is_freezable(),
+            #[cfg(feature = "freeze")]
+            Self::Prepared(pre) => {
+                let freezer = pre.prepared().freezer();
+                freezer.is_some_and(|freezer| !freezer.frames.tells_host_calls)
+            }
+            _ => false,
         }
     }
 

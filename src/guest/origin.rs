@@ -92,10 +92,10 @@ impl<S: 'static, E> Origin<S, E> {
         }
     }
 
-    /// Whether calls of its guests can become data.
-    pub(crate) fn is_freezable(&self) -> bool {
+    /// Whether the calls of a guest that are inside each other have to be counted, because nothing else tells.
+    pub(crate) fn counts_calls(&self) -> bool {
         match self {
-            Self::Module { pre, .. } => pre.is_freezable(),
+            Self::Module { pre, .. } => pre.counts_calls(),
             Self::Other { .. } => false,
         }
     }

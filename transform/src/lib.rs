@@ -7,6 +7,7 @@
 // and `names` keep right. If calls are to be saved, `saving` then rewrites what came of this, and `frames` describe it.
 
 use crate::added::Added;
+use crate::saving::told::tells_host_calls;
 
 mod added;
 mod body;
@@ -81,6 +82,12 @@ pub fn transform_with(wasm: &[u8], options: &Options) -> Result<Transformed, Err
         drop(module);
         let mut saved = saving::saving(&wasm, &saving)?;
         let functions: HashSet<u32> = saved.1.points.iter().map(|point| point.function).collect();
+        let has_indirect_points = saved.1.points.iter().any(|point| point.callee().is_none());
+        let told = tells_host_calls(&wasm, has_indirect_points);
+        saved.1.tells_host_calls = told.map_err(|error| Error::Invalid {
+            message: error.message().to_owned(),
+            offset: error.offset(),
+        })?;
         saved.1.names = names::of_functions(&wasm, |function| functions.contains(&function));
         (wasm, frames) = saved;
         if layout.functions.is_empty() {

@@ -36,7 +36,8 @@ fn begin<S: 'static>(
     target: &Target,
     pending: impl FnOnce() -> Pending,
 ) -> Result<(), CannotFreeze> {
-    if target.control.calls_inside_each_other() != 1 {
+    let tells = target.of.freezer.frames.tells_host_calls;
+    if !tells && target.control.calls_inside_each_other() != 1 {
         return Err(CannotFreeze::Nested);
     }
     let expected = points(caller, target)?;
@@ -105,7 +106,17 @@ fn points<S: 'static>(
         let place = format!("a value of function {}", name()).into();
         Err(CannotFreeze::Reference { place, why: why.into() })
     });
-    points.collect()
+    let points: Vec<u32> = points.collect::<Result<_, _>>()?;
+    let described = &freezer.frames.points;
+    let is_called = |pair: &[u32]| {
+        let (inner, outer) = (&described[pair[0] as usize], &described[pair[1] as usize]);
+        outer.callee().is_none_or(|callee| callee == inner.function)
+    };
+    // Where a function has called another one than that above it, the host is between them.
+    match freezer.frames.tells_host_calls && !points.windows(2).all(is_called) {
+        true => Err(CannotFreeze::Nested),
+        false => Ok(points),
+    }
 }
 
 /// Gives the instance the functions that take its values, unless it has them.

@@ -16,7 +16,9 @@ use crate::guest::wasi::ctx::WasiCtx;
 use crate::guest::wasi::failure::Failure;
 #[cfg(feature = "freeze")]
 use crate::guest::wasi::failure::errno;
-use crate::guest::wasi::polled::{Parameters, Polled, Request};
+#[cfg(feature = "freeze")]
+use crate::guest::wasi::polled::Request;
+use crate::guest::wasi::polled::{Parameters, Polled};
 #[cfg(feature = "freeze")]
 use std::future::{Future, poll_fn};
 #[cfg(feature = "freeze")]

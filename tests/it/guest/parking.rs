@@ -2,7 +2,6 @@
 
 use super::small_engine;
 use std::collections::VecDeque;
-use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex};
 use std::task::{Poll, Waker};
 use std::time::Duration;
@@ -340,6 +339,7 @@ fn a_module_that_is_not_freezable_cannot_be_parked() {
 #[cfg(feature = "rayon")]
 #[test]
 fn parked_jobs_go_on_when_they_are_woken() {
+    use std::sync::mpsc::{self, Sender};
     use wasm_jobs::JobPool;
 
     const CALLS: usize = 200;

@@ -17,6 +17,7 @@ mod rewrite;
 mod sets;
 mod shape;
 mod spills;
+pub(crate) mod told;
 mod twin;
 mod types;
 

@@ -26,4 +26,5 @@ mod splitmix;
 mod stopped;
 mod stopped_guests;
 mod suspended;
+mod told;
 mod world;

@@ -4,7 +4,9 @@ use super::super::ENGINE;
 use super::{DEEP, Log, begin, freezable, linked, linker};
 use crate::support::Event;
 use std::fmt::Debug;
-use wasm_jobs::wasmtime::{AsContextMut, Caller, Engine, ExternRef, Linker, Module, Rooted};
+use wasm_jobs::wasmtime::{
+    AsContextMut, Caller, Engine, ExternRef, Func, FuncType, Linker, Module, Rooted, Val, ValType,
+};
 use wasm_jobs::{
     CannotFreeze, EngineOptions, Error, Future, Instance, InstanceOptions, ManualClock,
     PrepareOptions, PreparedPre, Slice, Step, prepare, prepare_with, yield_now,
@@ -157,12 +159,8 @@ fn a_call_that_a_host_function_has_made() -> Result<(), Error> {
     let text =
         text.replacen("(global", r#"(import "host" "back" (func $back (result i32))) (global"#, 1);
     let pre = linked_with(&DEEP, &freezable(), &text, |linker| {
-        linker.func_wrap_async("host", "back", |mut caller: Caller<'_, Log>, ()| {
-            Box::new(async move {
-                let inner = caller.get_export("inner").and_then(|it| it.into_func()).unwrap();
-                let inner = inner.typed::<(), i32>(&caller)?;
-                inner.call_async(caller.as_context_mut(), ()).await
-            })
+        linker.func_wrap_async("host", "back", |caller: Caller<'_, Log>, ()| {
+            Box::new(calls_inner(caller))
         })?;
         Ok(())
     })?;
@@ -174,6 +172,60 @@ fn a_call_that_a_host_function_has_made() -> Result<(), Error> {
     // The host's call has returned, and the guest has yielded once more.
     let mut thawed = call.freeze()?.thaw(&pre, InstanceOptions::default(), Log::default())?;
     assert_eq!(thawed.wait()?, 42 + 44);
+    Ok(())
+}
+
+/// A function of the host's, which calls the guest back.
+async fn calls_inner(mut caller: Caller<'_, Log>) -> wasm_jobs::wasmtime::Result<i32> {
+    let inner = caller.get_export("inner").and_then(|it| it.into_func()).unwrap();
+    let inner = inner.typed::<(), i32>(&caller)?;
+    inner.call_async(caller.as_context_mut(), ()).await
+}
+
+/// The guest calls the host by its table, and the host calls a function of the type that the guest has called.
+#[test]
+fn a_call_that_a_host_function_has_made_which_the_guest_has_called_indirectly() -> Result<(), Error>
+{
+    let imported = YIELDS.replace(
+        "(func (export \"run\") (result i32) (call $inner))",
+        "(type $gives (func (result i32)))
+         (table $t 2 funcref) (elem (i32.const 0) func $inner $back)
+         (func (export \"run\") (result i32)
+            (i32.add (call_indirect $t (type $gives) (i32.const 1)) (call $inner)))",
+    );
+    let imported = imported.replacen(
+        "(global",
+        r#"(import "host" "back" (func $back (result i32))) (global"#,
+        1,
+    );
+    let given = imported
+        .replace("func $inner $back)", "func $inner)")
+        .replace("(table $t 2", "(table $t (export \"t\") 2");
+    for (text, is_given) in [(imported, false), (given, true)] {
+        let pre = linked_with(&DEEP, &freezable(), &text, |linker| {
+            linker.func_wrap_async("host", "back", |caller: Caller<'_, Log>, ()| {
+                Box::new(calls_inner(caller))
+            })?;
+            Ok(())
+        })?;
+        let instance = Instance::new(&pre, Log::default())?;
+        if is_given {
+            let mut store = instance.store()?;
+            let ty = FuncType::new(&DEEP, [], [ValType::I32]);
+            let back = Func::new_async(&mut store, ty, |caller: Caller<'_, Log>, _, results| {
+                Box::new(async move {
+                    results[0] = Val::I32(calls_inner(caller).await?);
+                    Ok(())
+                })
+            });
+            store.table("t")?.set(&mut store, 1, back.into())?;
+        }
+        let mut call = instance.call::<(), i32>("run", ())?;
+        for _ in 0..2 {
+            assert_eq!(refused(&mut call), CannotFreeze::Nested, "given: {is_given}");
+        }
+        goes_on(&mut call, 42 + 44);
+    }
     Ok(())
 }
 
