@@ -26,6 +26,7 @@ mod idle;
 mod latency;
 mod par_map;
 mod parked;
+mod parked_calls;
 mod parked_job;
 mod prepared;
 mod reset;
@@ -151,6 +152,8 @@ pub(crate) const ALL: &[(&str, Measure)] = &[
     ("freeze_bytes", freeze::bytes),
     ("sleeping_bytes", freeze::sleeping),
     ("sleeping_bytes_wasi", freeze::sleeping_wasi),
+    ("parked_100k", parked_calls::memory),
+    ("parked_wake", parked_calls::wake),
     ("time_slice_in_a_step", steps::time_slice),
     ("fuel_slice_in_a_step", steps::fuel_slice),
     ("timeout_in_a_step", steps::timeout),
@@ -162,6 +165,7 @@ pub(crate) fn child(what: &str) {
     match what {
         "parked_ours" => parked::ours(),
         "parked_theirs" => parked::theirs(),
+        "parked_100k" => parked_calls::print_memory(),
         "parked_job_ours" => parked_job::ours(),
         "parked_job_theirs" => parked_job::theirs(),
         _ => unreachable!("no measure starts {what:?}"),
