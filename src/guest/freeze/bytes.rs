@@ -1,10 +1,10 @@
 //! The bytes of a frozen call: [`encode`] writes them, and [`decode`] reads and checks them.
 //!
 //! A name, the version of the format and the hash of the module's points come first. Then come the export, the function that the call waits in, the fuel, and the functions
-//! on the stack, the innermost first. Words of functions have as many bytes as they need, 7 bits in each. Then come the bytes of the guest, as those of a checkpoint. At the end is a hash of all bytes before it.
+//! on the stack, the innermost first. Words of functions have as many bytes as they need, 7 bits in each. Then come the bytes of the guest, as those of a checkpoint, with the differences of its memories in the place of their contents. At the end is a hash of all bytes before it.
 
 use crate::error::Error;
-use crate::guest::checkpoint::bytes::{Reader, Writer};
+use crate::guest::checkpoint::bytes::{self, Reader, Writer};
 use crate::guest::checkpoint::saved_guest::SavedGuest;
 use crate::guest::checkpoint::value::Value;
 use crate::guest::freeze::frames::{FrameStart, Frames, Pending};
@@ -25,37 +25,37 @@ const VERSION: u32 = 1;
 
 pub(crate) fn encode(call: &FrozenCall) -> Vec<u8> {
     let FrozenCall { export, guest, frames, pending, fuel, freezer } = call;
-    let mut bytes = Writer(Vec::new());
-    bytes.0.extend_from_slice(NAME);
-    bytes.u32(VERSION);
-    bytes.0.extend_from_slice(&freezer.hash);
-    bytes.text(export);
-    bytes.text(&pending.module);
-    bytes.text(&pending.name);
-    bytes.count(pending.params.len());
-    pending.params.iter().for_each(|value| bytes.value(value));
+    let mut out = Writer(Vec::new());
+    out.0.extend_from_slice(NAME);
+    out.u32(VERSION);
+    out.0.extend_from_slice(&freezer.hash);
+    out.text(export);
+    out.text(&pending.module);
+    out.text(&pending.name);
+    out.count(pending.params.len());
+    pending.params.iter().for_each(|value| out.value(value));
     let waited = u64::try_from(pending.waited.as_nanos()).unwrap_or(u64::MAX);
-    bytes.word(waited);
-    bytes.count(usize::from(fuel.is_some()));
-    bytes.word(fuel.unwrap_or(0));
-    bytes.count(frames.starts.len());
+    out.word(waited);
+    out.count(usize::from(fuel.is_some()));
+    out.word(fuel.unwrap_or(0));
+    out.count(frames.starts.len());
     for (frame, start) in frames.starts.iter().enumerate() {
         let point = frames.point(frame) as usize;
         let words = freezer.frames.points[point].words();
         for word in &frames.words[start.word..][..words] {
-            bytes.word(word.cast_unsigned());
+            out.word(word.cast_unsigned());
         }
         let references = freezer.points[point].references;
         for reference in &frames.references[start.reference..][..references] {
-            bytes.value(reference);
+            out.value(reference);
         }
     }
-    let guest = guest.to_bytes();
-    bytes.count(guest.len());
-    bytes.0.extend_from_slice(&guest);
-    let hash = XxHash3_64::oneshot(&bytes.0);
-    bytes.u64(hash);
-    bytes.0
+    let guest = bytes::encode(guest.layout, &freezer.initial.differences(&guest.state));
+    out.count(guest.len());
+    out.0.extend_from_slice(&guest);
+    let hash = XxHash3_64::oneshot(&out.0);
+    out.u64(hash);
+    out.0
 }
 
 /// Reads a call of the module.
@@ -92,7 +92,9 @@ pub(crate) fn decode<S: Send + 'static>(
     }
     let contents = read(&mut reader, freezer).map_err(of_frozen)?;
     let Contents { export, pending, fuel, frames, guest } = contents;
-    let guest = Arc::new(SavedGuest::from_bytes(module, options, guest)?);
+    let mut guest = SavedGuest::from_bytes(module, options, guest)?;
+    guest.state = freezer.initial.differences(&guest.state);
+    let guest = Arc::new(guest);
     Ok(FrozenCall { export, guest, frames, pending, fuel, freezer: freezer.clone() })
 }
 

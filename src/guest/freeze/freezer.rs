@@ -3,11 +3,12 @@
 use crate::error::Error;
 use crate::guest::checkpoint::plan::{Hash, Plan};
 use crate::guest::freeze::frames::Pending;
+use crate::guest::freeze::initial::Initial;
 use std::any::Any;
 use std::sync::{Arc, OnceLock};
 use wasm_jobs_transform::{
-    FrameLayout, LOAD, NEXT, Options, POINT, Referent, SAVE, SAVING, SlotValue, TWINS, ValueType,
-    transform_with,
+    FrameLayout, LOAD, Layout, NEXT, Options, POINT, Referent, SAVE, SAVING, SlotValue, TWINS,
+    ValueType, transform_with,
 };
 use wasmtime::{Engine, Module, ModuleExport};
 
@@ -19,6 +20,8 @@ pub(crate) struct Freezer {
     pub(crate) hash: Hash,
     /// How much each point gives, by the point's number.
     pub(crate) points: Vec<Counts>,
+    /// What its memories contain at first.
+    pub(crate) initial: Arc<Initial>,
     /// Whether it is the form with twins.
     pub(crate) has_twins: bool,
     source: Arc<Source>,
@@ -55,13 +58,19 @@ impl Freezer {
         wasm: &[u8],
         options: &Options,
         waits_in: Arc<WaitsIn>,
+        layout: &Layout,
         frames: FrameLayout,
     ) -> Arc<Self> {
         let source = Source { wasm: wasm.into(), options: options.clone().twins(true), waits_in };
-        Self::of(Arc::new(source), frames, false)
+        Self::of(Arc::new(source), frames, Arc::new(Initial::of(layout)), false)
     }
 
-    fn of(source: Arc<Source>, frames: FrameLayout, has_twins: bool) -> Arc<Self> {
+    fn of(
+        source: Arc<Source>,
+        frames: FrameLayout,
+        initial: Arc<Initial>,
+        has_twins: bool,
+    ) -> Arc<Self> {
         let counts = frames.points.iter().map(|point| {
             let has = |referent| {
                 let mut slots = point.slots.iter();
@@ -75,7 +84,8 @@ impl Freezer {
             }
         });
         let (hash, points) = (frames.hash(), counts.collect());
-        Arc::new(Self { hash, points, frames, has_twins, source, twins: OnceLock::new() })
+        let twins = OnceLock::new();
+        Arc::new(Self { hash, points, frames, initial, has_twins, source, twins })
     }
 
     /// The module with twins, in which frozen calls go on. It is compiled when this is first called. Not for a module that has them.
@@ -86,7 +96,7 @@ impl Freezer {
         let Source { wasm, options, .. } = &*self.source;
         let transformed = transform_with(wasm, options).map_err(Error::Prepare)?;
         let module = Module::new(engine, transformed.wasm)?;
-        let freezer = Self::of(self.source.clone(), transformed.frames, true);
+        let freezer = Self::of(self.source.clone(), transformed.frames, self.initial.clone(), true);
         // Another thread may have been faster.
         Ok(self.twins.get_or_init(|| (module, freezer)))
     }

@@ -71,7 +71,13 @@ pub fn prepare_with(
     #[cfg(feature = "freeze")]
     if options.freezable {
         let waits_in = options.waits_in.clone();
-        let freezer = Freezer::new(wasm.as_ref(), &transformation, waits_in, transformed.frames);
+        let freezer = Freezer::new(
+            wasm.as_ref(),
+            &transformation,
+            waits_in,
+            &transformed.layout,
+            transformed.frames,
+        );
         return Ok(prepared.with_freezer(freezer));
     }
     Ok(prepared)
