@@ -128,7 +128,7 @@ impl<X, H: AsRef<Lease<X>>> Leased<X, H> {
     pub(crate) fn parts(&mut self) -> (&mut X, &H) {
         match &mut self.thing {
             Some(thing) => (thing, &self.home),
-            None => unreachable!("only `drop` and `via` take it out"),
+            None => unreachable!("a thing that was taken out is put back before it is used"),
         }
     }
 
@@ -163,7 +163,7 @@ impl<X, H: AsRef<Lease<X>>> Deref for Leased<X, H> {
     fn deref(&self) -> &X {
         match &self.thing {
             Some(thing) => thing,
-            None => unreachable!("only `drop` and `via` take it out"),
+            None => unreachable!("a thing that was taken out is put back before it is used"),
         }
     }
 }

@@ -8,14 +8,14 @@ use std::fmt;
 pub enum CannotFreeze {
     /// The work is not the call of an export of a module that was prepared by [`PrepareOptions::freezable`](crate::PrepareOptions::freezable).
     NotPrepared,
-    /// The call has ended. Its result can be taken.
+    /// The call has ended, before or in the step that was taken. Its result, or its failure, can be taken.
     Ended,
     /// The call has yielded once more, and has not come to a place where it can be frozen. [`try_freeze`](crate::Future::try_freeze) gives this; and
     /// [`freeze`](crate::Future::freeze), for a parked call that was woken and that waits for a place in the engine's pool.
     Running,
     /// The call waits in a host function that is not [resumable](crate::func_wrap_resumable).
     HostFunction {
-        /// The functions of which it can be one: those that the module imports, that it may wait in, and that are not resumable. Each is `module.name`.
+        /// The functions of which it can be one: those that the module imports, and that are not resumable. Each is `module.name`.
         imports: Box<[Box<str>]>,
     },
     /// The call waits in a [resumable](crate::func_wrap_resumable) host function, but not in a way that can be data.

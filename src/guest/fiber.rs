@@ -10,7 +10,7 @@ use crate::error::trap::Trap;
 use crate::guest::apart::Apart;
 use crate::guest::export::Claimed;
 #[cfg(feature = "freeze")]
-use crate::guest::freeze::go_back::lend_fuel;
+use crate::guest::freeze::become_twins::PoisonedUnlessBack;
 #[cfg(feature = "freeze")]
 use crate::guest::freeze::going_on::{go_on, parking};
 #[cfg(feature = "freeze")]
@@ -55,7 +55,7 @@ where
         guest.begin_call();
         let export = guest.parts().1;
         let (name, function) = (export.name.clone(), export.func.clone());
-        let call = parking(guest, name, function, params);
+        let call = parking(guest, name, function, params, None);
         return Future::from_parts(call, Some(interrupter), traced);
     }
     Future::from_parts(call(guest, params), Some(interrupter), traced)
@@ -136,16 +136,17 @@ pub(crate) fn thawed<S, R>(
     mut guest: Away<S>,
     export: Arc<str>,
     function: TypedFunc<(), R>,
+    back: PoisonedUnlessBack,
 ) -> Future<R>
 where
     S: Send + 'static,
     R: WasmResults + Sync + 'static,
 {
     guest.begin_call();
-    lend_fuel(&mut guest.store);
     let interrupter = guest.control.stopper().interrupter();
     let traced = Traced::export(&export, guest.control.number());
-    Future::from_parts(parking(guest, export, function, ()), Some(interrupter), traced)
+    let call = parking(guest, export, function, (), Some(back));
+    Future::from_parts(call, Some(interrupter), traced)
 }
 
 /// Makes the future of a call that runs the user's `work` with the exports.

@@ -136,7 +136,7 @@ impl<S: Send + 'static> Instance<S> {
     /// Instantiates a module in a store that the caller has made and set up, for example with a limiter.
     ///
     /// The store must be new, because the instances of a store are freed together with it. This replaces the store's epoch deadline
-    /// callback; if the engine counts fuel, its call hook; and with a slice of fuel, its yield interval. With a slice of fuel and an
+    /// callback; if the engine counts fuel, its call hook, and so for some modules whose calls can be frozen; and with a slice of fuel, its yield interval. With a slice of fuel and an
     /// asynchronous limiter, fuel in use while the limiter suspends the guest is counted twice.
     ///
     /// # Errors

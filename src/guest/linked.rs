@@ -112,7 +112,7 @@ impl<S: 'static> LinkedModule<S> {
             #[cfg(feature = "freeze")]
             Self::Prepared(pre) => {
                 let freezer = pre.prepared().freezer();
-                freezer.is_some_and(|freezer| !freezer.frames.tells_host_calls)
+                freezer.is_some_and(|freezer| !freezer.frames.shows_host_calls)
             }
             _ => false,
         }

@@ -72,7 +72,7 @@ impl<S: 'static, E> Origin<S, E> {
         }
     }
 
-    /// The same, for instances with these options: if their calls are to be parked, the module has to have twins.
+    /// This origin, with twins if calls are to be parked.
     #[cfg(feature = "freeze")]
     pub(crate) fn with_park_after(self, park_after: Option<Duration>) -> Result<Self, Error>
     where
@@ -111,7 +111,7 @@ impl<S: 'static, E> Origin<S, E> {
 
     /// Refuses a module that imports a memory, a global, a table or a tag. Those are of one store, and no instance in another store can have them.
     #[cfg(feature = "checkpoint")]
-    pub(crate) fn check_instantiable_anew(&self) -> Result<(), Error> {
+    pub(crate) fn check_instantiable_anew(&self, what: &'static str) -> Result<(), Error> {
         let mut imports = self.the_module().into_iter().flat_map(Module::imports);
         // The flags are of the engine, and any store may have them.
         let is_of_store = |import: &ImportType<'_>| {
@@ -120,7 +120,7 @@ impl<S: 'static, E> Origin<S, E> {
         match imports.find(is_of_store) {
             None => Ok(()),
             Some(import) => Err(Error::Unsupported {
-                what: "a rollback to before a memory or a table has grown",
+                what,
                 why: format!(
                     "the guest imports {:?} {:?}, which belongs to its store, and would need a new store",
                     import.module(),

@@ -117,7 +117,8 @@ impl<S: Send + 'static> Instance<S> {
     /// # Errors
     ///
     /// - [`Error::OtherEngine`] if the module has another engine, and [`Error::NoStateFactory`] if the instance was made with one state;
-    /// - [`Error::Unsupported`] if the instance has a timeout or a slice of time, and nothing [stops](Self::stops) the guests of the new module;
+    /// - [`Error::Unsupported`] if the instance has a timeout or a slice of time, and nothing [stops](Self::stops) the guests of the new module; or if its calls are
+    ///   to be parked, and the new module is not freezable;
     /// - [`Error::CallInProgress`] if a call, which goes on undisturbed, or a guard has the guest;
     /// - those of [`new`](Self::new). The instance then has no guest, and is poisoned. [`reset`](Self::reset) tries the new module again, and
     ///   `reset_to` goes back to the old one.

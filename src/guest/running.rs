@@ -4,7 +4,7 @@
 #[cfg(any(feature = "wasi", feature = "freeze"))]
 use crate::error::Error;
 #[cfg(feature = "freeze")]
-use crate::guest::freeze::collect::collect;
+use crate::guest::freeze::collect::{collect, end_unwinding};
 #[cfg(feature = "freeze")]
 use crate::guest::freeze::frames::{Purpose, Saved};
 #[cfg(feature = "freeze")]
@@ -91,6 +91,7 @@ impl<S: Send + 'static> Running<'_, S, wasmtime::Instance> {
         saved: Saved,
         export: &Arc<str>,
     ) -> Outcome<Stopped<S>> {
+        end_unwinding(self.guest, saved.fuel);
         if ended.is_err() {
             return match self.end(ended) {
                 Ok(_) => unreachable!("an error stays one"),

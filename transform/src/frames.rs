@@ -17,7 +17,7 @@ pub struct FrameLayout {
     /// Whether the points tell each function of the host's that is on the stack between two functions of the module: it is the [callee](Point::callee) of its caller's point, and
     /// no other callee is in its place. It is not so if the module may call functions of the host's indirectly, or makes tail calls. A host then has to count its calls into the
     /// instance, or it cannot know that one is inside of another.
-    pub tells_host_calls: bool,
+    pub shows_host_calls: bool,
     /// The functions that are exported because a reference in a frame may be to them, if the state has none of them.
     pub(crate) functions: Vec<u32>,
     /// The offsets of the points' calls in the transformed module, in order, with the points' numbers.

@@ -7,7 +7,7 @@
 // and `names` keep right. If calls are to be saved, `saving` then rewrites what came of this, and `frames` describe it.
 
 use crate::added::Added;
-use crate::saving::told::tells_host_calls;
+use crate::saving::shown::shows_host_calls;
 
 mod added;
 mod body;
@@ -83,8 +83,8 @@ pub fn transform_with(wasm: &[u8], options: &Options) -> Result<Transformed, Err
         let mut saved = saving::saving(&wasm, &saving)?;
         let functions: HashSet<u32> = saved.1.points.iter().map(|point| point.function).collect();
         let has_indirect_points = saved.1.points.iter().any(|point| point.callee().is_none());
-        let told = tells_host_calls(&wasm, has_indirect_points);
-        saved.1.tells_host_calls = told.map_err(|error| Error::Invalid {
+        let shown = shows_host_calls(&wasm, has_indirect_points);
+        saved.1.shows_host_calls = shown.map_err(|error| Error::Invalid {
             message: error.message().to_owned(),
             offset: error.offset(),
         })?;

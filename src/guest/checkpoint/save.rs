@@ -116,7 +116,7 @@ impl<S: Send + 'static> Instance<S> {
             return guest.restore(saved, false);
         }
         let origin = self.recipe.origin.lock().clone();
-        origin.check_instantiable_anew()?;
+        origin.check_instantiable_anew("a rollback to before a memory or a table has grown")?;
         let control = guest.control.clone();
         let unless_made = PoisonedUnlessDone(control.poison());
         let mut moved = Ok(());

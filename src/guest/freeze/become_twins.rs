@@ -38,7 +38,7 @@ where
 {
     let pre = guest.pre.clone().ok_or(Error::Poisoned)?;
     let origin = Origin::module(pre.twins()?);
-    origin.check_instantiable_anew()?;
+    origin.check_instantiable_anew("going on in another instance")?;
     let mut moved = Ok(());
     guest.replace(|guest| {
         let (left, ended) = guest.without_store(None);

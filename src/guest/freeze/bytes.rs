@@ -51,7 +51,7 @@ pub(crate) fn encode(call: &FrozenCall) -> Vec<u8> {
         }
     }
     let guest = bytes::encode(guest.layout, &freezer.initial.differences(&guest.state));
-    out.count(guest.len());
+    out.word(guest.len() as u64);
     out.0.extend_from_slice(&guest);
     let hash = XxHash3_64::oneshot(&out.0);
     out.u64(hash);
@@ -136,7 +136,7 @@ fn read<'a>(reader: &mut Reader<'a>, freezer: &Freezer) -> Result<Contents<'a>, 
             frames.references.push(reader.value()?);
         }
     }
-    let len = reader.u32()? as usize;
+    let len = usize::try_from(reader.word()?).map_err(|_| truncated())?;
     let guest = reader.take(len)?;
     match reader.0 {
         [] => {

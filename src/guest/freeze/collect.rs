@@ -13,21 +13,26 @@ use wasmtime::Ref;
 /// A call as data, and what it waits for, if it is to go on.
 pub(crate) type Collected<S> = (Arc<FrozenCall>, Option<Box<dyn Waiting<S>>>);
 
+/// The functions of a guest no longer save themselves, and what they have used for that is given back.
+pub(crate) fn end_unwinding<S: Send + 'static>(guest: &mut Guest<S>, fuel: Option<u64>) {
+    if let Some(instance) = guest.exports {
+        end_saving(instance, &mut guest.store);
+    }
+    if let Some(fuel) = fuel {
+        // The engine counts fuel.
+        let _ = guest.store.set_fuel(fuel);
+        guest.control.set_fuel(fuel);
+    }
+}
+
 /// Makes data of a call whose functions have saved themselves, and of its guest.
 pub(crate) fn collect<S: Send + 'static>(
     guest: &mut Guest<S>,
     saved: Saved,
     export: &Arc<str>,
 ) -> Result<Collected<S>, Error> {
-    let instance = guest.exports.ok_or(Error::Poisoned)?;
-    end_saving(instance, &mut guest.store);
     let freezer = guest.freezes.as_ref().ok_or(Error::Poisoned)?.freezer.clone();
     let Saved { pending, fuel, expected, frames, waiting, .. } = saved;
-    if let Some(fuel) = fuel {
-        // The engine counts fuel.
-        let _ = guest.store.set_fuel(fuel);
-        guest.control.set_fuel(fuel);
-    }
     if !frames.points().eq(expected) {
         let why = "functions have saved themselves that the backtrace did not show".into();
         return Err(Error::CannotSave { what: "the stack".into(), why });

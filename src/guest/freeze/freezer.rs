@@ -4,6 +4,7 @@ use crate::error::Error;
 use crate::guest::checkpoint::plan::{Hash, Plan};
 use crate::guest::freeze::frames::Pending;
 use crate::guest::freeze::initial::Initial;
+use parking_lot::Mutex;
 use std::any::Any;
 use std::sync::{Arc, OnceLock};
 use wasm_jobs_transform::{
@@ -26,6 +27,8 @@ pub(crate) struct Freezer {
     pub(crate) has_twins: bool,
     source: Arc<Source>,
     twins: OnceLock<(Module, Arc<Self>)>,
+    /// Held while the twins are compiled.
+    compiling: Mutex<()>,
 }
 
 /// How much a function gives at a point.
@@ -46,7 +49,6 @@ pub(crate) const WORDS: usize = 8;
 struct Source {
     wasm: Box<[u8]>,
     options: Options,
-    waits_in: Arc<WaitsIn>,
 }
 
 /// Whether a call may wait in the import of a module and a name.
@@ -57,11 +59,10 @@ impl Freezer {
     pub(crate) fn new(
         wasm: &[u8],
         options: &Options,
-        waits_in: Arc<WaitsIn>,
         layout: &Layout,
         frames: FrameLayout,
     ) -> Arc<Self> {
-        let source = Source { wasm: wasm.into(), options: options.clone().twins(true), waits_in };
+        let source = Source { wasm: wasm.into(), options: options.clone().twins(true) };
         Self::of(Arc::new(source), frames, Arc::new(Initial::of(layout)), false)
     }
 
@@ -84,8 +85,8 @@ impl Freezer {
             }
         });
         let (hash, points) = (frames.hash(), counts.collect());
-        let twins = OnceLock::new();
-        Arc::new(Self { hash, points, frames, initial, has_twins, source, twins })
+        let (twins, compiling) = (OnceLock::new(), Mutex::new(()));
+        Arc::new(Self { hash, points, frames, initial, has_twins, source, twins, compiling })
     }
 
     /// The module with twins, in which frozen calls go on. It is compiled when this is first called. Not for a module that has them.
@@ -93,17 +94,15 @@ impl Freezer {
         if let Some(twins) = self.twins.get() {
             return Ok(twins);
         }
-        let Source { wasm, options, .. } = &*self.source;
+        let _alone = self.compiling.lock();
+        if let Some(twins) = self.twins.get() {
+            return Ok(twins);
+        }
+        let Source { wasm, options } = &*self.source;
         let transformed = transform_with(wasm, options).map_err(Error::Prepare)?;
         let module = Module::new(engine, transformed.wasm)?;
         let freezer = Self::of(self.source.clone(), transformed.frames, self.initial.clone(), true);
-        // Another thread may have been faster.
         Ok(self.twins.get_or_init(|| (module, freezer)))
-    }
-
-    /// Whether a call may wait in an import.
-    pub(crate) fn waits_in(&self, module: &str, name: &str) -> bool {
-        (self.source.waits_in)(module, name)
     }
 }
 
@@ -129,7 +128,7 @@ pub(crate) struct Freezes {
     pub(crate) saver: Box<dyn Any + Send + Sync>,
     /// The modules and the names of the imports that are resumable.
     pub(crate) resumable: Box<[(Box<str>, Box<str>)]>,
-    /// The imports that a call may wait in, and that are not resumable.
+    /// The imported functions that are not resumable.
     pub(crate) not_resumable: Box<[Box<str>]>,
 }
 

@@ -39,7 +39,8 @@ impl<T> Frozen<T> {
         &self.call.export
     }
 
-    /// The guest as it was in the middle of the call: its memories, globals and tables.
+    /// The guest as it was in the middle of the call: its memories, globals and tables. It is for looking. An instance that is rolled back to it is fit for calls, but its stack
+    /// pointer and whatever the call held stay as they were there.
     #[must_use]
     pub fn guest(&self) -> Checkpoint {
         Checkpoint::new(self.call.guest.clone(), ())

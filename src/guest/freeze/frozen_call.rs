@@ -18,3 +18,11 @@ pub(crate) struct FrozenCall {
     pub(crate) fuel: Option<u64>,
     pub(crate) freezer: Arc<Freezer>,
 }
+
+impl FrozenCall {
+    /// Whether it has objects of the host's.
+    pub(crate) fn has_objects(&self) -> bool {
+        let is_object = |value: &Value| matches!(value, Value::Object(_));
+        self.guest.state.has_objects() || self.frames.references.iter().any(is_object)
+    }
+}

@@ -4,7 +4,7 @@ use crate::error::Error;
 use crate::guest::checkpoint::value::Value;
 use crate::guest::freeze::frames::Reference;
 use crate::guest::freeze::frozen_call::FrozenCall;
-use crate::guest::freeze::reentry::{Reentry, Wait};
+use crate::guest::freeze::reentry::{Reentry, Wait, WayBack};
 use crate::guest::freeze::waiting::Waiting;
 use crate::guest::guest::Guest;
 use crate::guest::limit::control::Control;
@@ -29,11 +29,12 @@ pub(crate) fn check<S: Send + 'static>(
 }
 
 /// Has a guest with twins, which is in the state of a call, go back into the call, as soon as the function is called that this gives. The call goes on to wait for what it has
-/// waited for; without that, it begins to wait anew.
+/// waited for; without that, it begins to wait anew. Then it has this `fuel`; if that is not known, what the store has now.
 pub(crate) fn go_back<S, R>(
     guest: &mut Guest<S>,
     call: &Arc<FrozenCall>,
     waiting: Option<Box<dyn Waiting<S>>>,
+    fuel: Option<u64>,
 ) -> Result<TypedFunc<(), R>, Error>
 where
     S: Send + 'static,
@@ -56,22 +57,17 @@ where
     let of = guest.freezes.as_ref().ok_or(Error::Poisoned)?;
     let store = &mut guest.store;
     let reentry = guest.reentry.get_or_insert_with(|| Reentry::connect(instance, store, of));
-    let (continues, fuel) = (&resumable.continues, fuel_of(call, &guest.store, &guest.control));
-    let call = call.clone();
-    let function = reentry.begin(call, references, wait, fuel, continues, &mut guest.store)?;
+    let fuel = guest.store.get_fuel().ok().map(|now| fuel.unwrap_or(now));
+    let back =
+        WayBack { call: call.clone(), references, wait, fuel, control: guest.control.clone() };
+    let function = reentry.begin(back, &resumable.continues, &mut guest.store)?;
     let function = function.ok_or_else(|| invalid("it is in a function that never waits"))?;
     function.typed(&guest.store).map_err(|_| invalid("its results are of another type"))
 }
 
-/// The fuel that the guest has when it goes on, if its engine counts fuel: what it had, as far as its limit allows.
-fn fuel_of<S: 'static>(call: &FrozenCall, store: &Store<S>, control: &Control) -> Option<u64> {
-    let now = store.get_fuel().ok()?;
-    Some(match (call.fuel, control.fuel_of_a_call()) {
-        (Some(left), Some(limit)) => left.min(limit),
-        (Some(left), None) => left,
-        (None, Some(limit)) => limit,
-        (None, None) => now,
-    })
+/// The fuel of a call that is thawed: what it had, as far as the limit of the new instance allows.
+pub(crate) fn fuel_within_limit(call: &FrozenCall, control: &Control) -> Option<u64> {
+    call.fuel.into_iter().chain(control.fuel_of_a_call()).min()
 }
 
 /// What the way back into the functions uses is not the guest's.

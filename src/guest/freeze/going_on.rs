@@ -37,20 +37,21 @@ where
     H: AsRef<Lease<Box<Guest<S>>>> + Send + Sync + 'static,
 {
     loop {
-        let function = bring_back(&mut guest, &export, stopped).await?;
-        stopped = match Box::pin(run(&mut guest, &export, function, ())).await? {
+        let (function, back) = bring_back(&mut guest, &export, stopped).await?;
+        stopped = match Box::pin(run(&mut guest, &export, function, (), Some(back))).await? {
             Ran::Ended(results) => return Ok(results),
             Ran::Stopped(stopped) => stopped,
         };
     }
 }
 
-/// The work of a call that may be parked, or of one that was frozen.
+/// The work of a call that may be parked, or of one that was frozen. `back` is of a guest that goes back into its functions once `function` is called.
 pub(crate) async fn parking<S, P, R, H>(
     mut guest: Leased<Box<Guest<S>>, H>,
     export: Arc<str>,
     function: TypedFunc<P, R>,
     params: P,
+    back: Option<PoisonedUnlessBack>,
 ) -> Outcome<R>
 where
     S: Send + 'static,
@@ -58,14 +59,14 @@ where
     R: WasmResults + Sync + 'static,
     H: AsRef<Lease<Box<Guest<S>>>> + Send + Sync + 'static,
 {
-    let mut ran = Box::pin(run(&mut guest, &export, function, params)).await?;
+    let mut ran = Box::pin(run(&mut guest, &export, function, params, back)).await?;
     loop {
         let stopped = match ran {
             Ran::Ended(results) => return Ok(results),
             Ran::Stopped(stopped) => stopped,
         };
-        let function = bring_back(&mut guest, &export, stopped).await?;
-        ran = Box::pin(run(&mut guest, &export, function, ())).await?;
+        let (function, back) = bring_back(&mut guest, &export, stopped).await?;
+        ran = Box::pin(run(&mut guest, &export, function, (), Some(back))).await?;
     }
 }
 
@@ -75,6 +76,7 @@ async fn run<S, P, R>(
     export: &Arc<str>,
     function: TypedFunc<P, R>,
     params: P,
+    back: Option<PoisonedUnlessBack>,
 ) -> Outcome<Ran<S, R>>
 where
     S: Send + 'static,
@@ -84,6 +86,11 @@ where
     let freezable = Freezable::of(guest);
     let mut running = Running::begin(guest, Attempt::Export(export))?;
     let (store, control, _) = running.parts();
+    if let Some(back) = back {
+        // From here on, `running` poisons the guest.
+        back.done();
+        lend_fuel(store);
+    }
     let call = Limited::new(function.call_async(store, params), control);
     let (ended, saved) = TakesRequest::new(call, &freezable, control).await;
     match saved {
@@ -97,7 +104,7 @@ async fn bring_back<S, R, H>(
     guest: &mut Leased<Box<Guest<S>>, H>,
     export: &str,
     stopped: Stopped<S>,
-) -> Result<TypedFunc<(), R>, Box<Error>>
+) -> Result<(TypedFunc<(), R>, PoisonedUnlessBack), Box<Error>>
 where
     S: Send + 'static,
     R: WasmResults,
@@ -107,15 +114,13 @@ where
     let Stopped { call, waiting, is_parked } = stopped;
     let (call, waiting) = if is_parked {
         let (call, waiting) = park(guest, export, call, waiting, Until::HasWaited).await?;
-        (call, Kept::over(waiting))
+        (call, Kept::over(waiting.unwrapped()))
     } else if has_twins(guest) {
-        (call, Kept::stops(waiting))
+        (call, Kept::stops(waiting.unwrapped()))
     } else {
         let (call, waiting) = park(guest, export, call, waiting, Until::HasPlace).await?;
-        (call, Kept::stops(waiting))
+        (call, Kept::stops(waiting.unwrapped()))
     };
-    let function = go_back(guest, &call, Some(Box::new(waiting)))?;
-    lend_fuel(&mut guest.store);
-    unless_back.done();
-    Ok(function)
+    let function = go_back(guest, &call, Some(Box::new(waiting)), call.fuel)?;
+    Ok((function, unless_back))
 }

@@ -9,7 +9,7 @@
 //!
 //! `resumable` defines the host functions that a call can be saved in, and `plain` is the values that go through them. `freezer` is what is known of a module for all that.
 
-mod become_twins;
+pub(crate) mod become_twins;
 mod bytes;
 pub(crate) mod collect;
 pub(crate) mod frames;

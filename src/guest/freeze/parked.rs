@@ -116,18 +116,21 @@ impl<'a, S: Send + 'static, H: AsRef<Lease<Box<Guest<S>>>>> Parked<'a, S, H> {
 
     /// Makes the guest again.
     fn wake(&mut self) -> Result<Arc<FrozenCall>, Box<Error>> {
-        let call = Arc::new(self.call()?);
-        let pre = self.left.as_ref().and_then(|left| left.pre.clone());
-        let origin = Origin::module(pre.as_ref().ok_or(Error::Poisoned)?.twins()?);
+        let pre = self.left.as_ref().and_then(|left| left.pre.clone()).ok_or(Error::Poisoned)?;
+        let origin = Origin::module(pre.twins()?);
         let Some(left) = self.left.take() else { return Err(Box::new(Error::Poisoned)) };
         let mut guest: Box<Guest<S>> = Box::new(left.with_new_store());
-        let made = guest.instantiate(&origin, Start::GoOn);
-        if let Err(Error::TooManyInstances { .. }) = made {
-            self.left = Some(guest.without_store(None).0);
-        } else {
-            self.home.put_back(guest);
+        match guest.instantiate(&origin, Start::GoOn) {
+            Err(error @ Error::TooManyInstances { .. }) => {
+                self.left = Some(guest.without_store(None).0);
+                return Err(Box::new(error));
+            }
+            made => {
+                self.home.put_back(guest);
+                made?;
+            }
         }
-        made?;
+        let call = Arc::new(decode(&pre, &InstanceOptions::default(), &self.bytes)?);
         self.home.restore_state(&call.guest, true)?;
         Ok(call)
     }

@@ -6,6 +6,7 @@ use crate::guest::freeze::freezer::{Exports, Freezer, Freezes, WORDS};
 use crate::guest::freeze::frozen_call::FrozenCall;
 use crate::guest::freeze::saving::{function_type, set};
 use crate::guest::freeze::waiting::{Again, Waiting, wait};
+use crate::guest::limit::control::Control;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use wasm_jobs_transform::{LOAD, reference_export};
@@ -30,15 +31,22 @@ pub(crate) enum Wait<S: 'static> {
     GoesOn(Box<dyn Waiting<S>>),
 }
 
+/// What a guest goes back to.
+pub(crate) struct WayBack<S: 'static> {
+    pub(crate) call: Arc<FrozenCall>,
+    /// The references of all frames.
+    pub(crate) references: Vec<Reference>,
+    pub(crate) wait: Wait<S>,
+    /// The fuel that the guest has once it is back, if the engine counts fuel.
+    pub(crate) fuel: Option<u64>,
+    pub(crate) control: Arc<Control>,
+}
+
 /// How far a guest has come on its way back.
 struct Progress<S: 'static> {
-    call: Option<Arc<FrozenCall>>,
-    wait: Option<Wait<S>>,
-    /// The fuel that the guest has once it is back, if the engine counts fuel.
-    fuel: Option<u64>,
-    /// The references of all frames.
-    references: Vec<Reference>,
-    /// How many frames, from the innermost, were not begun.
+    /// `None` once it is back.
+    back: Option<WayBack<S>>,
+    /// How many frames are left to go back into. The innermost comes last.
     left: usize,
     /// Where the frame goes on that was begun last.
     at: FrameStart,
@@ -46,7 +54,7 @@ struct Progress<S: 'static> {
 
 impl<S: 'static> Progress<S> {
     fn frames(&self) -> Option<&Frames<Value>> {
-        self.call.as_ref().map(|call| &call.frames)
+        self.back.as_ref().map(|back| &back.call.frames)
     }
 
     /// The function of the next frame. The table has a twin for each.
@@ -70,14 +78,8 @@ impl<S: 'static> Progress<S> {
         Some(words)
     }
 
-    /// Ends the way back.
-    fn end(&mut self) -> (Option<Arc<FrozenCall>>, Option<Wait<S>>, Option<u64>) {
-        self.references.clear();
-        (self.call.take(), self.wait.take(), self.fuel.take())
-    }
-
     fn load_reference(&mut self) -> Option<Reference> {
-        let reference = self.references.get(self.at.reference)?.clone();
+        let reference = self.back.as_ref()?.references.get(self.at.reference)?.clone();
         self.at.reference += 1;
         Some(reference)
     }
@@ -97,14 +99,7 @@ impl<S: Send + 'static> Reentry<S> {
         let twins = twins.and_then(Extern::into_table);
         let last = twins.map_or(0, |twins| twins.size(&*store).saturating_sub(1));
         let none = FrameStart { word: 0, reference: 0 };
-        let progress = Progress {
-            call: None,
-            wait: None,
-            fuel: None,
-            references: Vec::new(),
-            left: 0,
-            at: none,
-        };
+        let progress = Progress { back: None, left: 0, at: none };
         let progress = Arc::new(Mutex::new(progress));
 
         let ours = progress.clone();
@@ -153,24 +148,18 @@ impl<S: Send + 'static> Reentry<S> {
     /// Those of wasmtime, if the call waits in a function that the innermost frame cannot have called.
     pub(crate) fn begin(
         &mut self,
-        call: Arc<FrozenCall>,
-        references: Vec<Reference>,
-        wait: Wait<S>,
-        fuel: Option<u64>,
+        back: WayBack<S>,
         continues: &FuncType,
         store: &mut Store<S>,
     ) -> wasmtime::Result<Option<Func>> {
-        let waits = self.waits_in(&call.pending, continues, store);
+        let waits = self.waits_in(&back.call.pending, continues, store);
         if let Some(twins) = &self.twins {
             twins.set(&mut *store, self.last, Ref::Func(Some(waits)))?;
         }
         let mut progress = self.progress.lock();
-        progress.left = call.frames.starts.len();
-        progress.references = references;
-        progress.wait = Some(wait);
-        progress.fuel = fuel;
-        let freezer = call.freezer.clone();
-        progress.call = Some(call);
+        progress.left = back.call.frames.starts.len();
+        let freezer = back.call.freezer.clone();
+        progress.back = Some(back);
         match progress.next(&freezer) {
             // The export is the function itself.
             None => Ok(Some(waits)),
@@ -194,11 +183,13 @@ impl<S: Send + 'static> Reentry<S> {
         let function = Func::new_async(&mut *store, ty, move |mut caller, _, results| {
             let types = types.clone();
             // The guest is back, and has all of its values.
-            let (call, next, fuel) = progress.lock().end();
+            let back = progress.lock().back.take();
             Box::new(async move {
-                let (call, next) = call.zip(next).ok_or_else(too_little)?;
+                let WayBack { call, wait: next, fuel, control, .. } =
+                    back.ok_or_else(too_little)?;
                 if let Some(fuel) = fuel {
                     caller.set_fuel(fuel)?;
+                    control.set_fuel(fuel);
                 }
                 let waiting = match next {
                     Wait::Begins(again) => again(&mut caller, &call.pending)?,

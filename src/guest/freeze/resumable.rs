@@ -140,6 +140,10 @@ where
         self.wait.may_last
     }
 
+    fn unwrapped(self: Box<Self>) -> Box<dyn Waiting<S>> {
+        self
+    }
+
     fn end(&mut self, _: &mut Caller<'_, S>, results: &mut [Val]) -> wasmtime::Result<()> {
         self.output.take().unwrap_or_else(Results::any).write(results)
     }

@@ -36,7 +36,7 @@ fn begin<S: 'static>(
     target: &Target,
     pending: impl FnOnce() -> Pending,
 ) -> Result<(), CannotFreeze> {
-    let tells = target.of.freezer.frames.tells_host_calls;
+    let tells = target.of.freezer.frames.shows_host_calls;
     if !tells && target.control.calls_inside_each_other() != 1 {
         return Err(CannotFreeze::Nested);
     }
@@ -113,7 +113,7 @@ fn points<S: 'static>(
         outer.callee().is_none_or(|callee| callee == inner.function)
     };
     // Where a function has called another one than that above it, the host is between them.
-    match freezer.frames.tells_host_calls && !points.windows(2).all(is_called) {
+    match freezer.frames.shows_host_calls && !points.windows(2).all(is_called) {
         true => Err(CannotFreeze::Nested),
         false => Ok(points),
     }

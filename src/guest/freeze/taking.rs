@@ -77,7 +77,7 @@ impl<S: Send + 'static> Freezable<S> {
 
 /// Whether a call that is saved can go on in an instance with twins.
 fn can_go_on<S: Send + 'static>(pre: &PreparedPre<S>) -> Result<(), Error> {
-    Origin::module(pre.twins()?).check_instantiable_anew()
+    Origin::module(pre.twins()?).check_instantiable_anew("going on in another instance")
 }
 
 /// When a call is to be parked.
@@ -94,16 +94,15 @@ struct Parking {
 impl Parking {
     fn is_due(&self) -> bool {
         let has_waited = |since: Duration| alarm::now() >= since.saturating_add(self.after);
-        self.after.is_zero() || (!self.is_refused && self.since.is_some_and(has_waited))
+        !self.is_refused && (self.after.is_zero() || self.since.is_some_and(has_waited))
     }
 
     /// A step has ended, and the call has not. `was_due` says that it was to be parked, and was not.
     fn step_ended(&mut self, store: usize, was_due: bool, context: &mut Context<'_>) {
-        self.is_refused |= was_due;
         match request::waits(store) {
-            Waits::Still => {}
-            Waits::No => (self.since, self.alarm) = (None, None),
-            Waits::Begins if self.after.is_zero() => {}
+            Waits::Still => self.is_refused |= was_due,
+            Waits::No => (self.since, self.alarm, self.is_refused) = (None, None, false),
+            Waits::Begins if self.after.is_zero() => self.is_refused = was_due,
             Waits::Begins => {
                 let now = alarm::now();
                 let mut sleep = RealtimeClock.sleep_until(now.saturating_add(self.after));

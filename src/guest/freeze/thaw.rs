@@ -2,10 +2,11 @@
 
 use crate::call::future::Future;
 use crate::error::Error;
+use crate::guest::checkpoint::refs::no_codec;
 use crate::guest::fiber;
 use crate::guest::freeze::become_twins::{PoisonedUnlessBack, bring_to};
 use crate::guest::freeze::frozen::Frozen;
-use crate::guest::freeze::go_back::{check, go_back};
+use crate::guest::freeze::go_back::{check, fuel_within_limit, go_back};
 use crate::guest::guest::Start;
 use crate::guest::home::{Away, claim};
 use crate::guest::instance::Instance;
@@ -63,8 +64,10 @@ impl<T: WasmResults + Sync + 'static> Frozen<T> {
         let before = mem::replace(&mut *instance.recipe.origin.lock(), next);
         drop(before);
         let mut guest: Away<S> = claim(&instance.home)?;
-        let function = go_back(&mut guest, call, None)?;
-        let future = fiber::thawed(guest, call.export.clone(), function);
+        let back = PoisonedUnlessBack::new(&guest.control);
+        let fuel = fuel_within_limit(call, &guest.control);
+        let function = go_back(&mut guest, call, None, fuel)?;
+        let future = fiber::thawed(guest, call.export.clone(), function, back);
         Ok((instance, future))
     }
 }
@@ -90,11 +93,14 @@ impl<S: Send + 'static> Instance<S> {
         let mut guest: Away<S> = claim(&self.home)?;
         let pre = guest.pre.clone().ok_or_else(|| self.not_prepared())?;
         check(call, &pre)?;
-        let unless_there = PoisonedUnlessBack::new(&guest.control);
+        if guest.saves.codec.is_none() && call.has_objects() {
+            return Err(no_codec());
+        }
+        let back = PoisonedUnlessBack::new(&guest.control);
         bring_to(&mut guest, call)?;
-        let function = go_back(&mut guest, call, None)?;
-        unless_there.done();
-        Ok(fiber::thawed(guest, call.export.clone(), function))
+        let fuel = fuel_within_limit(call, &guest.control);
+        let function = go_back(&mut guest, call, None, fuel)?;
+        Ok(fiber::thawed(guest, call.export.clone(), function, back))
     }
 
     fn not_prepared(&self) -> Error {

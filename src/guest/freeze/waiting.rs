@@ -20,10 +20,13 @@ pub(crate) trait Waiting<S: 'static>: Send + 'static {
     /// Whether it may last. A yield does not.
     fn may_last(&self) -> bool;
 
-    /// Whether the wait is known to be over, before it is polled once more. What it has given would be lost if the call were frozen.
+    /// Whether the wait is over, and has given something that would be lost if the call were frozen.
     fn is_over(&self) -> bool {
         false
     }
+
+    /// What was [kept](Kept), or this, if it was not.
+    fn unwrapped(self: Box<Self>) -> Box<dyn Waiting<S>>;
 
     /// Ends the host function, once the wait is over, and writes its results.
     fn end(&mut self, caller: &mut Caller<'_, S>, results: &mut [Val]) -> wasmtime::Result<()>;
@@ -51,6 +54,10 @@ impl<S: 'static> Waiting<S> for Box<dyn Waiting<S>> {
         (**self).is_over()
     }
 
+    fn unwrapped(self: Box<Self>) -> Box<dyn Waiting<S>> {
+        (*self).unwrapped()
+    }
+
     fn end(&mut self, caller: &mut Caller<'_, S>, results: &mut [Val]) -> wasmtime::Result<()> {
         (**self).end(caller, results)
     }
@@ -64,7 +71,7 @@ pub(crate) struct Kept<S: 'static> {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum KeptState {
-    /// It is polled once, and the call stops whatever comes of it.
+    /// The step ends here, even if the wait is over.
     Stops,
     Waits,
     Over,
@@ -107,7 +114,12 @@ impl<S: 'static> Waiting<S> for Kept<S> {
     }
 
     fn is_over(&self) -> bool {
-        self.state == KeptState::Over || self.waiting.is_over()
+        // A yield can begin anew: it has given nothing.
+        self.state == KeptState::Over && self.waiting.may_last()
+    }
+
+    fn unwrapped(self: Box<Self>) -> Box<dyn Waiting<S>> {
+        self.waiting
     }
 
     fn end(&mut self, caller: &mut Caller<'_, S>, results: &mut [Val]) -> wasmtime::Result<()> {

@@ -21,14 +21,14 @@ const OUT_OF_REACH: u64 = 1 << 62;
 
 impl Control {
     /// Makes a new store keep to the limits. `stops` is what stops the guest that it is for.
-    /// `counts_calls` says whether it is to count the calls that are inside each other, even if nothing limits them. So many elements of its tables are
-    /// `not_the_guests`.
+    /// `counts_calls` says whether it is to count the calls that are inside each other, even if nothing limits them. `elements_of_twins` of
+    /// its table elements are not the guest's.
     pub(crate) fn attach<S: Send + 'static>(
         self: &Arc<Self>,
         store: &mut Store<S>,
         stops: Stops,
         counts_calls: bool,
-        not_the_guests: usize,
+        elements_of_twins: usize,
     ) {
         self.slice.new_store();
         self.stopper.set_stops(stops);
@@ -66,7 +66,7 @@ impl Control {
             }
         }
         if let Some(growth) = &self.growth {
-            growth.attach(store, not_the_guests);
+            growth.attach(store, elements_of_twins);
         }
     }
 

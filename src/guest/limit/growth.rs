@@ -22,8 +22,8 @@ struct Grown {
     total: Amount,
     /// The growth that was allowed last, which may still fail.
     last: Amount,
-    /// How many of the elements are not the guest's.
-    not_the_guests: usize,
+    /// How many of the elements are those of the table of twins, which is not the guest's.
+    elements_of_twins: usize,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -48,13 +48,13 @@ impl Growth {
         drop(before);
     }
 
-    /// Makes a new store keep to the limits. It has nothing yet. So many elements of its tables will not be the guest's.
+    /// Makes a new store keep to the limits. It has nothing yet. `elements_of_twins` of its table elements will not be the guest's.
     pub(crate) fn attach<S: 'static>(
         self: &Arc<Self>,
         store: &mut Store<S>,
-        not_the_guests: usize,
+        elements_of_twins: usize,
     ) {
-        *self.grown.lock() = Grown { not_the_guests, ..Grown::default() };
+        *self.grown.lock() = Grown { elements_of_twins, ..Grown::default() };
         let growth = Arc::downgrade(self);
         store.limiter(move |_| {
             // wasmtime asks for the limiter before one thing grows, or several if a module is instantiated. If the growing is
@@ -76,7 +76,7 @@ impl Growth {
             && (by.elements == 0
                 || self
                     .elements_limit
-                    .is_none_or(|limit| elements <= limit.saturating_add(grown.not_the_guests)));
+                    .is_none_or(|limit| elements <= limit.saturating_add(grown.elements_of_twins)));
         if may {
             (grown.total, grown.last) = (Amount { memory, elements }, by);
         }

@@ -140,9 +140,7 @@ impl<S: Send + 'static> PreparedPre<S> {
             resumable.iter().any(|import| (&*import.module, &*import.name) == (module, name))
         };
         let not_resumable = module.imports().filter(|import| {
-            import.ty().func().is_some()
-                && freezer.waits_in(import.module(), import.name())
-                && !is_resumable(import.module(), import.name())
+            import.ty().func().is_some() && !is_resumable(import.module(), import.name())
         });
         let not_resumable = not_resumable
             .map(|import| format!("{}.{}", import.module(), import.name()).into())
@@ -176,6 +174,17 @@ impl<S: Send + 'static> PreparedPre<S> {
         }
         let linked = self.prepared().twins()?.instantiate_pre(linker)?;
         Ok(twins.get_or_init(|| linked))
+    }
+
+    /// Compiles the second module, in which frozen calls go on, in this moment and not when a call is first thawed. It is about three times as large as the first one.
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::NotPrepared`] if the module was not compiled with [`PrepareOptions::freezable`](crate::PrepareOptions::freezable);
+    /// - [`Error::Wasmtime`] if the module cannot be compiled.
+    #[cfg(feature = "freeze")]
+    pub fn compile_twins(&self) -> Result<(), Error> {
+        self.twins().map(|_| ())
     }
 
     /// The import of this name, if it is resumable.

@@ -70,14 +70,8 @@ pub fn prepare_with(
     let prepared = Prepared::new(Module::new(engine, transformed.wasm)?, flags);
     #[cfg(feature = "freeze")]
     if options.freezable {
-        let waits_in = options.waits_in.clone();
-        let freezer = Freezer::new(
-            wasm.as_ref(),
-            &transformation,
-            waits_in,
-            &transformed.layout,
-            transformed.frames,
-        );
+        let freezer =
+            Freezer::new(wasm.as_ref(), &transformation, &transformed.layout, transformed.frames);
         return Ok(prepared.with_freezer(freezer));
     }
     Ok(prepared)

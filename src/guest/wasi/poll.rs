@@ -116,6 +116,10 @@ impl<S: 'static> Waiting<S> for TimesWait {
         self.may_last
     }
 
+    fn unwrapped(self: Box<Self>) -> Box<dyn Waiting<S>> {
+        self
+    }
+
     fn end(&mut self, caller: &mut Caller<'_, S>, results: &mut [Val]) -> wasmtime::Result<()> {
         errno(self.request.write_passed(caller, self.passed.split_off(0)))?.write(results)
     }

@@ -1,6 +1,7 @@
 //! Frozen calls: a call in the middle of its guest's functions as data, and back. This file has what these tests share: [`finish`], which runs a call to its end
 //! while it is frozen and thawed on the way, and guests that wait in functions of the host's.
 
+mod afterwards;
 mod asking;
 mod bytes;
 mod elsewhere;

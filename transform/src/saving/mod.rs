@@ -16,8 +16,8 @@ mod reach;
 mod rewrite;
 mod sets;
 mod shape;
+pub(crate) mod shown;
 mod spills;
-pub(crate) mod told;
 mod twin;
 mod types;
 

@@ -20,11 +20,12 @@ mod run;
 mod saved;
 mod saved_cases;
 mod saved_guests;
+
+mod shown;
 mod sizes;
 mod smith;
 mod splitmix;
 mod stopped;
 mod stopped_guests;
 mod suspended;
-mod told;
 mod world;

@@ -1,9 +1,9 @@
-//! Whether the points of a module tell which functions of the host's are on the stack.
+//! Whether the points of a module show which functions of the host's are on the stack.
 
 use wasm_jobs_transform::{Options, transform_with};
 
 /// A module with `$wait`, an import in which calls wait, and these parts.
-fn tells(parts: &str) -> bool {
+fn shows(parts: &str) -> bool {
     let text = format!(
         r#"(module
             (type $plain (func))
@@ -15,12 +15,12 @@ fn tells(parts: &str) -> bool {
     let wasm = wat::parse_str(text).unwrap();
     let transformed = transform_with(&wasm, &Options::default().saves_calls(true)).unwrap();
     assert!(!transformed.frames.points.is_empty());
-    transformed.frames.tells_host_calls
+    transformed.frames.shows_host_calls
 }
 
 /// A function that calls by a table. `more` is what else there is.
 fn by_table(more: &str) -> bool {
-    tells(&format!(
+    shows(&format!(
         r#"(table $t 4 funcref)
         (elem (i32.const 0) func $waits)
         (func (export "run") (param i32) (call_indirect $t (type $plain) (local.get 0)))
@@ -29,10 +29,10 @@ fn by_table(more: &str) -> bool {
 }
 
 #[test]
-fn direct_calls_tell_all() {
-    assert!(tells(r#"(func (export "run") (call $waits) (call $other))"#));
+fn direct_calls_show_all() {
+    assert!(shows(r#"(func (export "run") (call $waits) (call $other))"#));
     // No indirect call can be on the stack.
-    assert!(tells(
+    assert!(shows(
         r#"(table (export "t") 1 funcref)
         (elem (i32.const 0) func $other)
         (func (export "run") (call $waits))"#
@@ -40,7 +40,7 @@ fn direct_calls_tell_all() {
 }
 
 #[test]
-fn a_table_of_the_modules_own_functions_tells_all() {
+fn a_table_of_the_modules_own_functions_shows_all() {
     assert!(by_table(""));
     assert!(by_table(r#"(func (export "change") (table.set $t (i32.const 1) (ref.func $waits)))"#));
     assert!(by_table(r#"(global $own (mut funcref) (ref.func $waits))"#));
@@ -78,7 +78,7 @@ fn the_host_comes_in_by_a_table_a_global_or_a_value() {
         );
         let wasm = wat::parse_str(text).unwrap();
         let transformed = transform_with(&wasm, &Options::default().saves_calls(true)).unwrap();
-        assert!(!transformed.frames.tells_host_calls, "{way}");
+        assert!(!transformed.frames.shows_host_calls, "{way}");
     }
 }
 
@@ -96,7 +96,12 @@ fn an_import_is_called_indirectly() {
 }
 
 #[test]
+fn an_export_is_a_function_of_the_hosts() {
+    assert!(!shows(r#"(export "run" (func $other)) (func (export "f") (call $waits))"#));
+}
+
+#[test]
 fn a_tail_call_takes_its_caller_from_the_stack() {
-    assert!(!tells(r#"(func (export "run") (return_call $waits))"#));
-    assert!(!tells(r#"(func $f (return_call $other)) (func (export "run") (call $f))"#));
+    assert!(!shows(r#"(func (export "run") (return_call $waits))"#));
+    assert!(!shows(r#"(func $f (return_call $other)) (func (export "run") (call $f))"#));
 }

@@ -1,4 +1,4 @@
-//! [`tells_host_calls`]: whether the points of a module tell when a function of the host's is on the stack between two of its functions.
+//! [`shows_host_calls`]: whether the points of a module tell when a function of the host's is on the stack between two of its functions.
 
 use crate::export::PREFIX;
 use std::collections::HashSet;
@@ -9,7 +9,7 @@ use wasmparser::{
 
 /// Whether each function of the host's that may be called in the middle of a stack is called by a point that names it. It is not so if one may be called indirectly, or by a
 /// tail call, which takes the caller from the stack. `has_indirect_points` says that some point calls indirectly.
-pub(crate) fn tells_host_calls(
+pub(crate) fn shows_host_calls(
     wasm: &[u8],
     has_indirect_points: bool,
 ) -> Result<bool, BinaryReaderError> {
@@ -97,7 +97,10 @@ impl Seen {
             }
             Payload::ExportSection(section) => {
                 for export in section {
-                    if self.has_indirect_points && self.is_a_way_in(&export?) {
+                    let export = export?;
+                    if self.is_of_the_host(&export)
+                        || self.has_indirect_points && self.is_a_way_in(&export)
+                    {
                         return Ok(true);
                     }
                 }
@@ -122,6 +125,13 @@ impl Seen {
             _ => {}
         }
         Ok(false)
+    }
+
+    /// Whether a call of an export is a call of the host's. No function of the module is below it then.
+    fn is_of_the_host(&self, export: &Export<'_>) -> bool {
+        matches!(export.kind, ExternalKind::Func | ExternalKind::FuncExact)
+            && export.index < self.imported
+            && !export.name.starts_with(PREFIX)
     }
 
     /// Whether the host may put a function of its own where the module calls it indirectly.
