@@ -154,6 +154,7 @@ pub(crate) const ALL: &[(&str, Measure)] = &[
     ("sleeping_bytes_wasi", freeze::sleeping_wasi),
     ("parked_100k", parked_calls::memory),
     ("parked_wake", parked_calls::wake),
+    ("parked_again", parked_calls::wake_and_park),
     ("time_slice_in_a_step", steps::time_slice),
     ("fuel_slice_in_a_step", steps::fuel_slice),
     ("timeout_in_a_step", steps::timeout),

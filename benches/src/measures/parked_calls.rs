@@ -1,8 +1,8 @@
 //! Parked calls: how much memory 100,000 of them take, and how long it takes until the guest of one that was woken runs. A guest sleeps by the kit's function, a function deep, with
 //! 64 KiB of memory, of which it has written a few bytes.
 //!
-//! `parked_100k` is the resident memory of a process with all that it takes: the engine, the compiled modules, and the calls. `parked_wake` is from the tick of the clock to the end of the
-//! step in which the guest runs, and is parked once more. It is the median of calls that are woken one by one, among 10,000 that sleep on.
+//! `parked_100k` is the resident memory of a process with all that it takes: the engine, the compiled modules, and the calls. `parked_wake` is from the tick of the clock to the end of a
+//! call that then returns, and `parked_again` to the end of the step of one that is parked once more. Both are medians of calls that are woken one by one, among 10,000 that sleep on.
 
 use super::compiled::freezable;
 use super::parked::{in_child, resident};
@@ -14,7 +14,7 @@ use wasm_jobs::{
     guest_kit,
 };
 
-/// `naps(first, n)` sleeps n times: at first for so many nanoseconds, and then for a million each.
+/// `naps(first, n)` sleeps for so many nanoseconds, and then n times for a million each.
 const GUEST: &str = r#"
     (module
       (import "env" "sleep" (func $sleep (param i64)))
@@ -25,6 +25,7 @@ const GUEST: &str = r#"
       (func (export "naps") (param $first i64) (param $n i32) (result i64) (local $slept i64)
         (i64.store (i32.const 64) (local.get $first))
         (local.set $slept (call $nap (local.get $first)))
+        (if (i32.eqz (local.get $n)) (then (return (local.get $slept))))
         loop $again
           (local.set $slept (i64.add (local.get $slept) (call $nap (i64.const 1000000))))
           (br_if $again (local.tee $n (i32.sub (local.get $n) (i32.const 1))))
@@ -54,12 +55,12 @@ impl Sleepers {
         Self { clock, pre: pre.expect("the guest imports what is linked") }
     }
 
-    /// A call that is parked for so long.
-    fn call(&self, nanoseconds: i64) -> Future<i64> {
+    /// A call that is parked for so long, and sleeps `more` times after that.
+    fn call(&self, nanoseconds: i64, more: i32) -> Future<i64> {
         let options = InstanceOptions::default().park_after(Duration::ZERO);
         let instance = Instance::with_options(&self.pre, options, || ());
         let instance = instance.expect("the pool has room, because all others are parked");
-        let call = instance.call::<(i64, i32), i64>("naps", (nanoseconds, 1_000));
+        let call = instance.call::<(i64, i32), i64>("naps", (nanoseconds, more));
         let mut call = call.expect("the guest exports it");
         assert_eq!(call.resume().expect("the call is ours"), Step::Waiting);
         call
@@ -75,28 +76,35 @@ pub(crate) fn memory() -> Finding {
 pub(super) fn print_memory() {
     let sleepers = Sleepers::new();
     let hour = 3_600_000_000_000;
-    let calls: Vec<_> = (0..CALLS).map(|_| sleepers.call(hour)).collect();
+    let calls: Vec<_> = (0..CALLS).map(|_| sleepers.call(hour, 0)).collect();
     println!("{}", resident());
     drop(calls);
 }
 
 pub(crate) fn wake() -> Finding {
+    woken(0, Step::Done)
+}
+
+pub(crate) fn wake_and_park() -> Finding {
+    woken(1_000, Step::Waiting)
+}
+
+fn woken(more: i32, end: Step) -> Finding {
     let sleepers = Sleepers::new();
     let hour = 3_600_000_000_000;
-    let others: Vec<_> = (0..OTHERS).map(|_| sleepers.call(hour)).collect();
+    let others: Vec<_> = (0..OTHERS).map(|_| sleepers.call(hour, 0)).collect();
     let round = || {
         // One wakes at each tick.
-        let mut calls: Vec<_> = (1..=WAKES).map(|number| sleepers.call(number)).collect();
-        let mut times: Vec<_> = calls
-            .iter_mut()
-            .map(|call| {
-                let start = Instant::now();
-                sleepers.clock.tick(Duration::from_nanos(1));
-                assert_eq!(call.resume().expect("the call is ours"), Step::Waiting);
-                start.elapsed()
-            })
-            .collect();
+        let calls: Vec<_> = (1..=WAKES).map(|number| sleepers.call(number, more)).collect();
+        let woken = calls.into_iter().map(|mut call| {
+            let start = Instant::now();
+            sleepers.clock.tick(Duration::from_nanos(1));
+            assert_eq!(call.resume().expect("the call is ours"), end);
+            (start.elapsed(), call)
+        });
+        let (mut times, calls): (Vec<_>, Vec<_>) = woken.unzip();
         times.sort_unstable();
+        drop(calls);
         times[times.len() / 2].as_nanos() as f64 / 1e3
     };
     let finding = of_values("us", (0..ROUNDS * 3).map(|_| round()));
