@@ -35,7 +35,7 @@ impl PrepareOptions {
     /// Sets whether calls can be [frozen](crate::Future::freeze).
     ///
     /// The guest then tests after each call that may wait whether it is to save itself (`freezable_run` of the benchmark), and its machine code is larger. When a
-    /// frozen call is first thawed, a second module is compiled, which is about three times as large.
+    /// frozen call is first thawed, a second module is compiled, which is several times as large (`twins_code`).
     #[cfg(feature = "freeze")]
     #[must_use]
     pub fn freezable(mut self, enable: bool) -> Self {

@@ -176,7 +176,7 @@ impl<S: Send + 'static> PreparedPre<S> {
         Ok(twins.get_or_init(|| linked))
     }
 
-    /// Compiles the second module, in which frozen calls go on, in this moment and not when a call is first thawed. It is about three times as large as the first one.
+    /// Compiles the second module, in which frozen calls go on, now, and not when a call is first thawed. It is several times as large as the first one (`twins_code` of the benchmark).
     ///
     /// # Errors
     ///

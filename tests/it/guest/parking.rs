@@ -309,7 +309,8 @@ fn a_call_is_parked_when_it_has_waited_for_long() {
     let of_call = host.clone();
     let parked = Instance::with_options(&pre, options, move || of_call.clone()).unwrap();
     let mut call = parked.call::<i32, i32>("sum", 1).unwrap();
-    assert_eq!(call.resume().unwrap(), Step::Waiting);
+    // On a busy machine, the time may have passed when the step ends. Then it has yielded.
+    assert_ne!(call.resume().unwrap(), Step::Done);
     let other = || Instance::with_options(&pre, at_once(), Host::default);
     // It is woken for that, and steps once. How late that is does not matter.
     let other = loop {
