@@ -144,7 +144,7 @@ fn linker(engine: &Engine, clock: &ManualClock) -> Result<Linker<Log>, Error> {
         async move {
             yield_now().await;
             log.push(number);
-            number + 1
+            number.wrapping_add(1)
         }
     })?;
     linker.func_wrap(
