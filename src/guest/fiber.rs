@@ -10,12 +10,12 @@ use crate::error::trap::Trap;
 use crate::guest::apart::Apart;
 use crate::guest::export::Claimed;
 #[cfg(feature = "freeze")]
-use crate::guest::freeze::become_twins::PoisonedUnlessBack;
-#[cfg(feature = "freeze")]
 use crate::guest::freeze::going_on::{go_on, parking};
 #[cfg(feature = "freeze")]
 use crate::guest::freeze::taking::{Freezable, TakesRequest};
 use crate::guest::guest::Guest;
+#[cfg(feature = "freeze")]
+use crate::guest::half_way::PoisonedUnlessDone;
 use crate::guest::home::Away;
 use crate::guest::host_wait::HostWait;
 use crate::guest::limit::limited::Limited;
@@ -118,7 +118,7 @@ where
                     let name = export.name.clone();
                     let stopped = running.stop(ended, saved, &name)?;
                     // In a box, because few calls come here.
-                    Box::pin(go_on(guest, name, stopped)).await
+                    Box::pin(go_on(&mut guest, &name, stopped)).await
                 }
             }
         }
@@ -136,7 +136,7 @@ pub(crate) fn thawed<S, R>(
     mut guest: Away<S>,
     export: Arc<str>,
     function: TypedFunc<(), R>,
-    back: PoisonedUnlessBack,
+    back: PoisonedUnlessDone,
 ) -> Future<R>
 where
     S: Send + 'static,

@@ -31,6 +31,8 @@ pub(crate) mod freeze;
 pub(crate) mod func;
 #[expect(clippy::module_inception, reason = "the layer is named after it")]
 pub(crate) mod guest;
+#[cfg(feature = "checkpoint")]
+pub(crate) mod half_way;
 pub(crate) mod home;
 pub(crate) mod host_wait;
 pub(crate) mod inputs;

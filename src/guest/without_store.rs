@@ -1,11 +1,13 @@
 //! [`WithoutStore`]: a guest whose store was dropped, and what is left for the next one.
 
+use crate::call::lease::{Lease, Leased};
 use crate::error::Error;
 use crate::error::panic::Panic;
 use crate::guest::checkpoint::codec::RefCodec;
 use crate::guest::checkpoint::saves::Saves;
-use crate::guest::guest::Guest;
+use crate::guest::guest::{Guest, Start};
 use crate::guest::limit::control::Control;
+use crate::guest::origin::Origin;
 #[cfg(feature = "freeze")]
 use crate::guest::prepared::pre::PreparedPre;
 use crate::unwind::ignore_panic;
@@ -64,6 +66,26 @@ impl<S: Send + 'static, E> Guest<S, E> {
         };
         (left, ended)
     }
+}
+
+/// Moves a guest to a new store, where it gets an instance of `origin`, and goes on as the same guest. `state` is as for [`Guest::without_store`].
+pub(crate) fn move_to_new_store<S, E, H>(
+    guest: &mut Leased<Box<Guest<S, E>>, H>,
+    origin: &Origin<S, E>,
+    state: Option<&(dyn Fn() -> S + Send + Sync)>,
+) -> Result<(), Error>
+where
+    S: Send + 'static,
+    H: AsRef<Lease<Box<Guest<S, E>>>>,
+{
+    let mut moved = Ok(());
+    guest.replace(|guest| {
+        let (left, ended) = guest.without_store(state);
+        moved = ended;
+        Box::new(left.with_new_store())
+    });
+    moved?;
+    guest.instantiate(origin, Start::GoOn)
 }
 
 impl<S: Send + 'static> WithoutStore<S> {

@@ -32,9 +32,7 @@ pub(crate) struct Limits {
 }
 
 pub(crate) fn encode(layout: Hash, state: &GuestState) -> Vec<u8> {
-    let mut bytes = Writer(Vec::new());
-    bytes.0.extend_from_slice(NAME);
-    bytes.u32(VERSION);
+    let mut bytes = Writer::new(NAME, VERSION);
     bytes.0.extend_from_slice(&layout);
     bytes.values(state);
     bytes.count(state.memories.len());
@@ -46,9 +44,7 @@ pub(crate) fn encode(layout: Hash, state: &GuestState) -> Vec<u8> {
             bytes.page(page.bytes());
         }
     }
-    let hash = XxHash3_64::oneshot(&bytes.0);
-    bytes.u64(hash);
-    bytes.0
+    bytes.finish()
 }
 
 /// The hash of a state: of its values, and of the pages that differ from the image.
@@ -69,21 +65,7 @@ pub(crate) fn hash(layout: Hash, state: &GuestState) -> u128 {
 /// [`Error::InvalidCheckpoint`] if these are not the bytes of a checkpoint, or not all of them, or of another version, or were changed, or
 /// beyond the limits.
 pub(crate) fn decode(bytes: &[u8], limits: Limits) -> Result<(Hash, GuestState), Error> {
-    let Some(contents) = bytes.strip_prefix(NAME) else {
-        return Err(invalid("these are not the bytes of a checkpoint"));
-    };
-    let (version, _) = contents.split_first_chunk().ok_or_else(truncated)?;
-    let version = u32::from_le_bytes(*version);
-    if version != VERSION {
-        let why =
-            format!("its format is version {version}, and this library reads version {VERSION}");
-        return Err(Error::InvalidCheckpoint { why: why.into() });
-    }
-    let (checked, hash) = bytes.split_last_chunk().ok_or_else(truncated)?;
-    if XxHash3_64::oneshot(checked) != u64::from_le_bytes(*hash) {
-        return Err(invalid("its bytes were changed, or are not all of them"));
-    }
-    let mut reader = Reader(&checked[NAME.len() + size_of::<u32>()..]);
+    let mut reader = Reader::open(bytes, NAME, VERSION, "a checkpoint")?;
     let layout = *reader.array()?;
     let globals = reader.list(|reader| reader.value())?;
     let tables = reader.list(|reader| {
@@ -133,6 +115,20 @@ pub(crate) fn decode(bytes: &[u8], limits: Limits) -> Result<(Hash, GuestState),
 pub(crate) struct Writer(pub(crate) Vec<u8>);
 
 impl Writer {
+    /// Begins bytes of a kind, which has a name and a version.
+    pub(crate) fn new(name: &[u8; 8], version: u32) -> Self {
+        let mut bytes = Self(name.to_vec());
+        bytes.u32(version);
+        bytes
+    }
+
+    /// Ends the bytes, with a hash of all of them.
+    pub(crate) fn finish(mut self) -> Vec<u8> {
+        let hash = XxHash3_64::oneshot(&self.0);
+        self.u64(hash);
+        self.0
+    }
+
     pub(crate) fn u32(&mut self, number: u32) {
         self.0.extend_from_slice(&number.to_le_bytes());
     }
@@ -212,6 +208,30 @@ impl Writer {
 pub(crate) struct Reader<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Reader<'a> {
+    /// What a [`Writer`] of this name and version has written, between both and the hash. `kind` is what messages call it.
+    pub(crate) fn open(
+        bytes: &'a [u8],
+        name: &[u8; 8],
+        version: u32,
+        kind: &str,
+    ) -> Result<Self, Error> {
+        let Some(contents) = bytes.strip_prefix(name) else {
+            return Err(invalid(&format!("these are not the bytes of {kind}")));
+        };
+        let (found, _) = contents.split_first_chunk().ok_or_else(truncated)?;
+        let found = u32::from_le_bytes(*found);
+        if found != version {
+            let why =
+                format!("its format is version {found}, and this library reads version {version}");
+            return Err(invalid(&why));
+        }
+        let (checked, hash) = bytes.split_last_chunk().ok_or_else(truncated)?;
+        if XxHash3_64::oneshot(checked) != u64::from_le_bytes(*hash) {
+            return Err(invalid("its bytes were changed, or are not all of them"));
+        }
+        Ok(Self(&checked[name.len() + size_of::<u32>()..]))
+    }
+
     pub(crate) fn take(&mut self, count: usize) -> Result<&'a [u8], Error> {
         let (taken, rest) = self.0.split_at_checked(count).ok_or_else(truncated)?;
         self.0 = rest;

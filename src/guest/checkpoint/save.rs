@@ -8,11 +8,11 @@ use crate::guest::checkpoint::pages::PAGE;
 use crate::guest::checkpoint::refs::no_codec;
 use crate::guest::checkpoint::saved_guest::SavedGuest;
 use crate::guest::checkpoint::state::Fit;
-use crate::guest::guest::{Guest, Start};
+use crate::guest::guest::Guest;
+use crate::guest::half_way::PoisonedUnlessDone;
 use crate::guest::home::{Away, claim};
 use crate::guest::instance::Instance;
-use crate::guest::poison::Poison;
-use std::mem;
+use crate::guest::without_store::move_to_new_store;
 use std::sync::Arc;
 
 impl<S: Send + 'static> Instance<S> {
@@ -117,16 +117,8 @@ impl<S: Send + 'static> Instance<S> {
         }
         let origin = self.recipe.origin.lock().clone();
         origin.check_instantiable_anew("a rollback to before a memory or a table has grown")?;
-        let control = guest.control.clone();
-        let unless_made = PoisonedUnlessDone(control.poison());
-        let mut moved = Ok(());
-        guest.replace(|guest| {
-            let (left, ended) = guest.without_store(self.recipe.state.as_deref());
-            moved = ended;
-            Box::new(left.with_new_store())
-        });
-        moved?;
-        guest.instantiate(&origin, Start::GoOn)?;
+        let unless_made = PoisonedUnlessDone::new(&guest.control);
+        move_to_new_store(guest, &origin, self.recipe.state.as_deref())?;
         guest.restore(saved, true)?;
         unless_made.done();
         Ok(())
@@ -174,8 +166,7 @@ impl<S: Send + 'static> Guest<S> {
     /// Brings the guest to a state that fits, which may be in the middle of a call.
     pub(crate) fn restore_state(&mut self, saved: &SavedGuest, is_new: bool) -> Result<(), Error> {
         let instance = self.exports.ok_or(Error::Poisoned)?;
-        let control = self.control.clone();
-        let unless_restored = PoisonedUnlessDone(control.poison());
+        let unless_restored = PoisonedUnlessDone::new(&self.control);
         self.saves.is_half_made |= is_new;
         // The codec may call the guest. If it panics, the guest is poisoned, and whatever makes it fit again has it heed its flag.
         self.ignore_flag();
@@ -187,20 +178,5 @@ impl<S: Send + 'static> Guest<S> {
         self.control.poison().clear();
         unless_restored.done();
         Ok(())
-    }
-}
-
-/// Poisons the guest when it is dropped, unless what was begun is done. Until then nobody else has the guest, and nobody sees that it is half-way.
-struct PoisonedUnlessDone<'a>(&'a Poison);
-
-impl PoisonedUnlessDone<'_> {
-    fn done(self) {
-        mem::forget(self);
-    }
-}
-
-impl Drop for PoisonedUnlessDone<'_> {
-    fn drop(&mut self) {
-        self.0.set();
     }
 }

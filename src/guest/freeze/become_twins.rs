@@ -4,10 +4,9 @@ use crate::call::lease::{Lease, Leased};
 use crate::error::Error;
 use crate::guest::checkpoint::state::Fit;
 use crate::guest::freeze::frozen_call::FrozenCall;
-use crate::guest::guest::{Guest, Start};
-use crate::guest::limit::control::Control;
+use crate::guest::guest::Guest;
 use crate::guest::origin::Origin;
-use std::sync::Arc;
+use crate::guest::without_store::move_to_new_store;
 
 /// Brings any guest of the module to the state of a call, in an instance with twins.
 pub(crate) fn bring_to<S, H>(
@@ -39,34 +38,6 @@ where
     let pre = guest.pre.clone().ok_or(Error::Poisoned)?;
     let origin = Origin::module(pre.twins()?);
     origin.check_instantiable_anew("going on in another instance")?;
-    let mut moved = Ok(());
-    guest.replace(|guest| {
-        let (left, ended) = guest.without_store(None);
-        moved = ended;
-        Box::new(left.with_new_store())
-    });
-    moved?;
-    guest.instantiate(&origin, Start::GoOn)?;
+    move_to_new_store(guest, &origin, None)?;
     guest.restore_state(&call.guest, true)
-}
-
-/// Poisons the guest when it is dropped: until the guest is back where it was, it is half-way through its call, and nothing runs that would say so.
-pub(crate) struct PoisonedUnlessBack(Option<Arc<Control>>);
-
-impl PoisonedUnlessBack {
-    pub(crate) fn new(control: &Arc<Control>) -> Self {
-        Self(Some(control.clone()))
-    }
-
-    pub(crate) fn done(mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for PoisonedUnlessBack {
-    fn drop(&mut self) {
-        if let Some(control) = &self.0 {
-            control.poison().set();
-        }
-    }
 }

@@ -15,7 +15,6 @@ use crate::guest::module_name::module_name;
 use crate::guest::prepared::pre::PreparedPre;
 use std::sync::Arc;
 use std::time::Duration;
-use twox_hash::XxHash3_64;
 
 /// What all frozen calls begin with.
 const NAME: &[u8; 8] = b"wjfrozen";
@@ -25,9 +24,7 @@ const VERSION: u32 = 1;
 
 pub(crate) fn encode(call: &FrozenCall) -> Vec<u8> {
     let FrozenCall { export, guest, frames, pending, fuel, freezer } = call;
-    let mut out = Writer(Vec::new());
-    out.0.extend_from_slice(NAME);
-    out.u32(VERSION);
+    let mut out = Writer::new(NAME, VERSION);
     out.0.extend_from_slice(&freezer.hash);
     out.text(export);
     out.text(&pending.module);
@@ -53,9 +50,7 @@ pub(crate) fn encode(call: &FrozenCall) -> Vec<u8> {
     let guest = bytes::encode(guest.layout, &freezer.initial.differences(&guest.state));
     out.word(guest.len() as u64);
     out.0.extend_from_slice(&guest);
-    let hash = XxHash3_64::oneshot(&out.0);
-    out.u64(hash);
-    out.0
+    out.finish()
 }
 
 /// Reads a call of the module.
@@ -72,21 +67,7 @@ pub(crate) fn decode<S: Send + 'static>(
     let Some(freezer) = pre.prepared().freezer() else {
         return Err(Error::NotPrepared { module: module_name(module) });
     };
-    let Some(contents) = bytes.strip_prefix(NAME) else {
-        return Err(invalid("these are not the bytes of a frozen call"));
-    };
-    let (version, _) = contents.split_first_chunk().ok_or_else(truncated)?;
-    let version = u32::from_le_bytes(*version);
-    if version != VERSION {
-        let why =
-            format!("its format is version {version}, and this library reads version {VERSION}");
-        return Err(Error::InvalidFrozen { why: why.into() });
-    }
-    let (checked, hash) = bytes.split_last_chunk().ok_or_else(truncated)?;
-    if XxHash3_64::oneshot(checked) != u64::from_le_bytes(*hash) {
-        return Err(invalid("its bytes were changed, or are not all of them"));
-    }
-    let mut reader = Reader(&checked[NAME.len() + size_of::<u32>()..]);
+    let mut reader = Reader::open(bytes, NAME, VERSION, "a frozen call").map_err(of_frozen)?;
     if *reader.array().map_err(of_frozen)? != freezer.hash {
         return Err(Error::OtherModule { module: module_name(module) });
     }

@@ -51,9 +51,6 @@ struct Source {
     options: Options,
 }
 
-/// Whether a call may wait in the import of a module and a name.
-pub(crate) type WaitsIn = dyn Fn(&str, &str) -> bool + Send + Sync;
-
 impl Freezer {
     /// `wasm` is the module before it was transformed with these options.
     pub(crate) fn new(

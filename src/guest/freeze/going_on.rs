@@ -4,13 +4,14 @@
 
 use crate::call::lease::{Lease, Leased};
 use crate::error::Error;
-use crate::guest::freeze::become_twins::{PoisonedUnlessBack, has_twins};
+use crate::guest::freeze::become_twins::has_twins;
 use crate::guest::freeze::go_back::{go_back, lend_fuel};
 use crate::guest::freeze::parked::{Until, park};
 use crate::guest::freeze::stopped::Stopped;
 use crate::guest::freeze::taking::{Freezable, TakesRequest};
 use crate::guest::freeze::waiting::Kept;
 use crate::guest::guest::Guest;
+use crate::guest::half_way::PoisonedUnlessDone;
 use crate::guest::limit::limited::Limited;
 use crate::guest::running::Running;
 use crate::guest::trap::Attempt;
@@ -27,8 +28,8 @@ enum Ran<S: 'static, R> {
 
 /// Lets a call go on that has been saved, and that is not to end there.
 pub(crate) async fn go_on<S, R, H>(
-    mut guest: Leased<Box<Guest<S>>, H>,
-    export: Arc<str>,
+    guest: &mut Leased<Box<Guest<S>>, H>,
+    export: &Arc<str>,
     mut stopped: Stopped<S>,
 ) -> Outcome<R>
 where
@@ -37,8 +38,8 @@ where
     H: AsRef<Lease<Box<Guest<S>>>> + Send + Sync + 'static,
 {
     loop {
-        let (function, back) = bring_back(&mut guest, &export, stopped).await?;
-        stopped = match Box::pin(run(&mut guest, &export, function, (), Some(back))).await? {
+        let (function, back) = bring_back(guest, export, stopped).await?;
+        stopped = match Box::pin(run(guest, export, function, (), Some(back))).await? {
             Ran::Ended(results) => return Ok(results),
             Ran::Stopped(stopped) => stopped,
         };
@@ -51,7 +52,7 @@ pub(crate) async fn parking<S, P, R, H>(
     export: Arc<str>,
     function: TypedFunc<P, R>,
     params: P,
-    back: Option<PoisonedUnlessBack>,
+    back: Option<PoisonedUnlessDone>,
 ) -> Outcome<R>
 where
     S: Send + 'static,
@@ -59,14 +60,9 @@ where
     R: WasmResults + Sync + 'static,
     H: AsRef<Lease<Box<Guest<S>>>> + Send + Sync + 'static,
 {
-    let mut ran = Box::pin(run(&mut guest, &export, function, params, back)).await?;
-    loop {
-        let stopped = match ran {
-            Ran::Ended(results) => return Ok(results),
-            Ran::Stopped(stopped) => stopped,
-        };
-        let (function, back) = bring_back(&mut guest, &export, stopped).await?;
-        ran = Box::pin(run(&mut guest, &export, function, (), Some(back))).await?;
+    match Box::pin(run(&mut guest, &export, function, params, back)).await? {
+        Ran::Ended(results) => Ok(results),
+        Ran::Stopped(stopped) => go_on(&mut guest, &export, stopped).await,
     }
 }
 
@@ -76,7 +72,7 @@ async fn run<S, P, R>(
     export: &Arc<str>,
     function: TypedFunc<P, R>,
     params: P,
-    back: Option<PoisonedUnlessBack>,
+    back: Option<PoisonedUnlessDone>,
 ) -> Outcome<Ran<S, R>>
 where
     S: Send + 'static,
@@ -104,22 +100,22 @@ async fn bring_back<S, R, H>(
     guest: &mut Leased<Box<Guest<S>>, H>,
     export: &str,
     stopped: Stopped<S>,
-) -> Result<(TypedFunc<(), R>, PoisonedUnlessBack), Box<Error>>
+) -> Result<(TypedFunc<(), R>, PoisonedUnlessDone), Box<Error>>
 where
     S: Send + 'static,
     R: WasmResults,
     H: AsRef<Lease<Box<Guest<S>>>> + Send + Sync + 'static,
 {
-    let unless_back = PoisonedUnlessBack::new(&guest.control);
+    let unless_back = PoisonedUnlessDone::new(&guest.control);
     let Stopped { call, waiting, is_parked } = stopped;
     let (call, waiting) = if is_parked {
         let (call, waiting) = park(guest, export, call, waiting, Until::HasWaited).await?;
-        (call, Kept::over(waiting.unwrapped()))
+        (call, Kept::over(waiting))
     } else if has_twins(guest) {
-        (call, Kept::stops(waiting.unwrapped()))
+        (call, Kept::stops(waiting))
     } else {
         let (call, waiting) = park(guest, export, call, waiting, Until::HasPlace).await?;
-        (call, Kept::stops(waiting.unwrapped()))
+        (call, Kept::stops(waiting))
     };
     let function = go_back(guest, &call, Some(Box::new(waiting)), call.fuel)?;
     Ok((function, unless_back))

@@ -119,7 +119,7 @@ impl Asked {
         })
     }
 
-    /// What has answered the request. None has while the guest is still unwinding.
+    /// What has answered the request, if it has been answered.
     pub(crate) fn take_answer(&self) -> Answer {
         ASKED.with_borrow_mut(|asked| mem::replace(&mut asked.answer, Answer::None))
     }

@@ -4,10 +4,11 @@ use crate::call::future::Future;
 use crate::error::Error;
 use crate::guest::checkpoint::refs::no_codec;
 use crate::guest::fiber;
-use crate::guest::freeze::become_twins::{PoisonedUnlessBack, bring_to};
+use crate::guest::freeze::become_twins::bring_to;
 use crate::guest::freeze::frozen::Frozen;
 use crate::guest::freeze::go_back::{check, fuel_within_limit, go_back};
 use crate::guest::guest::Start;
+use crate::guest::half_way::PoisonedUnlessDone;
 use crate::guest::home::{Away, claim};
 use crate::guest::instance::Instance;
 use crate::guest::limit::options::InstanceOptions;
@@ -64,7 +65,7 @@ impl<T: WasmResults + Sync + 'static> Frozen<T> {
         let before = mem::replace(&mut *instance.recipe.origin.lock(), next);
         drop(before);
         let mut guest: Away<S> = claim(&instance.home)?;
-        let back = PoisonedUnlessBack::new(&guest.control);
+        let back = PoisonedUnlessDone::new(&guest.control);
         let fuel = fuel_within_limit(call, &guest.control);
         let function = go_back(&mut guest, call, None, fuel)?;
         let future = fiber::thawed(guest, call.export.clone(), function, back);
@@ -96,7 +97,7 @@ impl<S: Send + 'static> Instance<S> {
         if guest.saves.codec.is_none() && call.has_objects() {
             return Err(no_codec());
         }
-        let back = PoisonedUnlessBack::new(&guest.control);
+        let back = PoisonedUnlessDone::new(&guest.control);
         bring_to(&mut guest, call)?;
         let fuel = fuel_within_limit(call, &guest.control);
         let function = go_back(&mut guest, call, None, fuel)?;

@@ -151,8 +151,7 @@ pub(crate) async fn wait<S: 'static, W: Waiting<S> + Unpin>(
             if target.purpose != Purpose::Freeze
                 && let Some(ours) = waiting.take()
             {
-                let ours: Box<dyn Waiting<S>> = Box::new(ours);
-                request::keep_waiting(Box::new(ours));
+                request::keep_waiting(Box::new(Box::new(ours).unwrapped()));
             }
             return Poll::Ready(None);
         }

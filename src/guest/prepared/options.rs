@@ -1,32 +1,28 @@
 //! [`PrepareOptions`]: what a module is prepared for.
 
-#[cfg(feature = "freeze")]
-use crate::guest::freeze::freezer::WaitsIn;
 use std::fmt;
-#[cfg(feature = "freeze")]
-use std::sync::Arc;
 use wasm_jobs_transform::Options;
 
 /// What [`prepare_with`](crate::prepare_with) prepares a module for, beside checkpoints and, on an engine with
 /// [flags](crate::EngineOptions::stop_flags), stops.
 #[derive(Clone)]
-#[cfg_attr(not(feature = "freeze"), derive(Default))]
 pub struct PrepareOptions {
+    transformation: Options,
     #[cfg(feature = "freeze")]
     pub(crate) freezable: bool,
-    #[cfg(feature = "freeze")]
-    pub(crate) waits_in: Arc<WaitsIn>,
 }
 
-#[cfg(feature = "freeze")]
 impl Default for PrepareOptions {
     fn default() -> Self {
-        Self { freezable: false, waits_in: Arc::new(can_be_frozen_in) }
+        Self {
+            transformation: Options::default().waits_in(can_be_frozen_in),
+            #[cfg(feature = "freeze")]
+            freezable: false,
+        }
     }
 }
 
 /// Whether calls may be frozen in an import, if nobody has said so. WASI's functions but two never wait for long.
-#[cfg(feature = "freeze")]
 fn can_be_frozen_in(module: &str, name: &str) -> bool {
     module != "wasi_snapshot_preview1" || matches!(name, "poll_oneoff" | "sched_yield")
 }
@@ -39,6 +35,7 @@ impl PrepareOptions {
     #[cfg(feature = "freeze")]
     #[must_use]
     pub fn freezable(mut self, enable: bool) -> Self {
+        self.transformation = self.transformation.saves_calls(enable);
         self.freezable = enable;
         self
     }
@@ -52,19 +49,13 @@ impl PrepareOptions {
         mut self,
         waits_in: impl Fn(&str, &str) -> bool + Send + Sync + 'static,
     ) -> Self {
-        self.waits_in = Arc::new(waits_in);
+        self.transformation = self.transformation.waits_in(waits_in);
         self
     }
 
     /// The options of the transformation.
     pub(crate) fn transformation(&self, stops: bool) -> Options {
-        let options = Options::default().stops(stops);
-        #[cfg(feature = "freeze")]
-        if self.freezable {
-            let waits_in = self.waits_in.clone();
-            return options.saves_calls(true).waits_in(move |module, name| waits_in(module, name));
-        }
-        options
+        self.transformation.clone().stops(stops)
     }
 }
 

@@ -2,9 +2,7 @@
 
 use crate::error::Error;
 #[cfg(feature = "freeze")]
-use crate::guest::checkpoint::image::Image;
-#[cfg(feature = "freeze")]
-use crate::guest::checkpoint::plan::Plan;
+use crate::guest::checkpoint::image::{Image, plan_of};
 #[cfg(feature = "freeze")]
 use crate::guest::freeze::freezer::{Exports, Freezer, Freezes};
 #[cfg(feature = "freeze")]
@@ -146,7 +144,7 @@ impl<S: Send + 'static> PreparedPre<S> {
             .map(|import| format!("{}.{}", import.module(), import.name()).into())
             .collect();
         // Another version of the library cannot have prepared it: the freezer is of this one.
-        let plan = Plan::of(module).ok()?;
+        let plan = plan_of(module).ok()?;
         let (exports, saver) = (Exports::of(module), Box::new(saver::<S>(module.engine())));
         let resumable = resumable.iter().map(|import| (import.module.clone(), import.name.clone()));
         let resumable = resumable.collect();
