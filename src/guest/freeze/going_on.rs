@@ -4,7 +4,7 @@
 
 use crate::call::lease::{Lease, Leased};
 use crate::error::Error;
-use crate::guest::freeze::become_twins::has_twins;
+use crate::guest::freeze::bring_to::has_twins;
 use crate::guest::freeze::go_back::{go_back, lend_fuel};
 use crate::guest::freeze::parked::{Until, park};
 use crate::guest::freeze::stopped::Stopped;

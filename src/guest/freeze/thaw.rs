@@ -4,7 +4,7 @@ use crate::call::future::Future;
 use crate::error::Error;
 use crate::guest::checkpoint::refs::no_codec;
 use crate::guest::fiber;
-use crate::guest::freeze::become_twins::bring_to;
+use crate::guest::freeze::bring_to::bring_to;
 use crate::guest::freeze::frozen::Frozen;
 use crate::guest::freeze::go_back::{check, fuel_within_limit, go_back};
 use crate::guest::guest::Start;

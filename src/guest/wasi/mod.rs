@@ -84,6 +84,8 @@ mod opening;
 #[cfg(feature = "wasi-p3-preview")]
 pub mod p3;
 mod poll;
+#[cfg(feature = "freeze")]
+mod poll_saved;
 mod pollables;
 mod polled;
 mod preview1;

@@ -23,6 +23,10 @@ use wasmtime_wasi::p1::types::{
 use wasmtime_wasi::p1::wasi_snapshot_preview1::WasiSnapshotPreview1;
 use wiggle::{GuestPtr, GuestType};
 
+/// The module and the name that guests import this function by.
+pub(crate) const MODULE: &str = "wasi_snapshot_preview1";
+pub(crate) const POLL_ONEOFF: &str = "poll_oneoff";
+
 /// The parameters as the guest gives them: the address of the subscriptions, the address of room for as many events, how many
 /// subscriptions there are, and the address for the number of events.
 pub(crate) type Parameters = (i32, i32, i32, i32);

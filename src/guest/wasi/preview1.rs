@@ -13,10 +13,10 @@ use crate::guest::wasi::failure::{Failure, errno};
 use crate::guest::wasi::memory::{pointer, with_memory};
 #[cfg(feature = "checkpoint")]
 use crate::guest::wasi::opening::define_opening;
+use crate::guest::wasi::poll::poll_oneoff;
 #[cfg(feature = "freeze")]
-use crate::guest::wasi::poll::again;
-use crate::guest::wasi::poll::{MODULE, POLL_ONEOFF, poll_oneoff};
-use crate::guest::wasi::polled::Parameters;
+use crate::guest::wasi::poll_saved::again;
+use crate::guest::wasi::polled::{MODULE, POLL_ONEOFF, Parameters};
 use crate::wait::clock::Clock;
 use std::future::Future;
 use std::pin::Pin;
