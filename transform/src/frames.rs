@@ -28,7 +28,8 @@ pub struct FrameLayout {
 
 impl FrameLayout {
     /// A hash of the points and their values. What was saved by one module can go on in another one only if this and the [hash of the state](crate::Layout::hash)
-    /// are equal. It depends on all options but [`twins`](crate::Options::twins), and on the version of this package.
+    /// are equal. It depends on all options but [`twins`](crate::Options::twins) and [`counts_fuel`](crate::Options::counts_fuel),
+    /// and on the version of this package.
     #[must_use]
     pub fn hash(&self) -> [u8; 16] {
         let mut hash = Sha256::new();

@@ -29,8 +29,8 @@ mod write;
 pub use crate::error::{Error, Place};
 pub use crate::export::{
     FLAG, FLAGS_MAX_PAGES, FLAGS_MEMORY, FLAGS_MIN_PAGES, FLAGS_MODULE, HASH_HIGH, HASH_LOW,
-    LAYOUT_VERSION, LOAD, NEXT, POINT, PREFIX, SAVE, SAVING, START, STOP, StateExport, TWINS,
-    parse_export, reference_export,
+    LAYOUT_VERSION, LOAD, NEXT, POINT, PREFIX, REFUND, SAVE, SAVING, START, STOP, StateExport,
+    TWINS, parse_export, reference_export,
 };
 pub use crate::frames::{FrameLayout, Point, Slot, SlotValue};
 pub use crate::layout::{
@@ -78,7 +78,8 @@ pub fn transform_with(wasm: &[u8], options: &Options) -> Result<Transformed, Err
     if options.saves_calls || options.twins {
         let never = added.stops.as_ref().map_or(0..0, |stops| stops.function_indices());
         let (suspends, functions) = (&*options.waits_in, &layout.functions[..]);
-        let saving = saving::Saving { suspends, never, functions, twins: options.twins };
+        let Options { twins, counts_fuel, .. } = *options;
+        let saving = saving::Saving { suspends, never, functions, twins, counts_fuel };
         drop(module);
         let mut saved = saving::saving(&wasm, &saving)?;
         let functions: HashSet<u32> = saved.1.points.iter().map(|point| point.function).collect();

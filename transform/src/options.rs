@@ -10,6 +10,7 @@ pub struct Options {
     pub(crate) check_interval: u32,
     pub(crate) saves_calls: bool,
     pub(crate) twins: bool,
+    pub(crate) counts_fuel: bool,
     pub(crate) waits_in: Arc<WaitsIn>,
 }
 
@@ -22,6 +23,7 @@ impl fmt::Debug for Options {
             .field("check_interval", &self.check_interval)
             .field("saves_calls", &self.saves_calls)
             .field("twins", &self.twins)
+            .field("counts_fuel", &self.counts_fuel)
             .finish_non_exhaustive()
     }
 }
@@ -34,6 +36,7 @@ impl Default for Options {
             check_interval: 50_000,
             saves_calls: false,
             twins: false,
+            counts_fuel: false,
             waits_in: Arc::new(|_, _| true),
         }
     }
@@ -70,6 +73,14 @@ impl Options {
     #[must_use]
     pub fn twins(mut self, enable: bool) -> Self {
         self.twins = enable;
+        self
+    }
+
+    /// Sets whether twins give back the fuel that they take beyond their functions, so that a call that was saved uses as much fuel as one that was not. By default they do not. Fuel is
+    /// counted as wasmtime does by default: nothing for `nop`, `drop`, `block`, `loop`, `unreachable`, `return`, `else` and `end`, and one for each other instruction.
+    #[must_use]
+    pub fn counts_fuel(mut self, enable: bool) -> Self {
+        self.counts_fuel = enable;
         self
     }
 

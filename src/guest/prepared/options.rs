@@ -53,9 +53,9 @@ impl PrepareOptions {
         self
     }
 
-    /// The options of the transformation.
-    pub(crate) fn transformation(&self, stops: bool) -> Options {
-        self.transformation.clone().stops(stops)
+    /// The options of the transformation, for an engine that counts fuel or does not.
+    pub(crate) fn transformation(&self, stops: bool, counts_fuel: bool) -> Options {
+        self.transformation.clone().stops(stops).counts_fuel(counts_fuel)
     }
 }
 

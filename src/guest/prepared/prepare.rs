@@ -65,7 +65,7 @@ pub fn prepare_with(
 ) -> Result<Prepared, Error> {
     let ticker = Ticker::of(engine);
     let flags = ticker.wants_flags(engine).then(|| ticker.flags(engine)).transpose()?;
-    let transformation = options.transformation(flags.is_some());
+    let transformation = options.transformation(flags.is_some(), engine.get_consume_fuel());
     let transformed = transform_with(wasm.as_ref(), &transformation).map_err(Error::Prepare)?;
     let prepared = Prepared::new(Module::new(engine, transformed.wasm)?, flags);
     #[cfg(feature = "freeze")]

@@ -20,6 +20,8 @@ pub(crate) enum Host {
     Next,
     /// Goes on to the next frame, and gives its point.
     Point,
+    /// Gives back fuel.
+    Refund,
     /// Takes a reference of a frame.
     SaveReference(ReferenceType),
     /// Gives a reference of a frame.
@@ -34,6 +36,8 @@ pub(crate) struct Context {
     first_global: u32,
     /// The table with the twins.
     pub(crate) table: u32,
+    /// Whether twins take as much fuel as their functions.
+    pub(crate) counts_fuel: bool,
     types: Vec<Signature>,
     type_of: HashMap<Signature, u32>,
     /// The host functions, in the order of their globals. Those come after the first one that is added, which tells whether the call is being saved.
@@ -48,12 +52,19 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    pub(crate) fn new(types: u32, functions: u32, globals: u32, table: u32) -> Self {
+    pub(crate) fn new(
+        types: u32,
+        functions: u32,
+        globals: u32,
+        table: u32,
+        counts_fuel: bool,
+    ) -> Self {
         Self {
             first_type: types,
             first_function: functions,
             first_global: globals,
             table,
+            counts_fuel,
             types: Vec::new(),
             type_of: HashMap::new(),
             hosts: Vec::new(),
@@ -103,6 +114,7 @@ impl Context {
             Host::Save => (words(), Vec::new()),
             Host::Load => (Vec::new(), words()),
             Host::Next | Host::Point => (Vec::new(), vec![ValueType::I32]),
+            Host::Refund => (vec![ValueType::I32], Vec::new()),
             Host::SaveReference(ty) => (vec![ValueType::Reference(ty)], Vec::new()),
             Host::LoadReference(ty) => (Vec::new(), vec![ValueType::Reference(ty)]),
         };

@@ -13,6 +13,7 @@ mod context;
 mod labels;
 mod module;
 mod reach;
+mod refund;
 mod rewrite;
 mod sets;
 mod shape;

@@ -50,6 +50,8 @@ pub(crate) struct Saving<'a> {
     pub(crate) functions: &'a [u32],
     /// Whether the module gets twins.
     pub(crate) twins: bool,
+    /// Whether twins take as much fuel as their functions.
+    pub(crate) counts_fuel: bool,
 }
 
 /// Rewrites a module, which has the exports of its state already.
@@ -94,7 +96,7 @@ impl<'a> Pass<'a> {
             imports: Vec::new(),
             indices: HashMap::new(),
             reach: None,
-            context: Context::new(types, functions, globals, tables),
+            context: Context::new(types, functions, globals, tables, asked.counts_fuel),
             changed: Vec::new(),
             twins: Vec::new(),
             frames: FrameLayout::default(),

@@ -227,8 +227,9 @@ impl<'a> Rewrite<'a> {
                 What::Dead => self.copied = item.end,
                 What::Get(local) => {
                     self.copy_to(item.end);
-                    // In a twin, parameters are locals like all others.
-                    if self.is_twin || local as usize >= self.from.shape.ty.params.len() {
+                    // In a twin, parameters are locals like all others. A function takes as much fuel.
+                    let is_local = local as usize >= self.from.shape.ty.params.len();
+                    if self.is_twin || self.context.counts_fuel || is_local {
                         self.sink().ref_as_non_null();
                     }
                 }
@@ -261,13 +262,16 @@ impl<'a> Rewrite<'a> {
 
     /// Copies operands to locals, if those below `needed` are not there yet.
     fn spill(&mut self, item: &Item, needed: u32) {
-        if self.spilled >= needed {
-            return;
+        if let Some(heights) = self.to_spill(item, needed) {
+            self.pop(item, heights.clone());
+            self.push(item, heights);
+            self.spilled = item.height;
         }
-        let from = self.spilled.max(item.base);
-        self.pop(item, from..item.height);
-        self.push(item, from..item.height);
-        self.spilled = item.height;
+    }
+
+    /// The heights of the operands that [`Self::spill`] copies.
+    pub(super) fn to_spill(&self, item: &Item, needed: u32) -> Option<Range<u32>> {
+        (self.spilled < needed).then(|| self.spilled.max(item.base)..item.height)
     }
 
     /// Moves the operands at these heights from the stack to locals.

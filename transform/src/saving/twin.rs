@@ -128,9 +128,11 @@ impl Rewrite<'_> {
         }
     }
 
-    /// The beginning of a part, whose operands are in locals then.
-    fn begin_part(&mut self, item: &Item) {
+    /// The beginning of a part, whose operands are in locals then. The function spills those below `below`. The part takes this much `more` fuel than the function's.
+    fn begin_part(&mut self, item: &Item, below: u32, more: i32) {
         if !std::mem::take(&mut self.is_skipped) {
+            let operands = (item.height - item.base).cast_signed();
+            self.refund(operands + more - self.fuel_of_spill(item, below));
             self.pop(item, item.base..item.height);
         }
         self.end();
@@ -140,7 +142,9 @@ impl Rewrite<'_> {
         let shape = self.from.shape;
         let the_point = &shape.points[point as usize];
         let below = item.height - the_point.takes;
-        self.begin_part(item);
+        // Looking whether it goes on here takes two.
+        let more = self.fuel_of_push(item, item.base..item.height) + 2;
+        self.begin_part(item, below, more);
         self.push(item, item.base..below);
         let to = self.to();
         let results = &the_point.ty.results;
@@ -154,6 +158,7 @@ impl Rewrite<'_> {
         self.calls(point);
         self.copy_to(item.end);
         self.sink().end();
+        self.spilled = below;
         self.look(point);
     }
 
@@ -163,7 +168,17 @@ impl Rewrite<'_> {
         let the_block = &shape.blocks[block as usize];
         let below = item.height - the_block.takes();
         let params = below..below + the_block.ty.params.len() as u32;
-        self.begin_part(item);
+        let fuel_of_params = self.fuel_of_push(item, params.clone());
+        let fuel_of_start = Self::fuel_of_start(the_block.parts[0].len()) + fuel_of_params;
+        let more = match the_block.kind {
+            Kind::Block | Kind::TryTable => fuel_of_start,
+            // What is before its `if`.
+            Kind::If => 6,
+            // What leads to its beginning.
+            Kind::Loop => fuel_of_params + 4,
+        };
+        let more = more + self.fuel_of_push(item, item.base..below);
+        self.begin_part(item, below, more);
         self.push(item, item.base..below);
         let gives = self.context.gives(&the_block.ty.results);
         let to = self.to();
@@ -205,6 +220,9 @@ impl Rewrite<'_> {
             self.sink().br(1).end();
             return self.enter_parts(&the_block.parts[0], false);
         }
+        if the_block.kind == Kind::If {
+            self.refund(fuel_of_start);
+        }
         let next = self.enter_parts(&the_block.parts[0], true);
         self.push(item, params);
         next
@@ -214,9 +232,12 @@ impl Rewrite<'_> {
         self.copy_to(item.end);
         let (shape, begins) = (self.from.shape, self.item(begins));
         let the_block = &shape.blocks[block as usize];
-        self.enter_parts(&the_block.parts[1], true);
         let below = begins.height - the_block.takes();
-        self.push(begins, below..begins.height - 1);
+        let params = below..begins.height - 1;
+        let fuel_of_params = self.fuel_of_push(begins, params.clone());
+        self.refund(Self::fuel_of_start(the_block.parts[1].len()) + fuel_of_params);
+        self.enter_parts(&the_block.parts[1], true);
+        self.push(begins, params);
     }
 
     pub(super) fn end_entered(&mut self, index: usize, item: &Item, block: u32) {
@@ -231,12 +252,15 @@ impl Rewrite<'_> {
                 // Without an `else`, the parameters are the results.
                 if !the_block.has_else && !the_block.ty.params.is_empty() {
                     self.sink().else_();
-                    self.push(begin, below..begin.height - 1);
+                    let params = below..begin.height - 1;
+                    self.refund(self.fuel_of_push(begin, params.clone()));
+                    self.push(begin, params);
                 }
                 self.end();
             }
             Kind::Block | Kind::TryTable => self.end(),
             Kind::Loop => {
+                self.refund(1);
                 self.sink().br(1);
                 self.end();
                 // The loop as it was.

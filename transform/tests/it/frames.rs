@@ -1,7 +1,7 @@
 //! The host's side of calls that are saved and go on, for the other tests.
 
 use std::collections::VecDeque;
-use wasm_jobs_transform::{FrameLayout, LOAD, NEXT, POINT, SAVE, SAVING, TWINS};
+use wasm_jobs_transform::{FrameLayout, LOAD, NEXT, POINT, REFUND, SAVE, SAVING, TWINS};
 use wasmtime::{
     AsContextMut, ExnRef, ExternRef, Func, FuncType, Instance, OwnedRooted, Ref, Store, Val,
     ValType, WasmBacktrace,
@@ -88,6 +88,8 @@ pub(crate) struct Call {
     /// What the host function gives in which it waits, and the types of that.
     pending: Vec<(ValType, Kept)>,
     pub(crate) is_saved: bool,
+    /// The fuel that was left when it was saved.
+    fuel: u64,
     /// When it is saved, the innermost comes first; when it goes on, it comes last.
     frames: Vec<Frame>,
     /// The points that a backtrace shows, before anything was saved.
@@ -177,6 +179,11 @@ pub(crate) fn connect<T: HasCall>(store: &mut Store<T>, instance: Instance) {
         call.current.point() as i32
     });
     set(store, POINT, point);
+    let refund = Func::wrap(&mut *store, |mut caller: wasmtime::Caller<'_, T>, fuel: i32| {
+        let now = caller.get_fuel()?;
+        caller.set_fuel(now.saturating_add_signed(fuel.into()))
+    });
+    set(store, REFUND, refund);
     let references = store.data().frames().references.len();
     for number in 0..references {
         for (of, saves) in [(SAVE, true), (LOAD, false)] {
@@ -214,8 +221,10 @@ pub(crate) fn save<T: HasCall>(
     let expected = frames.map(|frame| described.point_at(frame.module_offset().unwrap())).collect();
     let results = results.into_iter();
     let pending = results.map(|(ty, value)| (ty, Kept::new(caller, &value))).collect();
+    let fuel = caller.get_fuel().unwrap_or(0);
     let call = caller.data_mut().saved();
     call.is_saved = true;
+    call.fuel = fuel;
     call.pending = pending;
     call.expected = expected;
     call.frames.clear();
@@ -240,7 +249,7 @@ pub(crate) fn go_on<T: HasCall>(
         "the functions on the stack are those that were saved"
     );
     let outermost = call.frames.last().map(|frame| described.points[frame.point()].function);
-    let pending = call.pending.clone();
+    let (pending, fuel) = (call.pending.clone(), call.fuel);
     let Some(outermost) = outermost else {
         // The export is a function of the host's.
         return Ok(pending.iter().map(|(ty, kept)| kept.value(store, ty)).collect());
@@ -249,6 +258,9 @@ pub(crate) fn go_on<T: HasCall>(
     let types = pending.iter().map(|(ty, _)| ty.clone());
     let ty = FuncType::new(store.engine(), [], types);
     let waits = Func::new(&mut *store, ty, move |mut caller, _, results| {
+        if caller.engine().get_consume_fuel() {
+            caller.set_fuel(fuel)?;
+        }
         for (result, (ty, kept)) in results.iter_mut().zip(&pending) {
             *result = kept.value(&mut caller, ty);
         }

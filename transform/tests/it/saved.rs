@@ -7,6 +7,7 @@ use crate::random::{Failure, Random, each_seed, stoppable_engine};
 use crate::run::shown;
 use crate::smith::{self, random_module};
 use crate::stopped::Stops;
+use std::collections::HashMap;
 use std::sync::Arc;
 use wasm_jobs_transform::{Error, FrameLayout, Options, SAVING, START, transform_with};
 use wasmtime::{
@@ -214,7 +215,7 @@ fn check(engine: &Engine, seed: u64) -> &'static str {
     let wasm = program(seed);
     let mut random = Random(!seed);
     let stops = (random.below(2) == 0).then(|| random.below(100));
-    let options = Options::default().saves_calls(true).stops(stops.is_some());
+    let options = Options::default().saves_calls(true).stops(stops.is_some()).counts_fuel(true);
     let plain = transform_with(&wasm, &options).unwrap_or_else(|error| panic!("{error}"));
     let options = options.twins(true);
     let twins = transform_with(&wasm, &options).unwrap_or_else(|error| panic!("{error}"));
@@ -227,6 +228,8 @@ fn check(engine: &Engine, seed: u64) -> &'static str {
         return "at a limit";
     };
     let (mut saved, mut depths) = (0, 0);
+    // What each call leaves of its fuel when it is never saved, unless it traps. Engines count roughly then.
+    let mut fuel = Vec::new();
     let (first, every) = (random.below(20), random.below(20));
     let never = u64::MAX;
     let kind = Kind { define, failure };
@@ -253,6 +256,13 @@ fn check(engine: &Engine, seed: u64) -> &'static str {
                 "{name} {arguments:?}, first {first}, every {every}: {}",
                 difference(&expected[n], &found)
             );
+            let left = found.results.is_ok().then(|| after.store.get_fuel().unwrap());
+            match fuel.get(n) {
+                None => fuel.push(left),
+                Some(&fuel) => {
+                    assert_eq!(left, fuel, "{name} {arguments:?}, first {first}, every {every}")
+                }
+            }
         }
         saved += after.store.data().saved;
         depths += after.store.data().depths;
@@ -297,7 +307,7 @@ fn random_modules_do_the_same_wherever_they_are_saved() {
 fn check_module(engine: &Engine, seed: u64) -> &'static str {
     const LITTLE: u64 = 5_000;
     let Some(wasm) = random_module(seed) else { return "not made" };
-    let options = Options::default().saves_calls(true).twins(true);
+    let options = Options::default().saves_calls(true).twins(true).counts_fuel(true);
     let new = match transform_with(&wasm, &options) {
         Ok(transformed) => transformed,
         Err(Error::SharedMemory { .. }) => return "not transformed: a shared memory",
@@ -319,6 +329,8 @@ fn check_module(engine: &Engine, seed: u64) -> &'static str {
         },
     };
     let mut saved = 0;
+    // What each call leaves of its fuel when it is never saved.
+    let mut fuel: HashMap<_, u64> = HashMap::new();
     for (first, every) in [(u64::MAX, u64::MAX), (0, 0), (Random(seed).below(5), 1)] {
         let before = crate::random::Running::new(&original, LITTLE);
         let Some(mut before) = before else { return "not linked" };
@@ -330,7 +342,7 @@ fn check_module(engine: &Engine, seed: u64) -> &'static str {
             (Err(_), Err(_)) => return "not made by either",
             (before, after) => panic!("{:?}, {:?}", before.as_ref().err(), after.err()),
         };
-        for (name, arguments) in &calls {
+        for (n, (name, arguments)) in calls.iter().enumerate() {
             let expected = before.call(name, arguments);
             if expected == Err(Failure::Limit) {
                 return "not compared: a limit";
@@ -339,6 +351,10 @@ fn check_module(engine: &Engine, seed: u64) -> &'static str {
             let function = after.instance.get_func(&mut after.store, name).unwrap();
             let found = after.whole_call(function, arguments);
             assert_eq!(found, expected, "{name} {arguments:?}, first {first}, every {every}");
+            if found.is_ok() {
+                let left = after.store.get_fuel().unwrap();
+                assert_eq!(left, *fuel.entry(n).or_insert(left), "{name} {arguments:?}");
+            }
             let seen_now = seen(&mut after.store, after.instance, &original);
             let expected = seen(&mut before.store, before.instance, &original);
             assert_eq!(seen_now, expected, "{name} {arguments:?}");

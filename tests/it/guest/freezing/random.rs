@@ -280,6 +280,8 @@ struct Seen {
     log: Vec<i32>,
     suspensions: usize,
     hash: u128,
+    /// What is left of its fuel, unless it fails: engines count roughly then.
+    fuel: Option<u64>,
 }
 
 /// `None` if it runs for too long.
@@ -297,8 +299,9 @@ fn run(pre: &PreparedPre<Log>, when: When) -> Result<Option<(Seen, usize)>, Erro
         Err(error) => Err(error.to_string().lines().next().unwrap_or_default().to_owned()),
     };
     let log = ended.instance.store()?.data().take();
-    let hash = ended.hash()?;
-    Ok(Some((Seen { result, log, suspensions: ended.suspensions, hash }, ended.frozen)))
+    let (hash, suspensions) = (ended.hash()?, ended.suspensions);
+    let fuel = result.is_ok().then(|| ended.instance.fuel_remaining()).transpose()?;
+    Ok(Some((Seen { result, log, suspensions, hash, fuel }, ended.frozen)))
 }
 
 #[test]
@@ -323,7 +326,7 @@ fn programs_do_the_same_wherever_they_are_frozen() -> Result<(), Error> {
                 for when in alone.chain([When::Always]) {
                     let failed = |error| panic!("seed {seed}, {when:?}: {error}");
                     let found = run(&pre, when).unwrap_or_else(failed);
-                    let (found, frozen) = found.expect("twins take little more fuel");
+                    let (found, frozen) = found.expect("twins take no more fuel");
                     assert_eq!(found, expected, "seed {seed}, {when:?}");
                     frozen_times += frozen;
                 }
