@@ -55,10 +55,6 @@ pub const NEXT: &str = "__wasm_jobs_next";
 /// i32.
 pub const POINT: &str = "__wasm_jobs_point";
 
-/// The export with the function that gives back fuel, a mutable global whose type is a nullable reference to a function that takes an i32. Only modules with twins that
-/// [count fuel](crate::Options::counts_fuel) have it.
-pub const REFUND: &str = "__wasm_jobs_refund";
-
 /// The export with the table of the twins. Each is at the index of its function. The last place is that of the host function in which the call waits.
 pub const TWINS: &str = "__wasm_jobs_twins";
 

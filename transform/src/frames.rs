@@ -69,6 +69,9 @@ impl FrameLayout {
 pub struct Point {
     /// The index of the function.
     pub function: u32,
+    /// The number of the call among all calls of the function, counted from 0 in the module before the transformation. Calls in dead code and tail calls count.
+    /// [`offset_of_call`](crate::offset_of_call) tells where that is.
+    pub call: u32,
     pub(crate) callee: Callee,
     /// What the call gives.
     pub results: Vec<ValueType>,

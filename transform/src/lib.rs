@@ -4,13 +4,15 @@
 // The private tour, in the order of a transformation: `parse` validates the bytes and collects what the transformation needs in a
 // `module`; if they are no module that can be transformed, `refuse` finds out why. `state` decides what is state and describes it in a
 // `layout`. `stops` finds where checks are needed. `write` copies the module, with bodies that `body` rewrote, what is `added`, and custom sections that `custom`
-// and `names` keep right. If calls are to be saved, `saving` then rewrites what came of this, and `frames` describe it.
+// and `names` keep right. If calls are to be saved, `saving` then rewrites what came of this, and `frames` describe it. `calls` finds the
+// places of calls in the module as it was.
 
 use crate::added::Added;
 use crate::saving::shown::shows_host_calls;
 
 mod added;
 mod body;
+mod calls;
 mod custom;
 mod error;
 mod export;
@@ -26,11 +28,12 @@ mod state;
 mod stops;
 mod write;
 
+pub use crate::calls::offset_of_call;
 pub use crate::error::{Error, Place};
 pub use crate::export::{
     FLAG, FLAGS_MAX_PAGES, FLAGS_MEMORY, FLAGS_MIN_PAGES, FLAGS_MODULE, HASH_HIGH, HASH_LOW,
-    LAYOUT_VERSION, LOAD, NEXT, POINT, PREFIX, REFUND, SAVE, SAVING, START, STOP, StateExport,
-    TWINS, parse_export, reference_export,
+    LAYOUT_VERSION, LOAD, NEXT, POINT, PREFIX, SAVE, SAVING, START, STOP, StateExport, TWINS,
+    parse_export, reference_export,
 };
 pub use crate::frames::{FrameLayout, Point, Slot, SlotValue};
 pub use crate::layout::{

@@ -76,8 +76,9 @@ impl Options {
         self
     }
 
-    /// Sets whether twins give back the fuel that they take beyond their functions, so that a call that was saved uses as much fuel as one that was not. By default they do not. Fuel is
-    /// counted as wasmtime does by default: nothing for `nop`, `drop`, `block`, `loop`, `unreachable`, `return`, `else` and `end`, and one for each other instruction.
+    /// Sets whether functions take as much fuel as their twins, so that a call that was saved uses as much as one that was not. By default they take less. The instructions that this
+    /// adds become no machine code. Fuel is counted as wasmtime does by default: nothing for `nop`, `drop`, `block`, `loop`, `unreachable`, `return`, `else` and `end`, and one for
+    /// each other instruction.
     #[must_use]
     pub fn counts_fuel(mut self, enable: bool) -> Self {
         self.counts_fuel = enable;

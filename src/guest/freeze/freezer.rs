@@ -8,8 +8,8 @@ use parking_lot::Mutex;
 use std::any::Any;
 use std::sync::{Arc, OnceLock};
 use wasm_jobs_transform::{
-    FrameLayout, LOAD, Layout, NEXT, Options, POINT, REFUND, Referent, SAVE, SAVING, SlotValue,
-    TWINS, ValueType, transform_with,
+    FrameLayout, LOAD, Layout, NEXT, Options, POINT, Referent, SAVE, SAVING, SlotValue, TWINS,
+    ValueType, transform_with,
 };
 use wasmtime::{Engine, Module, ModuleExport};
 
@@ -146,8 +146,6 @@ pub(crate) struct Exports {
     pub(crate) load: Option<ModuleExport>,
     pub(crate) point: Option<ModuleExport>,
     pub(crate) next: Option<ModuleExport>,
-    /// With twins, of an engine that counts fuel.
-    pub(crate) refund: Option<ModuleExport>,
 }
 
 impl std::fmt::Debug for Exports {
@@ -158,9 +156,8 @@ impl std::fmt::Debug for Exports {
 
 impl Exports {
     pub(crate) fn of(module: &Module) -> Self {
-        let [saving, save, twins, load, point, next, refund] =
-            [SAVING, SAVE, TWINS, LOAD, POINT, NEXT, REFUND]
-                .map(|name| module.get_export_index(name));
-        Self { saving, save, twins, load, point, next, refund }
+        let [saving, save, twins, load, point, next] =
+            [SAVING, SAVE, TWINS, LOAD, POINT, NEXT].map(|name| module.get_export_index(name));
+        Self { saving, save, twins, load, point, next }
     }
 }

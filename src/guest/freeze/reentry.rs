@@ -10,10 +10,7 @@ use crate::guest::limit::control::Control;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use wasm_jobs_transform::{LOAD, reference_export};
-use wasmtime::{
-    AsContextMut, Caller, Extern, Func, FuncType, Instance, ModuleExport, Ref, Store, Table, Val,
-    ValType,
-};
+use wasmtime::{AsContextMut, Extern, Func, FuncType, Instance, Ref, Store, Table, Val, ValType};
 
 /// The functions of the host's that an instance with twins has, and the call that it goes back into.
 pub(crate) struct Reentry<S: 'static> {
@@ -120,16 +117,13 @@ impl<S: Send + 'static> Reentry<S> {
             // The table has fewer than 2³² elements.
             next.unwrap_or(last as u32).cast_signed()
         });
-        let Exports { load: to_load, point: to_point, next: to_next, refund, .. } = exports;
-        give(instance, store, to_load, load);
-        give(instance, store, to_point, point);
-        give(instance, store, to_next, next);
-        if refund.is_some() {
-            let function = Func::wrap(&mut *store, |mut caller: Caller<'_, S>, fuel: i32| {
-                let left = caller.get_fuel()?;
-                caller.set_fuel(left.saturating_add_signed(fuel.into()))
-            });
-            give(instance, store, refund, function);
+        let Exports { load: to_load, point: to_point, next: to_next, .. } = exports;
+        for (export, function) in [(to_load, load), (to_point, point), (to_next, next)] {
+            let Some(export) = export else { continue };
+            let global = instance.get_module_export(&mut *store, export);
+            if let Some(global) = global.and_then(Extern::into_global) {
+                set(&global, &mut *store, Val::FuncRef(Some(function)));
+            }
         }
         for number in 0..freezer.frames.references.len() as u32 {
             let global = instance.get_global(&mut *store, &reference_export(LOAD, number));
@@ -214,20 +208,6 @@ impl<S: Send + 'static> Reentry<S> {
         });
         self.waits.push((module.clone(), name.clone(), function));
         function
-    }
-}
-
-/// Gives an instance a function of the host's, if it has a global for it.
-fn give<S: 'static>(
-    instance: Instance,
-    store: &mut Store<S>,
-    export: &Option<ModuleExport>,
-    function: Func,
-) {
-    let Some(export) = export else { return };
-    let global = instance.get_module_export(&mut *store, export).and_then(Extern::into_global);
-    if let Some(global) = global {
-        set(&global, store, Val::FuncRef(Some(function)));
     }
 }
 

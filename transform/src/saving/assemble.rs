@@ -150,7 +150,6 @@ fn host_export(host: Host, references: &[ReferenceType]) -> String {
         Host::Load => export::LOAD.to_owned(),
         Host::Next => export::NEXT.to_owned(),
         Host::Point => export::POINT.to_owned(),
-        Host::Refund => export::REFUND.to_owned(),
         Host::SaveReference(ty) => reference_export(export::SAVE, number(ty)),
         Host::LoadReference(ty) => reference_export(export::LOAD, number(ty)),
     }

@@ -20,8 +20,6 @@ pub(crate) enum Host {
     Next,
     /// Goes on to the next frame, and gives its point.
     Point,
-    /// Gives back fuel.
-    Refund,
     /// Takes a reference of a frame.
     SaveReference(ReferenceType),
     /// Gives a reference of a frame.
@@ -36,7 +34,7 @@ pub(crate) struct Context {
     first_global: u32,
     /// The table with the twins.
     pub(crate) table: u32,
-    /// Whether twins take as much fuel as their functions.
+    /// Whether functions take as much fuel as their twins.
     pub(crate) counts_fuel: bool,
     types: Vec<Signature>,
     type_of: HashMap<Signature, u32>,
@@ -47,6 +45,7 @@ pub(crate) struct Context {
     pub(crate) functions: Vec<(u32, Vec<u8>)>,
     savers: HashMap<Vec<ValueType>, u32>,
     loaders: HashMap<Vec<ValueType>, u32>,
+    goes_on: HashMap<Vec<ValueType>, u32>,
     /// For types whose values cannot be null, a function that is never called.
     stand_ins: HashMap<Referent, u32>,
 }
@@ -72,6 +71,7 @@ impl Context {
             functions: Vec::new(),
             savers: HashMap::new(),
             loaders: HashMap::new(),
+            goes_on: HashMap::new(),
             stand_ins: HashMap::new(),
         }
     }
@@ -98,6 +98,16 @@ impl Context {
         }
     }
 
+    /// The type of a block like this, whose parameters may be null.
+    pub(crate) fn takes_any(&mut self, ty: &Signature) -> BlockType {
+        if ty.params.is_empty() {
+            return self.gives(&ty.results);
+        }
+        let params = ty.params.iter().map(|&ty| with_null(ty)).collect();
+        let ty = Signature { params, results: ty.results.clone() };
+        BlockType::FunctionType(self.type_index(ty))
+    }
+
     pub(crate) fn function_that_gives(&mut self, results: &[ValueType]) -> u32 {
         self.type_index(Signature { params: Vec::new(), results: results.to_vec() })
     }
@@ -114,7 +124,6 @@ impl Context {
             Host::Save => (words(), Vec::new()),
             Host::Load => (Vec::new(), words()),
             Host::Next | Host::Point => (Vec::new(), vec![ValueType::I32]),
-            Host::Refund => (vec![ValueType::I32], Vec::new()),
             Host::SaveReference(ty) => (vec![ValueType::Reference(ty)], Vec::new()),
             Host::LoadReference(ty) => (Vec::new(), vec![ValueType::Reference(ty)]),
         };
@@ -223,6 +232,21 @@ impl Context {
         let ty = Signature { params: Vec::new(), results: types.to_vec() };
         let function = self.add_function(ty, code);
         self.loaders.insert(types.to_vec(), function);
+        function
+    }
+
+    /// The function that goes on with the next frame, which gives such results. A tail call takes its place.
+    pub(crate) fn goes_on(&mut self, results: &[ValueType]) -> u32 {
+        if let Some(&function) = self.goes_on.get(results) {
+            return function;
+        }
+        let ty = self.function_that_gives(results);
+        let mut code = vec![0];
+        self.call_host(Host::Next, &mut code);
+        InstructionSink::new(&mut code).return_call_indirect(self.table, ty).end();
+        let ty = Signature { params: Vec::new(), results: results.to_vec() };
+        let function = self.add_function(ty, code);
+        self.goes_on.insert(results.to_vec(), function);
         function
     }
 

@@ -10,10 +10,10 @@
 
 mod assemble;
 mod context;
+mod fuel;
 mod labels;
 mod module;
 mod reach;
-mod refund;
 mod rewrite;
 mod sets;
 mod shape;

@@ -17,7 +17,8 @@ use crate::saving::spills::Spills;
 use crate::saving::types::{Signature, Types, is_never_null};
 use crate::state::value_type;
 use crate::stops::live::live_after;
-use crate::write::{MOST_BYTES_OF_A_BODY, MOST_LOCALS};
+use crate::stops::trace::{Call, Callee};
+use crate::write::MOST_LOCALS;
 use std::collections::HashMap;
 use std::ops::Range;
 use wasmparser::types::CoreTypeId;
@@ -50,7 +51,7 @@ pub(crate) struct Saving<'a> {
     pub(crate) functions: &'a [u32],
     /// Whether the module gets twins.
     pub(crate) twins: bool,
-    /// Whether twins take as much fuel as their functions.
+    /// Whether functions take as much fuel as their twins.
     pub(crate) counts_fuel: bool,
 }
 
@@ -235,8 +236,6 @@ impl<'a> Pass<'a> {
             return Ok(());
         }
         too_large("points", shape.points.len(), MOST_POINTS)?;
-        let twin = body.contents.len() + shape.loops;
-        too_large("bytes, with those of the loops again,", twin, MOST_BYTES_OF_A_BODY)?;
         let spills = Spills::new(shape);
         too_large("locals", shape.locals.len() + spills.len() as usize + 1, MOST_LOCALS)?;
         let points = self.points(shape, &spills, body)?;
@@ -301,6 +300,9 @@ impl<'a> Pass<'a> {
         self.saved += live.iter().map(Vec::len).sum::<usize>();
         at_most("values to save at all calls", self.saved, MOST_SAVED)?;
         let points = Sets::new(first_point, live, |local| spills.type_of(shape, local));
+        let never = &self.asked.never;
+        let is_added = |call: &Call| matches!(call.callee, Callee::Function(function) if never.contains(&function));
+        let (mut calls, mut added) = (0, 0);
         for ((point, live), &set) in shape.points.iter().zip(&points.live).zip(&points.set_of) {
             let operands = point.below.iter();
             let operands: HashMap<_, _> =
@@ -313,8 +315,12 @@ impl<'a> Pass<'a> {
                 };
                 Slot { ty: spills.type_of(shape, *local), what }
             });
+            let before = &body.trace.calls[calls as usize..point.call as usize];
+            added += before.iter().filter(|call| is_added(call)).count() as u32;
+            calls = point.call;
             self.frames.points.push(Point {
                 function: body.function,
+                call: calls - added,
                 callee: point.callee,
                 results: point.ty.results.clone(),
                 slots: slots.collect(),

@@ -59,7 +59,7 @@ pub(crate) struct Rewrite<'a> {
     pub(super) from: Source<'a>,
     pub(super) context: &'a mut Context,
     /// Whether this is a twin.
-    is_twin: bool,
+    pub(super) is_twin: bool,
     pub(super) code: Vec<u8>,
     /// How many labels are open in what is written.
     pub(super) level: u32,
@@ -93,8 +93,6 @@ pub(super) struct Open {
     pub(super) block: u32,
     /// How many operands were in locals, too, when it was entered.
     pub(super) spilled: u32,
-    /// Whether it can be entered in the middle.
-    pub(super) enters: bool,
 }
 
 impl<'a> Rewrite<'a> {
@@ -159,7 +157,7 @@ impl<'a> Rewrite<'a> {
         let gives = self.context.gives(&results);
         self.begin(gives);
         let level = self.level;
-        self.open.push(Open { level, item: None, block: 0, spilled: 0, enters: self.is_twin });
+        self.open.push(Open { level, item: None, block: 0, spilled: 0 });
         body(&mut self);
         self.sink().return_();
         for n in 0..self.from.points.sets.len() {
@@ -221,41 +219,34 @@ impl<'a> Rewrite<'a> {
             let item = &self.from.shape.items[next];
             self.copy_to(item.at);
             self.spilled = self.spilled.min(item.low);
-            let enters = self.open.last().is_some_and(|open| open.enters);
             next += 1;
             match item.what {
                 What::Dead => self.copied = item.end,
                 What::Get(local) => {
                     self.copy_to(item.end);
-                    // In a twin, parameters are locals like all others. A function takes as much fuel.
-                    let is_local = local as usize >= self.from.shape.ty.params.len();
-                    if self.is_twin || self.context.counts_fuel || is_local {
+                    // In a twin, parameters are locals like all others.
+                    if self.is_twin || local as usize >= self.from.shape.ty.params.len() {
                         self.sink().ref_as_non_null();
+                    } else {
+                        self.take_as_twin(1);
                     }
                 }
                 What::Branch => self.branch(item),
-                What::Point(point) if enters => self.enter_point(item, point),
                 What::Point(point) => {
-                    self.spill(item, item.height - self.from.shape.points[point as usize].takes);
-                    self.calls(point);
-                    self.copy_to(item.end);
-                    self.look(point);
-                }
-                What::Block(block) => {
-                    let has_points = !self.from.shape.blocks[block as usize].points.is_empty();
-                    let index = next as u32 - 1;
-                    if enters && has_points {
-                        next = self.enter_block(index, item, block).unwrap_or(next);
+                    let needed = item.height - self.from.shape.points[point as usize].takes;
+                    self.take_before(item, needed, None);
+                    if self.is_twin {
+                        self.enter_point(item, point);
                     } else {
-                        if has_points {
-                            let takes = self.from.shape.blocks[block as usize].takes();
-                            self.spill(item, item.height - takes);
-                        }
-                        self.begin_block(index, item, block);
+                        self.spill(item, needed);
+                        self.calls(point);
+                        self.copy_to(item.end);
+                        self.look(point);
                     }
                 }
+                What::Block(block) => self.block(next as u32 - 1, item, block),
                 What::Else => self.else_(item),
-                What::End => self.end_block(next - 1, item),
+                What::End => self.end_block(item),
             }
         }
     }
@@ -296,6 +287,16 @@ impl<'a> Rewrite<'a> {
         }
     }
 
+    /// Copies the operands at these heights from locals to the stack, where they may be null.
+    pub(super) fn push_any(&mut self, item: &Item, heights: Range<u32>) {
+        let types = self.from.shape.operands(item);
+        for height in heights {
+            let ty = types[(height - item.base) as usize];
+            let local = self.from.spills.local(height, ty);
+            self.sink().local_get(local);
+        }
+    }
+
     /// The next instruction is the call of a point.
     pub(super) fn calls(&mut self, point: u32) {
         self.sites.push((self.code.len(), self.from.points.first_point + point));
@@ -323,6 +324,24 @@ impl<'a> Rewrite<'a> {
         self.spilled = self.spilled.min(below.last().map_or(0, |(height, _)| height + 1));
     }
 
+    fn block(&mut self, index: u32, item: &Item, block: u32) {
+        let shape = self.from.shape;
+        let the_block = &shape.blocks[block as usize];
+        if the_block.points.is_empty() {
+            self.begin_block(index, item, block);
+            return;
+        }
+        let needed = item.height - the_block.takes();
+        self.take_before(item, needed, Some(the_block.kind));
+        if self.is_twin {
+            self.enter_block(index, item, block);
+        } else {
+            self.spill(item, needed);
+            self.begin_block(index, item, block);
+            self.take_at_start(item, block, &the_block.parts[0]);
+        }
+    }
+
     fn begin_block(&mut self, index: u32, item: &Item, block: u32) {
         let ty = &self.from.shape.blocks[block as usize];
         match ty.kind {
@@ -338,37 +357,46 @@ impl<'a> Rewrite<'a> {
         let spilled = self.spilled.min(item.height - ty.takes());
         self.spilled = spilled;
         let level = self.level;
-        self.open.push(Open { level, item: Some(index), block, spilled, enters: false });
+        self.open.push(Open { level, item: Some(index), block, spilled });
     }
 
     fn else_(&mut self, item: &Item) {
         let open = self.open.last().expect("an `else` is in a block");
         self.spilled = open.spilled;
-        let (block, begins) = (open.block, open.item);
-        if self.is_entered(block) {
-            self.enter_else(item, begins.expect("the function has no `else`"), block);
-        } else {
-            self.copy_to(item.end);
+        let (block, begins) = (open.block, open.item.expect("the function has no `else`"));
+        self.copy_to(item.end);
+        let the_block = &self.from.shape.blocks[block as usize];
+        if !the_block.points.is_empty() {
+            let begins = self.item(begins);
+            if self.is_twin {
+                self.enter_else(begins, block);
+            } else {
+                self.take_at_start(begins, block, &the_block.parts[1]);
+            }
         }
     }
 
-    /// Whether the innermost block, which is this one, was begun by [`Self::enter_block`].
-    fn is_entered(&self, block: u32) -> bool {
-        let outer = self.open.len().checked_sub(2).map(|outer| &self.open[outer]);
-        let has_points = !self.from.shape.blocks[block as usize].points.is_empty();
-        has_points && outer.is_some_and(|outer| outer.enters)
-    }
-
-    fn end_block(&mut self, index: usize, item: &Item) {
-        let open = self.open.last().expect("an `end` ends a block");
-        let (block, spilled) = (open.block, open.spilled);
-        if self.is_entered(block) {
-            self.end_entered(index, item, block);
-        } else {
-            self.copy_to(item.end);
-            self.level -= 1;
-            self.open.pop();
+    fn end_block(&mut self, item: &Item) {
+        let open = self.open.pop().expect("an `end` ends a block");
+        let the_block = &self.from.shape.blocks[open.block as usize];
+        if let Some(begins) = open.item
+            && !the_block.points.is_empty()
+            && (the_block.kind, the_block.has_else) == (Kind::If, false)
+            && !the_block.ty.params.is_empty()
+            && (self.is_twin || self.context.counts_fuel)
+        {
+            // Its parameters are its results.
+            self.copy_to(item.at);
+            self.sink().else_();
+            let begins = self.item(begins);
+            if self.is_twin {
+                self.enter_else(begins, open.block);
+            } else {
+                self.take_at_start(begins, open.block, &the_block.parts[1]);
+            }
         }
-        self.spilled = spilled;
+        self.copy_to(item.end);
+        self.level -= 1;
+        self.spilled = open.spilled;
     }
 }

@@ -1,6 +1,7 @@
 //! [`Shape`]: what is known of a body that is written anew: its blocks, its branches, and the calls at which it may be suspended, with the
 //! operands that are on the stack there. It is recorded while the body is validated.
 
+use crate::calls::callee;
 use crate::layout::ValueType;
 use crate::saving::types::{Signature, Types, is_never_null, operand};
 use crate::state::value_type;
@@ -23,8 +24,6 @@ pub(crate) struct Shape {
     pub(crate) points: Vec<Point>,
     /// How many items there are, and operands of items and below calls.
     pub(crate) size: usize,
-    /// How many bytes the loops have that have points. Those of a loop in a loop count twice.
-    pub(crate) loops: usize,
     /// The types of the operands of items.
     operands: Vec<ValueType>,
     open: Vec<Open>,
@@ -323,10 +322,6 @@ impl Shape {
                 if let Some(begin) = open.item
                     && !block.points.is_empty()
                 {
-                    if block.kind == Kind::Loop {
-                        let end = self.items[item as usize].end;
-                        self.loops += (end - self.items[begin as usize].at) as usize;
-                    }
                     self.part(begin);
                 }
             }
@@ -345,18 +340,4 @@ impl Shape {
 /// How many operands are outside of the block.
 fn base<T: WasmModuleResources>(validator: &FuncValidator<T>) -> u32 {
     validator.get_control_frame(0).map_or(0, |frame| frame.height as u32)
-}
-
-/// What a call leads to. Tail calls are among them.
-fn callee(operator: &Operator<'_>) -> Option<Callee> {
-    match *operator {
-        Operator::Call { function_index } | Operator::ReturnCall { function_index } => {
-            Some(Callee::Function(function_index))
-        }
-        Operator::CallIndirect { type_index, .. }
-        | Operator::CallRef { type_index }
-        | Operator::ReturnCallIndirect { type_index, .. }
-        | Operator::ReturnCallRef { type_index } => Some(Callee::OfType(type_index)),
-        _ => None,
-    }
 }

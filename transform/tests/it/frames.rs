@@ -1,7 +1,7 @@
 //! The host's side of calls that are saved and go on, for the other tests.
 
 use std::collections::VecDeque;
-use wasm_jobs_transform::{FrameLayout, LOAD, NEXT, POINT, REFUND, SAVE, SAVING, TWINS};
+use wasm_jobs_transform::{FrameLayout, LOAD, NEXT, POINT, SAVE, SAVING, TWINS};
 use wasmtime::{
     AsContextMut, ExnRef, ExternRef, Func, FuncType, Instance, OwnedRooted, Ref, Store, Val,
     ValType, WasmBacktrace,
@@ -179,11 +179,6 @@ pub(crate) fn connect<T: HasCall>(store: &mut Store<T>, instance: Instance) {
         call.current.point() as i32
     });
     set(store, POINT, point);
-    let refund = Func::wrap(&mut *store, |mut caller: wasmtime::Caller<'_, T>, fuel: i32| {
-        let now = caller.get_fuel()?;
-        caller.set_fuel(now.saturating_add_signed(fuel.into()))
-    });
-    set(store, REFUND, refund);
     let references = store.data().frames().references.len();
     for number in 0..references {
         for (of, saves) in [(SAVE, true), (LOAD, false)] {

@@ -2,6 +2,7 @@
 
 mod bound;
 mod bulk;
+mod calls;
 mod checkpoint;
 mod checks;
 mod counted;

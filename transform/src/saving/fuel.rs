@@ -1,0 +1,75 @@
+//! Fuel: a twin takes more instructions than its function. If fuel is counted, functions take as much as their twins, by instructions that become no machine code: a number
+//! that is dropped. So a call that is saved and goes on uses as much fuel as one that is not saved.
+//!
+//! Wasmtime counts one for each instruction but for `nop`, `drop`, `block`, `loop`, `unreachable`, `return`, `else` and `end`. The way to the point at which a twin goes on does not count: the host sets the
+//! fuel once all twins are there.
+
+use crate::saving::rewrite::Rewrite;
+use crate::saving::shape::{Item, Kind};
+use crate::saving::types::is_never_null;
+use std::ops::Range;
+
+/// What it takes to find that a block, or a call, is not entered in the middle: the point, and an `if`.
+const LOOK: i32 = 2;
+
+/// What stands before an `if` that can be entered.
+const CONDITION: i32 = 6;
+
+impl Rewrite<'_> {
+    /// Takes fuel. Of less than nothing, it takes none.
+    fn take_fuel(&mut self, fuel: i32) {
+        if self.context.counts_fuel {
+            for _ in 0..fuel {
+                self.sink().i32_const(0).drop();
+            }
+        }
+    }
+
+    /// In a function: takes what the twin takes besides.
+    pub(super) fn take_as_twin(&mut self, fuel: i32) {
+        if !self.is_twin {
+            self.take_fuel(fuel);
+        }
+    }
+
+    /// Before a point or a block with points: takes what the other form takes besides.
+    pub(super) fn take_before(&mut self, item: &Item, needed: u32, kind: Option<Kind>) {
+        let operands = (item.height - item.base).cast_signed();
+        let twin = operands
+            + match kind {
+                None => self.fuel_of_push(item, item.base..item.height) + LOOK,
+                Some(kind) => {
+                    self.fuel_of_push(item, item.base..needed)
+                        + match kind {
+                            Kind::Block | Kind::TryTable => 0,
+                            Kind::If => CONDITION,
+                            // Its parameters.
+                            Kind::Loop => (item.height - needed).cast_signed(),
+                        }
+                }
+            };
+        let function = self
+            .to_spill(item, needed)
+            .map_or(0, |heights| (heights.len() as i32) + self.fuel_of_push(item, heights));
+        self.take_fuel(if self.is_twin { function - twin } else { twin - function });
+    }
+
+    /// At the start of a block of a function, or of its `else`: takes what the twin takes besides, to see that it is not entered in one of these parts, and for the parameters.
+    pub(super) fn take_at_start(&mut self, begins: &Item, block: u32, parts: &[u32]) {
+        let the_block = &self.from.shape.blocks[block as usize];
+        let below = begins.height - the_block.takes();
+        let params = below..below + the_block.ty.params.len() as u32;
+        let look = if parts.is_empty() { 0 } else { LOOK };
+        let to_locals = if the_block.kind == Kind::Loop { params.len() as i32 } else { 0 };
+        self.take_as_twin(to_locals + look + self.fuel_of_push(begins, params));
+    }
+
+    /// What [`push`](Self::push) takes.
+    fn fuel_of_push(&self, item: &Item, heights: Range<u32>) -> i32 {
+        let types = self.from.shape.operands(item);
+        let types =
+            &types[(heights.start - item.base) as usize..(heights.end - item.base) as usize];
+        let never_null = types.iter().filter(|ty| is_never_null(**ty)).count();
+        (types.len() + never_null) as i32
+    }
+}
