@@ -58,6 +58,7 @@ pub(crate) mod running;
 pub(crate) mod stack_pointer;
 pub(crate) mod store;
 pub(crate) mod trap;
+mod trap_as_value;
 pub(crate) mod types;
 mod usage;
 pub(crate) mod waiting;
@@ -80,6 +81,8 @@ pub use fiber::add_yield;
 pub use freeze::frozen::Frozen;
 #[cfg(feature = "freeze")]
 pub use freeze::looking::{FrozenFrame, FrozenValue, FrozenWait};
+#[cfg(feature = "freeze")]
+pub use freeze::output::CallOutput;
 #[cfg(feature = "freeze")]
 pub use freeze::plain::{ResumableParams, ResumableResults};
 #[cfg(feature = "freeze")]

@@ -42,11 +42,7 @@ where
 {
     let Some(pre) = guest.pre.clone() else { return Err(Error::Poisoned) };
     let pending = &call.pending;
-    let resumable = pre.resumable(&mut guest.store, &pending.module, &pending.name);
-    let Some(resumable) = resumable else {
-        let why = format!("no import {}.{} is resumable", pending.module, pending.name);
-        return Err(Error::InvalidFrozen { why: why.into() });
-    };
+    let resumable = pre.resumable(&mut guest.store, &pending.module, &pending.name)?;
     let wait = match waiting {
         Some(waiting) => Wait::GoesOn(waiting),
         None => Wait::Begins(resumable.again.clone()),

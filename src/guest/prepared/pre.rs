@@ -186,15 +186,22 @@ impl<S: Send + 'static> PreparedPre<S> {
     }
 
     /// The import of this name, if it is resumable.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidFrozen`] if it is not.
     #[cfg(feature = "freeze")]
     pub(crate) fn resumable(
         &self,
         store: &mut Store<S>,
         module: &str,
         name: &str,
-    ) -> Option<&Resumable<S>> {
-        let mut resumable = self.all_resumable(store)?.iter();
-        resumable.find(|import| (&*import.module, &*import.name) == (module, name))
+    ) -> Result<&Resumable<S>, Error> {
+        let mut resumable = self.all_resumable(store).unwrap_or_default().iter();
+        let found = resumable.find(|import| (&*import.module, &*import.name) == (module, name));
+        found.ok_or_else(|| Error::InvalidFrozen {
+            why: format!("no import {module}.{name} is resumable").into(),
+        })
     }
 
     #[cfg(feature = "freeze")]

@@ -11,6 +11,8 @@ mod random;
 mod references;
 mod refusals;
 mod shapes;
+mod traps;
+mod travelling;
 
 use std::num::NonZeroUsize;
 use std::sync::{Arc, LazyLock, Mutex};
