@@ -9,7 +9,7 @@ use std::any::Any;
 use std::sync::{Arc, OnceLock};
 use wasm_jobs_transform::{
     FrameLayout, LOAD, Layout, NEXT, Options, POINT, Referent, SAVE, SAVING, SlotValue, TWINS,
-    ValueType, transform_with,
+    ValueType, frames_export, transform_with,
 };
 use wasmtime::{Engine, Module, ModuleExport};
 
@@ -26,6 +26,8 @@ pub(crate) struct Freezer {
     /// Whether it is the form with twins.
     pub(crate) has_twins: bool,
     source: Arc<Source>,
+    /// What was compiled elsewhere, if it was: the module with twins.
+    compiled: OnceLock<Module>,
     twins: OnceLock<(Module, Arc<Self>)>,
     /// Held while the twins are compiled.
     compiling: Mutex<()>,
@@ -82,8 +84,30 @@ impl Freezer {
             }
         });
         let (hash, points) = (frames.hash(), counts.collect());
-        let (twins, compiling) = (OnceLock::new(), Mutex::new(()));
-        Arc::new(Self { hash, points, frames, initial, has_twins, source, twins, compiling })
+        Arc::new(Self {
+            frames,
+            hash,
+            points,
+            initial,
+            has_twins,
+            source,
+            compiled: OnceLock::new(),
+            twins: OnceLock::new(),
+            compiling: Mutex::new(()),
+        })
+    }
+
+    /// Gives it the module with twins, so that it is not compiled. Without effect if it is there already.
+    pub(crate) fn set_twins(&self, module: Module) {
+        let _alone = self.compiling.lock();
+        if self.twins.get().is_none() {
+            let _ = self.compiled.set(module);
+        }
+    }
+
+    /// Whether a module was transformed in the way that this freezer describes, with twins or without them.
+    pub(crate) fn describes(&self, module: &Module) -> bool {
+        module.get_export_index(&frames_export(&self.hash)).is_some()
     }
 
     /// The module with twins, in which frozen calls go on. It is compiled when this is first called. Not for a module that has them.
@@ -97,7 +121,10 @@ impl Freezer {
         }
         let Source { wasm, options } = &*self.source;
         let transformed = transform_with(wasm, options).map_err(Error::Prepare)?;
-        let module = Module::new(engine, transformed.wasm)?;
+        let module = match self.compiled.get() {
+            Some(module) => module.clone(),
+            None => Module::new(engine, transformed.wasm)?,
+        };
         let freezer = Self::of(self.source.clone(), transformed.frames, self.initial.clone(), true);
         Ok(self.twins.get_or_init(|| (module, freezer)))
     }

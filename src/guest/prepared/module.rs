@@ -33,6 +33,8 @@ impl Prepared {
     ///
     /// What such a module says of itself is trusted, as wasmtime trusts what it deserialises.
     ///
+    /// Calls of its guests cannot be frozen. For that, there is `from_module_with`, with the feature `freeze`.
+    ///
     /// ```
     /// # use wasm_jobs::{EngineOptions, Prepared, engine, prepare, wasmtime};
     /// # let engine = engine(&EngineOptions::default())?;
@@ -71,7 +73,8 @@ impl Prepared {
         }
     }
 
-    /// Whether calls of its guests can be frozen. They can if it was made by [`prepare_with`](crate::prepare_with) and `PrepareOptions::freezable`.
+    /// Whether calls of its guests can be frozen. They can if it was made by [`prepare_with`](crate::prepare_with), or by `Prepared::from_module_with`, and
+    /// `PrepareOptions::freezable`.
     #[must_use]
     pub fn is_freezable(&self) -> bool {
         #[cfg(feature = "freeze")]

@@ -53,8 +53,31 @@ impl PrepareOptions {
         self
     }
 
-    /// The options of the transformation.
-    pub(crate) fn transformation(&self, stops: bool) -> Options {
+    /// The options of the [transformation](wasm_jobs_transform::transform_with) that [`prepare_with`](crate::prepare_with) makes, for a build script that compiles for another
+    /// machine. `stops` says whether the engine there has [flags](crate::EngineOptions::stop_flags).
+    ///
+    /// With [`Options::twins`], it gives the second module, in which frozen calls go on:
+    ///
+    /// ```
+    /// use wasm_jobs::transform::transform_with;
+    /// use wasm_jobs::{EngineOptions, PrepareOptions, engine};
+    ///
+    /// # let wasm = wat::parse_str("(module)")?;
+    /// // In a build script.
+    /// let engine = engine(&EngineOptions::default())?;
+    /// # #[cfg(feature = "freeze")]
+    /// let options = PrepareOptions::default().freezable(true).transformation(false);
+    /// # #[cfg(not(feature = "freeze"))]
+    /// # let options = PrepareOptions::default().transformation(false);
+    /// let first = engine.precompile_module(&transform_with(&wasm, &options)?.wasm)?;
+    /// let second = engine.precompile_module(&transform_with(&wasm, &options.twins(true))?.wasm)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// The program that deserialises them takes the modules by [`Prepared::from_module`](crate::Prepared::from_module), or, if calls are to be frozen, by
+    /// `Prepared::from_module_with` and `with_twins_module`.
+    #[must_use]
+    pub fn transformation(&self, stops: bool) -> Options {
         self.transformation.clone().stops(stops)
     }
 }

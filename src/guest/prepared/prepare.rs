@@ -24,10 +24,11 @@ use wasmtime::{Engine, Module};
 /// made by [`Engine::new`], if its `Config` has [shared memories](wasmtime::Config::shared_memory). If you have shared memories for another reason and want no flags, compile
 /// the bytes of [`transform`](wasm_jobs_transform::transform) by `Module::new`, and take the module by [`Prepared::from_module`].
 ///
-/// The [module](Prepared::module) can be [serialised](Module::serialize), and is taken back by [`Prepared::from_module`]. Instantiate it by this library: wasmtime
+/// The [module](Prepared::module) can be [serialised](Module::serialize), and is taken back by [`Prepared::from_module`], or, if calls are to be frozen, by
+/// `Prepared::from_module_with`. Instantiate it by this library: wasmtime
 /// alone does not run its start function.
 ///
-/// A build script that compiles for another machine gives [`transform_with`]'s bytes to [`Engine::precompile_module`].
+/// A build script that compiles for another machine gives [`transform_with`]'s bytes to [`Engine::precompile_module`]: see [`PrepareOptions::transformation`].
 ///
 /// ```
 /// use std::time::Duration;

@@ -2,6 +2,7 @@
 //! while it is frozen and thawed on the way, and guests that wait in functions of the host's.
 
 mod afterwards;
+mod ahead;
 mod asking;
 mod bytes;
 mod elsewhere;
