@@ -221,7 +221,8 @@ pub use wasmtime_wasi;
 #[doc(hidden)]
 pub mod __wrapper {
     pub use crate::guest::wrapper::{
-        PreparedModule, check, compile, compile_prepared, link, look_up,
+        PreparedModule, check, compile, compile_freezable, compile_prepared, link, link_freezable,
+        look_up,
     };
     pub use wasm_jobs_macros::wrapper;
 }

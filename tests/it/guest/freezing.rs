@@ -13,7 +13,10 @@ mod references;
 mod refusals;
 mod shapes;
 mod traps;
+#[cfg(feature = "rayon")]
 mod travelling;
+#[cfg(feature = "macros")]
+mod wrapped;
 
 use std::num::NonZeroUsize;
 use std::sync::{Arc, LazyLock, Mutex};
