@@ -75,12 +75,14 @@ pub use checkpoint::checkpoint::{Checkpoint, CheckpointSize};
 pub use checkpoint::codec::RefCodec;
 #[cfg(feature = "checkpoint")]
 pub use checkpoint::host_state::HostState;
+#[cfg(feature = "freeze")]
+pub use checkpoint::value::Value as FrozenValue;
 pub use engine::{EngineOptions, engine, request_yields};
 pub use fiber::add_yield;
 #[cfg(feature = "freeze")]
 pub use freeze::frozen::Frozen;
 #[cfg(feature = "freeze")]
-pub use freeze::looking::{FrozenFrame, FrozenValue, FrozenWait};
+pub use freeze::looking::{FrozenFrame, FrozenWait};
 #[cfg(feature = "freeze")]
 pub use freeze::output::CallOutput;
 #[cfg(feature = "freeze")]
