@@ -14,7 +14,7 @@ use crate::guest::freeze::going_on::{go_on, parking};
 #[cfg(feature = "freeze")]
 use crate::guest::freeze::output::CallOutput;
 #[cfg(feature = "freeze")]
-use crate::guest::freeze::taking::{Freezable, TakesRequest};
+use crate::guest::freeze::taking::{SavableCall, SavableSteps};
 use crate::guest::guest::Guest;
 #[cfg(feature = "freeze")]
 use crate::guest::half_way::PoisonedUnlessDone;
@@ -98,13 +98,13 @@ where
     async move {
         let (inside, export) = guest.parts();
         #[cfg(feature = "freeze")]
-        let freezable = Freezable::of(inside);
+        let savable = SavableCall::of(inside);
         let mut running = Running::begin(inside, Attempt::Export(&export.name))?;
         let (store, control, _) = running.parts();
         let call = Limited::new(export.func.call_async(store, params), control);
         #[cfg(feature = "freeze")]
         {
-            let (ended, saved) = TakesRequest::new(call, &freezable, control).await;
+            let (ended, saved) = SavableSteps::new(call, &savable, control).await;
             match saved {
                 None => running.end(ended),
                 Some(saved) => {

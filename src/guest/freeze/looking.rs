@@ -1,7 +1,7 @@
 //! What can be seen of a [`Frozen`] call: a debugger's view of a call that sleeps.
 
 use crate::guest::checkpoint::value::Value;
-use crate::guest::freeze::freezer::Freezer;
+use crate::guest::freeze::freezable_module::FreezableModule;
 use crate::guest::freeze::frozen::Frozen;
 use std::fmt;
 use std::time::Duration;
@@ -54,11 +54,11 @@ impl<T> Frozen<T> {
     /// ```
     #[must_use]
     pub fn frames(&self) -> Vec<FrozenFrame<'_>> {
-        let (frames, freezer) = (&self.call().frames, &*self.call().freezer);
+        let (frames, freezable) = (&self.call().frames, &*self.call().freezable);
         let starts = frames.starts.iter();
         let frames = starts.map(|start| {
             let references = &frames.references[start.reference..];
-            frame(freezer, &frames.words[start.word..], references)
+            frame(freezable, &frames.words[start.word..], references)
         });
         frames.collect()
     }
@@ -72,10 +72,14 @@ impl<T> Frozen<T> {
     }
 }
 
-fn frame<'a>(freezer: &'a Freezer, words: &[i64], references: &[Value]) -> FrozenFrame<'a> {
+fn frame<'a>(
+    freezable: &'a FreezableModule,
+    words: &[i64],
+    references: &[Value],
+) -> FrozenFrame<'a> {
     let (mut words, mut references) = (words.iter().copied(), references.iter());
     let mut word = move || words.next().unwrap_or(0);
-    let point = &freezer.frames.points[word() as usize];
+    let point = &freezable.frames.points[word() as usize];
     let mut values = Vec::new();
     for slot in &point.slots {
         let value = match slot.ty {
@@ -98,7 +102,7 @@ fn frame<'a>(freezer: &'a Freezer, words: &[i64], references: &[Value]) -> Froze
             values.push((slot.what, value));
         }
     }
-    FrozenFrame { function: point.function, name: freezer.frames.name(point.function), values }
+    FrozenFrame { function: point.function, name: freezable.frames.name(point.function), values }
 }
 
 impl FrozenFrame<'_> {

@@ -3,7 +3,7 @@
 
 use crate::error::Error;
 use crate::guest::checkpoint::image::plan_of;
-use crate::guest::freeze::freezer::Freezer;
+use crate::guest::freeze::freezable_module::FreezableModule;
 use crate::guest::module_name::module_name;
 use crate::guest::prepared::module::Prepared;
 use crate::guest::prepared::options::PrepareOptions;
@@ -61,12 +61,16 @@ impl Prepared {
         if !options.freezable {
             return if is_of_wasm { Ok(prepared) } else { Err(other()) };
         }
-        let freezer =
-            Freezer::new(wasm.as_ref(), &transformation, &transformed.layout, transformed.frames);
-        if !is_of_wasm || !freezer.describes(module) || has_twins(module) {
+        let freezable = FreezableModule::new(
+            wasm.as_ref(),
+            &transformation,
+            &transformed.layout,
+            transformed.frames,
+        );
+        if !is_of_wasm || !freezable.describes(module) || has_twins(module) {
             return Err(other());
         }
-        Ok(prepared.with_freezer(freezer))
+        Ok(prepared.with_freezable(freezable))
     }
 
     /// What wasmtime has compiled of the second module, in which frozen calls go on. It is compiled when this is first called.
@@ -92,7 +96,7 @@ impl Prepared {
     /// - [`Error::OtherEngine`] if it is of another engine.
     pub fn with_twins_module(self, twins: Module) -> Result<Self, Error> {
         let module = self.module();
-        let Some(freezer) = self.freezer() else {
+        let Some(freezable) = self.freezable() else {
             return Err(Error::NotPrepared { module: module_name(module) });
         };
         if !Engine::same(module.engine(), twins.engine()) {
@@ -100,13 +104,13 @@ impl Prepared {
         }
         let flags = [module, &twins].map(looks_at_flag);
         if !has_twins(&twins)
-            || !freezer.describes(&twins)
+            || !freezable.describes(&twins)
             || flags[0] != flags[1]
             || plan_of(&twins)?.hash != plan_of(module)?.hash
         {
             return Err(Error::OtherModule { module: module_name(&twins) });
         }
-        freezer.set_twins(twins);
+        freezable.set_twins(twins);
         Ok(self)
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 #[cfg(feature = "freeze")]
-use crate::guest::freeze::freezer::Freezer;
+use crate::guest::freeze::freezable_module::FreezableModule;
 use crate::guest::limit::ticker::Ticker;
 use crate::guest::prepared::module::Prepared;
 use crate::guest::prepared::options::PrepareOptions;
@@ -71,9 +71,13 @@ pub fn prepare_with(
     let prepared = Prepared::new(Module::new(engine, transformed.wasm)?, flags);
     #[cfg(feature = "freeze")]
     if options.freezable {
-        let freezer =
-            Freezer::new(wasm.as_ref(), &transformation, &transformed.layout, transformed.frames);
-        return Ok(prepared.with_freezer(freezer));
+        let freezable = FreezableModule::new(
+            wasm.as_ref(),
+            &transformation,
+            &transformed.layout,
+            transformed.frames,
+        );
+        return Ok(prepared.with_freezable(freezable));
     }
     Ok(prepared)
 }

@@ -1,4 +1,4 @@
-//! [`Freezer`]: what is known of a module whose calls can be frozen.
+//! [`FreezableModule`]: what is known of a module whose calls can be frozen.
 
 use crate::error::Error;
 use crate::guest::checkpoint::plan::{Hash, Plan};
@@ -14,7 +14,7 @@ use wasm_jobs_transform::{
 use wasmtime::{Engine, Module, ModuleExport};
 
 /// A module whose calls can be frozen, in one of its two forms: with twins, or without them.
-pub(crate) struct Freezer {
+pub(crate) struct FreezableModule {
     /// What its functions give when a call is saved.
     pub(crate) frames: FrameLayout,
     /// The hash of that, which is the same for both forms.
@@ -53,7 +53,7 @@ struct Source {
     options: Options,
 }
 
-impl Freezer {
+impl FreezableModule {
     /// `wasm` is the module before it was transformed with these options.
     pub(crate) fn new(
         wasm: &[u8],
@@ -105,7 +105,7 @@ impl Freezer {
         }
     }
 
-    /// Whether a module was transformed in the way that this freezer describes, with twins or without them.
+    /// Whether a module was transformed in the way that this describes, with twins or without them.
     pub(crate) fn describes(&self, module: &Module) -> bool {
         module.get_export_index(&frames_export(&self.hash)).is_some()
     }
@@ -125,8 +125,9 @@ impl Freezer {
             Some(module) => module.clone(),
             None => Module::new(engine, transformed.wasm)?,
         };
-        let freezer = Self::of(self.source.clone(), transformed.frames, self.initial.clone(), true);
-        Ok(self.twins.get_or_init(|| (module, freezer)))
+        let freezable =
+            Self::of(self.source.clone(), transformed.frames, self.initial.clone(), true);
+        Ok(self.twins.get_or_init(|| (module, freezable)))
     }
 }
 
@@ -134,19 +135,21 @@ fn refers_to(ty: ValueType, referent: Referent) -> bool {
     matches!(ty, ValueType::Reference(ty) if ty.to == referent)
 }
 
-impl std::fmt::Debug for Freezer {
+impl std::fmt::Debug for FreezableModule {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Freezer").field("points", &self.points.len()).finish_non_exhaustive()
+        f.debug_struct("FreezableModule")
+            .field("points", &self.points.len())
+            .finish_non_exhaustive()
     }
 }
 
 /// What a guest whose calls can be frozen needs to know for that.
 #[derive(Debug)]
-pub(crate) struct Freezes {
-    /// The module that it is of, in the form of this freezer.
+pub(crate) struct SavingPlan {
+    /// The module that it is of, in one of its forms.
     pub(crate) module: Module,
     pub(crate) plan: Arc<Plan>,
-    pub(crate) freezer: Arc<Freezer>,
+    pub(crate) freezable: Arc<FreezableModule>,
     pub(crate) exports: Exports,
     /// Of the type of the store: see [`saver`](crate::guest::freeze::saving::saver).
     pub(crate) saver: Box<dyn Any + Send + Sync>,
@@ -156,7 +159,7 @@ pub(crate) struct Freezes {
     pub(crate) not_resumable: Box<[Box<str>]>,
 }
 
-impl Freezes {
+impl SavingPlan {
     /// Whether the module has imported the function, under the name that it has there.
     pub(crate) fn is_resumable(&self, pending: &Pending) -> bool {
         let Pending { module, name, .. } = pending;
