@@ -181,6 +181,11 @@ pub use frame::run_within::{FrameReport, run_within};
 pub use guest::kit as guest_kit;
 #[cfg(feature = "wasi")]
 pub use guest::wasi;
+#[cfg(feature = "freeze")]
+pub use guest::{
+    CallOutput, Frozen, FrozenFrame, FrozenValue, FrozenWait, ResumableParams, ResumableResults,
+    func_wrap_resumable,
+};
 #[cfg(feature = "checkpoint")]
 pub use guest::{Checkpoint, CheckpointSize, HostState, RefCodec};
 #[cfg(feature = "macros")]
@@ -190,11 +195,6 @@ pub use guest::{
     EngineOptions, Func, GlobalType, Instance, InstanceOptions, InstancePool, Instances, Linked,
     MemoryGuard, OnReturn, OwnedRef, ParMap, ParMapJob, Plain, PoolStats, PooledInstance, Slice,
     Stops, StoreGuard, TableGuard, add_yield, engine, request_yields,
-};
-#[cfg(feature = "freeze")]
-pub use guest::{
-    Frozen, FrozenFrame, FrozenValue, FrozenWait, ResumableParams, ResumableResults,
-    func_wrap_resumable,
 };
 #[cfg(feature = "prepare")]
 pub use guest::{PrepareOptions, Prepared, PreparedPre, prepare, prepare_with};
@@ -221,7 +221,8 @@ pub use wasmtime_wasi;
 #[doc(hidden)]
 pub mod __wrapper {
     pub use crate::guest::wrapper::{
-        PreparedModule, check, compile, compile_prepared, link, look_up,
+        PreparedModule, check, compile, compile_freezable, compile_prepared, link, link_freezable,
+        look_up,
     };
     pub use wasm_jobs_macros::wrapper;
 }

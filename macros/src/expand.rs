@@ -112,6 +112,7 @@ impl Wrapper<'_> {
             quote!(#field: #library::__wrapper::look_up(&instance, [#(#exports),*])?)
         });
         let checkpoints = options.checkpoints;
+        let link = if options.freezable { quote!(link_freezable) } else { quote!(link) };
         let check_others = (functions < self.methods.len()).then(|| {
             let functions = Literal::usize_unsuffixed(functions);
             // Functions are checked as they are looked up.
@@ -125,7 +126,7 @@ impl Wrapper<'_> {
                 linker: &#library::wasmtime::Linker<#state>,
                 state: #state,
             ) -> #result {
-                let pre = #library::__wrapper::link::<Self, _>(module, linker, Self::EXPORTS, #checkpoints)?;
+                let pre = #library::__wrapper::#link::<Self, _>(module, linker, Self::EXPORTS, #checkpoints)?;
                 Self::from_instance(#library::Instance::new(&pre, state)?)
             }
 
@@ -136,7 +137,7 @@ impl Wrapper<'_> {
                 options: #library::InstanceOptions,
                 state: impl ::core::ops::Fn() -> #state + ::core::marker::Send + ::core::marker::Sync + 'static,
             ) -> #result {
-                let pre = #library::__wrapper::link::<Self, _>(module, linker, Self::EXPORTS, #checkpoints)?;
+                let pre = #library::__wrapper::#link::<Self, _>(module, linker, Self::EXPORTS, #checkpoints)?;
                 Self::from_instance(#library::Instance::with_options(&pre, options, state)?)
             }
 
@@ -153,9 +154,11 @@ impl Wrapper<'_> {
     fn module_function(&self) -> TokenStream {
         let Declaration { library, vis, options, .. } = self.declaration;
         let docs = comment(docs::COMPILE);
-        let (module, compile) = match options.checkpoints {
-            true => (quote!(#library::__wrapper::PreparedModule), quote!(compile_prepared)),
-            false => (quote!(#library::wasmtime::Module), quote!(compile)),
+        let prepared = quote!(#library::__wrapper::PreparedModule);
+        let (module, compile) = match (options.freezable, options.checkpoints) {
+            (true, _) => (prepared, quote!(compile_freezable)),
+            (false, true) => (prepared, quote!(compile_prepared)),
+            (false, false) => (quote!(#library::wasmtime::Module), quote!(compile)),
         };
         let result = self.declaration.result(&module);
         quote! {
@@ -207,12 +210,18 @@ impl Wrapper<'_> {
                 const CHECKPOINTS: ::core::primitive::bool = true;
             )
         });
+        let freezable = options.freezable.then(|| {
+            quote!(
+                const FREEZABLE: ::core::primitive::bool = true;
+            )
+        });
         let embedded = options.embed.then(|| {
             quote! {
                 #(#cfgs)*
                 impl #library::Embedded for #name {
                     const WASM: &'static [::core::primitive::u8] = #wasm;
                     #checkpoints
+                    #freezable
                 }
             }
         });

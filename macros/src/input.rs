@@ -35,6 +35,8 @@ pub(crate) struct Options {
     pub(crate) embed: bool,
     /// Whether the module is prepared for checkpoints.
     pub(crate) checkpoints: bool,
+    /// Whether the module is prepared so that calls can be frozen.
+    pub(crate) freezable: bool,
     pub(crate) rename: Vec<Rename>,
 }
 
@@ -155,7 +157,13 @@ fn state(input: ParseStream<'_>) -> Result<Type> {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { traps: Traps::Error, embed: true, checkpoints: false, rename: Vec::new() }
+        Self {
+            traps: Traps::Error,
+            embed: true,
+            checkpoints: false,
+            freezable: false,
+            rename: Vec::new(),
+        }
     }
 }
 
@@ -173,10 +181,11 @@ impl Parse for Options {
                     format!("the option `{option}` is given twice"),
                 ));
             }
-            if !["traps", "embed", "checkpoints", "rename"].iter().any(|known| option == known) {
+            let known = ["traps", "embed", "checkpoints", "freezable", "rename"];
+            if !known.iter().any(|known| option == known) {
                 let message = format!(
-                    "no option is named `{option}`: the options are `traps`, `embed`, `checkpoints` and \
-                     `rename`"
+                    "no option is named `{option}`: the options are `traps`, `embed`, `checkpoints`, \
+                     `freezable` and `rename`"
                 );
                 return Err(Error::new(option.span(), message));
             }
@@ -187,6 +196,7 @@ impl Parse for Options {
                 "traps" => options.traps = content.parse()?,
                 "embed" => options.embed = boolean(&content)?,
                 "checkpoints" => options.checkpoints = boolean(&content)?,
+                "freezable" => options.freezable = boolean(&content)?,
                 _ => options.rename = renames(&content)?,
             }
             seen.push(option);

@@ -17,6 +17,8 @@ use crate::call::future::{Future, SendFuture};
 /// # fn check(instance: Instance<()>) { is_send(handler(instance)) }
 /// ```
 ///
+/// A function that gives something else beside the future, such as `Frozen::thaw_with_instance`, is used in the same way.
+///
 /// With `instance.call(..)?.into_send().await`, the handler is not `Send`: the compiler says that `*const ()` cannot be sent.
 pub trait IntoSend {
     /// The same, with an owner that may travel.
@@ -31,6 +33,14 @@ impl<T: Send + 'static, O, X> IntoSend for Result<Future<T, O>, X> {
 
     fn into_send(self) -> Self::Sent {
         self.map(Future::into_send)
+    }
+}
+
+impl<I, T: Send + 'static, O, X> IntoSend for Result<(I, Future<T, O>), X> {
+    type Sent = Result<(I, SendFuture<T>), X>;
+
+    fn into_send(self) -> Self::Sent {
+        self.map(|(beside, future)| (beside, future.into_send()))
     }
 }
 

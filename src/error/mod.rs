@@ -255,13 +255,14 @@ pub enum Error {
     #[error("the module cannot be prepared: {0}")]
     Prepare(#[source] wasm_jobs_transform::Error),
 
-    /// The [`Checkpoint`](crate::Checkpoint) is of a guest of another module.
+    /// The [`Checkpoint`](crate::Checkpoint) is of a guest of another module; or what a call was frozen of, or a module that was compiled ahead of time, was prepared with
+    /// other options.
     #[cfg(feature = "checkpoint")]
     #[error(
-        "{module}: the checkpoint is of a guest of another module: both must be the same wasm, byte for byte"
+        "{module}: the checkpoint, the frozen call or the compiled module is of another module: both must be the same wasm, byte for byte, and prepared with the same options"
     )]
     OtherModule {
-        /// The module that the checkpoint was to be used with.
+        /// The module that it was to be used with.
         module: Box<str>,
     },
 

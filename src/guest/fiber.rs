@@ -12,7 +12,9 @@ use crate::guest::export::Claimed;
 #[cfg(feature = "freeze")]
 use crate::guest::freeze::going_on::{go_on, parking};
 #[cfg(feature = "freeze")]
-use crate::guest::freeze::taking::{Freezable, TakesRequest};
+use crate::guest::freeze::output::CallOutput;
+#[cfg(feature = "freeze")]
+use crate::guest::freeze::taking::{SavableCall, SavableSteps};
 use crate::guest::guest::Guest;
 #[cfg(feature = "freeze")]
 use crate::guest::half_way::PoisonedUnlessDone;
@@ -22,6 +24,7 @@ use crate::guest::limit::limited::Limited;
 use crate::guest::origin::BoxFuture;
 use crate::guest::running::Running;
 use crate::guest::trap::Attempt;
+use crate::guest::trap_as_value::TrapAsValue;
 use crate::guest::waiting::define_waiting;
 use crate::outcome::Outcome;
 use crate::step::interrupt::Interrupter;
@@ -69,17 +72,7 @@ where
     R: WasmResults + Sync + 'static,
 {
     let (interrupter, traced) = interrupter_and_trace(&mut guest);
-    let call = call(guest, params);
-    let with_trap = async {
-        match call.await {
-            Ok(results) => Ok(Ok(results)),
-            Err(error) => match *error {
-                Error::Trap(trap) => Ok(Err(trap)),
-                error => Err(error),
-            },
-        }
-    };
-    Future::from_parts(with_trap, Some(interrupter), traced)
+    Future::from_parts(TrapAsValue::new(call(guest, params)), Some(interrupter), traced)
 }
 
 /// The interrupter of the call's steps, and the call's name in traces.
@@ -105,13 +98,13 @@ where
     async move {
         let (inside, export) = guest.parts();
         #[cfg(feature = "freeze")]
-        let freezable = Freezable::of(inside);
+        let savable = SavableCall::of(inside);
         let mut running = Running::begin(inside, Attempt::Export(&export.name))?;
         let (store, control, _) = running.parts();
         let call = Limited::new(export.func.call_async(store, params), control);
         #[cfg(feature = "freeze")]
         {
-            let (ended, saved) = TakesRequest::new(call, &freezable, control).await;
+            let (ended, saved) = SavableSteps::new(call, &savable, control).await;
             match saved {
                 None => running.end(ended),
                 Some(saved) => {
@@ -132,21 +125,20 @@ where
 
 /// The work of a call that was frozen, and whose guest goes back into it once `function` is called.
 #[cfg(feature = "freeze")]
-pub(crate) fn thawed<S, R>(
+pub(crate) fn thawed<S, T, How>(
     mut guest: Away<S>,
     export: Arc<str>,
-    function: TypedFunc<(), R>,
+    function: TypedFunc<(), T::Results>,
     back: PoisonedUnlessDone,
-) -> Future<R>
+) -> Future<T>
 where
     S: Send + 'static,
-    R: WasmResults + Sync + 'static,
+    T: CallOutput<How>,
 {
     guest.begin_call();
     let interrupter = guest.control.stopper().interrupter();
     let traced = Traced::export(&export, guest.control.number());
-    let call = parking(guest, export, function, (), Some(back));
-    Future::from_parts(call, Some(interrupter), traced)
+    T::future(parking(guest, export, function, (), Some(back)), interrupter, traced)
 }
 
 /// Makes the future of a call that runs the user's `work` with the exports.

@@ -5,7 +5,7 @@ use crate::error::{Error, Mismatch};
 #[cfg(feature = "checkpoint")]
 use crate::guest::checkpoint::saves::Saves;
 #[cfg(feature = "freeze")]
-use crate::guest::freeze::freezer::Freezes;
+use crate::guest::freeze::freezable_module::SavingPlan;
 #[cfg(feature = "freeze")]
 use crate::guest::freeze::reentry::Reentry;
 use crate::guest::limit::control::Control;
@@ -47,7 +47,7 @@ pub(crate) struct Guest<S: 'static, E = wasmtime::Instance> {
     pub(crate) saves: Saves<S>,
     /// `Some` if its calls can become data.
     #[cfg(feature = "freeze")]
-    pub(crate) freezes: Option<Arc<Freezes>>,
+    pub(crate) saving_plan: Option<Arc<SavingPlan>>,
     /// `Some` once it has gone back into a frozen call.
     #[cfg(feature = "freeze")]
     pub(crate) reentry: Option<Reentry<S>>,
@@ -103,7 +103,7 @@ impl<S: Send + 'static, E> Guest<S, E> {
             #[cfg(feature = "checkpoint")]
             saves: Saves::new(),
             #[cfg(feature = "freeze")]
-            freezes: None,
+            saving_plan: None,
             #[cfg(feature = "freeze")]
             reentry: None,
             #[cfg(feature = "freeze")]
@@ -191,12 +191,12 @@ impl<S: Send + 'static, E> Guest<S, E> {
         #[cfg(feature = "freeze")]
         {
             self.reentry = None;
-            (self.freezes, self.pre) = match linked {
+            (self.saving_plan, self.pre) = match linked {
                 LinkedModule::Plain(_) => (None, None),
                 LinkedModule::Prepared(pre) => {
-                    let freezes = pre.freezes(&mut self.store);
-                    let pre = freezes.as_ref().map(|_| pre.clone());
-                    (freezes, pre)
+                    let saving_plan = pre.saving_plan(&mut self.store);
+                    let pre = saving_plan.as_ref().map(|_| pre.clone());
+                    (saving_plan, pre)
                 }
             };
         }

@@ -111,8 +111,8 @@ impl<S: 'static> LinkedModule<S> {
         match self {
             #[cfg(feature = "freeze")]
             Self::Prepared(pre) => {
-                let freezer = pre.prepared().freezer();
-                freezer.is_some_and(|freezer| !freezer.frames.shows_host_calls)
+                let freezable = pre.prepared().freezable();
+                freezable.is_some_and(|freezable| !freezable.frames.shows_host_calls)
             }
             _ => false,
         }

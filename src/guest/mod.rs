@@ -58,6 +58,7 @@ pub(crate) mod running;
 pub(crate) mod stack_pointer;
 pub(crate) mod store;
 pub(crate) mod trap;
+mod trap_as_value;
 pub(crate) mod types;
 mod usage;
 pub(crate) mod waiting;
@@ -74,12 +75,16 @@ pub use checkpoint::checkpoint::{Checkpoint, CheckpointSize};
 pub use checkpoint::codec::RefCodec;
 #[cfg(feature = "checkpoint")]
 pub use checkpoint::host_state::HostState;
+#[cfg(feature = "freeze")]
+pub use checkpoint::value::Value as FrozenValue;
 pub use engine::{EngineOptions, engine, request_yields};
 pub use fiber::add_yield;
 #[cfg(feature = "freeze")]
 pub use freeze::frozen::Frozen;
 #[cfg(feature = "freeze")]
-pub use freeze::looking::{FrozenFrame, FrozenValue, FrozenWait};
+pub use freeze::looking::{FrozenFrame, FrozenWait};
+#[cfg(feature = "freeze")]
+pub use freeze::output::CallOutput;
 #[cfg(feature = "freeze")]
 pub use freeze::plain::{ResumableParams, ResumableResults};
 #[cfg(feature = "freeze")]

@@ -3,6 +3,10 @@
 use crate::call::future::SendFuture;
 use crate::error::Error;
 use crate::error::trap::Trap;
+#[cfg(feature = "freeze")]
+use crate::guest::freeze::frozen::Frozen;
+#[cfg(feature = "freeze")]
+use crate::guest::freeze::output::CallOutput;
 use crate::guest::instance_pool::InstancePool;
 use crate::guest::origin::BoxFuture;
 use crate::guest::pooled_instance::PooledInstance;
@@ -93,6 +97,20 @@ impl<S: Send + 'static> InstancePool<S> {
         R: WasmResults + Sync + 'static,
     {
         self.run(pool, |instance| instance.try_call(export, params)).await
+    }
+
+    /// Brings an instance of the pool to the middle of a call that was frozen, runs the rest of it as a job on `pool`, and gives its result: what
+    /// [`Instance::thaw`](crate::Instance::thaw) is to one instance.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get`](Self::get) and of [`Instance::thaw`](crate::Instance::thaw), and the failure of the call.
+    #[cfg(feature = "freeze")]
+    pub async fn thaw<T, How>(&self, pool: &impl JobPool, frozen: &Frozen<T>) -> Result<T, Error>
+    where
+        T: CallOutput<How>,
+    {
+        self.run(pool, |instance| instance.thaw(frozen)).await
     }
 
     /// Checks that the guests export a function of this signature, so that a wrong plugin is found when the pool is made.

@@ -3,6 +3,10 @@
 use crate::call::future::SendFuture;
 use crate::error::Error;
 use crate::error::trap::Trap;
+#[cfg(feature = "freeze")]
+use crate::guest::freeze::frozen::Frozen;
+#[cfg(feature = "freeze")]
+use crate::guest::freeze::output::CallOutput;
 use crate::guest::instance::Instance;
 use crate::guest::origin::BoxFuture;
 use std::fmt;
@@ -28,8 +32,8 @@ pub enum OnReturn {
 /// An [`Instance`] that was checked out from an [`InstancePool`](crate::InstancePool). Dropping it returns the guest to the pool: at once, or
 /// when the call in progress ends.
 ///
-/// It has the functions of an [`Instance`]. [`call`](Self::call), [`try_call`](Self::try_call) and [`start`](Self::start) give
-/// [`SendFuture`]s, because such an instance is for owners that travel.
+/// It has the functions of an [`Instance`]. [`call`](Self::call), [`try_call`](Self::try_call), [`start`](Self::start) and, with the feature
+/// `freeze`, `thaw` give [`SendFuture`]s, because such an instance is for owners that travel.
 ///
 /// A [`Func`](crate::Func) of it is of no use once the guest has gone back: its calls are refused with
 /// [`Error::GivenBack`](crate::Error::GivenBack).
@@ -128,6 +132,37 @@ impl<S: Send + 'static> PooledInstance<S> {
         R: WasmResults + Sync + 'static,
     {
         Ok(self.instance.try_call(export, params)?.into_send())
+    }
+
+    /// Brings the guest to the middle of a call as [`Instance::thaw`] does. The owner of the call may travel.
+    ///
+    /// ```
+    /// # use wasm_jobs::{EngineOptions, Instance, InstancePool, PrepareOptions, SendFuture, Step, add_yield, engine, prepare_with, wasmtime};
+    /// # let engine = engine(&EngineOptions::default())?;
+    /// # let mut linker = wasmtime::Linker::<()>::new(&engine);
+    /// # add_yield(&mut linker, "env", "yield")?;
+    /// # let wasm = wat::parse_str(r#"(module (import "env" "yield" (func $yield))
+    /// #     (func (export "double") (param i32) (result i32) (call $yield) (i32.mul (local.get 0) (i32.const 2))))"#)?;
+    /// # let pre = prepare_with(&engine, wasm, &PrepareOptions::default().freezable(true))?.instantiate_pre(&linker)?;
+    /// let pool = InstancePool::new(2, move || Instance::new(&pre, ()))?;
+    /// let mut future: SendFuture<i32> = pool.try_get()?.call("double", 21)?;
+    /// assert_eq!(future.resume()?, Step::Yielded);
+    /// let frozen = future.freeze()?; // its instance goes back to the pool, which resets it
+    ///
+    /// let mut future: SendFuture<i32> = pool.try_get()?.thaw(&frozen)?;
+    /// assert_eq!(future.wait()?, 42);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`Instance::thaw`].
+    #[cfg(feature = "freeze")]
+    pub fn thaw<T, How>(&self, frozen: &Frozen<T>) -> Result<SendFuture<T>, Error>
+    where
+        T: CallOutput<How>,
+    {
+        Ok(self.instance.thaw(frozen)?.into_send())
     }
 }
 

@@ -110,7 +110,7 @@ impl<S: Send + 'static> WithoutStore<S> {
             may_run_event_loop: false,
             saves,
             #[cfg(feature = "freeze")]
-            freezes: None,
+            saving_plan: None,
             #[cfg(feature = "freeze")]
             reentry: None,
             #[cfg(feature = "freeze")]

@@ -11,8 +11,12 @@ use crate::guest::module_name::module_name;
 use crate::guest::prepared::is_prepared::is_prepared;
 #[cfg(feature = "prepare")]
 use crate::guest::prepared::module::Prepared;
+#[cfg(feature = "freeze")]
+use crate::guest::prepared::options::PrepareOptions;
 #[cfg(feature = "checkpoint")]
 use crate::guest::prepared::prepare::prepare;
+#[cfg(feature = "freeze")]
+use crate::guest::prepared::prepare::prepare_with;
 use crate::guest::types::extern_type;
 use wasmtime::{Engine, ExternType, Linker, Module, WasmParams, WasmResults};
 
@@ -71,6 +75,9 @@ pub trait Embedded {
 
     /// Whether the module is [prepared](crate::prepare) for checkpoints when it is compiled.
     const CHECKPOINTS: bool = false;
+
+    /// Whether the module is prepared so that calls can be frozen when it is compiled.
+    const FREEZABLE: bool = false;
 }
 
 impl<W> ModuleSource<W> for &Module {
@@ -88,12 +95,16 @@ impl<W> ModuleSource<W> for &Prepared {
 
 impl<W: Embedded> ModuleSource<W> for &Engine {
     fn module(self) -> Result<GuestModule, Error> {
-        match W::CHECKPOINTS {
+        match (W::FREEZABLE, W::CHECKPOINTS) {
+            #[cfg(feature = "freeze")]
+            (true, _) => Ok(GuestModule::Prepared(compile_freezable::<W>(self)?)),
+            #[cfg(not(feature = "freeze"))]
+            (true, _) => Err(not_freezable()),
             #[cfg(feature = "checkpoint")]
-            true => Ok(GuestModule::Prepared(compile_prepared::<W>(self)?)),
+            (false, true) => Ok(GuestModule::Prepared(compile_prepared::<W>(self)?)),
             #[cfg(not(feature = "checkpoint"))]
-            true => Err(no_checkpoints()),
-            false => Ok(GuestModule::Plain(compile::<W>(self)?)),
+            (false, true) => Err(no_checkpoints()),
+            (false, false) => Ok(GuestModule::Plain(compile::<W>(self)?)),
         }
     }
 }
@@ -134,6 +145,26 @@ pub fn compile_prepared<W: Embedded>(_: &Engine) -> Result<PreparedModule, Error
     Err(no_checkpoints())
 }
 
+/// Prepares and compiles the bytes of a wrapper whose calls can be frozen.
+///
+/// # Errors
+///
+/// Those of `prepare_with`, and [`Error::Unsupported`] if the feature `freeze` is off.
+#[cfg(feature = "freeze")]
+pub fn compile_freezable<W: Embedded>(engine: &Engine) -> Result<PreparedModule, Error> {
+    prepare_with(engine, W::WASM, &PrepareOptions::default().freezable(true))
+}
+
+/// Refuses to prepare the bytes of a wrapper whose calls are to be frozen.
+///
+/// # Errors
+///
+/// [`Error::Unsupported`], because the feature `freeze` is off.
+#[cfg(not(feature = "freeze"))]
+pub fn compile_freezable<W: Embedded>(_: &Engine) -> Result<PreparedModule, Error> {
+    Err(not_freezable())
+}
+
 /// An export that a wrapper was written from: its name, and its type in the words of [`extern_type`].
 type Described = (&'static str, &'static str);
 
@@ -149,7 +180,15 @@ pub fn link<W, S: Send + 'static>(
     exports: &[Described],
     checkpoints: bool,
 ) -> Result<impl Linked<S>, Error> {
-    let source = source.module()?;
+    link_module(&source.module()?, linker, exports, checkpoints)
+}
+
+fn link_module<S: Send + 'static>(
+    source: &GuestModule,
+    linker: &Linker<S>,
+    exports: &[Described],
+    checkpoints: bool,
+) -> Result<LinkedModule<S>, Error> {
     let module = source.module();
     if checkpoints {
         check_prepared(module)?;
@@ -159,6 +198,41 @@ pub fn link<W, S: Send + 'static>(
     }
     exports.iter().try_for_each(|export| compare(*export, module.get_export(export.0)))?;
     source.link(linker)
+}
+
+/// Links the module of a wrapper as [`link`] does, after checking that its calls can be frozen.
+///
+/// # Errors
+///
+/// As [`link`].
+pub fn link_freezable<W, S: Send + 'static>(
+    source: impl ModuleSource<W>,
+    linker: &Linker<S>,
+    exports: &[Described],
+    checkpoints: bool,
+) -> Result<impl Linked<S>, Error> {
+    let source = source.module()?;
+    check_freezable(&source)?;
+    link_module(&source, linker, exports, checkpoints)
+}
+
+#[cfg(feature = "freeze")]
+fn check_freezable(module: &GuestModule) -> Result<(), Error> {
+    match module {
+        GuestModule::Prepared(module) if module.is_freezable() => Ok(()),
+        module => Err(Error::NotPrepared { module: module_name(module.module()) }),
+    }
+}
+
+#[cfg(not(feature = "freeze"))]
+fn check_freezable(_: &GuestModule) -> Result<(), Error> {
+    Err(not_freezable())
+}
+
+#[cfg(not(feature = "freeze"))]
+fn not_freezable() -> Error {
+    let why = "enable the feature `freeze` of wasm-jobs".into();
+    Error::Unsupported { what: "a wrapper with `freezable: true`", why }
 }
 
 #[cfg(feature = "checkpoint")]

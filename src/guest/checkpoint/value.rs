@@ -1,21 +1,45 @@
-//! [`Value`]: what a global or an element of a table contains, as data.
+//! [`Value`]: what a global, an element of a table, or a value of a function is, as data.
 
+use std::fmt;
 use std::sync::Arc;
 
+/// A value of a guest as data: of a function on the stack of a frozen call, for example.
+// Users know it as `FrozenValue`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Value {
+#[non_exhaustive]
+#[cfg_attr(not(feature = "freeze"), expect(unreachable_pub, reason = "frozen calls show it"))]
+pub enum Value {
+    /// A 32-bit integer.
     I32(i32),
+    /// A 64-bit integer.
     I64(i64),
-    /// The bits.
+    /// The bits of a 32-bit float.
     F32(u32),
-    /// The bits.
+    /// The bits of a 64-bit float.
     F64(u64),
+    /// A vector.
     V128(u128),
+    /// A reference to nothing.
     Null,
-    /// A function of the module, by its index.
+    /// A reference to the module's function with this index.
     Function(u32),
-    /// An object of the host's, as a [`RefCodec`](crate::RefCodec) has written it.
+    /// A reference to an object of the host's, as a [`RefCodec`](crate::RefCodec) has written it.
     Object(Arc<[u8]>),
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::I32(value) => write!(f, "{value}"),
+            Self::I64(value) => write!(f, "{value}"),
+            Self::F32(bits) => write!(f, "{}", f32::from_bits(*bits)),
+            Self::F64(bits) => write!(f, "{}", f64::from_bits(*bits)),
+            Self::V128(value) => write!(f, "{value:#x}"),
+            Self::Null => f.write_str("null"),
+            Self::Function(index) => write!(f, "function {index}"),
+            Self::Object(bytes) => write!(f, "an object of {} bytes", bytes.len()),
+        }
+    }
 }
 
 /// Elements of a table that follow each other and are the same.

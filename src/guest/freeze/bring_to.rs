@@ -26,7 +26,7 @@ where
 
 /// Whether frozen calls can go on in the guest.
 pub(crate) fn has_twins<S: 'static>(guest: &Guest<S>) -> bool {
-    guest.freezes.as_ref().is_some_and(|freezes| freezes.freezer.has_twins)
+    guest.saving_plan.as_ref().is_some_and(|saving_plan| saving_plan.freezable.has_twins)
 }
 
 /// Moves the guest to a new store, with the same state of the host.

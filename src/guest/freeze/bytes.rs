@@ -8,7 +8,7 @@ use crate::guest::checkpoint::bytes::{self, Reader, Writer};
 use crate::guest::checkpoint::saved_guest::SavedGuest;
 use crate::guest::checkpoint::value::Value;
 use crate::guest::freeze::frames::{FrameStart, Frames, Pending};
-use crate::guest::freeze::freezer::{Freezer, WORDS};
+use crate::guest::freeze::freezable_module::{FreezableModule, WORDS};
 use crate::guest::freeze::frozen_call::FrozenCall;
 use crate::guest::limit::options::InstanceOptions;
 use crate::guest::module_name::module_name;
@@ -23,9 +23,9 @@ const NAME: &[u8; 8] = b"wjfrozen";
 const VERSION: u32 = 1;
 
 pub(crate) fn encode(call: &FrozenCall) -> Vec<u8> {
-    let FrozenCall { export, guest, frames, pending, fuel, freezer } = call;
+    let FrozenCall { export, guest, frames, pending, fuel, freezable } = call;
     let mut out = Writer::new(NAME, VERSION);
-    out.0.extend_from_slice(&freezer.hash);
+    out.0.extend_from_slice(&freezable.hash);
     out.text(export);
     out.text(&pending.module);
     out.text(&pending.name);
@@ -38,16 +38,16 @@ pub(crate) fn encode(call: &FrozenCall) -> Vec<u8> {
     out.count(frames.starts.len());
     for (frame, start) in frames.starts.iter().enumerate() {
         let point = frames.point(frame) as usize;
-        let words = freezer.frames.points[point].words();
+        let words = freezable.frames.points[point].words();
         for word in &frames.words[start.word..][..words] {
             out.word(word.cast_unsigned());
         }
-        let references = freezer.points[point].references;
+        let references = freezable.points[point].references;
         for reference in &frames.references[start.reference..][..references] {
             out.value(reference);
         }
     }
-    let guest = bytes::encode(guest.layout, &freezer.initial.differences(&guest.state));
+    let guest = bytes::encode(guest.layout, &freezable.initial.differences(&guest.state));
     out.word(guest.len() as u64);
     out.0.extend_from_slice(&guest);
     out.finish()
@@ -64,19 +64,19 @@ pub(crate) fn decode<S: Send + 'static>(
     bytes: &[u8],
 ) -> Result<FrozenCall, Error> {
     let module = pre.module();
-    let Some(freezer) = pre.prepared().freezer() else {
+    let Some(freezable) = pre.prepared().freezable() else {
         return Err(Error::NotPrepared { module: module_name(module) });
     };
     let mut reader = Reader::open(bytes, NAME, VERSION, "a frozen call").map_err(of_frozen)?;
-    if *reader.array().map_err(of_frozen)? != freezer.hash {
+    if *reader.array().map_err(of_frozen)? != freezable.hash {
         return Err(Error::OtherModule { module: module_name(module) });
     }
-    let contents = read(&mut reader, freezer).map_err(of_frozen)?;
+    let contents = read(&mut reader, freezable).map_err(of_frozen)?;
     let Contents { export, pending, fuel, frames, guest } = contents;
     let mut guest = SavedGuest::from_bytes(module, options, guest)?;
-    guest.state = freezer.initial.differences(&guest.state);
+    guest.state = freezable.initial.differences(&guest.state);
     let guest = Arc::new(guest);
-    Ok(FrozenCall { export, guest, frames, pending, fuel, freezer: freezer.clone() })
+    Ok(FrozenCall { export, guest, frames, pending, fuel, freezable: freezable.clone() })
 }
 
 /// What the bytes have after the hash of the points.
@@ -88,7 +88,7 @@ struct Contents<'a> {
     guest: &'a [u8],
 }
 
-fn read<'a>(reader: &mut Reader<'a>, freezer: &Freezer) -> Result<Contents<'a>, Error> {
+fn read<'a>(reader: &mut Reader<'a>, freezable: &FreezableModule) -> Result<Contents<'a>, Error> {
     let export = reader.text()?.into();
     let (module, name) = (reader.text()?.into(), reader.text()?.into());
     let params = reader.list(Reader::value)?.into();
@@ -103,7 +103,7 @@ fn read<'a>(reader: &mut Reader<'a>, freezer: &Freezer) -> Result<Contents<'a>, 
         let start = FrameStart { word: frames.words.len(), reference: frames.references.len() };
         let point = reader.word()?;
         let place = usize::try_from(point).ok();
-        let described = place.and_then(|place| freezer.frames.points.get(place));
+        let described = place.and_then(|place| freezable.frames.points.get(place));
         let (Some(place), Some(described)) = (place, described) else {
             return Err(invalid("a function is where it never waits"));
         };
@@ -113,7 +113,7 @@ fn read<'a>(reader: &mut Reader<'a>, freezer: &Freezer) -> Result<Contents<'a>, 
             frames.words.push(reader.word()?.cast_signed());
         }
         frames.words.resize(frames.words.len().next_multiple_of(WORDS), 0);
-        for _ in 0..freezer.points[place].references {
+        for _ in 0..freezable.points[place].references {
             frames.references.push(reader.value()?);
         }
     }

@@ -31,7 +31,7 @@ pub(crate) fn collect<S: Send + 'static>(
     saved: Saved,
     export: &Arc<str>,
 ) -> Result<Collected<S>, Error> {
-    let freezer = guest.freezes.as_ref().ok_or(Error::Poisoned)?.freezer.clone();
+    let freezable = guest.saving_plan.as_ref().ok_or(Error::Poisoned)?.freezable.clone();
     let Saved { pending, fuel, expected, frames, waiting, .. } = saved;
     if !frames.points().eq(expected) {
         let why = "functions have saved themselves that the backtrace did not show".into();
@@ -45,7 +45,7 @@ pub(crate) fn collect<S: Send + 'static>(
     // The host function that has kept it is one of this store.
     let waiting = waiting.and_then(|waiting| waiting.downcast().ok()).map(|waiting| *waiting);
     let export = export.clone();
-    let call = FrozenCall { export, guest: state, frames, pending, fuel, freezer };
+    let call = FrozenCall { export, guest: state, frames, pending, fuel, freezable };
     Ok((Arc::new(call), waiting))
 }
 

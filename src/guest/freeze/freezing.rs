@@ -129,7 +129,7 @@ impl<T: Send + 'static, O> Future<T, O> {
                     return Err(Error::CannotFreeze(CannotFreeze::Ended));
                 }
                 // The work is no call of an export.
-                (Answer::None, _) if !asked.was_taken() => {
+                (Answer::None, _) if !asked.was_accepted() => {
                     return Err(Error::CannotFreeze(CannotFreeze::NotPrepared));
                 }
                 (Answer::None, Step::Waiting) => {

@@ -3,7 +3,7 @@
 use crate::guest::checkpoint::saved_guest::SavedGuest;
 use crate::guest::checkpoint::value::Value;
 use crate::guest::freeze::frames::{Frames, Pending};
-use crate::guest::freeze::freezer::Freezer;
+use crate::guest::freeze::freezable_module::FreezableModule;
 use std::sync::Arc;
 
 #[derive(Debug)]
@@ -16,7 +16,7 @@ pub(crate) struct FrozenCall {
     pub(crate) pending: Pending,
     /// The fuel that was left, if the engine counted it.
     pub(crate) fuel: Option<u64>,
-    pub(crate) freezer: Arc<Freezer>,
+    pub(crate) freezable: Arc<FreezableModule>,
 }
 
 impl FrozenCall {

@@ -19,10 +19,10 @@ pub(crate) fn check<S: Send + 'static>(
     pre: &PreparedPre<S>,
 ) -> Result<(), Error> {
     let module = pre.module();
-    let Some(freezer) = pre.prepared().freezer() else {
+    let Some(freezable) = pre.prepared().freezable() else {
         return Err(Error::NotPrepared { module: module_name(module) });
     };
-    if freezer.hash != call.freezer.hash {
+    if freezable.hash != call.freezable.hash {
         return Err(Error::OtherModule { module: module_name(module) });
     }
     call.guest.check_module(module)
@@ -42,11 +42,7 @@ where
 {
     let Some(pre) = guest.pre.clone() else { return Err(Error::Poisoned) };
     let pending = &call.pending;
-    let resumable = pre.resumable(&mut guest.store, &pending.module, &pending.name);
-    let Some(resumable) = resumable else {
-        let why = format!("no import {}.{} is resumable", pending.module, pending.name);
-        return Err(Error::InvalidFrozen { why: why.into() });
-    };
+    let resumable = pre.resumable(&mut guest.store, &pending.module, &pending.name)?;
     let wait = match waiting {
         Some(waiting) => Wait::GoesOn(waiting),
         None => Wait::Begins(resumable.again.clone()),
@@ -54,7 +50,7 @@ where
     let references = call.frames.references.iter().map(|value| live(guest, value));
     let references = references.collect::<Result<_, _>>()?;
     let instance = guest.exports.ok_or(Error::Poisoned)?;
-    let of = guest.freezes.as_ref().ok_or(Error::Poisoned)?;
+    let of = guest.saving_plan.as_ref().ok_or(Error::Poisoned)?;
     let store = &mut guest.store;
     let reentry = guest.reentry.get_or_insert_with(|| Reentry::connect(instance, store, of));
     let fuel = guest.store.get_fuel().ok().map(|now| fuel.unwrap_or(now));

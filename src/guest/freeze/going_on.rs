@@ -8,7 +8,7 @@ use crate::guest::freeze::bring_to::has_twins;
 use crate::guest::freeze::go_back::{go_back, lend_fuel};
 use crate::guest::freeze::parked::{Until, park};
 use crate::guest::freeze::stopped::Stopped;
-use crate::guest::freeze::taking::{Freezable, TakesRequest};
+use crate::guest::freeze::taking::{SavableCall, SavableSteps};
 use crate::guest::freeze::waiting::Kept;
 use crate::guest::guest::Guest;
 use crate::guest::half_way::PoisonedUnlessDone;
@@ -79,7 +79,7 @@ where
     P: WasmParams + Sync + 'static,
     R: WasmResults + Sync + 'static,
 {
-    let freezable = Freezable::of(guest);
+    let savable = SavableCall::of(guest);
     let mut running = Running::begin(guest, Attempt::Export(export))?;
     let (store, control, _) = running.parts();
     if let Some(back) = back {
@@ -88,7 +88,7 @@ where
         lend_fuel(store);
     }
     let call = Limited::new(function.call_async(store, params), control);
-    let (ended, saved) = TakesRequest::new(call, &freezable, control).await;
+    let (ended, saved) = SavableSteps::new(call, &savable, control).await;
     match saved {
         None => running.end(ended).map(Ran::Ended),
         Some(saved) => running.stop(ended, saved, export).map(Ran::Stopped),

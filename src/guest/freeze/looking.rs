@@ -1,7 +1,7 @@
 //! What can be seen of a [`Frozen`] call: a debugger's view of a call that sleeps.
 
 use crate::guest::checkpoint::value::Value;
-use crate::guest::freeze::freezer::Freezer;
+use crate::guest::freeze::freezable_module::FreezableModule;
 use crate::guest::freeze::frozen::Frozen;
 use std::fmt;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use wasmtime::Val;
 pub struct FrozenFrame<'a> {
     function: u32,
     name: Option<&'a str>,
-    values: Vec<(SlotValue, FrozenValue)>,
+    values: Vec<(SlotValue, Value)>,
 }
 
 /// The host function that a [`Frozen`] call waits in.
@@ -23,28 +23,6 @@ pub struct FrozenWait<'a> {
     name: &'a str,
     params: &'a [Value],
     waited: Duration,
-}
-
-/// A value of a function on the stack of a [`Frozen`] call.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum FrozenValue {
-    /// A 32-bit integer.
-    I32(i32),
-    /// A 64-bit integer.
-    I64(i64),
-    /// The bits of a 32-bit float.
-    F32(u32),
-    /// The bits of a 64-bit float.
-    F64(u64),
-    /// A vector.
-    V128(u128),
-    /// A reference to nothing.
-    Null,
-    /// A reference to the module's function with this index.
-    Function(u32),
-    /// A reference to an object of the host's, as a [`RefCodec`](crate::RefCodec) has written it.
-    Object(Box<[u8]>),
 }
 
 impl<T> Frozen<T> {
@@ -76,11 +54,11 @@ impl<T> Frozen<T> {
     /// ```
     #[must_use]
     pub fn frames(&self) -> Vec<FrozenFrame<'_>> {
-        let (frames, freezer) = (&self.call().frames, &*self.call().freezer);
+        let (frames, freezable) = (&self.call().frames, &*self.call().freezable);
         let starts = frames.starts.iter();
         let frames = starts.map(|start| {
             let references = &frames.references[start.reference..];
-            frame(freezer, &frames.words[start.word..], references)
+            frame(freezable, &frames.words[start.word..], references)
         });
         frames.collect()
     }
@@ -94,33 +72,37 @@ impl<T> Frozen<T> {
     }
 }
 
-fn frame<'a>(freezer: &'a Freezer, words: &[i64], references: &[Value]) -> FrozenFrame<'a> {
+fn frame<'a>(
+    freezable: &'a FreezableModule,
+    words: &[i64],
+    references: &[Value],
+) -> FrozenFrame<'a> {
     let (mut words, mut references) = (words.iter().copied(), references.iter());
     let mut word = move || words.next().unwrap_or(0);
-    let point = &freezer.frames.points[word() as usize];
+    let point = &freezable.frames.points[word() as usize];
     let mut values = Vec::new();
     for slot in &point.slots {
         let value = match slot.ty {
-            ValueType::I32 => FrozenValue::I32(word() as i32),
-            ValueType::I64 => FrozenValue::I64(word()),
-            ValueType::F32 => FrozenValue::F32(word() as u32),
-            ValueType::F64 => FrozenValue::F64(word().cast_unsigned()),
+            ValueType::I32 => Value::I32(word() as i32),
+            ValueType::I64 => Value::I64(word()),
+            ValueType::F32 => Value::F32(word() as u32),
+            ValueType::F64 => Value::F64(word().cast_unsigned()),
             ValueType::V128 => {
                 let low = u128::from(word().cast_unsigned());
-                FrozenValue::V128(low | u128::from(word().cast_unsigned()) << 64)
+                Value::V128(low | u128::from(word().cast_unsigned()) << 64)
             }
-            _ if slot.reference().is_none() => FrozenValue::Null,
+            _ if slot.reference().is_none() => Value::Null,
             _ => match references.next() {
-                Some(Value::Function(index)) => FrozenValue::Function(*index),
-                Some(Value::Object(bytes)) => FrozenValue::Object((**bytes).into()),
-                _ => FrozenValue::Null,
+                Some(value @ (Value::Function(_) | Value::Object(_))) => value.clone(),
+                // Bytes may have a number in the place of a reference. It does not go on.
+                _ => Value::Null,
             },
         };
         if slot.what != SlotValue::Nothing {
             values.push((slot.what, value));
         }
     }
-    FrozenFrame { function: point.function, name: freezer.frames.name(point.function), values }
+    FrozenFrame { function: point.function, name: freezable.frames.name(point.function), values }
 }
 
 impl FrozenFrame<'_> {
@@ -137,7 +119,7 @@ impl FrozenFrame<'_> {
     }
 
     /// The values that the function still needs, and what they are: its locals, of which the parameters come first, and operands on its stack.
-    pub fn values(&self) -> impl Iterator<Item = (SlotValue, &FrozenValue)> {
+    pub fn values(&self) -> impl Iterator<Item = (SlotValue, &Value)> {
         self.values.iter().map(|(what, value)| (*what, value))
     }
 }
@@ -193,20 +175,5 @@ impl fmt::Display for FrozenFrame<'_> {
             }
         }
         Ok(())
-    }
-}
-
-impl fmt::Display for FrozenValue {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::I32(value) => write!(f, "{value}"),
-            Self::I64(value) => write!(f, "{value}"),
-            Self::F32(bits) => write!(f, "{}", f32::from_bits(*bits)),
-            Self::F64(bits) => write!(f, "{}", f64::from_bits(*bits)),
-            Self::V128(value) => write!(f, "{value:#x}"),
-            Self::Null => f.write_str("null"),
-            Self::Function(index) => write!(f, "function {index}"),
-            Self::Object(bytes) => write!(f, "an object of {} bytes", bytes.len()),
-        }
     }
 }

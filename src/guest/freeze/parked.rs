@@ -81,7 +81,7 @@ impl<'a, S: Send + 'static, H: AsRef<Lease<Box<Guest<S>>>>> Parked<'a, S, H> {
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<Arc<FrozenCall>, Box<Error>>> {
         if self.until == Until::HasWaited {
-            if let Some(purpose) = request::take_wanted() {
+            if let Some(purpose) = request::accept_wanted() {
                 request::deliver(Arc::new(self.call()?));
                 if purpose == Purpose::Freeze {
                     return Poll::Ready(Err(Box::new(Error::Cancelled)));
@@ -94,7 +94,7 @@ impl<'a, S: Send + 'static, H: AsRef<Lease<Box<Guest<S>>>>> Parked<'a, S, H> {
         match self.wake() {
             // Other guests have all places of the engine's pool. Until one is free, the call yields.
             Err(error) if matches!(*error, Error::TooManyInstances { .. }) => {
-                if request::take_wanted().is_some() {
+                if request::accept_wanted().is_some() {
                     // What the call has got would be lost.
                     request::answer_refused(CannotFreeze::Running);
                 }

@@ -16,11 +16,9 @@ pub(crate) mod sealed {
     use wasmtime::{Val, WasmRet};
 
     pub trait Params: Copy + Send + Sync + 'static {
-        #[expect(private_interfaces, reason = "the trait is sealed")]
         fn to_values(self) -> Box<[Value]>;
 
         /// `None` if the values are of other types.
-        #[expect(private_interfaces, reason = "the trait is sealed")]
         fn from_values(values: &[Value]) -> Option<Self>;
     }
 
@@ -94,13 +92,11 @@ macro_rules! tuples {
 
         #[allow(non_snake_case, reason = "the types name the values")]
         impl<$($name: Plain),*> sealed::Params for ($($name,)*) {
-            #[expect(private_interfaces, reason = "the trait is sealed")]
             fn to_values(self) -> Box<[Value]> {
                 let ($($name,)*) = self;
                 Box::new([$($name.to_value()),*])
             }
 
-            #[expect(private_interfaces, reason = "the trait is sealed")]
             fn from_values(values: &[Value]) -> Option<Self> {
                 let [$($name),*] = values else { return None };
                 Some(($($name::from_value($name)?,)*))
@@ -138,12 +134,10 @@ tuples! {
 impl ResumableParams for () {}
 
 impl sealed::Params for () {
-    #[expect(private_interfaces, reason = "the trait is sealed")]
     fn to_values(self) -> Box<[Value]> {
         Box::default()
     }
 
-    #[expect(private_interfaces, reason = "the trait is sealed")]
     fn from_values(values: &[Value]) -> Option<Self> {
         values.is_empty().then_some(())
     }

@@ -2,7 +2,7 @@
 
 use crate::guest::checkpoint::value::Value;
 use crate::guest::freeze::frames::{FrameStart, Frames, Pending, Reference};
-use crate::guest::freeze::freezer::{Exports, Freezer, Freezes, WORDS};
+use crate::guest::freeze::freezable_module::{Exports, FreezableModule, SavingPlan, WORDS};
 use crate::guest::freeze::frozen_call::FrozenCall;
 use crate::guest::freeze::saving::{function_type, set};
 use crate::guest::freeze::waiting::{Again, Waiting, wait};
@@ -58,9 +58,9 @@ impl<S: 'static> Progress<S> {
     }
 
     /// The function of the next frame. The table has a twin for each.
-    fn next(&self, freezer: &Freezer) -> Option<u32> {
+    fn next(&self, freezable: &FreezableModule) -> Option<u32> {
         let point = self.frames()?.point(self.left.checked_sub(1)?);
-        Some(freezer.frames.points.get(point as usize)?.function)
+        Some(freezable.frames.points.get(point as usize)?.function)
     }
 
     /// Goes on to the next frame, and gives its point.
@@ -92,8 +92,8 @@ fn too_little() -> wasmtime::Error {
 
 impl<S: Send + 'static> Reentry<S> {
     /// Gives an instance with twins the functions of the host's.
-    pub(crate) fn connect(instance: Instance, store: &mut Store<S>, of: &Freezes) -> Self {
-        let Freezes { freezer, exports, .. } = of;
+    pub(crate) fn connect(instance: Instance, store: &mut Store<S>, of: &SavingPlan) -> Self {
+        let SavingPlan { freezable, exports, .. } = of;
         let twins = exports.twins.as_ref();
         let twins = twins.and_then(|twins| instance.get_module_export(&mut *store, twins));
         let twins = twins.and_then(Extern::into_table);
@@ -111,9 +111,9 @@ impl<S: Send + 'static> Reentry<S> {
         let point = Func::wrap(&mut *store, move || {
             ours.lock().point().map(u32::cast_signed).ok_or_else(too_little)
         });
-        let (ours, freezer_of_next) = (progress.clone(), freezer.clone());
+        let (ours, module_of_next) = (progress.clone(), freezable.clone());
         let next = Func::wrap(&mut *store, move || {
-            let next = ours.lock().next(&freezer_of_next);
+            let next = ours.lock().next(&module_of_next);
             // The table has fewer than 2³² elements.
             next.unwrap_or(last as u32).cast_signed()
         });
@@ -125,7 +125,7 @@ impl<S: Send + 'static> Reentry<S> {
                 set(&global, &mut *store, Val::FuncRef(Some(function)));
             }
         }
-        for number in 0..freezer.frames.references.len() as u32 {
+        for number in 0..freezable.frames.references.len() as u32 {
             let global = instance.get_global(&mut *store, &reference_export(LOAD, number));
             let Some(global) = global else { continue };
             let Some(ty) = function_type(&global, store) else { continue };
@@ -158,9 +158,9 @@ impl<S: Send + 'static> Reentry<S> {
         }
         let mut progress = self.progress.lock();
         progress.left = back.call.frames.starts.len();
-        let freezer = back.call.freezer.clone();
+        let freezable = back.call.freezable.clone();
         progress.back = Some(back);
-        match progress.next(&freezer) {
+        match progress.next(&freezable) {
             // The export is the function itself.
             None => Ok(Some(waits)),
             Some(function) => {

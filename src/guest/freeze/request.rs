@@ -1,12 +1,12 @@
 //! A request to save a call, on the thread that steps it, and what comes of it.
 //!
-//! An owner [asks](ask) for it, and the call that is stepped next [takes](take) the request, for its own store. A call that parks itself takes one of its own. A call that is
+//! An owner [asks](ask) for it, and the call that is stepped next [accepts](accept_wanted) the request, for its own store, and [begins](begin_step) a step that saves it. A call that parks itself makes a request of its own. A call that is
 //! stepped inside that step has no part in it. The host function in which the guest of that store waits then either [refuses](refuse), or has its guest
 //! [save](begin_saving) itself, which happens in this one step.
 
 use crate::error::cannot_freeze::CannotFreeze;
 use crate::guest::freeze::frames::{FrameStart, Frames, Pending, Purpose, Reference, Saved};
-use crate::guest::freeze::freezer::{Freezes, WORDS};
+use crate::guest::freeze::freezable_module::{SavingPlan, WORDS};
 use crate::guest::freeze::frozen_call::FrozenCall;
 use crate::guest::limit::control::Control;
 use crate::guest::limit::host_calls::set_unwinding;
@@ -17,7 +17,7 @@ use std::mem;
 use std::sync::Arc;
 
 thread_local! {
-    /// The depth of the step that is to take the owner's request. Zero if there is none.
+    /// The depth of the step that is to accept the owner's request. Zero if there is none.
     static WANTED: Cell<u32> = const { Cell::new(0) };
     static ASKED: RefCell<OwnersRequest> = const { RefCell::new(OwnersRequest::NONE) };
     /// The address of the data of the store whose guest is to be saved. Zero if there is none.
@@ -40,15 +40,19 @@ pub(crate) enum Waits {
 /// What an owner has asked for.
 struct OwnersRequest {
     purpose: Purpose,
-    was_taken: bool,
-    /// The guest of the call that has taken it.
-    taken_by: Option<Arc<Freezes>>,
+    was_accepted: bool,
+    /// The guest of the call that has accepted it.
+    accepted_by: Option<Arc<SavingPlan>>,
     answer: Answer,
 }
 
 impl OwnersRequest {
-    const NONE: Self =
-        Self { purpose: Purpose::Freeze, was_taken: false, taken_by: None, answer: Answer::None };
+    const NONE: Self = Self {
+        purpose: Purpose::Freeze,
+        was_accepted: false,
+        accepted_by: None,
+        answer: Answer::None,
+    };
 }
 
 /// What an owner is told.
@@ -82,7 +86,7 @@ pub(crate) type Encodes = dyn Fn(&(dyn Any + Send + Sync)) -> bool + Send + Sync
 /// The call that is to be saved.
 pub(crate) struct Target {
     pub(crate) purpose: Purpose,
-    pub(crate) of: Arc<Freezes>,
+    pub(crate) of: Arc<SavingPlan>,
     pub(crate) control: Arc<Control>,
     /// Which objects of the host's can become data. `None` if none can.
     pub(crate) encodes: Option<Arc<Encodes>>,
@@ -106,14 +110,14 @@ impl Asked {
         WANTED.set(depth() + 1);
     }
 
-    /// Whether a call has taken the request. The work of a future that is no call of an export does not.
-    pub(crate) fn was_taken(&self) -> bool {
-        ASKED.with_borrow(|asked| asked.was_taken)
+    /// Whether a call has accepted the request. The work of a future that is no call of an export does not.
+    pub(crate) fn was_accepted(&self) -> bool {
+        ASKED.with_borrow(|asked| asked.was_accepted)
     }
 
-    /// The imports that the call may wait in, and that are not resumable, if it has taken the request.
+    /// The imports that the call may wait in, and that are not resumable, if it has accepted the request.
     pub(crate) fn not_resumable(&self) -> Box<[Box<str>]> {
-        ASKED.with_borrow(|asked| match &asked.taken_by {
+        ASKED.with_borrow(|asked| match &asked.accepted_by {
             Some(of) => of.not_resumable.clone(),
             None => Box::default(),
         })
@@ -135,18 +139,18 @@ impl Drop for Asked {
 
 // The side of the step.
 
-/// Takes the owner's request, if the step that this thread takes is to take it.
+/// Accepts the owner's request, if the step that this thread takes is to accept it.
 #[inline]
-pub(crate) fn take_wanted() -> Option<Purpose> {
+pub(crate) fn accept_wanted() -> Option<Purpose> {
     let wanted = WANTED.get();
-    if wanted == 0 || wanted != depth() { None } else { Some(take_owners()) }
+    if wanted == 0 || wanted != depth() { None } else { Some(accept_owners()) }
 }
 
 #[cold]
-fn take_owners() -> Purpose {
+fn accept_owners() -> Purpose {
     WANTED.set(0);
     ASKED.with_borrow_mut(|asked| {
-        asked.was_taken = true;
+        asked.was_accepted = true;
         asked.purpose
     })
 }
@@ -162,21 +166,21 @@ pub(crate) fn deliver(call: Arc<FrozenCall>) {
 }
 
 /// A step that is to save its call.
-pub(crate) struct Taken {
+pub(crate) struct SavingStep {
     outer: Option<(usize, Request)>,
 }
 
 /// Begins a step that is to save its call. `store` is the address of the store's data.
 #[cold]
-pub(crate) fn take(store: usize, target: Target) -> Taken {
+pub(crate) fn begin_step(store: usize, target: Target) -> SavingStep {
     if target.purpose != Purpose::Park {
-        ASKED.with_borrow_mut(|asked| asked.taken_by = Some(target.of.clone()));
+        ASKED.with_borrow_mut(|asked| asked.accepted_by = Some(target.of.clone()));
     }
     let request = Request { target: Some(Arc::new(target)), state: State::Open };
-    Taken { outer: Some((STORE.replace(store), REQUEST.replace(request))) }
+    SavingStep { outer: Some((STORE.replace(store), REQUEST.replace(request))) }
 }
 
-impl Taken {
+impl SavingStep {
     /// Whether the guest is unwinding.
     pub(crate) fn is_saving(&self) -> bool {
         REQUEST.with_borrow(|request| matches!(request.state, State::Saving(_)))
@@ -199,7 +203,7 @@ impl Taken {
     }
 }
 
-impl Drop for Taken {
+impl Drop for SavingStep {
     fn drop(&mut self) {
         drop(self.restore());
     }
@@ -280,7 +284,7 @@ pub(crate) fn save(words: [i64; WORDS]) {
         let frames = &mut saved.frames;
         let is_whole = |start: &FrameStart| {
             let point = frames.words[start.word] as usize;
-            let counts = target.of.freezer.points.get(point);
+            let counts = target.of.freezable.points.get(point);
             counts.is_none_or(|counts| frames.words.len() - start.word >= counts.words)
         };
         if frames.starts.last().is_none_or(is_whole) {

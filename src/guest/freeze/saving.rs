@@ -3,7 +3,7 @@
 
 use crate::error::cannot_freeze::CannotFreeze;
 use crate::guest::freeze::frames::{Pending, Reference};
-use crate::guest::freeze::freezer::Freezes;
+use crate::guest::freeze::freezable_module::SavingPlan;
 use crate::guest::freeze::references;
 use crate::guest::freeze::request::{self, Target};
 use wasm_jobs_transform::{SAVE, SAVING, reference_export};
@@ -36,7 +36,7 @@ fn begin<S: 'static>(
     target: &Target,
     pending: impl FnOnce() -> Pending,
 ) -> Result<(), CannotFreeze> {
-    let tells = target.of.freezer.frames.shows_host_calls;
+    let tells = target.of.freezable.frames.shows_host_calls;
     if !tells && target.control.calls_inside_each_other() != 1 {
         return Err(CannotFreeze::Nested);
     }
@@ -85,17 +85,17 @@ fn points<S: 'static>(
     if frames.len() >= most {
         return Err(CannotFreeze::TooDeep { frames: most });
     }
-    let Freezes { module, freezer, .. } = &*target.of;
+    let SavingPlan { module, freezable, .. } = &*target.of;
     let points = frames.iter().map(|frame| {
         let of_module = Module::same(frame.module(), module);
         let point = frame.module_offset().filter(|_| of_module);
-        let point = point.and_then(|offset| freezer.frames.point_at(offset));
+        let point = point.and_then(|offset| freezable.frames.point_at(offset));
         let name = || match frame.func_name() {
             Some(name) => name.into(),
             None => frame.func_index().to_string().into(),
         };
         let Some(point) = point else { return Err(CannotFreeze::Function { name: name() }) };
-        let counts = &freezer.points[point as usize];
+        let counts = &freezable.points[point as usize];
         let why = if counts.has_exception {
             "it may refer to an exception"
         } else if counts.has_object && target.encodes.is_none() {
@@ -107,20 +107,20 @@ fn points<S: 'static>(
         Err(CannotFreeze::Reference { place, why: why.into() })
     });
     let points: Vec<u32> = points.collect::<Result<_, _>>()?;
-    let described = &freezer.frames.points;
+    let described = &freezable.frames.points;
     let is_called = |pair: &[u32]| {
         let (inner, outer) = (&described[pair[0] as usize], &described[pair[1] as usize]);
         outer.callee().is_none_or(|callee| callee == inner.function)
     };
     // Where a function has called another one than that above it, the host is between them.
-    match freezer.frames.shows_host_calls && !points.windows(2).all(is_called) {
+    match freezable.frames.shows_host_calls && !points.windows(2).all(is_called) {
         true => Err(CannotFreeze::Nested),
         false => Ok(points),
     }
 }
 
 /// Gives the instance the functions that take its values, unless it has them.
-fn connect<S: 'static>(caller: &mut Caller<'_, S>, of: &Freezes) {
+fn connect<S: 'static>(caller: &mut Caller<'_, S>, of: &SavingPlan) {
     let save = of.exports.save.as_ref().and_then(|save| caller.get_module_export(save));
     match save.and_then(Extern::into_global) {
         Some(save) if save.get(&mut *caller).func_ref().flatten().is_none() => {
@@ -131,7 +131,7 @@ fn connect<S: 'static>(caller: &mut Caller<'_, S>, of: &Freezes) {
         }
         _ => return,
     }
-    for number in 0..of.freezer.frames.references.len() as u32 {
+    for number in 0..of.freezable.frames.references.len() as u32 {
         let global = caller.get_export(&reference_export(SAVE, number));
         let Some(global) = global.and_then(Extern::into_global) else { continue };
         let Some(ty) = function_type(&global, caller) else { continue };

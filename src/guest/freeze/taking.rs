@@ -1,11 +1,11 @@
-//! [`TakesRequest`]: the steps of a call that can be saved. Each takes a request that is made to it, for its own store; and one of its own, when the call has waited for so
+//! [`SavableSteps`]: the steps of a call that can be saved. Each accepts a request that is made to it, for its own store; and one of its own, when the call has waited for so
 //! long that it is to be parked.
 
 use crate::error::Error;
 use crate::error::cannot_freeze::CannotFreeze;
 use crate::guest::freeze::frames::{Purpose, Saved};
-use crate::guest::freeze::freezer::Freezes;
-use crate::guest::freeze::request::{self, Encodes, Taken, Target, Waits};
+use crate::guest::freeze::freezable_module::SavingPlan;
+use crate::guest::freeze::request::{self, Encodes, SavingStep, Target, Waits};
 use crate::guest::guest::Guest;
 use crate::guest::limit::control::Control;
 use crate::guest::origin::Origin;
@@ -20,8 +20,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 /// The guest of a call, if the call can be saved.
-pub(crate) struct Freezable<S: 'static> {
-    of: Option<Arc<Freezes>>,
+pub(crate) struct SavableCall<S: 'static> {
+    of: Option<Arc<SavingPlan>>,
     /// What the guest was made of.
     pre: Option<PreparedPre<S>>,
     encodes: Option<Arc<Encodes>>,
@@ -29,11 +29,11 @@ pub(crate) struct Freezable<S: 'static> {
     store: usize,
 }
 
-impl<S: Send + 'static> Freezable<S> {
+impl<S: Send + 'static> SavableCall<S> {
     #[inline]
     pub(crate) fn of(guest: &Guest<S>) -> Self {
         Self {
-            of: guest.freezes.clone(),
+            of: guest.saving_plan.clone(),
             pre: guest.pre.clone(),
             encodes: guest.saves.codec.clone().map(|codec| -> Arc<Encodes> {
                 Arc::new(move |object| codec.encode(object).is_some())
@@ -44,24 +44,25 @@ impl<S: Send + 'static> Freezable<S> {
 
     /// Begins a step that is to save the call, if it is.
     #[inline]
-    fn take(&self, control: &Arc<Control>, parking: Option<&Parking>) -> Option<Taken> {
+    fn begin_step(&self, control: &Arc<Control>, parking: Option<&Parking>) -> Option<SavingStep> {
         let Some(of) = &self.of else {
-            if request::take_wanted().is_some() {
+            if request::accept_wanted().is_some() {
                 request::answer_refused(CannotFreeze::NotPrepared);
             }
             return None;
         };
-        let purpose = request::take_wanted().or_else(|| parking?.is_due().then_some(Purpose::Park));
-        purpose.and_then(|purpose| self.take_for(purpose, of, control))
+        let purpose =
+            request::accept_wanted().or_else(|| parking?.is_due().then_some(Purpose::Park));
+        purpose.and_then(|purpose| self.begin_step_for(purpose, of, control))
     }
 
     #[cold]
-    fn take_for(
+    fn begin_step_for(
         &self,
         purpose: Purpose,
-        of: &Arc<Freezes>,
+        of: &Arc<SavingPlan>,
         control: &Arc<Control>,
-    ) -> Option<Taken> {
+    ) -> Option<SavingStep> {
         if purpose == Purpose::Checkpoint
             && let Some(pre) = &self.pre
             && let Err(error) = can_go_on(pre)
@@ -71,7 +72,7 @@ impl<S: Send + 'static> Freezable<S> {
             return None;
         }
         let (of, control, encodes) = (of.clone(), control.clone(), self.encodes.clone());
-        Some(request::take(self.store, Target { purpose, of, control, encodes }))
+        Some(request::begin_step(self.store, Target { purpose, of, control, encodes }))
     }
 }
 
@@ -117,31 +118,31 @@ impl Parking {
 
 pin_project! {
     /// Gives what the call gives, and what its functions have saved, if they have.
-    pub(crate) struct TakesRequest<'a, S: 'static, F> {
+    pub(crate) struct SavableSteps<'a, S: 'static, F> {
         #[pin]
         call: F,
-        freezable: &'a Freezable<S>,
+        savable: &'a SavableCall<S>,
         control: &'a Arc<Control>,
         parking: Option<Parking>,
     }
 }
 
-impl<'a, S: 'static, F> TakesRequest<'a, S, F> {
+impl<'a, S: 'static, F> SavableSteps<'a, S, F> {
     #[inline]
-    pub(crate) fn new(call: F, freezable: &'a Freezable<S>, control: &'a Arc<Control>) -> Self {
+    pub(crate) fn new(call: F, savable: &'a SavableCall<S>, control: &'a Arc<Control>) -> Self {
         let new = |after| Parking { after, since: None, alarm: None, is_refused: false };
         let parking = control.park_after().map(new);
-        Self { call, freezable, control, parking }
+        Self { call, savable, control, parking }
     }
 }
 
-impl<S: Send + 'static, F: std::future::Future> std::future::Future for TakesRequest<'_, S, F> {
+impl<S: Send + 'static, F: std::future::Future> std::future::Future for SavableSteps<'_, S, F> {
     type Output = (F::Output, Option<Saved>);
 
     #[inline(always)]
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let taken = this.freezable.take(this.control, this.parking.as_ref());
+        let step = this.savable.begin_step(this.control, this.parking.as_ref());
         if this.parking.is_some() {
             request::begin_watching();
         }
@@ -149,14 +150,14 @@ impl<S: Send + 'static, F: std::future::Future> std::future::Future for TakesReq
         let polled = loop {
             let polled = call.as_mut().poll(context);
             // The slice of a guest that saves itself may end. It goes on, or the call would be lost.
-            if polled.is_ready() || !taken.as_ref().is_some_and(Taken::is_saving) {
+            if polled.is_ready() || !step.as_ref().is_some_and(SavingStep::is_saving) {
                 break polled;
             }
         };
-        let was_taken = taken.is_some();
-        let saved = taken.and_then(Taken::end);
+        let was_to_save = step.is_some();
+        let saved = step.and_then(SavingStep::end);
         if let (Poll::Pending, Some(parking)) = (&polled, this.parking) {
-            parking.step_ended(this.freezable.store, was_taken, context);
+            parking.step_ended(this.savable.store, was_to_save, context);
         }
         polled.map(|output| (output, saved))
     }

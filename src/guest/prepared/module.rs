@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 #[cfg(feature = "freeze")]
-use crate::guest::freeze::freezer::Freezer;
+use crate::guest::freeze::freezable_module::FreezableModule;
 use crate::guest::limit::flags::StopFlags;
 use crate::guest::limit::stops::Stops;
 use crate::guest::limit::ticker::Ticker;
@@ -24,7 +24,7 @@ pub struct Prepared {
     flags: Option<Arc<StopFlags>>,
     /// `Some` if calls of its guests can become data.
     #[cfg(feature = "freeze")]
-    freezer: Option<Arc<Freezer>>,
+    freezable: Option<Arc<FreezableModule>>,
 }
 
 impl Prepared {
@@ -32,6 +32,8 @@ impl Prepared {
     /// [`transform`](crate::transform::transform) gives.
     ///
     /// What such a module says of itself is trusted, as wasmtime trusts what it deserialises.
+    ///
+    /// Calls of its guests cannot be frozen. For that, there is `from_module_with`, with the feature `freeze`.
     ///
     /// ```
     /// # use wasm_jobs::{EngineOptions, Prepared, engine, prepare, wasmtime};
@@ -67,40 +69,41 @@ impl Prepared {
             module,
             flags,
             #[cfg(feature = "freeze")]
-            freezer: None,
+            freezable: None,
         }
     }
 
-    /// Whether calls of its guests can be frozen. They can if it was made by [`prepare_with`](crate::prepare_with) and `PrepareOptions::freezable`.
+    /// Whether calls of its guests can be frozen. They can if it was made by [`prepare_with`](crate::prepare_with), or by `Prepared::from_module_with`, and
+    /// `PrepareOptions::freezable`.
     #[must_use]
     pub fn is_freezable(&self) -> bool {
         #[cfg(feature = "freeze")]
-        return self.freezer.is_some();
+        return self.freezable.is_some();
         #[cfg(not(feature = "freeze"))]
         false
     }
 
     /// The same module, with what is known of its calls.
     #[cfg(feature = "freeze")]
-    pub(crate) fn with_freezer(self, freezer: Arc<Freezer>) -> Self {
-        Self { freezer: Some(freezer), ..self }
+    pub(crate) fn with_freezable(self, freezable: Arc<FreezableModule>) -> Self {
+        Self { freezable: Some(freezable), ..self }
     }
 
     #[cfg(feature = "freeze")]
-    pub(crate) fn freezer(&self) -> Option<&Arc<Freezer>> {
-        self.freezer.as_ref()
+    pub(crate) fn freezable(&self) -> Option<&Arc<FreezableModule>> {
+        self.freezable.as_ref()
     }
 
     /// The module in which frozen calls of this one go on. It is compiled when this is first called.
     #[cfg(feature = "freeze")]
     pub(crate) fn twins(&self) -> Result<Self, Error> {
         let not_prepared = || Error::NotPrepared { module: module_name(&self.module) };
-        let freezer = self.freezer.as_ref().ok_or_else(not_prepared)?;
-        if freezer.has_twins {
+        let freezable = self.freezable.as_ref().ok_or_else(not_prepared)?;
+        if freezable.has_twins {
             return Ok(self.clone());
         }
-        let (module, freezer) = freezer.twins(self.module.engine())?.clone();
-        Ok(Self { module, flags: self.flags.clone(), freezer: Some(freezer) })
+        let (module, freezable) = freezable.twins(self.module.engine())?.clone();
+        Ok(Self { module, flags: self.flags.clone(), freezable: Some(freezable) })
     }
 
     /// What wasmtime has compiled.

@@ -1,7 +1,9 @@
 //! [`PrepareOptions`]: what a module is prepared for.
 
+use crate::guest::limit::ticker::Ticker;
 use std::fmt;
 use wasm_jobs_transform::Options;
+use wasmtime::Engine;
 
 /// What [`prepare_with`](crate::prepare_with) prepares a module for, beside checkpoints and, on an engine with
 /// [flags](crate::EngineOptions::stop_flags), stops.
@@ -53,8 +55,36 @@ impl PrepareOptions {
         self
     }
 
-    /// The options of the transformation, for an engine that counts fuel or does not.
-    pub(crate) fn transformation(&self, stops: bool, counts_fuel: bool) -> Options {
+    /// The options of the [transformation](wasm_jobs_transform::transform_with) that [`prepare_with`](crate::prepare_with) makes, for a build script that compiles for another
+    /// machine. They depend on whether the engine has [flags](crate::EngineOptions::stop_flags) and counts [fuel](crate::EngineOptions::fuel).
+    ///
+    /// With [`Options::twins`], it gives the second module, in which frozen calls go on:
+    ///
+    /// ```
+    /// use wasm_jobs::transform::transform_with;
+    /// use wasm_jobs::{EngineOptions, PrepareOptions, engine};
+    ///
+    /// # let wasm = wat::parse_str("(module)")?;
+    /// // In a build script.
+    /// let engine = engine(&EngineOptions::default())?;
+    /// # #[cfg(feature = "freeze")]
+    /// let options = PrepareOptions::default().freezable(true).transformation(&engine);
+    /// # #[cfg(not(feature = "freeze"))]
+    /// # let options = PrepareOptions::default().transformation(&engine);
+    /// let first = engine.precompile_module(&transform_with(&wasm, &options)?.wasm)?;
+    /// let second = engine.precompile_module(&transform_with(&wasm, &options.twins(true))?.wasm)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// The program that deserialises them takes the modules by [`Prepared::from_module`](crate::Prepared::from_module), or, if calls are to be frozen, by
+    /// `Prepared::from_module_with` and `with_twins_module`.
+    #[must_use]
+    pub fn transformation(&self, engine: &Engine) -> Options {
+        self.transformation_of(Ticker::of(engine).wants_flags(engine), engine.get_consume_fuel())
+    }
+
+    /// The same, for an engine that has flags and counts fuel, or does not.
+    pub(crate) fn transformation_of(&self, stops: bool, counts_fuel: bool) -> Options {
         self.transformation.clone().stops(stops).counts_fuel(counts_fuel)
     }
 }

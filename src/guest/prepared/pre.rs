@@ -4,7 +4,7 @@ use crate::error::Error;
 #[cfg(feature = "freeze")]
 use crate::guest::checkpoint::image::{Image, plan_of};
 #[cfg(feature = "freeze")]
-use crate::guest::freeze::freezer::{Exports, Freezer, Freezes};
+use crate::guest::freeze::freezable_module::{Exports, FreezableModule, SavingPlan};
 #[cfg(feature = "freeze")]
 use crate::guest::freeze::resumable::{Resumable, find_all};
 #[cfg(feature = "freeze")]
@@ -40,10 +40,10 @@ struct Inner<S: 'static> {
 /// What calls need that can become data.
 #[cfg(feature = "freeze")]
 struct Freezing<S: 'static> {
-    freezer: Arc<Freezer>,
+    freezable: Arc<FreezableModule>,
     /// A copy of the user's.
     linker: Linker<S>,
-    freezes: OnceLock<Arc<Freezes>>,
+    saving_plan: OnceLock<Arc<SavingPlan>>,
     resumable: OnceLock<Box<[Resumable<S>]>>,
     /// What new guests contain. Kept here, because it is read from a guest anew if no other guest uses it, and all calls may be frozen.
     image: OnceLock<Option<Arc<Image>>>,
@@ -104,10 +104,10 @@ impl<S: Send + 'static> PreparedPre<S> {
             }
         };
         #[cfg(feature = "freeze")]
-        let freezing = module.freezer().map(|freezer| Freezing {
-            freezer: freezer.clone(),
+        let freezing = module.freezable().map(|freezable| Freezing {
+            freezable: freezable.clone(),
             linker: linker.clone(),
-            freezes: OnceLock::new(),
+            saving_plan: OnceLock::new(),
             resumable: OnceLock::new(),
             image: OnceLock::new(),
             twins: OnceLock::new(),
@@ -126,10 +126,10 @@ impl<S: Send + 'static> PreparedPre<S> {
 
     /// What a guest needs to know, if its calls can become data.
     #[cfg(feature = "freeze")]
-    pub(crate) fn freezes(&self, store: &mut Store<S>) -> Option<Arc<Freezes>> {
-        let Freezing { freezer, freezes, image, .. } = self.inner.freezing.as_ref()?;
-        if let Some(freezes) = freezes.get() {
-            return Some(freezes.clone());
+    pub(crate) fn saving_plan(&self, store: &mut Store<S>) -> Option<Arc<SavingPlan>> {
+        let Freezing { freezable, saving_plan, image, .. } = self.inner.freezing.as_ref()?;
+        if let Some(saving_plan) = saving_plan.get() {
+            return Some(saving_plan.clone());
         }
         let module = self.module();
         image.get_or_init(|| Image::find(module));
@@ -143,15 +143,15 @@ impl<S: Send + 'static> PreparedPre<S> {
         let not_resumable = not_resumable
             .map(|import| format!("{}.{}", import.module(), import.name()).into())
             .collect();
-        // Another version of the library cannot have prepared it: the freezer is of this one.
+        // Another version of the library cannot have prepared it: what is known of its calls is of this one.
         let plan = plan_of(module).ok()?;
         let (exports, saver) = (Exports::of(module), Box::new(saver::<S>(module.engine())));
         let resumable = resumable.iter().map(|import| (import.module.clone(), import.name.clone()));
         let resumable = resumable.collect();
-        let (module, freezer) = (module.clone(), freezer.clone());
-        let new = Freezes { module, plan, freezer, exports, saver, resumable, not_resumable };
+        let (module, freezable) = (module.clone(), freezable.clone());
+        let new = SavingPlan { module, plan, freezable, exports, saver, resumable, not_resumable };
         let new = Arc::new(new);
-        Some(freezes.get_or_init(|| new).clone())
+        Some(saving_plan.get_or_init(|| new).clone())
     }
 
     /// The linked module in which frozen calls go on. It is compiled when this is first called.
@@ -161,10 +161,10 @@ impl<S: Send + 'static> PreparedPre<S> {
     /// [`Error::NotPrepared`] if calls cannot become data.
     #[cfg(feature = "freeze")]
     pub(crate) fn twins(&self) -> Result<&Self, Error> {
-        let Some(Freezing { freezer, linker, twins, .. }) = &self.inner.freezing else {
+        let Some(Freezing { freezable, linker, twins, .. }) = &self.inner.freezing else {
             return Err(Error::NotPrepared { module: module_name(self.module()) });
         };
-        if freezer.has_twins {
+        if freezable.has_twins {
             return Ok(self);
         }
         if let Some(twins) = twins.get() {
@@ -186,15 +186,22 @@ impl<S: Send + 'static> PreparedPre<S> {
     }
 
     /// The import of this name, if it is resumable.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidFrozen`] if it is not.
     #[cfg(feature = "freeze")]
     pub(crate) fn resumable(
         &self,
         store: &mut Store<S>,
         module: &str,
         name: &str,
-    ) -> Option<&Resumable<S>> {
-        let mut resumable = self.all_resumable(store)?.iter();
-        resumable.find(|import| (&*import.module, &*import.name) == (module, name))
+    ) -> Result<&Resumable<S>, Error> {
+        let mut resumable = self.all_resumable(store).unwrap_or_default().iter();
+        let found = resumable.find(|import| (&*import.module, &*import.name) == (module, name));
+        found.ok_or_else(|| Error::InvalidFrozen {
+            why: format!("no import {module}.{name} is resumable").into(),
+        })
     }
 
     #[cfg(feature = "freeze")]

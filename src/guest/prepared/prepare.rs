@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 #[cfg(feature = "freeze")]
-use crate::guest::freeze::freezer::Freezer;
+use crate::guest::freeze::freezable_module::FreezableModule;
 use crate::guest::limit::ticker::Ticker;
 use crate::guest::prepared::module::Prepared;
 use crate::guest::prepared::options::PrepareOptions;
@@ -24,10 +24,11 @@ use wasmtime::{Engine, Module};
 /// made by [`Engine::new`], if its `Config` has [shared memories](wasmtime::Config::shared_memory). If you have shared memories for another reason and want no flags, compile
 /// the bytes of [`transform`](wasm_jobs_transform::transform) by `Module::new`, and take the module by [`Prepared::from_module`].
 ///
-/// The [module](Prepared::module) can be [serialised](Module::serialize), and is taken back by [`Prepared::from_module`]. Instantiate it by this library: wasmtime
+/// The [module](Prepared::module) can be [serialised](Module::serialize), and is taken back by [`Prepared::from_module`], or, if calls are to be frozen, by
+/// `Prepared::from_module_with`. Instantiate it by this library: wasmtime
 /// alone does not run its start function.
 ///
-/// A build script that compiles for another machine gives [`transform_with`]'s bytes to [`Engine::precompile_module`].
+/// A build script that compiles for another machine gives [`transform_with`]'s bytes to [`Engine::precompile_module`]: see [`PrepareOptions::transformation`].
 ///
 /// ```
 /// use std::time::Duration;
@@ -65,14 +66,18 @@ pub fn prepare_with(
 ) -> Result<Prepared, Error> {
     let ticker = Ticker::of(engine);
     let flags = ticker.wants_flags(engine).then(|| ticker.flags(engine)).transpose()?;
-    let transformation = options.transformation(flags.is_some(), engine.get_consume_fuel());
+    let transformation = options.transformation(engine);
     let transformed = transform_with(wasm.as_ref(), &transformation).map_err(Error::Prepare)?;
     let prepared = Prepared::new(Module::new(engine, transformed.wasm)?, flags);
     #[cfg(feature = "freeze")]
     if options.freezable {
-        let freezer =
-            Freezer::new(wasm.as_ref(), &transformation, &transformed.layout, transformed.frames);
-        return Ok(prepared.with_freezer(freezer));
+        let freezable = FreezableModule::new(
+            wasm.as_ref(),
+            &transformation,
+            &transformed.layout,
+            transformed.frames,
+        );
+        return Ok(prepared.with_freezable(freezable));
     }
     Ok(prepared)
 }

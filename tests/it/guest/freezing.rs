@@ -2,6 +2,7 @@
 //! while it is frozen and thawed on the way, and guests that wait in functions of the host's.
 
 mod afterwards;
+mod ahead;
 mod asking;
 mod bytes;
 mod elsewhere;
@@ -11,6 +12,11 @@ mod random;
 mod references;
 mod refusals;
 mod shapes;
+mod traps;
+#[cfg(feature = "rayon")]
+mod travelling;
+#[cfg(feature = "macros")]
+mod wrapped;
 
 use std::num::NonZeroUsize;
 use std::sync::{Arc, LazyLock, Mutex};

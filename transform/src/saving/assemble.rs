@@ -24,6 +24,7 @@ impl Pass<'_> {
         let mut references: Vec<_> = all.filter_map(|slot| saved_reference(slot.ty)).collect();
         references.sort_unstable();
         references.dedup();
+        self.frames.references = references.clone();
         let hosts = self.context.hosts.clone();
         let types: Vec<_> = hosts.iter().map(|&host| self.context.host_type(host)).collect();
 
@@ -41,6 +42,8 @@ impl Pass<'_> {
         items.export(export::SAVING, ExportKind::Global, first);
         let zero = ConstExpr::i32_const(0);
         items.global(first, ValType::I32, true, &zero, export::SAVING.to_owned());
+        // A second name of the same global.
+        items.export(&export::frames_export(&self.frames.hash()), ExportKind::Global, first);
         for (&host, ty) in hosts.iter().zip(types) {
             let heap_type = HeapType::Concrete(ty);
             let ty = ValType::Ref(RefType { nullable: true, heap_type });
@@ -72,7 +75,6 @@ impl Pass<'_> {
             self.frames.functions = functions;
         }
         items.check(self.module)?;
-        self.frames.references = references;
         let wasm = write_changed(self.module, self.changed, &items, None)?;
         self.frames.sites = sites(&wasm, self.module.imported.functions, &self.sites);
         Ok((wasm, self.frames))

@@ -3,7 +3,9 @@
 use crate::frames::{Call, HasCall, connect, go_on, save};
 use crate::run::{shown, wasm};
 use std::sync::Arc;
-use wasm_jobs_transform::{Error, FrameLayout, Options, SAVING, Transformed, transform_with};
+use wasm_jobs_transform::{
+    Error, FrameLayout, Options, SAVING, Transformed, frames_export, transform_with,
+};
 use wasmtime::{Caller, Config, Engine, Global, Linker, Module, Store, Val, ValType};
 
 #[derive(Default)]
@@ -383,4 +385,21 @@ fn both_modules_have_the_same_points() {
     assert_ne!(one.hash(), both.hash());
     assert_eq!(one.points[0].callee(), Some(0));
     assert_eq!(one.points[0].words(), 2);
+}
+
+#[test]
+fn a_module_says_what_its_functions_save() {
+    let text = r#"(module (import "a" "wait" (func $a)) (import "b" "go" (func $b))
+        (func (export "run") (param i64) (result i64) (call $a) (call $b) (local.get 0)))"#;
+    let (save, engine) = (Options::default().saves_calls(true), Engine::default());
+    let named = |options: Options| {
+        let transformed = transform_with(&wasm(text), &options).unwrap();
+        let module = Module::new(&engine, transformed.wasm).unwrap();
+        let names = module.exports().map(|export| export.name().to_owned());
+        let names: Vec<_> = names.filter(|name| name.starts_with("__wasm_jobs_frames_")).collect();
+        assert_eq!(names, [frames_export(&transformed.frames.hash())]);
+        names
+    };
+    assert_eq!(named(save.clone()), named(save.clone().twins(true)));
+    assert_ne!(named(save.clone()), named(save.waits_in(|module, _| module == "a")));
 }

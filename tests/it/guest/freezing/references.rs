@@ -2,10 +2,11 @@
 
 use super::{DEEP, Log, linker};
 use crate::guest::checkpoints::references::Texts;
-use wasm_jobs::wasmtime::{Caller, ExternRef, Func, Rooted};
+use std::any::Any;
+use wasm_jobs::wasmtime::{self, Caller, ExternRef, Func, Rooted, StoreContextMut};
 use wasm_jobs::{
     CannotFreeze, Error, Frozen, Instance, InstanceOptions, ManualClock, PrepareOptions,
-    PreparedPre, Step, prepare_with,
+    PreparedPre, RefCodec, Step, prepare_with,
 };
 
 fn linked(text: &str) -> Result<PreparedPre<Log>, Error> {
@@ -72,7 +73,53 @@ fn objects_become_data_by_a_codec() -> Result<(), Error> {
         assert!(read.to_bytes() == bytes, "{name}");
         // A new instance has no codec, and says so.
         let refused = read.thaw(&pre, InstanceOptions::default(), Log::default());
-        assert!(matches!(refused, Err(Error::CannotRestore { .. })), "{name}: {refused:?}");
+        let refused = refused.expect_err("there is no codec");
+        assert!(matches!(refused, Error::CannotRestore { .. }), "{name}: {refused:?}");
+        assert!(refused.to_string().contains("thaw_with_ref_codec"), "{refused}");
+        for frozen in [&frozen, &read] {
+            let options = InstanceOptions::default();
+            let (there, mut call) =
+                frozen.thaw_with_ref_codec(&pre, options, Log::default(), Texts)?;
+            assert_eq!(call.resume()?, Step::Yielded);
+            // The instance has the codec from then on, also for a call that is frozen once more.
+            let again = call.freeze()?;
+            assert!(again.to_bytes() == bytes, "{name}");
+            assert_eq!(there.thaw(&again)?.wait()?, result, "{name}");
+            there.reset_with(Log::default())?;
+            assert_eq!(there.thaw(&read)?.wait()?, result, "{name}");
+        }
+    }
+    Ok(())
+}
+
+/// Makes no objects.
+struct Broken;
+
+impl<S: 'static> RefCodec<S> for Broken {
+    fn encode(&self, _: &(dyn Any + Send + Sync)) -> Option<Vec<u8>> {
+        None
+    }
+
+    fn decode(&self, _: &[u8], _: StoreContextMut<'_, S>) -> wasmtime::Result<Rooted<ExternRef>> {
+        Err(wasmtime::Error::msg("it is broken"))
+    }
+}
+
+#[test]
+fn a_codec_that_fails_is_an_error_and_the_frozen_call_stays() -> Result<(), Error> {
+    let pre = linked(&objects())?;
+    for (name, result) in [("local", 708), ("global", 5), ("table", 6)] {
+        let instance = Instance::new(&pre, Log::default())?;
+        instance.set_ref_codec(Texts)?;
+        let mut call = instance.call::<(), i32>(name, ())?;
+        assert_eq!(call.resume()?, Step::Yielded);
+        let frozen = call.freeze()?;
+        let (options, state) = (InstanceOptions::default(), Log::default());
+        let refused = frozen.thaw_with_ref_codec(&pre, options.clone(), state.clone(), Broken);
+        let refused = refused.expect_err("the codec is broken").to_string();
+        assert!(refused.contains("it is broken"), "{name}: {refused}");
+        let (_instance, mut call) = frozen.thaw_with_ref_codec(&pre, options, state, Texts)?;
+        assert_eq!(call.wait()?, result, "{name}");
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! [`Freezer`]: what is known of a module whose calls can be frozen.
+//! [`FreezableModule`]: what is known of a module whose calls can be frozen.
 
 use crate::error::Error;
 use crate::guest::checkpoint::plan::{Hash, Plan};
@@ -9,12 +9,12 @@ use std::any::Any;
 use std::sync::{Arc, OnceLock};
 use wasm_jobs_transform::{
     FrameLayout, LOAD, Layout, NEXT, Options, POINT, Referent, SAVE, SAVING, SlotValue, TWINS,
-    ValueType, transform_with,
+    ValueType, frames_export, transform_with,
 };
 use wasmtime::{Engine, Module, ModuleExport};
 
 /// A module whose calls can be frozen, in one of its two forms: with twins, or without them.
-pub(crate) struct Freezer {
+pub(crate) struct FreezableModule {
     /// What its functions give when a call is saved.
     pub(crate) frames: FrameLayout,
     /// The hash of that, which is the same for both forms.
@@ -26,6 +26,8 @@ pub(crate) struct Freezer {
     /// Whether it is the form with twins.
     pub(crate) has_twins: bool,
     source: Arc<Source>,
+    /// What was compiled elsewhere, if it was: the module with twins.
+    compiled: OnceLock<Module>,
     twins: OnceLock<(Module, Arc<Self>)>,
     /// Held while the twins are compiled.
     compiling: Mutex<()>,
@@ -51,7 +53,7 @@ struct Source {
     options: Options,
 }
 
-impl Freezer {
+impl FreezableModule {
     /// `wasm` is the module before it was transformed with these options.
     pub(crate) fn new(
         wasm: &[u8],
@@ -82,8 +84,30 @@ impl Freezer {
             }
         });
         let (hash, points) = (frames.hash(), counts.collect());
-        let (twins, compiling) = (OnceLock::new(), Mutex::new(()));
-        Arc::new(Self { hash, points, frames, initial, has_twins, source, twins, compiling })
+        Arc::new(Self {
+            frames,
+            hash,
+            points,
+            initial,
+            has_twins,
+            source,
+            compiled: OnceLock::new(),
+            twins: OnceLock::new(),
+            compiling: Mutex::new(()),
+        })
+    }
+
+    /// Gives it the module with twins, so that it is not compiled. Without effect if it is there already.
+    pub(crate) fn set_twins(&self, module: Module) {
+        let _alone = self.compiling.lock();
+        if self.twins.get().is_none() {
+            let _ = self.compiled.set(module);
+        }
+    }
+
+    /// Whether a module was transformed in the way that this describes, with twins or without them.
+    pub(crate) fn describes(&self, module: &Module) -> bool {
+        module.get_export_index(&frames_export(&self.hash)).is_some()
     }
 
     /// The module with twins, in which frozen calls go on. It is compiled when this is first called. Not for a module that has them.
@@ -97,9 +121,13 @@ impl Freezer {
         }
         let Source { wasm, options } = &*self.source;
         let transformed = transform_with(wasm, options).map_err(Error::Prepare)?;
-        let module = Module::new(engine, transformed.wasm)?;
-        let freezer = Self::of(self.source.clone(), transformed.frames, self.initial.clone(), true);
-        Ok(self.twins.get_or_init(|| (module, freezer)))
+        let module = match self.compiled.get() {
+            Some(module) => module.clone(),
+            None => Module::new(engine, transformed.wasm)?,
+        };
+        let freezable =
+            Self::of(self.source.clone(), transformed.frames, self.initial.clone(), true);
+        Ok(self.twins.get_or_init(|| (module, freezable)))
     }
 }
 
@@ -107,19 +135,21 @@ fn refers_to(ty: ValueType, referent: Referent) -> bool {
     matches!(ty, ValueType::Reference(ty) if ty.to == referent)
 }
 
-impl std::fmt::Debug for Freezer {
+impl std::fmt::Debug for FreezableModule {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Freezer").field("points", &self.points.len()).finish_non_exhaustive()
+        f.debug_struct("FreezableModule")
+            .field("points", &self.points.len())
+            .finish_non_exhaustive()
     }
 }
 
 /// What a guest whose calls can be frozen needs to know for that.
 #[derive(Debug)]
-pub(crate) struct Freezes {
-    /// The module that it is of, in the form of this freezer.
+pub(crate) struct SavingPlan {
+    /// The module that it is of, in one of its forms.
     pub(crate) module: Module,
     pub(crate) plan: Arc<Plan>,
-    pub(crate) freezer: Arc<Freezer>,
+    pub(crate) freezable: Arc<FreezableModule>,
     pub(crate) exports: Exports,
     /// Of the type of the store: see [`saver`](crate::guest::freeze::saving::saver).
     pub(crate) saver: Box<dyn Any + Send + Sync>,
@@ -129,7 +159,7 @@ pub(crate) struct Freezes {
     pub(crate) not_resumable: Box<[Box<str>]>,
 }
 
-impl Freezes {
+impl SavingPlan {
     /// Whether the module has imported the function, under the name that it has there.
     pub(crate) fn is_resumable(&self, pending: &Pending) -> bool {
         let Pending { module, name, .. } = pending;

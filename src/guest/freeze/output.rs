@@ -1,0 +1,77 @@
+//! [`CallOutput`]: what a frozen call gives once it has gone on to its end.
+
+use crate::error::trap::Trap;
+use wasmtime::WasmResults;
+
+/// What the future of a thawed call gives. It is sealed, and there are two:
+///
+/// - the results of the export, for a call that was made by [`Instance::call`](crate::Instance::call);
+/// - a `Result` of these and a [`Trap`], for one that was made by [`Instance::try_call`](crate::Instance::try_call).
+///
+/// `How` tells the two apart, and the compiler finds it.
+#[diagnostic::on_unimplemented(
+    message = "a call of a guest does not give `{Self}`",
+    note = "it gives the results of its export, or a `Result` of these and a `wasm_jobs::Trap`"
+)]
+pub trait CallOutput<How>: sealed::CallOutput<How> {}
+
+impl<R: WasmResults + Sync + 'static> CallOutput<sealed::Plain> for R {}
+
+impl<R: WasmResults + Sync + 'static> CallOutput<sealed::WithTrap> for Result<R, Trap> {}
+
+pub(crate) mod sealed {
+    use crate::call::future::Future;
+    use crate::error::trap::Trap;
+    use crate::guest::trap_as_value::TrapAsValue;
+    use crate::outcome::Outcome;
+    use crate::step::interrupt::Interrupter;
+    use crate::trace::Traced;
+    use wasmtime::WasmResults;
+
+    /// Marks results, and no trap.
+    #[derive(Debug)]
+    pub enum Plain {}
+
+    /// Marks a `Result` of results and a trap.
+    #[derive(Debug)]
+    pub enum WithTrap {}
+
+    pub trait CallOutput<How>: Sized + Send + 'static {
+        /// What the export gives.
+        type Results: WasmResults + Sync + 'static;
+
+        /// Makes the future of a call's work.
+        #[expect(private_interfaces, reason = "the trait is sealed")]
+        fn future(
+            call: impl std::future::Future<Output = Outcome<Self::Results>> + Send + 'static,
+            interrupter: &'static dyn Interrupter,
+            traced: Traced,
+        ) -> Future<Self>;
+    }
+
+    impl<R: WasmResults + Sync + 'static> CallOutput<Plain> for R {
+        type Results = R;
+
+        #[expect(private_interfaces, reason = "the trait is sealed")]
+        fn future(
+            call: impl std::future::Future<Output = Outcome<R>> + Send + 'static,
+            interrupter: &'static dyn Interrupter,
+            traced: Traced,
+        ) -> Future<R> {
+            Future::from_parts(call, Some(interrupter), traced)
+        }
+    }
+
+    impl<R: WasmResults + Sync + 'static> CallOutput<WithTrap> for Result<R, Trap> {
+        type Results = R;
+
+        #[expect(private_interfaces, reason = "the trait is sealed")]
+        fn future(
+            call: impl std::future::Future<Output = Outcome<R>> + Send + 'static,
+            interrupter: &'static dyn Interrupter,
+            traced: Traced,
+        ) -> Future<Self> {
+            Future::from_parts(TrapAsValue::new(call), Some(interrupter), traced)
+        }
+    }
+}
