@@ -27,20 +27,29 @@ pub(crate) fn in_layouts(
     ours: impl Fn(&[u8]) -> Timed,
     theirs: impl Fn(&[u8]) -> Timed,
 ) -> Vec<(f64, f64)> {
-    let mut sides = LAYOUTS.map(|functions| {
-        let wasm = moved(wasm, functions);
-        (Side::new(ours(&wasm)), Side::new(theirs(&wasm)))
+    let found = sides_in_layouts(&[(wasm, &ours), (wasm, &theirs)]);
+    found.into_iter().map(|medians| (medians[0], medians[1])).collect()
+}
+
+/// A form of a guest, and what is given that form in each layout.
+pub(crate) type Form<'a> = (&'a [u8], &'a dyn Fn(&[u8]) -> Timed);
+
+/// For each layout, the medians of all sides, as [`in_layouts`] does it for two.
+pub(crate) fn sides_in_layouts(forms: &[Form<'_>]) -> Vec<Vec<f64>> {
+    let mut layouts = LAYOUTS.map(|functions| {
+        let sides = forms.iter().map(|(wasm, side)| Side::new(side(&moved(wasm, functions))));
+        sides.collect::<Vec<_>>()
     });
     for round in 0..=ROUNDS {
-        for (ours, theirs) in &mut sides {
-            let mut both = [ours, theirs];
+        for sides in &mut layouts {
+            let mut sides: Vec<_> = sides.iter_mut().collect();
             if round % 2 == 1 {
-                both.reverse();
+                sides.reverse();
             }
-            both.into_iter().for_each(|side| side.run(round > 0));
+            sides.into_iter().for_each(|side| side.run(round > 0));
         }
     }
-    sides.iter().map(|(ours, theirs)| (ours.median(), theirs.median())).collect()
+    layouts.iter().map(|sides| sides.iter().map(Side::median).collect()).collect()
 }
 
 struct Side {

@@ -3,11 +3,12 @@
 //! A round's pair is that of one layout of the code: the median of each side's times in it. Of several guests, it is their geometric mean. Of the sizes of code, a pair
 //! is that of a guest.
 
+use super::asyncify;
 use super::compiled::{Compiled, engine, freezable};
 use super::steps;
 use super::work::{MANY, TURNS, Work};
 use crate::guests::{GUEST, INTERPRETER};
-use crate::layout::{LAYOUTS, Timed, in_layouts, timed};
+use crate::layout::{Form, LAYOUTS, Timed, in_layouts, sides_in_layouts, timed};
 use crate::rounds::{Finding, Other, geometric_mean, median, of_pairs};
 use std::sync::{LazyLock, OnceLock};
 use std::time::Instant;
@@ -15,15 +16,25 @@ use wasm_jobs::transform::{Options, transform_with};
 use wasm_jobs::wasmtime::{Engine, Linker};
 use wasm_jobs::{EngineOptions, Future, Instance, InstanceOptions, PreparedPre, Step, add_yield};
 
-const UNPREPARED: Other = Other::Baseline("unprepared");
+pub(super) const UNPREPARED: Other = Other::Baseline("unprepared");
 
 /// What was found of a guest.
-struct Found {
+pub(super) struct Found {
     guest: &'static str,
     /// The times in each layout.
     times: Vec<(f64, f64)>,
     /// The bytes of machine code: as it is, freezable, and with twins.
     code: [usize; 3],
+    /// What was found of its other form, or why there is none.
+    pub(super) asyncified: Result<Asyncified, String>,
+}
+
+/// What was found of the form of a guest that Binaryen's asyncify makes, in the same run.
+pub(super) struct Asyncified {
+    /// The times in each layout, and those of the same guest: freezable, and as it is.
+    pub(super) times: Vec<[f64; 3]>,
+    /// The bytes of machine code, and those of the guest as it is.
+    pub(super) code: (usize, usize),
 }
 
 impl Found {
@@ -31,11 +42,15 @@ impl Found {
         let freezable = if anywhere { Compiled::freezable_anywhere } else { Compiled::freezable };
         let (engine, wasm) = (engine(false, false), (work.wasm)()?);
         let runs = |compiled: &Compiled| timed((work.runs)(compiled));
-        let times = in_layouts(
-            &wasm,
-            |wasm| runs(&freezable(&engine, wasm)),
-            |wasm| runs(&Compiled::as_it_is(&engine, wasm)),
-        );
+        let unprepared = |wasm: &[u8]| runs(&Compiled::as_it_is(&engine, wasm));
+        let freezable_runs = |wasm: &[u8]| runs(&freezable(&engine, wasm));
+        let asyncified = asyncify::form(guest, anywhere);
+        let mut forms: Vec<Form<'_>> = vec![(&wasm, &freezable_runs), (&wasm, &unprepared)];
+        if let Ok(asyncified) = &asyncified {
+            forms.push((asyncified, &unprepared));
+        }
+        let found = sides_in_layouts(&forms);
+        let times = found.iter().map(|times| (times[0], times[1])).collect();
         // A place in the pool has one table, and the twins need another.
         let options = EngineOptions::default().on_demand().epoch_interruption(false);
         let engine = wasm_jobs::engine(&options).expect("the options go together");
@@ -44,8 +59,17 @@ impl Found {
             freezable(&engine, &wasm),
             Compiled::as_it_is(&engine, &with_twins(&wasm, anywhere)),
         ];
-        let found = Self { guest, times, code: compiled.map(|compiled| compiled.code()) };
+        let code = compiled.map(|compiled| compiled.code());
+        let asyncified = asyncified.map(|wasm| Asyncified {
+            times: found.iter().map(|times| [times[2], times[0], times[1]]).collect(),
+            code: (Compiled::as_it_is(&engine, &wasm).code(), code[0]),
+        });
+        let found = Self { guest, times, code, asyncified };
         eprintln!("# {guest} anywhere={anywhere}: {} code={:?}", found.of_times(), found.code);
+        match &found.asyncified {
+            Ok(asyncified) => eprintln!("#   {asyncified}"),
+            Err(why) => eprintln!("#   {why}"),
+        }
         Ok(found)
     }
 
@@ -71,14 +95,16 @@ fn with_twins(wasm: &[u8], anywhere: bool) -> Vec<u8> {
 }
 
 /// All guests, measured once for several lines.
-static ALL: LazyLock<Result<Vec<Found>, String>> =
+pub(super) static ALL: LazyLock<Result<Vec<Found>, String>> =
     LazyLock::new(|| MANY.iter().map(|guest| Found::of(guest, false)).collect());
 
 /// The programs of WASI, which may wait in all of its functions.
-static ANYWHERE: LazyLock<Result<Vec<Found>, String>> =
+pub(super) static ANYWHERE: LazyLock<Result<Vec<Found>, String>> =
     LazyLock::new(|| MANY[..7].iter().map(|guest| Found::of(guest, true)).collect());
 
-fn of_all(all: &Result<Vec<Found>, String>, finding: impl FnOnce(&[Found]) -> Finding) -> Finding {
+pub(super) type All = Result<Vec<Found>, String>;
+
+pub(super) fn of_all(all: &All, finding: impl FnOnce(&[Found]) -> Finding) -> Finding {
     match all {
         Ok(all) => finding(all),
         Err(why) => Finding::Skipped { why: why.clone() },

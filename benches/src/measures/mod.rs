@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 
 mod after_failures;
+mod asyncify;
 mod call;
 mod cancel;
 mod checkpoint;
@@ -143,6 +144,12 @@ pub(crate) const ALL: &[(&str, Measure)] = &[
     ("freezable_worst_anywhere", freezable::worst_anywhere),
     ("freezable_code_anywhere", freezable::code_anywhere),
     ("twins_code_anywhere", freezable::twins_code_anywhere),
+    ("asyncified_run", asyncify::run),
+    ("asyncified_code", asyncify::code),
+    ("freezable_beside_asyncify", asyncify::beside),
+    ("asyncified_run_anywhere", asyncify::run_anywhere),
+    ("asyncified_code_anywhere", asyncify::code_anywhere),
+    ("freezable_beside_asyncify_anywhere", asyncify::beside_anywhere),
     ("freezable_resume", freezable::resume),
     ("twin_loop", freezable::twin_loop),
     ("freeze_thaw", freeze::resident),

@@ -11,6 +11,8 @@ mod exit;
 mod files;
 #[cfg(feature = "freeze")]
 mod freezing;
+#[cfg(feature = "freeze")]
+mod frozen_programs;
 mod given;
 mod lua;
 mod output;
@@ -25,6 +27,8 @@ mod real_programs;
 #[cfg(feature = "checkpoint")]
 mod saved;
 mod seeds;
+#[cfg(feature = "freeze")]
+mod suspending;
 mod threads;
 
 use std::collections::BTreeMap;
