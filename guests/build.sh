@@ -37,6 +37,10 @@ fetch_crate() {
 fetch_crate lua-src 548.1.2 bdc4e1aff422ad5f08cffb4719603dcdbc2be2307f4c1510d7aab74b7fa88ca8
 fetch_crate rquickjs-sys 0.14.0 cee271d0eeba64f0915b846cb7ae02e16faf3dfdffdca91731101d9d30fe3423
 
+# With debug information.
+python3 -m ziglang cc -O1 -g -target wasm32-freestanding -mcpu=generic -Wl,--no-entry -ffile-prefix-map="$PWD"=. debug/dream.c -o debug/dream.wasm
+chmod -x debug/dream.wasm
+
 # Programs that use WASI and the C library.
 for source in wasi/*.c; do
     compile "$source" -target wasm32-wasi -idirafter "$scratch/lua-src/lua-5.4.8" -idirafter "$scratch/rquickjs-sys/quickjs"

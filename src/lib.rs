@@ -184,7 +184,7 @@ pub use guest::wasi;
 #[cfg(feature = "freeze")]
 pub use guest::{
     CallOutput, Frozen, FrozenFrame, FrozenValue, FrozenWait, ResumableParams, ResumableResults,
-    func_wrap_resumable,
+    SourceLocation, func_wrap_resumable,
 };
 #[cfg(feature = "checkpoint")]
 pub use guest::{Checkpoint, CheckpointSize, HostState, RefCodec};

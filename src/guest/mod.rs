@@ -82,6 +82,8 @@ pub use fiber::add_yield;
 #[cfg(feature = "freeze")]
 pub use freeze::frozen::Frozen;
 #[cfg(feature = "freeze")]
+pub use freeze::lines::SourceLocation;
+#[cfg(feature = "freeze")]
 pub use freeze::looking::{FrozenFrame, FrozenWait};
 #[cfg(feature = "freeze")]
 pub use freeze::output::CallOutput;

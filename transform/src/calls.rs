@@ -33,6 +33,17 @@ pub fn offset_of_call(wasm: &[u8], function: u32, call: u32) -> Option<u64> {
     None
 }
 
+/// The contents of a module's custom section, by its name. `None` if the module has none. Of several, the first.
+#[must_use]
+pub fn custom_section<'a>(wasm: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    let payloads = Parser::new(0).parse_all(wasm).map_while(Result::ok);
+    let mut sections = payloads.filter_map(|payload| match payload {
+        Payload::CustomSection(section) if section.name() == name => Some(section.data()),
+        _ => None,
+    });
+    sections.next()
+}
+
 fn is_function(ty: TypeRef) -> bool {
     matches!(ty, TypeRef::Func(_) | TypeRef::FuncExact(_))
 }

@@ -28,7 +28,7 @@ mod state;
 mod stops;
 mod write;
 
-pub use crate::calls::offset_of_call;
+pub use crate::calls::{custom_section, offset_of_call};
 pub use crate::error::{Error, Place};
 pub use crate::export::{
     FLAG, FLAGS_MAX_PAGES, FLAGS_MEMORY, FLAGS_MIN_PAGES, FLAGS_MODULE, HASH_HIGH, HASH_LOW,

@@ -97,6 +97,11 @@ impl FreezableModule {
         })
     }
 
+    /// The module before it was transformed.
+    pub(crate) fn wasm(&self) -> &[u8] {
+        &self.source.wasm
+    }
+
     /// Gives it the module with twins, so that it is not compiled. Without effect if it is there already.
     pub(crate) fn set_twins(&self, module: Module) {
         let _alone = self.compiling.lock();

@@ -3,16 +3,17 @@
 use crate::guest::checkpoint::value::Value;
 use crate::guest::freeze::freezable_module::FreezableModule;
 use crate::guest::freeze::frozen::Frozen;
+use crate::guest::freeze::lines::{self, SourceLocation};
 use std::fmt;
 use std::time::Duration;
-use wasm_jobs_transform::{SlotValue, ValueType};
+use wasm_jobs_transform::{Point, SlotValue, ValueType};
 use wasmtime::Val;
 
 /// A function on the stack of a [`Frozen`] call.
 #[derive(Debug)]
 pub struct FrozenFrame<'a> {
-    function: u32,
-    name: Option<&'a str>,
+    freezable: &'a FreezableModule,
+    point: &'a Point,
     values: Vec<(SlotValue, Value)>,
 }
 
@@ -102,20 +103,26 @@ fn frame<'a>(
             values.push((slot.what, value));
         }
     }
-    FrozenFrame { function: point.function, name: freezable.frames.name(point.function), values }
+    FrozenFrame { freezable, point, values }
 }
 
 impl FrozenFrame<'_> {
     /// The index of the function in its module.
     #[must_use]
     pub fn function(&self) -> u32 {
-        self.function
+        self.point.function
     }
 
     /// The name of the function, if its module tells it.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
-        self.name
+        self.freezable.frames.name(self.function())
+    }
+
+    /// Where the function is in the source of the guest, if its module has DWARF sections. Reading them takes milliseconds for a module of a megabyte.
+    #[must_use]
+    pub fn location(&self) -> Option<SourceLocation> {
+        lines::of_call(self.freezable.wasm(), self.point.function, self.point.call)
     }
 
     /// The values that the function still needs, and what they are: its locals, of which the parameters come first, and operands on its stack.
@@ -160,11 +167,14 @@ impl FrozenWait<'_> {
 }
 
 impl fmt::Display for FrozenFrame<'_> {
-    /// The function and its values, as in `dream: local 0 = 2`.
+    /// The function, where it is, and its values, as in `dream (dream.c:8:9): local 0 = 2`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.name {
+        match self.name() {
             Some(name) => f.write_str(name)?,
-            None => write!(f, "function {}", self.function)?,
+            None => write!(f, "function {}", self.function())?,
+        }
+        if let Some(location) = self.location() {
+            write!(f, " ({location})")?;
         }
         for (place, (what, value)) in self.values.iter().enumerate() {
             f.write_str(if place == 0 { ": " } else { ", " })?;

@@ -2,7 +2,7 @@
 //!
 //! A suspended call is on a stack of its own. To freeze it ([`freezing`]), its owner makes a `request`, which the step that follows [accepts](taking). The host function that
 //! the guest is `waiting` in sees the request, and has the guest [save](saving) itself, if all that the guest refers to can become data (`references`): each function gives its
-//! values, and returns. Then `collect` makes a `frozen_call` of that: of `frames`, and of the guest's state. `frozen` is what users have of it, `looking` what they see in it, and `bytes` its form in files, in which memories are written as their differences to what they were at first (`initial`).
+//! values, and returns. Then `collect` makes a `frozen_call` of that: of `frames`, and of the guest's state. `frozen` is what users have of it, `looking` what they see in it (and by `lines` in the guest's source), and `bytes` its form in files, in which memories are written as their differences to what they were at first (`initial`).
 //!
 //! To `thaw` it to a future of its `output`, a guest gets an instance with twins ([`bring_to`]). It goes back (`go_back`, `reentry`) into its functions, whose twins go on where they were. A call that
 //! was saved to go on itself, for a checkpoint or to be `parked`, is `stopped` meanwhile; `going_on` is such a call from its beginning to its end.
@@ -20,6 +20,7 @@ pub(crate) mod frozen_call;
 pub(crate) mod go_back;
 pub(crate) mod going_on;
 pub(crate) mod initial;
+pub(crate) mod lines;
 pub(crate) mod looking;
 pub(crate) mod output;
 mod parked;

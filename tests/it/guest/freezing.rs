@@ -8,6 +8,7 @@ mod bytes;
 mod elsewhere;
 mod ends;
 mod inside;
+mod lines;
 mod random;
 mod references;
 mod refusals;
