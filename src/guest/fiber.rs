@@ -13,9 +13,9 @@ use crate::guest::export::Claimed;
 use crate::guest::freeze::going_on::{go_on, parking};
 #[cfg(feature = "freeze")]
 use crate::guest::freeze::taking::{Freezable, TakesRequest};
-use crate::guest::guest::Guest;
 #[cfg(feature = "freeze")]
-use crate::guest::half_way::PoisonedUnlessDone;
+use crate::guest::freeze::way::Back;
+use crate::guest::guest::Guest;
 use crate::guest::home::Away;
 use crate::guest::host_wait::HostWait;
 use crate::guest::limit::limited::Limited;
@@ -136,7 +136,7 @@ pub(crate) fn thawed<S, R>(
     mut guest: Away<S>,
     export: Arc<str>,
     function: TypedFunc<(), R>,
-    back: PoisonedUnlessDone,
+    back: Back,
 ) -> Future<R>
 where
     S: Send + 'static,
