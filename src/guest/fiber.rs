@@ -15,9 +15,9 @@ use crate::guest::freeze::going_on::{go_on, parking};
 use crate::guest::freeze::output::CallOutput;
 #[cfg(feature = "freeze")]
 use crate::guest::freeze::taking::{SavableCall, SavableSteps};
-use crate::guest::guest::Guest;
 #[cfg(feature = "freeze")]
-use crate::guest::half_way::PoisonedUnlessDone;
+use crate::guest::freeze::way::Back;
+use crate::guest::guest::Guest;
 use crate::guest::home::Away;
 use crate::guest::host_wait::HostWait;
 use crate::guest::limit::limited::Limited;
@@ -129,7 +129,7 @@ pub(crate) fn thawed<S, T, How>(
     mut guest: Away<S>,
     export: Arc<str>,
     function: TypedFunc<(), T::Results>,
-    back: PoisonedUnlessDone,
+    back: Back,
 ) -> Future<T>
 where
     S: Send + 'static,

@@ -50,7 +50,7 @@ pub(crate) struct Guest<S: 'static, E = wasmtime::Instance> {
     pub(crate) saving_plan: Option<Arc<SavingPlan>>,
     /// `Some` once it has gone back into a frozen call.
     #[cfg(feature = "freeze")]
-    pub(crate) reentry: Option<Reentry<S>>,
+    pub(crate) reentry: Option<Reentry>,
     /// What it was made of, if its calls can become data.
     #[cfg(feature = "freeze")]
     pub(crate) pre: Option<PreparedPre<S>>,

@@ -2,8 +2,8 @@
 //! and ten functions on the stack that have three values each. The old instance ends, and the new one is made in its place in the pool; both are timed. So is the first step of the new
 //! call, in which it comes back to where it waits.
 //!
-//! `freeze_thaw` is with a pool whose pages stay resident, and `freeze_thaw_cold` with one that gives them back. A frame's time is the difference of calls with a hundred
-//! and with ten functions. Nothing becomes bytes there; in `freeze_bytes`, the frozen call is written, read, thawed and resumed.
+//! `freeze_thaw` is with a pool whose pages stay resident, and `freeze_thaw_cold` with one that gives them back. In `freeze_thaw_kept`, the call is thawed in the instance that it was in.
+//! A frame's time is the difference of calls with a hundred and with ten functions. Nothing becomes bytes there; in `freeze_bytes`, the frozen call is written, read, thawed and resumed.
 
 use super::compiled::freezable;
 use super::wasi::OUTPUT;
@@ -43,11 +43,13 @@ const GUEST: &str = r#"
 const ROUNDS: usize = 31;
 const CYCLES: u32 = 500;
 const CALLS: usize = 10;
+/// How many functions a backtrace of the default engine has.
+const FUNCTIONS: usize = 20;
 
-/// An engine whose backtraces have as many functions as are measured.
-fn engine(keeps_pages: bool) -> Engine {
+/// An engine whose backtraces have so many functions. As many are not frozen.
+fn engine(keeps_pages: bool, functions: usize) -> Engine {
     let mut config = EngineOptions::default().pooling(CALLS as u32).config();
-    config.wasm_backtrace_max_frames(NonZero::new(200));
+    config.wasm_backtrace_max_frames(NonZero::new(functions));
     if keeps_pages {
         let mut pool = PoolingAllocationConfig::new();
         pool.total_core_instances(CALLS as u32)
@@ -101,6 +103,14 @@ impl Suspended {
         self.resume();
     }
 
+    /// It is frozen, and waits in the same place of the same instance then.
+    fn thaw_kept(&mut self) {
+        let (instance, call) = self.call.as_mut().expect("it was thawed");
+        let frozen = call.freeze().expect("it has yielded");
+        *call = instance.thaw(&frozen).expect("the call is ours");
+        self.resume();
+    }
+
     /// Freezes and thaws the call many times, and gives the mean times of both, in nanoseconds. The call goes on between them.
     fn cycles(&mut self) -> [f64; 2] {
         let mut times = [Duration::ZERO; 2];
@@ -119,11 +129,26 @@ impl Suspended {
 }
 
 pub(crate) fn resident() -> Finding {
-    cycle(&engine(true))
+    cycle(&engine(true, FUNCTIONS))
 }
 
 pub(crate) fn cold() -> Finding {
-    cycle(&engine(false))
+    cycle(&engine(false, FUNCTIONS))
+}
+
+pub(crate) fn kept() -> Finding {
+    let mut call = Suspended::new(&engine(true, FUNCTIONS), 10);
+    let rounds = (0..=ROUNDS).map(|_| {
+        let mut time = Duration::ZERO;
+        for _ in 0..CYCLES {
+            let start = Instant::now();
+            call.thaw_kept();
+            time += start.elapsed();
+            call.resume();
+        }
+        time.as_nanos() as f64 / 1e3 / f64::from(CYCLES)
+    });
+    of_values("us", rounds.skip(1))
 }
 
 /// The step between two cycles is in neither side.
@@ -149,14 +174,14 @@ pub(crate) fn frame_thawed() -> Finding {
 
 /// What a function more takes, to freeze and to thaw.
 fn frames() -> impl Iterator<Item = [f64; 2]> {
-    let engine = engine(true);
+    let engine = engine(true, 200);
     let (mut few, mut many) = (Suspended::new(&engine, 10), Suspended::new(&engine, 100));
     let rounds = (0..=ROUNDS).map(move |_| (few.cycles(), many.cycles()));
     rounds.skip(1).map(|(few, many)| [0, 1].map(|half| (many[half] - few[half]) / 90.0))
 }
 
 pub(crate) fn bytes() -> Finding {
-    let mut call = Suspended::new(&engine(false), 10);
+    let mut call = Suspended::new(&engine(false, FUNCTIONS), 10);
     let rounds = (0..=ROUNDS).map(|_| {
         let mut time = Duration::ZERO;
         for _ in 0..CYCLES {
@@ -206,7 +231,7 @@ fn sleeper<S: Send + 'static, P: WasmParams + Sync + 'static>(
 ) -> Finding {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../guests").join(guest);
     let wasm = std::fs::read(path).expect("the guest is in the repository");
-    let engine = engine(false);
+    let engine = engine(false, FUNCTIONS);
     let mut linker = Linker::new(&engine);
     link(&mut linker);
     let pre = freezable(&engine, &wasm).instantiate_pre(&linker);

@@ -154,6 +154,7 @@ pub(crate) const ALL: &[(&str, Measure)] = &[
     ("twin_loop", freezable::twin_loop),
     ("freeze_thaw", freeze::resident),
     ("freeze_thaw_cold", freeze::cold),
+    ("freeze_thaw_kept", freeze::kept),
     ("freeze_frame", freeze::frame_frozen),
     ("thaw_frame", freeze::frame_thawed),
     ("freeze_bytes", freeze::bytes),

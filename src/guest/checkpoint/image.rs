@@ -4,6 +4,7 @@
 use crate::error::Error;
 use crate::guest::checkpoint::pages::{PAGE, Page, Pages, ZEROS};
 use crate::guest::checkpoint::plan::Plan;
+use crate::guest::checkpoint::written::Unasked;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::ops::Range;
@@ -19,7 +20,10 @@ pub(crate) struct Image {
 
 /// The initial contents of a memory: these pages, and zeros in all other places.
 #[derive(Debug, Default)]
-pub(crate) struct MemoryImage(Pages);
+pub(crate) struct MemoryImage {
+    pages: Pages,
+    pub(crate) unasked: Unasked,
+}
 
 /// The images that are in use in this process, by the address of the module's code. The modules of one component share that, so there may be several. What a
 /// module says of itself would not do as a key: a guest could take the place of another one's image. Nothing is kept alive here, because an image has its
@@ -87,10 +91,10 @@ impl MemoryImage {
                 pages.set(index, Some(Page::new(index, page)));
             }
         }
-        Self(pages)
+        Self { pages, unasked: Unasked::default() }
     }
 
     pub(crate) fn page(&self, index: usize) -> &[u8] {
-        self.0.page(index).map_or(ZEROS, Page::bytes)
+        self.pages.page(index).map_or(ZEROS, Page::bytes)
     }
 }

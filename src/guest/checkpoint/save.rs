@@ -34,7 +34,7 @@ impl<S: Send + 'static> Instance<S> {
     ///   object of the host's that no [`RefCodec`] writes.
     pub fn checkpoint(&self) -> Result<Checkpoint, Error> {
         let mut guest: Away<S> = claim(&self.home)?;
-        Ok(Checkpoint::new(guest.save()?, ()))
+        Ok(Checkpoint::new(guest.save(false)?, ()))
     }
 
     /// Saves the guest, and the host's state in its store, as [`HostState`] says. A state that is `Clone + Send + Sync` is cloned.
@@ -47,7 +47,7 @@ impl<S: Send + 'static> Instance<S> {
         S: HostState,
     {
         let mut guest: Away<S> = claim(&self.home)?;
-        let saved = guest.save()?;
+        let saved = guest.save(false)?;
         let state = guest.store.data_mut().save()?;
         Ok(Checkpoint::new(saved, state))
     }
@@ -140,11 +140,12 @@ impl<S: Send + 'static> Instance<S> {
 }
 
 impl<S: Send + 'static> Guest<S> {
-    pub(crate) fn save(&mut self) -> Result<Arc<SavedGuest>, Error> {
+    /// `is_last` says that the guest ends.
+    pub(crate) fn save(&mut self, is_last: bool) -> Result<Arc<SavedGuest>, Error> {
         self.refuse_if_poisoned()?;
         let instance = self.exports.ok_or(Error::Poisoned)?;
         let (tracked, codec) = self.saves.tracked(instance, &mut self.store)?;
-        let (state, changed) = tracked.save(&mut self.store, codec)?;
+        let (state, changed) = tracked.save(&mut self.store, codec, is_last)?;
         Ok(SavedGuest::new(state, changed * PAGE, tracked.plan().clone()))
     }
 

@@ -82,11 +82,12 @@ impl Tracked {
         &self.image.plan
     }
 
-    /// The guest's state, and how many pages of memory have changed since it was last saved or restored.
+    /// The guest's state, and how many pages of memory have changed since it was last saved or restored. `is_last` says that the guest ends.
     pub(crate) fn save<S: 'static>(
         &mut self,
         store: &mut Store<S>,
         codec: Option<&dyn RefCodec<S>>,
+        is_last: bool,
     ) -> Result<(GuestState, usize), Error> {
         let Self { image, instance, globals, memories, tables, numbers } = self;
         let all: usize = memories.iter().map(|(memory, _)| memory.data_size(&*store)).sum();
@@ -108,7 +109,7 @@ impl Tracked {
         }
         let tables = tables.iter().map(|(_, runs)| runs.clone()).collect();
         let memories = memories.iter_mut().enumerate().map(|(place, (memory, tracked))| {
-            tracked.save(memory.data_mut(&mut *refs.store), image.memory(place))
+            tracked.save(memory.data_mut(&mut *refs.store), image.memory(place), is_last)
         });
         let (memories, changed): (_, Vec<usize>) = memories.unzip();
         Ok((GuestState { globals, memories, tables }, changed.iter().sum()))

@@ -24,27 +24,38 @@ impl TrackedMemory {
         Self { last, seen: Vec::new(), written: Written::new(has_image) }
     }
 
-    /// What is in the memory now, and how many pages have changed.
-    pub(crate) fn save(&mut self, memory: &mut [u8], image: &MemoryImage) -> (Pages, usize) {
-        self.begin(memory);
+    /// What is in the memory now, and how many pages have changed. `is_last` says that the guest ends, so that nobody compares its pages once more, and none is hashed for that.
+    pub(crate) fn save(
+        &mut self,
+        memory: &mut [u8],
+        image: &MemoryImage,
+        is_last: bool,
+    ) -> (Pages, usize) {
+        self.begin(memory, image);
         let mut changed = 0;
         for (bytes, chunk) in memory.chunks(CHUNK).zip(0..) {
             let written = self.written.of_chunk(chunk, bytes.len() / PAGE);
             if written == PagesOfChunk::NONE {
                 continue;
             }
-            let seen_before = self.seen[chunk].get_or_insert_with(|| Box::new([None; PER_CHUNK]));
+            if !is_last && self.seen[chunk].is_none() {
+                self.seen[chunk] = Some(Box::new([None; PER_CHUNK]));
+            }
+            let mut hashes = self.seen[chunk].as_deref_mut();
             for in_chunk in written {
                 let index = chunk * PER_CHUNK + in_chunk;
                 let page = &bytes[in_chunk * PAGE..][..PAGE];
-                let now = seen(page);
-                let is_unchanged = match seen_before[in_chunk] {
-                    Some(before) => before == now,
+                let before = hashes.as_deref().and_then(|hashes| hashes[in_chunk]);
+                let now = (!is_last || before.is_some()).then(|| seen(page));
+                let is_unchanged = match before {
+                    Some(_) => before == now,
                     None => {
                         page == self.last.page(index).map_or_else(|| image.page(index), Page::bytes)
                     }
                 };
-                seen_before[in_chunk] = Some(now);
+                if let Some(hashes) = &mut hashes {
+                    hashes[in_chunk] = now;
+                }
                 if !is_unchanged {
                     changed += 1;
                     let is_initial = page == image.page(index);
@@ -58,7 +69,7 @@ impl TrackedMemory {
     /// Makes the memory's contents those of `target`, which has to be as large.
     pub(crate) fn restore(&mut self, target: &Pages, memory: &mut [u8], image: &MemoryImage) {
         debug_assert_eq!(target.len(), memory.len(), "the memory was not grown");
-        self.begin(memory);
+        self.begin(memory, image);
         for (bytes, chunk) in memory.chunks_mut(CHUNK).zip(0..) {
             let held = target.chunk(chunk);
             // What is held and was never written is written now.
@@ -96,9 +107,9 @@ impl TrackedMemory {
     }
 
     /// Looks at the memory's size, and at which of its pages were written.
-    fn begin(&mut self, memory: &mut [u8]) {
+    fn begin(&mut self, memory: &mut [u8], image: &MemoryImage) {
         self.last.set_len(memory.len());
         self.seen.resize(memory.len().div_ceil(CHUNK), None);
-        self.written.look(memory);
+        self.written.look(memory, &image.unasked);
     }
 }

@@ -6,10 +6,26 @@ use crate::guest::checkpoint::page_map::PageMap;
 use crate::guest::checkpoint::pages::{PAGE, PER_CHUNK, PagesOfChunk};
 #[cfg(target_os = "linux")]
 use std::hint::black_box;
+#[cfg(target_os = "linux")]
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
 /// The kernel is asked about so many chunks at a time, so that a large memory takes no large buffer.
 #[cfg(target_os = "linux")]
 const MOST_CHUNKS: usize = 64;
+
+/// How many looks at the small memories of a module are left to do without the kernel. It had told that all pages of such a memory were written, as they are where an
+/// engine's pool keeps pages resident, so that its answer saved nothing. A look without it takes all pages as written, and each is compared.
+#[cfg(target_os = "linux")]
+#[derive(Debug, Default)]
+pub(crate) struct Unasked(AtomicU8);
+
+/// The kernel is asked once in so many looks and one more.
+#[cfg(target_os = "linux")]
+const UNASKED: u8 = 63;
+
+#[cfg(not(target_os = "linux"))]
+#[derive(Debug, Default)]
+pub(crate) struct Unasked;
 
 #[derive(Debug)]
 pub(crate) struct Written {
@@ -46,19 +62,34 @@ impl Written {
     }
 
     #[cfg(not(target_os = "linux"))]
-    pub(crate) fn look(&mut self, memory: &mut [u8]) {
+    pub(crate) fn look(&mut self, memory: &mut [u8], _: &Unasked) {
         let chunks = memory.len().div_ceil(PER_CHUNK * PAGE);
         self.chunks.resize(chunks, PagesOfChunk::ALL);
     }
 
     /// Asks the kernel about each chunk that still has pages which were not written at the last look.
     #[cfg(target_os = "linux")]
-    pub(crate) fn look(&mut self, memory: &mut [u8]) {
+    pub(crate) fn look(&mut self, memory: &mut [u8], unasked: &Unasked) {
         let pages = memory.len() / PAGE;
         let chunks = pages.div_ceil(PER_CHUNK);
-        if !self.has_image || !self.is_told(memory) {
+        let is_small = chunks <= 1;
+        let left = unasked.0.load(Relaxed);
+        if !self.has_image || self.is_told == Some(false) || is_small && left > 0 {
+            if self.has_image && left > 0 {
+                // Another thread may do the same. Then the kernel is asked a little earlier or later.
+                unasked.0.store(left - 1, Relaxed);
+            }
+            // Of a chunk that was not whole, there may be more pages now.
+            self.chunks.clear();
             self.chunks.resize(chunks, PagesOfChunk::ALL);
             return;
+        }
+        if self.is_told.is_none()
+            && let Some(first) = memory.first_mut()
+        {
+            // The page of this byte has to look written. The kernel is asked for it first, because nothing was told before.
+            *first = black_box(*first);
+            self.chunks.clear();
         }
         // A last chunk that was not whole may be now.
         self.chunks.resize(chunks, PagesOfChunk::NONE);
@@ -73,30 +104,30 @@ impl Written {
             let run = run.min(MOST_CHUNKS);
             let first_page = first * PER_CHUNK;
             let count = (run * PER_CHUNK).min(pages - first_page);
-            let is_told = self.map.read(address + first_page * PAGE, count);
+            let is_answered = self.map.read(address + first_page * PAGE, count);
+            if self.is_told.is_none() {
+                // A host may have given a memory that is shared with somebody, of whose pages the kernel does not tell.
+                let is_told = is_answered && self.map.written(0..1).next().is_some();
+                self.is_told = Some(is_told);
+                if !is_told {
+                    self.chunks.fill(PagesOfChunk::ALL);
+                    return;
+                }
+            }
             for (bits, places) in
                 self.chunks[first..][..run].iter_mut().zip((0..).step_by(PER_CHUNK))
             {
                 let places = places..count.min(places + PER_CHUNK);
-                *bits = match is_told {
+                *bits = match is_answered {
                     true => bits.or(self.map.written(places)),
                     false => PagesOfChunk::ALL,
                 };
             }
             from = first + run;
         }
-    }
-
-    /// Tries it, once: writes a byte as what it is, and asks for its page. A host may have given a memory that is shared with somebody, of whose pages the kernel
-    /// does not tell.
-    #[cfg(target_os = "linux")]
-    fn is_told(&mut self, memory: &mut [u8]) -> bool {
-        let Self { map, is_told, .. } = self;
-        *is_told.get_or_insert_with(|| {
-            let address = memory.as_ptr().addr();
-            let Some(first) = memory.first_mut() else { return false };
-            *first = black_box(*first);
-            map.read(address, 1) && map.written(0..1).next().is_some()
-        })
+        let all = PagesOfChunk::first(pages);
+        if is_small && self.chunks.first().is_some_and(|bits| bits.and(all) == all) {
+            unasked.0.store(UNASKED, Relaxed);
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::guest::checkpoint::value::Value;
-use crate::guest::freeze::frames::{Frames, Reference, Saved};
+use crate::guest::freeze::frames::{Frames, Purpose, Reference, Saved};
 use crate::guest::freeze::frozen_call::FrozenCall;
 use crate::guest::freeze::saving::end_saving;
 use crate::guest::freeze::waiting::Waiting;
@@ -32,12 +32,13 @@ pub(crate) fn collect<S: Send + 'static>(
     export: &Arc<str>,
 ) -> Result<Collected<S>, Error> {
     let freezable = guest.saving_plan.as_ref().ok_or(Error::Poisoned)?.freezable.clone();
-    let Saved { pending, fuel, expected, frames, waiting, .. } = saved;
+    let Saved { purpose, pending, fuel, expected, frames, waiting } = saved;
     if !frames.points().eq(expected) {
         let why = "functions have saved themselves that the backtrace did not show".into();
         return Err(Error::CannotSave { what: "the stack".into(), why });
     }
-    let state = guest.save()?;
+    // A guest that is to be parked has no store, and gets a new one.
+    let state = guest.save(purpose != Purpose::Checkpoint)?;
     let Frames { starts, words, references } = frames;
     let references = references.into_iter().map(|reference| data_of(guest, reference));
     let references = references.collect::<Result<_, _>>()?;

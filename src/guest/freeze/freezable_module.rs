@@ -11,7 +11,7 @@ use wasm_jobs_transform::{
     FrameLayout, LOAD, Layout, NEXT, Options, POINT, Referent, SAVE, SAVING, SlotValue, TWINS,
     ValueType, frames_export, transform_with,
 };
-use wasmtime::{Engine, Module, ModuleExport};
+use wasmtime::{AsContextMut, Engine, Func, Linker, Module, ModuleExport};
 
 /// A module whose calls can be frozen, in one of its two forms: with twins, or without them.
 pub(crate) struct FreezableModule {
@@ -156,8 +156,8 @@ pub(crate) struct SavingPlan {
     pub(crate) plan: Arc<Plan>,
     pub(crate) freezable: Arc<FreezableModule>,
     pub(crate) exports: Exports,
-    /// Of the type of the store: see [`saver`](crate::guest::freeze::saving::saver).
-    pub(crate) saver: Box<dyn Any + Send + Sync>,
+    /// The functions of the host's that its functions call, in a linker of the type of the store. Making a function for a store anew takes longer than taking it from a linker.
+    pub(crate) functions: Box<dyn Any + Send + Sync>,
     /// The modules and the names of the imports that are resumable.
     pub(crate) resumable: Box<[(Box<str>, Box<str>)]>,
     /// The imported functions that are not resumable.
@@ -165,6 +165,16 @@ pub(crate) struct SavingPlan {
 }
 
 impl SavingPlan {
+    /// A function of the host's, in a store.
+    pub(crate) fn function<S: 'static>(
+        &self,
+        store: impl AsContextMut<Data = S>,
+        module: &str,
+        name: &str,
+    ) -> Option<Func> {
+        self.functions.downcast_ref::<Linker<S>>()?.get(store, module, name).ok()?.into_func()
+    }
+
     /// Whether the module has imported the function, under the name that it has there.
     pub(crate) fn is_resumable(&self, pending: &Pending) -> bool {
         let Pending { module, name, .. } = pending;

@@ -4,8 +4,9 @@ use crate::error::Error;
 use crate::guest::checkpoint::value::Value;
 use crate::guest::freeze::frames::Reference;
 use crate::guest::freeze::frozen_call::FrozenCall;
-use crate::guest::freeze::reentry::{Reentry, Wait, WayBack};
+use crate::guest::freeze::reentry::{End, Reentry, Wait};
 use crate::guest::freeze::waiting::Waiting;
+use crate::guest::freeze::way::Way;
 use crate::guest::guest::Guest;
 use crate::guest::limit::control::Control;
 use crate::guest::module_name::module_name;
@@ -28,14 +29,14 @@ pub(crate) fn check<S: Send + 'static>(
     call.guest.check_module(module)
 }
 
-/// Has a guest with twins, which is in the state of a call, go back into the call, as soon as the function is called that this gives. The call goes on to wait for what it has
+/// Has a guest with twins, which is in the state of a call, go back into the call, as soon as the function is called that this gives, on the way that this gives. The call goes on to wait for what it has
 /// waited for; without that, it begins to wait anew. Then it has this `fuel`; if that is not known, what the store has now.
 pub(crate) fn go_back<S, R>(
     guest: &mut Guest<S>,
     call: &Arc<FrozenCall>,
     waiting: Option<Box<dyn Waiting<S>>>,
     fuel: Option<u64>,
-) -> Result<TypedFunc<(), R>, Error>
+) -> Result<(TypedFunc<(), R>, Way), Error>
 where
     S: Send + 'static,
     R: WasmResults,
@@ -54,11 +55,13 @@ where
     let store = &mut guest.store;
     let reentry = guest.reentry.get_or_insert_with(|| Reentry::connect(instance, store, of));
     let fuel = guest.store.get_fuel().ok().map(|now| fuel.unwrap_or(now));
-    let back =
-        WayBack { call: call.clone(), references, wait, fuel, control: guest.control.clone() };
-    let function = reentry.begin(back, &resumable.continues, &mut guest.store)?;
+    let end = Box::new(End { wait, fuel, control: guest.control.clone() });
+    let way = Way::new(call.clone(), references, reentry.last(), end);
+    let function = reentry.begin(&way, of, &mut guest.store)?;
     let function = function.ok_or_else(|| invalid("it is in a function that never waits"))?;
-    function.typed(&guest.store).map_err(|_| invalid("its results are of another type"))
+    let function = function.typed(&guest.store);
+    let function = function.map_err(|_| invalid("its results are of another type"))?;
+    Ok((function, way))
 }
 
 /// The fuel of a call that is thawed: what it had, as far as the limit of the new instance allows.

@@ -10,6 +10,7 @@ use crate::guest::freeze::parked::{Until, park};
 use crate::guest::freeze::stopped::Stopped;
 use crate::guest::freeze::taking::{SavableCall, SavableSteps};
 use crate::guest::freeze::waiting::Kept;
+use crate::guest::freeze::way::{Back, GoesBack};
 use crate::guest::guest::Guest;
 use crate::guest::half_way::PoisonedUnlessDone;
 use crate::guest::limit::limited::Limited;
@@ -52,7 +53,7 @@ pub(crate) async fn parking<S, P, R, H>(
     export: Arc<str>,
     function: TypedFunc<P, R>,
     params: P,
-    back: Option<PoisonedUnlessDone>,
+    back: Option<Back>,
 ) -> Outcome<R>
 where
     S: Send + 'static,
@@ -72,7 +73,7 @@ async fn run<S, P, R>(
     export: &Arc<str>,
     function: TypedFunc<P, R>,
     params: P,
-    back: Option<PoisonedUnlessDone>,
+    back: Option<Back>,
 ) -> Outcome<Ran<S, R>>
 where
     S: Send + 'static,
@@ -82,12 +83,14 @@ where
     let savable = SavableCall::of(guest);
     let mut running = Running::begin(guest, Attempt::Export(export))?;
     let (store, control, _) = running.parts();
-    if let Some(back) = back {
+    let way = back.map(|(way, unless_back)| {
         // From here on, `running` poisons the guest.
-        back.done();
+        unless_back.done();
         lend_fuel(store);
-    }
-    let call = Limited::new(function.call_async(store, params), control);
+        way
+    });
+    let call = GoesBack::new(function.call_async(store, params), way);
+    let call = Limited::new(call, control);
     let (ended, saved) = SavableSteps::new(call, &savable, control).await;
     match saved {
         None => running.end(ended).map(Ran::Ended),
@@ -100,7 +103,7 @@ async fn bring_back<S, R, H>(
     guest: &mut Leased<Box<Guest<S>>, H>,
     export: &str,
     stopped: Stopped<S>,
-) -> Result<(TypedFunc<(), R>, PoisonedUnlessDone), Box<Error>>
+) -> Result<(TypedFunc<(), R>, Back), Box<Error>>
 where
     S: Send + 'static,
     R: WasmResults,
@@ -117,6 +120,6 @@ where
         let (call, waiting) = park(guest, export, call, waiting, Until::HasPlace).await?;
         (call, Kept::stops(waiting))
     };
-    let function = go_back(guest, &call, Some(Box::new(waiting)), call.fuel)?;
-    Ok((function, unless_back))
+    let (function, way) = go_back(guest, &call, Some(Box::new(waiting)), call.fuel)?;
+    Ok((function, (way, unless_back)))
 }

@@ -4,7 +4,7 @@
 //! the guest is `waiting` in sees the request, and has the guest [save](saving) itself, if all that the guest refers to can become data (`references`): each function gives its
 //! values, and returns. Then `collect` makes a `frozen_call` of that: of `frames`, and of the guest's state. `frozen` is what users have of it, `looking` what they see in it (and by `lines` in the guest's source), and `bytes` its form in files, in which memories are written as their differences to what they were at first (`initial`).
 //!
-//! To `thaw` it to a future of its `output`, a guest gets an instance with twins ([`bring_to`]). It goes back (`go_back`, `reentry`) into its functions, whose twins go on where they were. A call that
+//! To `thaw` it to a future of its `output`, a guest gets an instance with twins ([`bring_to`]). It goes back (`go_back`, `reentry`, and its `way`) into its functions, whose twins go on where they were. A call that
 //! was saved to go on itself, for a checkpoint or to be `parked`, is `stopped` meanwhile; `going_on` is such a call from its beginning to its end.
 //!
 //! `resumable` defines the host functions that a call can be saved in, and `plain` is the values that go through them. `freezable_module` is what is known of a module for all that.
@@ -34,3 +34,4 @@ pub(crate) mod stopped;
 pub(crate) mod taking;
 pub(crate) mod thaw;
 pub(crate) mod waiting;
+pub(crate) mod way;

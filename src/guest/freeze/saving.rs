@@ -6,10 +6,11 @@ use crate::guest::freeze::frames::{Pending, Reference};
 use crate::guest::freeze::freezable_module::SavingPlan;
 use crate::guest::freeze::references;
 use crate::guest::freeze::request::{self, Target};
+use crate::guest::freeze::way::OURS;
 use wasm_jobs_transform::{SAVE, SAVING, reference_export};
 use wasmtime::{
-    AsContextMut, Caller, Engine, Extern, Func, FuncType, Global, Instance, Linker, Module, Store,
-    Val, WasmBacktrace,
+    AsContextMut, Caller, Extern, Func, FuncType, Global, Instance, Linker, Module, Store, Val,
+    WasmBacktrace,
 };
 
 /// How many functions wasmtime shows if the engine's configuration has no number.
@@ -124,9 +125,7 @@ fn connect<S: 'static>(caller: &mut Caller<'_, S>, of: &SavingPlan) {
     let save = of.exports.save.as_ref().and_then(|save| caller.get_module_export(save));
     match save.and_then(Extern::into_global) {
         Some(save) if save.get(&mut *caller).func_ref().flatten().is_none() => {
-            let saver = of.saver.downcast_ref::<Linker<S>>();
-            let function =
-                saver.and_then(|saver| saver.get(&mut *caller, "", SAVE).ok()?.into_func());
+            let function = of.function(&mut *caller, OURS, SAVE);
             set(&save, &mut *caller, Val::FuncRef(function));
         }
         _ => return,
@@ -143,16 +142,13 @@ fn connect<S: 'static>(caller: &mut Caller<'_, S>, of: &SavingPlan) {
     }
 }
 
-/// A linker with the function that takes the words of functions. Making a function for a store anew takes longer than taking it from a linker.
-pub(crate) fn saver<S: 'static>(engine: &Engine) -> Linker<S> {
-    let mut linker = Linker::new(engine);
+/// Defines the function that takes the words of functions.
+pub(crate) fn define<S: 'static>(linker: &mut Linker<S>) -> wasmtime::Result<()> {
     let save = |a: i64, b: i64, c: i64, d: i64, e: i64, f: i64, g: i64, h: i64| {
         request::save([a, b, c, d, e, f, g, h]);
     };
-    if linker.func_wrap("", SAVE, save).is_err() {
-        unreachable!("the linker is new");
-    }
-    linker
+    linker.func_wrap(OURS, SAVE, save)?;
+    Ok(())
 }
 
 /// The type of the functions that a global refers to.

@@ -147,8 +147,8 @@ impl<T> Frozen<T> {
         let mut guest: Away<S> = claim(&instance.home)?;
         let back = PoisonedUnlessDone::new(&guest.control);
         let fuel = fuel_within_limit(call, &guest.control);
-        let function = go_back(&mut guest, call, None, fuel)?;
-        let future = fiber::thawed(guest, call.export.clone(), function, back);
+        let (function, way) = go_back(&mut guest, call, None, fuel)?;
+        let future = fiber::thawed(guest, call.export.clone(), function, (way, back));
         Ok((instance, future))
     }
 }
@@ -183,8 +183,8 @@ impl<S: Send + 'static> Instance<S> {
         let back = PoisonedUnlessDone::new(&guest.control);
         bring_to(&mut guest, call)?;
         let fuel = fuel_within_limit(call, &guest.control);
-        let function = go_back(&mut guest, call, None, fuel)?;
-        Ok(fiber::thawed(guest, call.export.clone(), function, back))
+        let (function, way) = go_back(&mut guest, call, None, fuel)?;
+        Ok(fiber::thawed(guest, call.export.clone(), function, (way, back)))
     }
 
     fn not_prepared(&self) -> Error {

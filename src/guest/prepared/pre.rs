@@ -8,7 +8,7 @@ use crate::guest::freeze::freezable_module::{Exports, FreezableModule, SavingPla
 #[cfg(feature = "freeze")]
 use crate::guest::freeze::resumable::{Resumable, find_all};
 #[cfg(feature = "freeze")]
-use crate::guest::freeze::saving::saver;
+use crate::guest::freeze::{reentry, saving, way};
 use crate::guest::limit::control::Control;
 use crate::guest::limit::flags::StopFlags;
 use crate::guest::limit::stops::Stops;
@@ -145,11 +145,22 @@ impl<S: Send + 'static> PreparedPre<S> {
             .collect();
         // Another version of the library cannot have prepared it: what is known of its calls is of this one.
         let plan = plan_of(module).ok()?;
-        let (exports, saver) = (Exports::of(module), Box::new(saver::<S>(module.engine())));
+        let mut functions = Linker::<S>::new(module.engine());
+        let defined = saving::define(&mut functions);
+        let defined = defined.and_then(|()| match freezable.has_twins {
+            true => way::define(&mut functions)
+                .and_then(|()| reentry::define_waits(&mut functions, resumable)),
+            false => Ok(()),
+        });
+        if defined.is_err() {
+            unreachable!("the linker is new");
+        }
+        let (exports, functions) = (Exports::of(module), Box::new(functions));
         let resumable = resumable.iter().map(|import| (import.module.clone(), import.name.clone()));
         let resumable = resumable.collect();
         let (module, freezable) = (module.clone(), freezable.clone());
-        let new = SavingPlan { module, plan, freezable, exports, saver, resumable, not_resumable };
+        let new =
+            SavingPlan { module, plan, freezable, exports, functions, resumable, not_resumable };
         let new = Arc::new(new);
         Some(saving_plan.get_or_init(|| new).clone())
     }

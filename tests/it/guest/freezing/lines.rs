@@ -48,7 +48,7 @@ fn each_function_is_at_the_line_of_its_call() -> Result<(), Error> {
         let mut call = frozen.thaw(&pre, InstanceOptions::default(), ())?;
         assert_eq!(call.resume()?, Step::Waiting);
         clock.tick(std::time::Duration::from_micros(1));
-        assert_eq!(call.wait()?, ((1 * 2 + 1) * 2 + 2) + 1);
+        assert_eq!(call.wait()?, (3 * 2 + 2) + 1);
     }
     Ok(())
 }
