@@ -524,7 +524,7 @@ fn a_guest_inside_another_is_stopped_at_its_own_limits() -> Result<(), Error> {
     let pre = waits_by(WAITS_ONCE, move || {
         let loops = loops.clone();
         async move {
-            let options = InstanceOptions::default().begun_timeout(Duration::from_millis(20));
+            let options = InstanceOptions::default().begun_timeout(Duration::from_millis(500));
             let loops = Command::with_options(&loops, options, make)?;
             let ended = loops.run().into_send()?.await;
             assert!(matches!(ended, Err(Error::TimedOut(_))), "{ended:?}");

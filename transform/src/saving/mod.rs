@@ -6,13 +6,14 @@
 //! host and calls the next one's twin, and so on, up to the host function.
 //!
 //! `module` goes over all bodies. `reach` finds the calls that may be suspended, the points. The `shape` of each body that has one is recorded, and `rewrite` and
-//! `twin` write it anew, with operands in `spills`, locals in `sets`, and with what all bodies share in a `context`. `assemble` makes a module of all this.
+//! `twin` write it anew, with `operands` in `spills`, locals in `sets`, and with what all bodies share in a `context`. `assemble` makes a module of all this.
 
 mod assemble;
 mod context;
 mod fuel;
 mod labels;
 mod module;
+mod operands;
 mod reach;
 mod rewrite;
 mod sets;

@@ -35,7 +35,7 @@ use crate::saving::context::Context;
 use crate::saving::sets::Sets;
 use crate::saving::shape::{Item, Kind, Shape, What};
 use crate::saving::spills::Spills;
-use crate::saving::types::{Signature, is_never_null, with_null};
+use crate::saving::types::{Signature, with_null};
 use crate::stops::check::encoded;
 use std::ops::Range;
 use wasm_encoder::{BlockType, Encode, InstructionSink, ValType};
@@ -248,52 +248,6 @@ impl<'a> Rewrite<'a> {
                 What::Else => self.else_(item),
                 What::End => self.end_block(item),
             }
-        }
-    }
-
-    /// Copies operands to locals, if those below `needed` are not there yet.
-    fn spill(&mut self, item: &Item, needed: u32) {
-        if let Some(heights) = self.to_spill(item, needed) {
-            self.pop(item, heights.clone());
-            self.push(item, heights);
-            self.spilled = item.height;
-        }
-    }
-
-    /// The heights of the operands that [`Self::spill`] copies.
-    pub(super) fn to_spill(&self, item: &Item, needed: u32) -> Option<Range<u32>> {
-        (self.spilled < needed).then(|| self.spilled.max(item.base)..item.height)
-    }
-
-    /// Moves the operands at these heights from the stack to locals.
-    pub(super) fn pop(&mut self, item: &Item, heights: Range<u32>) {
-        let types = self.from.shape.operands(item);
-        for height in heights.rev() {
-            let local = self.from.spills.local(height, types[(height - item.base) as usize]);
-            self.sink().local_set(local);
-        }
-    }
-
-    /// Copies the operands at these heights from locals to the stack.
-    pub(super) fn push(&mut self, item: &Item, heights: Range<u32>) {
-        let types = self.from.shape.operands(item);
-        for height in heights {
-            let ty = types[(height - item.base) as usize];
-            let local = self.from.spills.local(height, ty);
-            self.sink().local_get(local);
-            if is_never_null(ty) {
-                self.sink().ref_as_non_null();
-            }
-        }
-    }
-
-    /// Copies the operands at these heights from locals to the stack, where they may be null.
-    pub(super) fn push_any(&mut self, item: &Item, heights: Range<u32>) {
-        let types = self.from.shape.operands(item);
-        for height in heights {
-            let ty = types[(height - item.base) as usize];
-            let local = self.from.spills.local(height, ty);
-            self.sink().local_get(local);
         }
     }
 
