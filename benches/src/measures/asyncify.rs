@@ -25,7 +25,7 @@ pub(super) fn form(guest: &str, anywhere: bool) -> Result<Vec<u8>, String> {
 impl fmt::Display for Asyncified {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { times, code } = self;
-        let pairs = |other: usize| times.iter().map(|times| (times[0], times[other]));
+        let pairs = |other: usize| times.iter().map(move |times| (times[0], times[other]));
         let (freezable, unprepared) = (pairs(1).collect::<Vec<_>>(), pairs(2).collect::<Vec<_>>());
         let [beside_freezable, beside_unprepared] =
             [("freezable", freezable), ("unprepared", unprepared)]

@@ -95,7 +95,7 @@ pub(super) fn at_flags(options: InstanceOptions) -> Instance<()> {
     Compiled::prepared(&engine_with_flags(), &wasm).instance(options)
 }
 
-/// An engine with a pool of the guests of one measure.
+/// An engine with a pool of the guests of one measure: three forms of a guest in each layout.
 pub(super) fn engine(epochs: bool, fuel: bool) -> Engine {
     made(options().epoch_interruption(epochs).fuel(fuel))
 }
@@ -106,7 +106,7 @@ pub(super) fn engine_with_flags() -> Engine {
 }
 
 fn options() -> EngineOptions {
-    EngineOptions::default().pooling(10)
+    EngineOptions::default().pooling(15)
 }
 
 fn made(options: EngineOptions) -> Engine {

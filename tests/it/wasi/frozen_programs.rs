@@ -1,7 +1,8 @@
 //! Programs that others wrote, which are frozen in the middle of what they do. They never wait by themselves: here, functions of WASI [suspend](super::suspending) them, and they are
 //! frozen there, far down in an interpreter or between two blocks of a file. They print, compute and leave behind what they do undisturbed.
 //!
-//! `WASM_JOBS_FROZEN_SUSPENSIONS` says at how many of its suspensions each program is frozen alone, in as many runs.
+//! `WASM_JOBS_FROZEN_SUSPENSIONS` says at how many of its suspensions each program is frozen alone, in as many runs. The large programs are run by hand:
+//! `WASM_JOBS_FROZEN_SUSPENSIONS=200 cargo test --release --all-features --test it frozen_programs -- --include-ignored`.
 
 use super::suspending::files::Files;
 use super::suspending::{Host, Outside, World, linker};
@@ -157,6 +158,7 @@ fn bzip2() -> Result<(), Error> {
 }
 
 #[test]
+#[ignore = "by hand: takes minutes in a debug build, most of them to compile the program"]
 fn lua() -> Result<(), Error> {
     let args = ["lua", "-e", include_str!("frozen_programs/script.lua")];
     let program = Program { path: "guests/wasi/lua.wasm", args: &args, outside: terminal() };
@@ -172,6 +174,7 @@ fn quickjs() -> Result<(), Error> {
 }
 
 #[test]
+#[ignore = "by hand: takes minutes in a debug build, most of them to compile the program"]
 fn a_program_that_exits_with_an_error() -> Result<(), Error> {
     let args = ["lua", "-e", "for n = 1, 3 do print(n) end error('enough')"];
     let program = Program { path: "guests/wasi/lua.wasm", args: &args, outside: terminal() };
