@@ -3,7 +3,7 @@
 use crate::guest::checkpoint::value::Value;
 use wasmtime::{V128, Val, WasmRet, WasmTy, WasmTyList};
 
-/// The parameters of a [resumable](crate::func_wrap_resumable) host function: a tuple of up to eight of `i32`, `u32`, `i64`, `u64`, `f32`, `f64`
+/// The parameters of a [resumable](crate::func_wrap_resumable) host function: a tuple of up to sixteen of `i32`, `u32`, `i64`, `u64`, `f32`, `f64`
 /// and [`V128`]. It is sealed.
 pub trait ResumableParams: WasmTyList + sealed::Params {}
 
@@ -129,6 +129,14 @@ tuples! {
     (A B C D E F)
     (A B C D E F G)
     (A B C D E F G H)
+    (A B C D E F G H I)
+    (A B C D E F G H I J)
+    (A B C D E F G H I J K)
+    (A B C D E F G H I J K L)
+    (A B C D E F G H I J K L M)
+    (A B C D E F G H I J K L M N)
+    (A B C D E F G H I J K L M N O)
+    (A B C D E F G H I J K L M N O P)
 }
 
 impl ResumableParams for () {}
