@@ -58,7 +58,7 @@ where
         guest.begin_call();
         let export = guest.parts().1;
         let (name, function) = (export.name.clone(), export.func.clone());
-        let call = parking(guest, name, function, params, None);
+        let call = parking(None, guest, name, function, params);
         return Future::from_parts(call, Some(interrupter), traced);
     }
     Future::from_parts(call(guest, params), Some(interrupter), traced)
@@ -138,7 +138,7 @@ where
     guest.begin_call();
     let interrupter = guest.control.stopper().interrupter();
     let traced = Traced::export(&export, guest.control.number());
-    T::future(parking(guest, export, function, (), Some(back)), interrupter, traced)
+    T::future(parking(Some(back), guest, export, function, ()), interrupter, traced)
 }
 
 /// Makes the future of a call that runs the user's `work` with the exports.

@@ -94,7 +94,7 @@ impl Written {
         // A last chunk that was not whole may be now.
         self.chunks.resize(chunks, PagesOfChunk::NONE);
         let address = memory.as_ptr().addr();
-        let mut from = 0;
+        let (mut from, mut was_asked) = (0, false);
         while let Some(next) =
             self.chunks[from..].iter().position(|&bits| bits != PagesOfChunk::ALL)
         {
@@ -105,6 +105,7 @@ impl Written {
             let first_page = first * PER_CHUNK;
             let count = (run * PER_CHUNK).min(pages - first_page);
             let is_answered = self.map.read(address + first_page * PAGE, count);
+            was_asked = true;
             if self.is_told.is_none() {
                 // A host may have given a memory that is shared with somebody, of whose pages the kernel does not tell.
                 let is_told = is_answered && self.map.written(0..1).next().is_some();
@@ -126,7 +127,8 @@ impl Written {
             from = first + run;
         }
         let all = PagesOfChunk::first(pages);
-        if is_small && self.chunks.first().is_some_and(|bits| bits.and(all) == all) {
+        // A memory that needs no question tells nothing of the others.
+        if was_asked && is_small && self.chunks.first().is_some_and(|bits| bits.and(all) == all) {
             unasked.0.store(UNASKED, Relaxed);
         }
     }

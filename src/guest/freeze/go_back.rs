@@ -12,7 +12,7 @@ use crate::guest::limit::control::Control;
 use crate::guest::module_name::module_name;
 use crate::guest::prepared::pre::PreparedPre;
 use std::sync::Arc;
-use wasmtime::{Store, TypedFunc, WasmResults};
+use wasmtime::{TypedFunc, WasmResults};
 
 /// Refuses a call of another module.
 pub(crate) fn check<S: Send + 'static>(
@@ -67,13 +67,6 @@ where
 /// The fuel of a call that is thawed: what it had, as far as the limit of the new instance allows.
 pub(crate) fn fuel_within_limit(call: &FrozenCall, control: &Control) -> Option<u64> {
     call.fuel.into_iter().chain(control.fuel_of_a_call()).min()
-}
-
-/// What the way back into the functions uses is not the guest's.
-pub(crate) fn lend_fuel<S: 'static>(store: &mut Store<S>) {
-    if store.engine().get_consume_fuel() {
-        let _ = store.set_fuel(u64::MAX);
-    }
 }
 
 /// A reference of a frame, in the store of a guest.

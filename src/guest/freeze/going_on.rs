@@ -5,7 +5,7 @@
 use crate::call::lease::{Lease, Leased};
 use crate::error::Error;
 use crate::guest::freeze::bring_to::has_twins;
-use crate::guest::freeze::go_back::{go_back, lend_fuel};
+use crate::guest::freeze::go_back::go_back;
 use crate::guest::freeze::parked::{Until, park};
 use crate::guest::freeze::stopped::Stopped;
 use crate::guest::freeze::taking::{SavableCall, SavableSteps};
@@ -47,13 +47,14 @@ where
     }
 }
 
-/// The work of a call that may be parked, or of one that was frozen. `back` is of a guest that goes back into its functions once `function` is called.
+/// The work of a call that may be parked, or of one that was frozen. `back` is of a guest that goes back into its functions once `function` is called. It comes before the guest
+/// so that, if nobody ever polls the call, it is dropped first: the guest has to be poisoned when others get it.
 pub(crate) async fn parking<S, P, R, H>(
+    back: Option<Back>,
     mut guest: Leased<Box<Guest<S>>, H>,
     export: Arc<str>,
     function: TypedFunc<P, R>,
     params: P,
-    back: Option<Back>,
 ) -> Outcome<R>
 where
     S: Send + 'static,
@@ -86,12 +87,15 @@ where
     let way = back.map(|(way, unless_back)| {
         // From here on, `running` poisons the guest.
         unless_back.done();
-        lend_fuel(store);
+        // What the way back into the functions uses is not the guest's.
+        control.lend_fuel(store);
         way
     });
     let call = GoesBack::new(function.call_async(store, params), way);
     let call = Limited::new(call, control);
     let (ended, saved) = SavableSteps::new(call, &savable, control).await;
+    let (store, control, _) = running.parts();
+    control.take_back_fuel(store);
     match saved {
         None => running.end(ended).map(Ran::Ended),
         Some(saved) => running.stop(ended, saved, export).map(Ran::Stopped),

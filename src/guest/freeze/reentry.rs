@@ -140,7 +140,7 @@ pub(crate) fn define_waits<S: Send + 'static>(
                     *end.downcast::<End<S>>().map_err(|_| too_little())?;
                 if let Some(fuel) = fuel {
                     caller.set_fuel(fuel)?;
-                    control.set_fuel(fuel);
+                    control.end_lending(fuel);
                 }
                 let waiting = match next {
                     Wait::Begins(again) => again(&mut caller, &call.pending)?,

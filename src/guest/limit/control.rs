@@ -28,6 +28,9 @@ use std::task::Context;
 use std::time::Duration;
 use wasmtime::{Engine, Store};
 
+/// No fuel was lent.
+const NOT_LENT: u64 = u64::MAX;
+
 /// Shared by an instance and its guest. Any thread may read it and set the slice; the thread that has the guest does the rest.
 pub(crate) struct Control {
     pub(super) slice: SliceState,
@@ -42,6 +45,8 @@ pub(crate) struct Control {
     fuel_of_a_call: Option<u64>,
     /// The fuel that was left when the guest last called the host, or when the host last noted it.
     fuel: AtomicU64,
+    /// The fuel that the store had before some was lent to it, or [`NOT_LENT`].
+    before_lending: AtomicU64,
     pub(super) yields_before_host_calls: bool,
     /// How long a call waits before it is parked, if it is.
     #[cfg(feature = "freeze")]
@@ -80,6 +85,7 @@ impl Control {
             growth,
             fuel_of_a_call: options.fuel,
             fuel: 0.into(),
+            before_lending: NOT_LENT.into(),
             yields_before_host_calls: options.yield_before_host_calls,
             #[cfg(feature = "freeze")]
             park_after: options.park_after,
@@ -174,6 +180,30 @@ impl Control {
         self.nesting.depth()
     }
 
+    /// A guest gets as much fuel as it likes, until that is [taken back](Self::take_back_fuel) or is its own again.
+    #[cfg(feature = "freeze")]
+    pub(crate) fn lend_fuel<S>(&self, store: &mut Store<S>) {
+        if let Ok(before) = store.get_fuel() {
+            self.before_lending.store(before.min(NOT_LENT - 1), Relaxed);
+            let _ = store.set_fuel(u64::MAX);
+        }
+    }
+
+    /// The guest has fuel of its own again.
+    #[cfg(feature = "freeze")]
+    pub(crate) fn end_lending(&self, fuel: u64) {
+        self.before_lending.store(NOT_LENT, Relaxed);
+        self.set_fuel(fuel);
+    }
+
+    /// If the guest still has fuel that was lent to it, it gets what it had before.
+    pub(crate) fn take_back_fuel<S>(&self, store: &mut Store<S>) {
+        let before = self.before_lending.swap(NOT_LENT, Relaxed);
+        if before != NOT_LENT && store.set_fuel(before).is_ok() {
+            self.set_fuel(before);
+        }
+    }
+
     // A call, in the order in which this happens.
 
     /// A call was made: its time and its fuel begin.
@@ -186,6 +216,7 @@ impl Control {
 
     #[inline(never)]
     fn begin_limited_call<S>(&self, store: &mut Store<S>) {
+        self.take_back_fuel(store);
         if let Some(time) = self.time() {
             time.begin_call();
         }

@@ -44,6 +44,7 @@ pub(crate) struct Context {
     /// The functions that are added, with their types, in order.
     pub(crate) functions: Vec<(u32, Vec<u8>)>,
     savers: HashMap<Vec<ValueType>, u32>,
+    last_saves: HashMap<Host, u32>,
     loaders: HashMap<Vec<ValueType>, u32>,
     goes_on: HashMap<Vec<ValueType>, u32>,
     /// For types whose values cannot be null, a function that is never called.
@@ -70,6 +71,7 @@ impl Context {
             host_of: HashMap::new(),
             functions: Vec::new(),
             savers: HashMap::new(),
+            last_saves: HashMap::new(),
             loaders: HashMap::new(),
             goes_on: HashMap::new(),
             stand_ins: HashMap::new(),
@@ -98,14 +100,12 @@ impl Context {
         }
     }
 
-    /// The type of a block like this, whose parameters may be null.
-    pub(crate) fn takes_any(&mut self, ty: &Signature) -> BlockType {
-        if ty.params.is_empty() {
-            return self.gives(&ty.results);
+    /// The type of a block.
+    pub(crate) fn type_of_block(&mut self, ty: &Signature) -> BlockType {
+        match ty.params[..] {
+            [] => self.gives(&ty.results),
+            _ => BlockType::FunctionType(self.type_index(ty.clone())),
         }
-        let params = ty.params.iter().map(|&ty| with_null(ty)).collect();
-        let ty = Signature { params, results: ty.results.clone() };
-        BlockType::FunctionType(self.type_index(ty))
     }
 
     pub(crate) fn function_that_gives(&mut self, results: &[ValueType]) -> u32 {
@@ -128,6 +128,35 @@ impl Context {
             Host::LoadReference(ty) => (Vec::new(), vec![ValueType::Reference(ty)]),
         };
         self.type_index(Signature { params, results })
+    }
+
+    /// Gives the host something. The last call is a tail call of another function, so that an engine that has none refuses not only the module with twins, but this one.
+    fn save(&mut self, host: Host, is_last: bool, code: &mut Vec<u8>) {
+        if is_last {
+            let last = self.last_save(host);
+            InstructionSink::new(code).return_call(last);
+        } else {
+            self.call_host(host, code);
+        }
+    }
+
+    fn last_save(&mut self, host: Host) -> u32 {
+        if let Some(&function) = self.last_saves.get(&host) {
+            return function;
+        }
+        let params = match host {
+            Host::SaveReference(ty) => vec![ValueType::Reference(ty)],
+            _ => vec![ValueType::I64; WORDS],
+        };
+        let mut code = vec![0];
+        for param in 0..params.len() as u32 {
+            InstructionSink::new(&mut code).local_get(param);
+        }
+        self.call_host(host, &mut code);
+        InstructionSink::new(&mut code).end();
+        let function = self.add_function(Signature { params, results: Vec::new() }, code);
+        self.last_saves.insert(host, function);
+        function
     }
 
     /// Calls a function of the host's.
@@ -157,12 +186,14 @@ impl Context {
         let mut words = 1;
         InstructionSink::new(&mut code).local_get(0).i64_extend_i32_u();
         let full = |words: usize| words.is_multiple_of(WORDS);
+        let references = types.iter().filter_map(|&ty| saved_reference(ty)).count();
+        let all = 1 + types.iter().map(|&ty| words_of(ty)).sum::<usize>();
         for (&ty, local) in types.iter().zip(1..) {
             for half in 0..words_of(ty) {
                 word(&mut InstructionSink::new(&mut code), ty, local, half);
                 words += 1;
                 if full(words) {
-                    self.call_host(Host::Save, &mut code);
+                    self.save(Host::Save, words == all && references == 0, &mut code);
                 }
             }
         }
@@ -171,12 +202,14 @@ impl Context {
                 InstructionSink::new(&mut code).i64_const(0);
                 words += 1;
             }
-            self.call_host(Host::Save, &mut code);
+            self.save(Host::Save, references == 0, &mut code);
         }
+        let mut left = references;
         for (&ty, local) in types.iter().zip(1..) {
             if let Some(ty) = saved_reference(ty) {
+                left -= 1;
                 InstructionSink::new(&mut code).local_get(local);
-                self.call_host(Host::SaveReference(ty), &mut code);
+                self.save(Host::SaveReference(ty), left == 0, &mut code);
             }
         }
         InstructionSink::new(&mut code).end();

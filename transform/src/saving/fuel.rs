@@ -5,7 +5,7 @@
 //! fuel once all twins are there.
 
 use crate::saving::rewrite::Rewrite;
-use crate::saving::shape::{Item, Kind};
+use crate::saving::shape::{Block, Item, Kind};
 use crate::saving::types::is_never_null;
 use std::ops::Range;
 
@@ -14,6 +14,10 @@ const LOOK: i32 = 2;
 
 /// What stands before an `if` that can be entered.
 const CONDITION: i32 = 6;
+
+/// What leads to the beginning of a loop that is written twice, and over its end.
+const TO_LOOP: i32 = 4;
+const PAST_LOOP: i32 = 1;
 
 impl Rewrite<'_> {
     /// Takes fuel. Of less than nothing, it takes none.
@@ -27,13 +31,15 @@ impl Rewrite<'_> {
 
     /// In a function: takes what the twin takes besides.
     pub(super) fn take_as_twin(&mut self, fuel: i32) {
-        if !self.is_twin {
+        if !self.enters {
             self.take_fuel(fuel);
         }
     }
 
     /// Before a point or a block with points: takes what the other form takes besides.
-    pub(super) fn take_before(&mut self, item: &Item, needed: u32, kind: Option<Kind>) {
+    pub(super) fn take_before(&mut self, item: &Item, needed: u32, block: Option<&Block>) {
+        let is_twice = block.is_some_and(|block| self.is_twice(block));
+        let kind = block.map(|block| block.kind);
         let operands = (item.height - item.base).cast_signed();
         let twin = operands
             + match kind {
@@ -43,6 +49,9 @@ impl Rewrite<'_> {
                         + match kind {
                             Kind::Block | Kind::TryTable => 0,
                             Kind::If => CONDITION,
+                            Kind::Loop if is_twice => {
+                                TO_LOOP + self.fuel_of_push(item, needed..item.height)
+                            }
                             // Its parameters.
                             Kind::Loop => (item.height - needed).cast_signed(),
                         }
@@ -51,7 +60,7 @@ impl Rewrite<'_> {
         let function = self
             .to_spill(item, needed)
             .map_or(0, |heights| (heights.len() as i32) + self.fuel_of_push(item, heights));
-        self.take_fuel(if self.is_twin { function - twin } else { twin - function });
+        self.take_fuel(if self.enters { function - twin } else { twin - function });
     }
 
     /// At the start of a block of a function, or of its `else`: takes what the twin takes besides, to see that it is not entered in one of these parts, and for the parameters.
@@ -62,6 +71,11 @@ impl Rewrite<'_> {
         let look = if parts.is_empty() { 0 } else { LOOK };
         let to_locals = if the_block.kind == Kind::Loop { params.len() as i32 } else { 0 };
         self.take_as_twin(to_locals + look + self.fuel_of_push(begins, params));
+    }
+
+    /// At the end of a loop that the twin writes twice.
+    pub(super) fn take_at_end(&mut self) {
+        self.take_as_twin(PAST_LOOP);
     }
 
     /// What [`push`](Self::push) takes.

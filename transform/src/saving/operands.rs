@@ -41,14 +41,4 @@ impl Rewrite<'_> {
             }
         }
     }
-
-    /// Copies the operands at these heights from locals to the stack, where they may be null.
-    pub(super) fn push_any(&mut self, item: &Item, heights: Range<u32>) {
-        let types = self.from.shape.operands(item);
-        for height in heights {
-            let ty = types[(height - item.base) as usize];
-            let local = self.from.spills.local(height, ty);
-            self.sink().local_get(local);
-        }
-    }
 }

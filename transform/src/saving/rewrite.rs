@@ -33,7 +33,7 @@
 use crate::layout::ValueType;
 use crate::saving::context::Context;
 use crate::saving::sets::Sets;
-use crate::saving::shape::{Item, Kind, Shape, What};
+use crate::saving::shape::{Block, Item, Kind, Shape, What};
 use crate::saving::spills::Spills;
 use crate::saving::types::{Signature, with_null};
 use crate::stops::check::encoded;
@@ -59,7 +59,11 @@ pub(crate) struct Rewrite<'a> {
     pub(super) from: Source<'a>,
     pub(super) context: &'a mut Context,
     /// Whether this is a twin.
-    pub(super) is_twin: bool,
+    is_twin: bool,
+    /// Whether what is being written can be entered in the middle.
+    pub(super) enters: bool,
+    /// In how many loops with points that is.
+    pub(super) loops: u32,
     pub(super) code: Vec<u8>,
     /// How many labels are open in what is written.
     pub(super) level: u32,
@@ -101,6 +105,8 @@ impl<'a> Rewrite<'a> {
             from,
             context,
             is_twin: false,
+            enters: false,
+            loops: 0,
             code: Vec::new(),
             level: 0,
             open: Vec::new(),
@@ -122,7 +128,7 @@ impl<'a> Rewrite<'a> {
 
     /// The function that goes on where a call of this one was suspended. It takes nothing, and gives the same.
     pub(crate) fn twin(mut self) -> Option<Written> {
-        self.is_twin = true;
+        (self.is_twin, self.enters) = (true, true);
         let all = self.from.shape.locals.iter().map(|&ty| with_null(ty)).collect();
         let mut locals = self.locals(all);
         locals.push(ValueType::I32);
@@ -235,7 +241,7 @@ impl<'a> Rewrite<'a> {
                 What::Point(point) => {
                     let needed = item.height - self.from.shape.points[point as usize].takes;
                     self.take_before(item, needed, None);
-                    if self.is_twin {
+                    if self.enters {
                         self.enter_point(item, point);
                     } else {
                         self.spill(item, needed);
@@ -244,9 +250,11 @@ impl<'a> Rewrite<'a> {
                         self.look(point);
                     }
                 }
-                What::Block(block) => self.block(next as u32 - 1, item, block),
+                What::Block(block) => {
+                    next = self.block(next as u32 - 1, item, block).unwrap_or(next);
+                }
                 What::Else => self.else_(item),
-                What::End => self.end_block(item),
+                What::End => self.end_block(next - 1, item),
             }
         }
     }
@@ -278,25 +286,35 @@ impl<'a> Rewrite<'a> {
         self.spilled = self.spilled.min(below.last().map_or(0, |(height, _)| height + 1));
     }
 
-    fn block(&mut self, index: u32, item: &Item, block: u32) {
+    /// Whether a twin has this block, which comes next or has just ended, twice. The others of its loops have a type by which no reference goes.
+    pub(super) fn is_twice(&self, block: &Block) -> bool {
+        let is_reference = |ty: &ValueType| matches!(ty, ValueType::Reference(_));
+        block.kind == Kind::Loop && (self.loops == 0 || block.ty.params.iter().any(is_reference))
+    }
+
+    /// The item that comes next, if some are left out.
+    fn block(&mut self, index: u32, item: &Item, block: u32) -> Option<usize> {
         let shape = self.from.shape;
         let the_block = &shape.blocks[block as usize];
         if the_block.points.is_empty() {
             self.begin_block(index, item, block);
-            return;
+            return None;
         }
         let needed = item.height - the_block.takes();
-        self.take_before(item, needed, Some(the_block.kind));
-        if self.is_twin {
-            self.enter_block(index, item, block);
+        self.take_before(item, needed, Some(the_block));
+        let next = if self.enters {
+            self.enter_block(index, item, block)
         } else {
             self.spill(item, needed);
             self.begin_block(index, item, block);
             self.take_at_start(item, block, &the_block.parts[0]);
-        }
+            None
+        };
+        self.loops += u32::from(the_block.kind == Kind::Loop);
+        next
     }
 
-    fn begin_block(&mut self, index: u32, item: &Item, block: u32) {
+    pub(super) fn begin_block(&mut self, index: u32, item: &Item, block: u32) {
         let ty = &self.from.shape.blocks[block as usize];
         match ty.kind {
             Kind::TryTable => {
@@ -322,7 +340,7 @@ impl<'a> Rewrite<'a> {
         let the_block = &self.from.shape.blocks[block as usize];
         if !the_block.points.is_empty() {
             let begins = self.item(begins);
-            if self.is_twin {
+            if self.enters {
                 self.enter_else(begins, block);
             } else {
                 self.take_at_start(begins, block, &the_block.parts[1]);
@@ -330,23 +348,31 @@ impl<'a> Rewrite<'a> {
         }
     }
 
-    fn end_block(&mut self, item: &Item) {
+    fn end_block(&mut self, index: usize, item: &Item) {
         let open = self.open.pop().expect("an `end` ends a block");
         let the_block = &self.from.shape.blocks[open.block as usize];
         if let Some(begins) = open.item
             && !the_block.points.is_empty()
             && (the_block.kind, the_block.has_else) == (Kind::If, false)
             && !the_block.ty.params.is_empty()
-            && (self.is_twin || self.context.counts_fuel)
+            && (self.enters || self.context.counts_fuel)
         {
             // Its parameters are its results.
             self.copy_to(item.at);
             self.sink().else_();
             let begins = self.item(begins);
-            if self.is_twin {
+            if self.enters {
                 self.enter_else(begins, open.block);
             } else {
                 self.take_at_start(begins, open.block, &the_block.parts[1]);
+            }
+        }
+        if the_block.kind == Kind::Loop && !the_block.points.is_empty() {
+            self.loops -= 1;
+            if self.is_twice(the_block) && self.enters {
+                self.end_rest(&open, index, item);
+            } else if self.is_twice(the_block) {
+                self.take_at_end();
             }
         }
         self.copy_to(item.end);

@@ -17,6 +17,10 @@
 //! ..
 //! ```
 //!
+//! A loop with points that is in no other such loop is written twice: the rest of the round in which the call was suspended, and after it the loop as it was. So it goes
+//! on at the speed of the function itself. A loop inside of it is entered at its parts, in that rest, and has to look in each round whether it is. That would change the types
+//! of references on the stack, so a loop that has some as parameters is written twice, too.
+//!
 //! At the beginning of each part the stack is empty, but for what is below its block: both ways there have left the operands in locals. A block that begins as it was
 //! takes its parameters from there, too.
 
@@ -55,13 +59,17 @@ impl Rewrite<'_> {
             self.sink().br(out);
         }
         self.end();
-        let parts = &self.from.shape.blocks[0].parts[0];
+        let first = self.skip_to(&self.from.shape.blocks[0].parts[0]);
+        self.walk(first..self.from.shape.items.len());
+    }
+
+    /// Leads to the part with the point, and leaves out what is before the first one, which comes next: that was done.
+    fn skip_to(&mut self, parts: &[u32]) -> usize {
         self.begin_parts(parts);
         self.find_part(parts, self.level);
-        // What is before the first part was done.
         self.is_skipped = true;
         self.copied = self.item(parts[0]).at;
-        self.walk(parts[0] as usize..self.from.shape.items.len());
+        parts[0] as usize
     }
 
     /// Opens a label for each part. The first one is the innermost.
@@ -139,8 +147,8 @@ impl Rewrite<'_> {
         self.look(point);
     }
 
-    /// Begins a block that is entered in the middle.
-    pub(super) fn enter_block(&mut self, index: u32, item: &Item, block: u32) {
+    /// Begins a block that is entered in the middle. The item that comes next, if some are left out.
+    pub(super) fn enter_block(&mut self, index: u32, item: &Item, block: u32) -> Option<usize> {
         let shape = self.from.shape;
         let the_block = &shape.blocks[block as usize];
         let below = item.height - the_block.takes();
@@ -169,10 +177,15 @@ impl Rewrite<'_> {
                     .if_(gives);
                 self.level += 1;
             }
+            Kind::Loop if self.is_twice(the_block) => {
+                self.begin(gives);
+                // A branch to the beginning of the loop ends this block.
+                let takes = self.context.gives(&the_block.ty.params);
+                self.begin(takes);
+            }
             Kind::Loop => {
-                // What branches to it leaves the parameters on the stack. On the way to a point they have no values.
-                let ty = self.context.takes_any(&the_block.ty);
-                self.push_any(item, params.clone());
+                self.push(item, params.clone());
+                let ty = self.context.type_of_block(&the_block.ty);
                 self.sink().loop_(ty);
                 self.level += 1;
                 self.pop(item, params.clone());
@@ -182,8 +195,43 @@ impl Rewrite<'_> {
         let (level, item_of) = (self.level, Some(index));
         self.open.push(Open { level, item: item_of, block, spilled: below });
         self.spilled = below;
-        self.enter_parts(&the_block.parts[0]);
+        let parts = &the_block.parts[0];
+        if self.is_twice(the_block) {
+            let to = self.to();
+            // Unless it is entered in the middle, the loop begins as it was.
+            self.sink().local_get(to).i32_eqz().if_(BlockType::Empty);
+            self.push(item, params);
+            self.sink().br(1).end();
+            return Some(self.skip_to(parts));
+        }
+        self.enter_parts(parts);
         self.push(item, params);
+        None
+    }
+
+    /// After the rest of the round in which the call was suspended: the loop as it was, but for its last instruction.
+    pub(super) fn end_rest(&mut self, open: &Open, index: usize, item: &Item) {
+        self.sink().br(1);
+        self.end();
+        let begins = open.item.expect("a loop is a block");
+        let begin = self.item(begins);
+        self.enters = false;
+        self.loops += 1;
+        (self.spilled, self.copied) = (open.spilled, begin.at);
+        self.begin_block(begins, begin, open.block);
+        self.take_at_start(
+            begin,
+            open.block,
+            &self.from.shape.blocks[open.block as usize].parts[0],
+        );
+        self.walk(begins as usize + 1..index);
+        self.copy_to(item.at);
+        self.take_at_end();
+        self.open.pop();
+        self.end();
+        self.enters = true;
+        self.loops -= 1;
+        self.copied = item.at;
     }
 
     /// The start of an `else`. Without one, the parameters of an `if` are its results.

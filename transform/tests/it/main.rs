@@ -21,6 +21,7 @@ mod run;
 mod saved;
 mod saved_cases;
 mod saved_guests;
+mod saved_loops;
 
 mod shown;
 mod sizes;

@@ -31,7 +31,7 @@ impl HasCall for Host {
     }
 }
 
-fn transformed(text: &str) -> Result<Transformed, Error> {
+pub(crate) fn transformed(text: &str) -> Result<Transformed, Error> {
     transform_with(&wasm(text), &Options::default().saves_calls(true).twins(true))
 }
 
@@ -75,7 +75,7 @@ fn run(text: &str, at: Option<usize>) -> (String, Vec<i32>, usize, usize) {
 
 /// `depth` is how many functions are on the stack at all waits together.
 #[track_caller]
-fn gives(text: &str, results: &str, log: &[i32], depth: usize) {
+pub(crate) fn gives(text: &str, results: &str, log: &[i32], depth: usize) {
     let text = text.replace(
         "IMPORT",
         r#"(import "host" "wait" (func $wait (param i32) (result i32)))
