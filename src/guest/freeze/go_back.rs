@@ -21,7 +21,7 @@ pub(crate) fn check<S: Send + 'static>(
 ) -> Result<(), Error> {
     let module = pre.module();
     let Some(freezable) = pre.prepared().freezable() else {
-        return Err(Error::NotPrepared { module: module_name(module) });
+        return Err(Error::NotFreezable { module: module_name(module) });
     };
     if freezable.hash != call.freezable.hash {
         return Err(Error::OtherModule { module: module_name(module) });

@@ -77,7 +77,7 @@ impl PrepareOptions {
     /// ```
     ///
     /// The program that deserialises them takes the modules by [`Prepared::from_module`](crate::Prepared::from_module), or, if calls are to be frozen, by
-    /// `Prepared::from_module_with` and `with_twins_module`.
+    /// `Prepared::from_module_with` and `set_twins_module`.
     #[must_use]
     pub fn transformation(&self, engine: &Engine) -> Options {
         self.transformation_of(Ticker::of(engine).wants_flags(engine), engine.get_consume_fuel())

@@ -141,16 +141,16 @@ fn where_the_stack_is_too_small() -> Result<(), Error> {
 }
 
 #[test]
-fn where_the_module_is_not_prepared_or_the_function_not_resumable() -> Result<(), Error> {
+fn where_the_module_is_not_freezable_or_the_function_not_resumable() -> Result<(), Error> {
     let pre = linked(&DEEP, DEPTH)?;
     let (_instance, mut call) = begin::<_, i32>(&pre, "run", 2)?;
     let frozen = call.freeze()?;
     let wasm = wat::parse_str(DEPTH).unwrap();
     let not = prepare(&DEEP, &wasm)?.instantiate_pre(&linker(&DEEP, &ManualClock::new())?)?;
     let read = Frozen::<i32>::from_bytes(&not, &frozen.to_bytes());
-    assert!(matches!(read, Err(Error::NotPrepared { .. })), "{read:?}");
+    assert!(matches!(read, Err(Error::NotFreezable { .. })), "{read:?}");
     let refused = frozen.thaw(&not, InstanceOptions::default(), Log::default());
-    assert!(matches!(refused, Err(Error::NotPrepared { .. })), "{refused:?}");
+    assert!(matches!(refused, Err(Error::NotFreezable { .. })), "{refused:?}");
 
     let mut linker = wasm_jobs::wasmtime::Linker::<Log>::new(&DEEP);
     linker.func_wrap_async("env", "yield", |_, ()| Box::new(wasm_jobs::yield_now()))?;
