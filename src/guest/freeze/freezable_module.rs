@@ -175,7 +175,7 @@ impl SavingPlan {
         self.functions.downcast_ref::<Linker<S>>()?.get(store, module, name).ok()?.into_func()
     }
 
-    /// Whether the module has imported the function, under the name that it has there.
+    /// Whether this is a resumable import of the module. An alias of the linker's gives a function another name, under which it is not.
     pub(crate) fn is_resumable(&self, pending: &Pending) -> bool {
         let Pending { module, name, .. } = pending;
         self.resumable.iter().any(|(of, called)| (of, called) == (module, name))

@@ -149,8 +149,8 @@ impl<T> Frozen<T> {
         let mut guest: Away<S> = claim(&instance.home)?;
         let back = PoisonedUnlessDone::new(&guest.control);
         let fuel = fuel_within_limit(call, &guest.control);
-        let (function, way) = go_back(&mut guest, call, None, fuel)?;
-        let future = fiber::thawed(guest, call.export.clone(), function, (way, back));
+        let (function, rewind) = go_back(&mut guest, call, None, fuel)?;
+        let future = fiber::thawed(guest, call.export.clone(), function, (rewind, back));
         Ok((instance, future))
     }
 }
@@ -185,8 +185,8 @@ impl<S: Send + 'static> Instance<S> {
         let back = PoisonedUnlessDone::new(&guest.control);
         bring_to(&mut guest, call)?;
         let fuel = fuel_within_limit(call, &guest.control);
-        let (function, way) = go_back(&mut guest, call, None, fuel)?;
-        Ok(fiber::thawed(guest, call.export.clone(), function, (way, back)))
+        let (function, rewind) = go_back(&mut guest, call, None, fuel)?;
+        Ok(fiber::thawed(guest, call.export.clone(), function, (rewind, back)))
     }
 
     fn not_freezable(&self) -> Error {

@@ -8,7 +8,7 @@ use crate::guest::freeze::freezable_module::{Exports, FreezableModule, SavingPla
 #[cfg(feature = "freeze")]
 use crate::guest::freeze::resumable::{Resumable, find_all};
 #[cfg(feature = "freeze")]
-use crate::guest::freeze::{reentry, saving, way};
+use crate::guest::freeze::{reentry, rewind, saving};
 use crate::guest::limit::control::Control;
 use crate::guest::limit::flags::StopFlags;
 use crate::guest::limit::stops::Stops;
@@ -148,7 +148,7 @@ impl<S: Send + 'static> PreparedPre<S> {
         let mut functions = Linker::<S>::new(module.engine());
         let defined = saving::define(&mut functions);
         let defined = defined.and_then(|()| match freezable.has_twins {
-            true => way::define(&mut functions)
+            true => rewind::define(&mut functions)
                 .and_then(|()| reentry::define_waits(&mut functions, resumable)),
             false => Ok(()),
         });
