@@ -28,8 +28,11 @@ pub struct FrameLayout {
 
 impl FrameLayout {
     /// A hash of the points and their values. What was saved by one module can go on in another one only if this and the [hash of the state](crate::Layout::hash)
-    /// are equal. It depends on all options but [`twins`](crate::Options::twins) and [`counts_fuel`](crate::Options::counts_fuel),
-    /// and on the version of this package.
+    /// are equal.
+    ///
+    /// It depends on where calls can wait, and so on the module and on [`waits_in`](crate::Options::waits_in), and on the version of this package. It is the same with
+    /// [`stops`](crate::Options::stops) and without, with any [`check_interval`](crate::Options::check_interval), with [`twins`](crate::Options::twins) and without, and with
+    /// [`counts_fuel`](crate::Options::counts_fuel) and without. If [`saves_calls`](crate::Options::saves_calls) and `twins` are both off, there are no points, and it is the hash of none.
     #[must_use]
     pub fn hash(&self) -> [u8; 16] {
         let mut hash = Sha256::new();
