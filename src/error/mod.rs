@@ -273,7 +273,7 @@ pub enum Error {
     #[cfg(feature = "checkpoint")]
     #[error(
         "{module}: the checkpoint, the frozen call or the compiled module is not of this module: the wasm has to be the same, byte for \
-         byte, and so do the `PrepareOptions`; of a module with its second module for frozen calls, the two may be exchanged"
+         byte, and so do the `PrepareOptions`; if it was compiled ahead of time, see that the first module and the second are not exchanged"
     )]
     OtherModule {
         /// The module that it was to be used with; or, for a module that was compiled ahead of time, that module.
