@@ -111,8 +111,12 @@ impl Wrapper<'_> {
         let fields = self.functions.groups.iter().map(|Group { field, exports, .. }| {
             quote!(#field: #library::__wrapper::look_up(&instance, [#(#exports),*])?)
         });
+        let exports = quote!(module, linker, Self::EXPORTS);
         let checkpoints = options.checkpoints;
-        let link = if options.freezable { quote!(link_freezable) } else { quote!(link) };
+        let link = match options.freezable {
+            true => quote!(link_freezable::<Self, _>(#exports)),
+            false => quote!(link::<Self, _>(#exports, #checkpoints)),
+        };
         let check_others = (functions < self.methods.len()).then(|| {
             let functions = Literal::usize_unsuffixed(functions);
             // Functions are checked as they are looked up.
@@ -126,7 +130,7 @@ impl Wrapper<'_> {
                 linker: &#library::wasmtime::Linker<#state>,
                 state: #state,
             ) -> #result {
-                let pre = #library::__wrapper::#link::<Self, _>(module, linker, Self::EXPORTS, #checkpoints)?;
+                let pre = #library::__wrapper::#link?;
                 Self::from_instance(#library::Instance::new(&pre, state)?)
             }
 
@@ -137,7 +141,7 @@ impl Wrapper<'_> {
                 options: #library::InstanceOptions,
                 state: impl ::core::ops::Fn() -> #state + ::core::marker::Send + ::core::marker::Sync + 'static,
             ) -> #result {
-                let pre = #library::__wrapper::#link::<Self, _>(module, linker, Self::EXPORTS, #checkpoints)?;
+                let pre = #library::__wrapper::#link?;
                 Self::from_instance(#library::Instance::with_options(&pre, options, state)?)
             }
 

@@ -17,7 +17,7 @@ use crate::call::future::{Future, SendFuture};
 /// # fn check(instance: Instance<()>) { is_send(handler(instance)) }
 /// ```
 ///
-/// A function that gives something else beside the future, such as `Frozen::thaw_with_instance`, is used in the same way.
+/// It works for a pair as well: `let (instance, future) = frozen.thaw_with_instance(..).into_send()?;`
 ///
 /// With `instance.call(..)?.into_send().await`, the handler is not `Send`: the compiler says that `*const ()` cannot be sent.
 pub trait IntoSend {

@@ -250,19 +250,33 @@ pub enum Error {
         module: Box<str>,
     },
 
+    /// Calls of the module cannot be [frozen](crate::Future::freeze), because it was not prepared for that.
+    #[cfg(feature = "freeze")]
+    #[error(
+        "{module}: its calls cannot be frozen: compile it by `prepare_with` and `PrepareOptions::freezable(true)`, or take it by \
+         `Prepared::from_module_with`"
+    )]
+    NotFreezable {
+        /// Which module.
+        module: Box<str>,
+    },
+
     /// The module cannot be [prepared](crate::prepare).
     #[cfg(feature = "prepare")]
     #[error("the module cannot be prepared: {0}")]
     Prepare(#[source] wasm_jobs_transform::Error),
 
-    /// The [`Checkpoint`](crate::Checkpoint) is of a guest of another module; or what a call was frozen of, or a module that was compiled ahead of time, was prepared with
-    /// other options.
+    /// The [`Checkpoint`](crate::Checkpoint), the frozen call or the compiled module is not of this module. The wasm has to be the same, byte for byte. For frozen calls, so do the
+    /// `PrepareOptions`.
+    ///
+    /// `Prepared::from_module_with` and `set_twins_module` also give this if the first module and the second one are exchanged.
     #[cfg(feature = "checkpoint")]
     #[error(
-        "{module}: the checkpoint, the frozen call or the compiled module is of another module: both must be the same wasm, byte for byte, and prepared with the same options"
+        "{module}: the checkpoint, the frozen call or the compiled module is not of this module: the wasm has to be the same, byte for \
+         byte, and so do the `PrepareOptions`; if it was compiled ahead of time, see that the first module and the second are not exchanged"
     )]
     OtherModule {
-        /// The module that it was to be used with.
+        /// The module that it was to be used with; or, for a module that was compiled ahead of time, that module.
         module: Box<str>,
     },
 

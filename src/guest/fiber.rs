@@ -14,9 +14,9 @@ use crate::guest::freeze::going_on::{go_on, parking};
 #[cfg(feature = "freeze")]
 use crate::guest::freeze::output::CallOutput;
 #[cfg(feature = "freeze")]
-use crate::guest::freeze::taking::{SavableCall, SavableSteps};
+use crate::guest::freeze::rewind::NewRewind;
 #[cfg(feature = "freeze")]
-use crate::guest::freeze::way::Back;
+use crate::guest::freeze::savable_steps::{SavableCall, SavableSteps};
 use crate::guest::guest::Guest;
 use crate::guest::home::Away;
 use crate::guest::host_wait::HostWait;
@@ -123,13 +123,13 @@ where
     }
 }
 
-/// The work of a call that was frozen, and whose guest goes back into it once `function` is called.
+/// The work of a call that was frozen, and whose guest is rewound once `function` is called.
 #[cfg(feature = "freeze")]
 pub(crate) fn thawed<S, T, How>(
     mut guest: Away<S>,
     export: Arc<str>,
     function: TypedFunc<(), T::Results>,
-    back: Back,
+    rewind: NewRewind,
 ) -> Future<T>
 where
     S: Send + 'static,
@@ -138,7 +138,7 @@ where
     guest.begin_call();
     let interrupter = guest.control.stopper().interrupter();
     let traced = Traced::export(&export, guest.control.number());
-    T::future(parking(Some(back), guest, export, function, ()), interrupter, traced)
+    T::future(parking(Some(rewind), guest, export, function, ()), interrupter, traced)
 }
 
 /// Makes the future of a call that runs the user's `work` with the exports.

@@ -99,8 +99,7 @@ impl<S: Send + 'static> InstancePool<S> {
         self.run(pool, |instance| instance.try_call(export, params)).await
     }
 
-    /// Brings an instance of the pool to the middle of a call that was frozen, runs the rest of it as a job on `pool`, and gives its result: what
-    /// [`Instance::thaw`](crate::Instance::thaw) is to one instance.
+    /// Brings an instance of the pool to the middle of a call that was frozen, runs the rest of it as a job on `pool`, and gives its result.
     ///
     /// # Errors
     ///

@@ -99,11 +99,11 @@ impl<W: Embedded> ModuleSource<W> for &Engine {
             #[cfg(feature = "freeze")]
             (true, _) => Ok(GuestModule::Prepared(compile_freezable::<W>(self)?)),
             #[cfg(not(feature = "freeze"))]
-            (true, _) => Err(not_freezable()),
+            (true, _) => Err(freeze_is_off()),
             #[cfg(feature = "checkpoint")]
             (false, true) => Ok(GuestModule::Prepared(compile_prepared::<W>(self)?)),
             #[cfg(not(feature = "checkpoint"))]
-            (false, true) => Err(no_checkpoints()),
+            (false, true) => Err(checkpoint_is_off()),
             (false, false) => Ok(GuestModule::Plain(compile::<W>(self)?)),
         }
     }
@@ -142,7 +142,7 @@ pub fn compile_prepared<W: Embedded>(engine: &Engine) -> Result<PreparedModule, 
 /// [`Error::Unsupported`], because the feature `checkpoint` is off.
 #[cfg(not(feature = "checkpoint"))]
 pub fn compile_prepared<W: Embedded>(_: &Engine) -> Result<PreparedModule, Error> {
-    Err(no_checkpoints())
+    Err(checkpoint_is_off())
 }
 
 /// Prepares and compiles the bytes of a wrapper whose calls can be frozen.
@@ -162,7 +162,7 @@ pub fn compile_freezable<W: Embedded>(engine: &Engine) -> Result<PreparedModule,
 /// [`Error::Unsupported`], because the feature `freeze` is off.
 #[cfg(not(feature = "freeze"))]
 pub fn compile_freezable<W: Embedded>(_: &Engine) -> Result<PreparedModule, Error> {
-    Err(not_freezable())
+    Err(freeze_is_off())
 }
 
 /// An export that a wrapper was written from: its name, and its type in the words of [`extern_type`].
@@ -180,19 +180,19 @@ pub fn link<W, S: Send + 'static>(
     exports: &[Described],
     checkpoints: bool,
 ) -> Result<impl Linked<S>, Error> {
-    link_module(&source.module()?, linker, exports, checkpoints)
+    let source = source.module()?;
+    if checkpoints {
+        check_prepared(source.module())?;
+    }
+    link_module(&source, linker, exports)
 }
 
 fn link_module<S: Send + 'static>(
     source: &GuestModule,
     linker: &Linker<S>,
     exports: &[Described],
-    checkpoints: bool,
 ) -> Result<LinkedModule<S>, Error> {
     let module = source.module();
-    if checkpoints {
-        check_prepared(module)?;
-    }
     if !Engine::same(module.engine(), linker.engine()) {
         return Err(Error::OtherEngine { module: module_name(module) });
     }
@@ -204,33 +204,32 @@ fn link_module<S: Send + 'static>(
 ///
 /// # Errors
 ///
-/// As [`link`].
+/// As [`link`], with `Error::NotFreezable` in the place of `Error::NotPrepared`.
 pub fn link_freezable<W, S: Send + 'static>(
     source: impl ModuleSource<W>,
     linker: &Linker<S>,
     exports: &[Described],
-    checkpoints: bool,
 ) -> Result<impl Linked<S>, Error> {
     let source = source.module()?;
     check_freezable(&source)?;
-    link_module(&source, linker, exports, checkpoints)
+    link_module(&source, linker, exports)
 }
 
 #[cfg(feature = "freeze")]
 fn check_freezable(module: &GuestModule) -> Result<(), Error> {
     match module {
         GuestModule::Prepared(module) if module.is_freezable() => Ok(()),
-        module => Err(Error::NotPrepared { module: module_name(module.module()) }),
+        module => Err(Error::NotFreezable { module: module_name(module.module()) }),
     }
 }
 
 #[cfg(not(feature = "freeze"))]
 fn check_freezable(_: &GuestModule) -> Result<(), Error> {
-    Err(not_freezable())
+    Err(freeze_is_off())
 }
 
 #[cfg(not(feature = "freeze"))]
-fn not_freezable() -> Error {
+fn freeze_is_off() -> Error {
     let why = "enable the feature `freeze` of wasm-jobs".into();
     Error::Unsupported { what: "a wrapper with `freezable: true`", why }
 }
@@ -245,11 +244,11 @@ fn check_prepared(module: &Module) -> Result<(), Error> {
 
 #[cfg(not(feature = "checkpoint"))]
 fn check_prepared(_: &Module) -> Result<(), Error> {
-    Err(no_checkpoints())
+    Err(checkpoint_is_off())
 }
 
 #[cfg(not(feature = "checkpoint"))]
-fn no_checkpoints() -> Error {
+fn checkpoint_is_off() -> Error {
     let why = "enable the feature `checkpoint` of wasm-jobs".into();
     Error::Unsupported { what: "a wrapper with `checkpoints: true`", why }
 }

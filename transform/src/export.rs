@@ -65,13 +65,13 @@ pub fn reference_export(of: &str, number: u32) -> String {
     format!("{of}_reference_{number}")
 }
 
-/// The name of an export by which a module says what its functions save: `__wasm_jobs_frames_{hash}`, with the [hash](crate::FrameLayout::hash) of that. It is a second name of
-/// [`SAVING`]'s global, and the same with twins and without them. A host that has a module without its [`FrameLayout`](crate::FrameLayout) makes the layout again, by the same
+/// The name of an export by which a module says how it was transformed: `__wasm_jobs_code_{hash}`, with the [hash](crate::FrameLayout::code_hash) of that. It is a second name of
+/// [`SAVING`]'s global. A host that has a module without its [`FrameLayout`](crate::FrameLayout) makes the layout again, by the same
 /// transformation, and sees here whether it is the module's.
 #[must_use]
-pub fn frames_export(hash: &[u8; 16]) -> String {
+pub fn code_export(hash: &[u8; 16]) -> String {
     let hash = u128::from_be_bytes(*hash);
-    format!("{PREFIX}frames_{hash:032x}")
+    format!("{PREFIX}code_{hash:032x}")
 }
 
 /// The version of the layout that this package writes.

@@ -18,6 +18,8 @@ pub struct FrameLayout {
     /// no other callee is in its place. It is not so if the module may call functions of the host's indirectly, or makes tail calls. A host then has to count its calls into the
     /// instance, or it cannot know that one is inside of another.
     pub shows_host_calls: bool,
+    /// A hash of the module's code.
+    pub(crate) code: [u8; 16],
     /// The functions that are exported because a reference in a frame may be to them, if the state has none of them.
     pub(crate) functions: Vec<u32>,
     /// The offsets of the points' calls in the transformed module, in order, with the points' numbers.
@@ -28,8 +30,11 @@ pub struct FrameLayout {
 
 impl FrameLayout {
     /// A hash of the points and their values. What was saved by one module can go on in another one only if this and the [hash of the state](crate::Layout::hash)
-    /// are equal. It depends on all options but [`twins`](crate::Options::twins) and [`counts_fuel`](crate::Options::counts_fuel),
-    /// and on the version of this package.
+    /// are equal.
+    ///
+    /// It depends on where calls can wait, and so on the module and on [`waits_in`](crate::Options::waits_in), and on the version of this package. It is the same with
+    /// [`stops`](crate::Options::stops) and without, with any [`check_interval`](crate::Options::check_interval), with [`twins`](crate::Options::twins) and without, and with
+    /// [`counts_fuel`](crate::Options::counts_fuel) and without. If [`saves_calls`](crate::Options::saves_calls) and `twins` are both off, there are no points, and it is the hash of none.
     #[must_use]
     pub fn hash(&self) -> [u8; 16] {
         let mut hash = Sha256::new();
@@ -44,6 +49,12 @@ impl FrameLayout {
         let mut first = [0; 16];
         first.copy_from_slice(&hash.finalize()[..16]);
         first
+    }
+
+    /// A hash of the module's code, which depends on all options. The module has an export whose name [has it](crate::code_export).
+    #[must_use]
+    pub fn code_hash(&self) -> [u8; 16] {
+        self.code
     }
 
     /// The name of a function that has a point, if the module's name section has one.

@@ -33,7 +33,7 @@ pub use crate::error::{Error, Place};
 pub use crate::export::{
     FLAG, FLAGS_MAX_PAGES, FLAGS_MEMORY, FLAGS_MIN_PAGES, FLAGS_MODULE, HASH_HIGH, HASH_LOW,
     LAYOUT_VERSION, LOAD, NEXT, POINT, PREFIX, SAVE, SAVING, START, STOP, StateExport, TWINS,
-    frames_export, parse_export, reference_export,
+    code_export, parse_export, reference_export,
 };
 pub use crate::frames::{FrameLayout, Point, Slot, SlotValue};
 pub use crate::layout::{

@@ -140,7 +140,7 @@ impl<S: Send + 'static> Instance<S> {
 }
 
 impl<S: Send + 'static> Guest<S> {
-    /// `is_last` says that the guest ends.
+    /// `is_last` says that the guest most likely ends, so its pages are not hashed. If it is saved again, whole pages are compared.
     pub(crate) fn save(&mut self, is_last: bool) -> Result<Arc<SavedGuest>, Error> {
         self.refuse_if_poisoned()?;
         let instance = self.exports.ok_or(Error::Poisoned)?;

@@ -82,7 +82,8 @@ impl Tracked {
         &self.image.plan
     }
 
-    /// The guest's state, and how many pages of memory have changed since it was last saved or restored. `is_last` says that the guest ends.
+    /// The guest's state, and how many pages of memory have changed since it was last saved or restored. `is_last` says that
+    /// the guest most likely ends, so its pages are not hashed. If it is saved again, whole pages are compared.
     pub(crate) fn save<S: 'static>(
         &mut self,
         store: &mut Store<S>,

@@ -24,7 +24,8 @@ impl TrackedMemory {
         Self { last, seen: Vec::new(), written: Written::new(has_image) }
     }
 
-    /// What is in the memory now, and how many pages have changed. `is_last` says that the guest ends, so that nobody compares its pages once more, and none is hashed for that.
+    /// What is in the memory now, and how many pages have changed. `is_last` says that the guest most likely ends, so its pages are not hashed. If it is
+    /// saved again, whole pages are compared.
     pub(crate) fn save(
         &mut self,
         memory: &mut [u8],

@@ -13,13 +13,15 @@ use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 #[cfg(target_os = "linux")]
 const MOST_CHUNKS: usize = 64;
 
-/// How many looks at the small memories of a module are left to do without the kernel. It had told that all pages of such a memory were written, as they are where an
-/// engine's pool keeps pages resident, so that its answer saved nothing. A look without it takes all pages as written, and each is compared.
+/// For how many of the next looks at the small memories of a module the kernel is not asked.
+///
+/// After the kernel has reported every page of a small memory as written, its next 63 answers are not asked for: each page is compared instead. Pools that keep pages resident
+/// always report this.
 #[cfg(target_os = "linux")]
 #[derive(Debug, Default)]
 pub(crate) struct Unasked(AtomicU8);
 
-/// The kernel is asked once in so many looks and one more.
+/// How many answers are not asked for after such a report.
 #[cfg(target_os = "linux")]
 const UNASKED: u8 = 63;
 

@@ -65,7 +65,7 @@ pub(crate) fn decode<S: Send + 'static>(
 ) -> Result<FrozenCall, Error> {
     let module = pre.module();
     let Some(freezable) = pre.prepared().freezable() else {
-        return Err(Error::NotPrepared { module: module_name(module) });
+        return Err(Error::NotFreezable { module: module_name(module) });
     };
     let mut reader = Reader::open(bytes, NAME, VERSION, "a frozen call").map_err(of_frozen)?;
     if *reader.array().map_err(of_frozen)? != freezable.hash {

@@ -9,7 +9,7 @@ use std::any::Any;
 use std::sync::{Arc, OnceLock};
 use wasm_jobs_transform::{
     FrameLayout, LOAD, Layout, NEXT, Options, POINT, Referent, SAVE, SAVING, SlotValue, TWINS,
-    ValueType, frames_export, transform_with,
+    ValueType, code_export, transform_with,
 };
 use wasmtime::{AsContextMut, Engine, Func, Linker, Module, ModuleExport};
 
@@ -26,8 +26,6 @@ pub(crate) struct FreezableModule {
     /// Whether it is the form with twins.
     pub(crate) has_twins: bool,
     source: Arc<Source>,
-    /// What was compiled elsewhere, if it was: the module with twins.
-    compiled: OnceLock<Module>,
     twins: OnceLock<(Module, Arc<Self>)>,
     /// Held while the twins are compiled.
     compiling: Mutex<()>,
@@ -91,7 +89,6 @@ impl FreezableModule {
             initial,
             has_twins,
             source,
-            compiled: OnceLock::new(),
             twins: OnceLock::new(),
             compiling: Mutex::new(()),
         })
@@ -102,17 +99,20 @@ impl FreezableModule {
         &self.source.wasm
     }
 
-    /// Gives it the module with twins, so that it is not compiled. Without effect if it is there already.
-    pub(crate) fn set_twins(&self, module: Module) {
-        let _alone = self.compiling.lock();
-        if self.twins.get().is_none() {
-            let _ = self.compiled.set(module);
-        }
+    /// Whether a module was transformed in the way that this describes.
+    pub(crate) fn describes(&self, module: &Module) -> bool {
+        module.get_export_index(&code_export(&self.frames.code_hash())).is_some()
     }
 
-    /// Whether a module was transformed in the way that this describes, with twins or without them.
-    pub(crate) fn describes(&self, module: &Module) -> bool {
-        module.get_export_index(&frames_export(&self.hash)).is_some()
+    /// Gives it the module with twins, so that it is not compiled, and tells whether it is that. Without effect if it is there already.
+    pub(crate) fn set_twins(&self, module: Module) -> Result<bool, Error> {
+        let (_, twins) = self.transform_twins()?;
+        let is_ours = twins.describes(&module);
+        if is_ours {
+            let _alone = self.compiling.lock();
+            self.twins.get_or_init(|| (module, twins));
+        }
+        Ok(is_ours)
     }
 
     /// The module with twins, in which frozen calls go on. It is compiled when this is first called. Not for a module that has them.
@@ -124,15 +124,16 @@ impl FreezableModule {
         if let Some(twins) = self.twins.get() {
             return Ok(twins);
         }
+        let (wasm, freezable) = self.transform_twins()?;
+        let module = Module::new(engine, wasm)?;
+        Ok(self.twins.get_or_init(|| (module, freezable)))
+    }
+
+    fn transform_twins(&self) -> Result<(Vec<u8>, Arc<Self>), Error> {
         let Source { wasm, options } = &*self.source;
         let transformed = transform_with(wasm, options).map_err(Error::Prepare)?;
-        let module = match self.compiled.get() {
-            Some(module) => module.clone(),
-            None => Module::new(engine, transformed.wasm)?,
-        };
-        let freezable =
-            Self::of(self.source.clone(), transformed.frames, self.initial.clone(), true);
-        Ok(self.twins.get_or_init(|| (module, freezable)))
+        let (source, initial) = (self.source.clone(), self.initial.clone());
+        Ok((transformed.wasm, Self::of(source, transformed.frames, initial, true)))
     }
 }
 
@@ -175,7 +176,7 @@ impl SavingPlan {
         self.functions.downcast_ref::<Linker<S>>()?.get(store, module, name).ok()?.into_func()
     }
 
-    /// Whether the module has imported the function, under the name that it has there.
+    /// Whether this is a resumable import of the module. An alias of the linker's gives a function another name, under which it is not.
     pub(crate) fn is_resumable(&self, pending: &Pending) -> bool {
         let Pending { module, name, .. } = pending;
         self.resumable.iter().any(|(of, called)| (of, called) == (module, name))

@@ -62,7 +62,7 @@ impl<T> Frozen<T> {
     ///
     /// - [`Error::InvalidFrozen`] and [`Error::InvalidCheckpoint`] if the bytes are cut off, were changed, or are of another version of the format;
     /// - [`Error::OtherModule`] if they are of a call of another module, or of one that was prepared with other options;
-    /// - [`Error::NotPrepared`] if the module was not prepared for that.
+    /// - [`Error::NotFreezable`] if calls of the module of `pre` cannot be frozen.
     pub fn from_bytes<S: Send + 'static>(
         pre: &PreparedPre<S>,
         bytes: &[u8],

@@ -5,8 +5,8 @@ use crate::guest::checkpoint::value::Value;
 use crate::guest::freeze::frames::Reference;
 use crate::guest::freeze::frozen_call::FrozenCall;
 use crate::guest::freeze::reentry::{End, Reentry, Wait};
+use crate::guest::freeze::rewind::Rewind;
 use crate::guest::freeze::waiting::Waiting;
-use crate::guest::freeze::way::Way;
 use crate::guest::guest::Guest;
 use crate::guest::limit::control::Control;
 use crate::guest::module_name::module_name;
@@ -21,7 +21,7 @@ pub(crate) fn check<S: Send + 'static>(
 ) -> Result<(), Error> {
     let module = pre.module();
     let Some(freezable) = pre.prepared().freezable() else {
-        return Err(Error::NotPrepared { module: module_name(module) });
+        return Err(Error::NotFreezable { module: module_name(module) });
     };
     if freezable.hash != call.freezable.hash {
         return Err(Error::OtherModule { module: module_name(module) });
@@ -29,14 +29,17 @@ pub(crate) fn check<S: Send + 'static>(
     call.guest.check_module(module)
 }
 
-/// Has a guest with twins, which is in the state of a call, go back into the call, as soon as the function is called that this gives, on the way that this gives. The call goes on to wait for what it has
-/// waited for; without that, it begins to wait anew. Then it has this `fuel`; if that is not known, what the store has now.
+/// Makes the rewind of a guest into a call. The guest has twins, and is in the state of the call. It is rewound when the function is called that this gives, in a
+/// [`Rewinding`](crate::guest::freeze::rewind::Rewinding) with the rewind.
+///
+/// The call then waits for what it has waited for, which is `waiting`. Without that, it begins to wait anew. It goes on with this `fuel`. If that is not known, it goes on with
+/// what the store has now.
 pub(crate) fn go_back<S, R>(
     guest: &mut Guest<S>,
     call: &Arc<FrozenCall>,
     waiting: Option<Box<dyn Waiting<S>>>,
     fuel: Option<u64>,
-) -> Result<(TypedFunc<(), R>, Way), Error>
+) -> Result<(TypedFunc<(), R>, Rewind), Error>
 where
     S: Send + 'static,
     R: WasmResults,
@@ -56,12 +59,12 @@ where
     let reentry = guest.reentry.get_or_insert_with(|| Reentry::connect(instance, store, of));
     let fuel = guest.store.get_fuel().ok().map(|now| fuel.unwrap_or(now));
     let end = Box::new(End { wait, fuel, control: guest.control.clone() });
-    let way = Way::new(call.clone(), references, reentry.last(), end);
-    let function = reentry.begin(&way, of, &mut guest.store)?;
+    let rewind = Rewind::new(call.clone(), references, reentry.last(), end);
+    let function = reentry.begin(&rewind, of, &mut guest.store)?;
     let function = function.ok_or_else(|| invalid("it is in a function that never waits"))?;
     let function = function.typed(&guest.store);
     let function = function.map_err(|_| invalid("its results are of another type"))?;
-    Ok((function, way))
+    Ok((function, rewind))
 }
 
 /// The fuel of a call that is thawed: what it had, as far as the limit of the new instance allows.

@@ -7,10 +7,10 @@ use crate::error::Error;
 use crate::guest::freeze::bring_to::has_twins;
 use crate::guest::freeze::go_back::go_back;
 use crate::guest::freeze::parked::{Until, park};
+use crate::guest::freeze::rewind::{NewRewind, Rewinding};
+use crate::guest::freeze::savable_steps::{SavableCall, SavableSteps};
 use crate::guest::freeze::stopped::Stopped;
-use crate::guest::freeze::taking::{SavableCall, SavableSteps};
 use crate::guest::freeze::waiting::Kept;
-use crate::guest::freeze::way::{Back, GoesBack};
 use crate::guest::guest::Guest;
 use crate::guest::half_way::PoisonedUnlessDone;
 use crate::guest::limit::limited::Limited;
@@ -39,18 +39,18 @@ where
     H: AsRef<Lease<Box<Guest<S>>>> + Send + Sync + 'static,
 {
     loop {
-        let (function, back) = bring_back(guest, export, stopped).await?;
-        stopped = match Box::pin(run(guest, export, function, (), Some(back))).await? {
+        let (function, rewind) = bring_back(guest, export, stopped).await?;
+        stopped = match Box::pin(run(guest, export, function, (), Some(rewind))).await? {
             Ran::Ended(results) => return Ok(results),
             Ran::Stopped(stopped) => stopped,
         };
     }
 }
 
-/// The work of a call that may be parked, or of one that was frozen. `back` is of a guest that goes back into its functions once `function` is called. It comes before the guest
-/// so that, if nobody ever polls the call, it is dropped first: the guest has to be poisoned when others get it.
+/// The work of a call that may be parked, or of one that was frozen. `rewind` is of a guest that is rewound once `function` is called. It comes before the guest so that, if
+/// nobody ever polls the call, it is dropped first: the guest has to be poisoned when others get it.
 pub(crate) async fn parking<S, P, R, H>(
-    back: Option<Back>,
+    rewind: Option<NewRewind>,
     mut guest: Leased<Box<Guest<S>>, H>,
     export: Arc<str>,
     function: TypedFunc<P, R>,
@@ -62,7 +62,7 @@ where
     R: WasmResults + Sync + 'static,
     H: AsRef<Lease<Box<Guest<S>>>> + Send + Sync + 'static,
 {
-    match Box::pin(run(&mut guest, &export, function, params, back)).await? {
+    match Box::pin(run(&mut guest, &export, function, params, rewind)).await? {
         Ran::Ended(results) => Ok(results),
         Ran::Stopped(stopped) => go_on(&mut guest, &export, stopped).await,
     }
@@ -74,7 +74,7 @@ async fn run<S, P, R>(
     export: &Arc<str>,
     function: TypedFunc<P, R>,
     params: P,
-    back: Option<Back>,
+    rewind: Option<NewRewind>,
 ) -> Outcome<Ran<S, R>>
 where
     S: Send + 'static,
@@ -84,14 +84,14 @@ where
     let savable = SavableCall::of(guest);
     let mut running = Running::begin(guest, Attempt::Export(export))?;
     let (store, control, _) = running.parts();
-    let way = back.map(|(way, unless_back)| {
+    let rewind = rewind.map(|(rewind, unless_begun)| {
         // From here on, `running` poisons the guest.
-        unless_back.done();
-        // What the way back into the functions uses is not the guest's.
+        unless_begun.done();
+        // The fuel that the rewind uses is not the guest's.
         control.lend_fuel(store);
-        way
+        rewind
     });
-    let call = GoesBack::new(function.call_async(store, params), way);
+    let call = Rewinding::new(function.call_async(store, params), rewind);
     let call = Limited::new(call, control);
     let (ended, saved) = SavableSteps::new(call, &savable, control).await;
     let (store, control, _) = running.parts();
@@ -107,13 +107,13 @@ async fn bring_back<S, R, H>(
     guest: &mut Leased<Box<Guest<S>>, H>,
     export: &str,
     stopped: Stopped<S>,
-) -> Result<(TypedFunc<(), R>, Back), Box<Error>>
+) -> Result<(TypedFunc<(), R>, NewRewind), Box<Error>>
 where
     S: Send + 'static,
     R: WasmResults,
     H: AsRef<Lease<Box<Guest<S>>>> + Send + Sync + 'static,
 {
-    let unless_back = PoisonedUnlessDone::new(&guest.control);
+    let unless_begun = PoisonedUnlessDone::new(&guest.control);
     let Stopped { call, waiting, is_parked } = stopped;
     let (call, waiting) = if is_parked {
         let (call, waiting) = park(guest, export, call, waiting, Until::HasWaited).await?;
@@ -124,6 +124,6 @@ where
         let (call, waiting) = park(guest, export, call, waiting, Until::HasPlace).await?;
         (call, Kept::stops(waiting))
     };
-    let (function, way) = go_back(guest, &call, Some(Box::new(waiting)), call.fuel)?;
-    Ok((function, (way, unless_back)))
+    let (function, rewind) = go_back(guest, &call, Some(Box::new(waiting)), call.fuel)?;
+    Ok((function, (rewind, unless_begun)))
 }

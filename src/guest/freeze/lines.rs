@@ -34,7 +34,7 @@ impl SourceLocation {
 }
 
 impl fmt::Display for SourceLocation {
-    /// As in `dream.c:8:9`.
+    /// As in `./debug/dream.c:10:17`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.file().unwrap_or("?"))?;
         let numbers = [self.line, self.column].into_iter().map_while(|number| number);

@@ -119,7 +119,9 @@ impl FrozenFrame<'_> {
         self.freezable.frames.name(self.function())
     }
 
-    /// Where the function is in the source of the guest, if its module has DWARF sections. Reading them takes milliseconds for a module of a megabyte.
+    /// Where the function is in the source of the guest, if its module has DWARF sections. Each call of this reads the sections anew.
+    ///
+    /// A function that the compiler has inlined is not among the frames: the location is in it, and the frame is that of the function that it was inlined into.
     #[must_use]
     pub fn location(&self) -> Option<SourceLocation> {
         lines::of_call(self.freezable.wasm(), self.point.function, self.point.call)
@@ -167,7 +169,7 @@ impl FrozenWait<'_> {
 }
 
 impl fmt::Display for FrozenFrame<'_> {
-    /// The function, where it is, and its values, as in `dream (dream.c:8:9): local 0 = 2`.
+    /// The function, where it is, and its values, as in `dream (./debug/dream.c:10:17): local 0 = 1`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.name() {
             Some(name) => f.write_str(name)?,

@@ -8,7 +8,17 @@ use wasmtime::WasmResults;
 /// - the results of the export, for a call that was made by [`Instance::call`](crate::Instance::call);
 /// - a `Result` of these and a [`Trap`], for one that was made by [`Instance::try_call`](crate::Instance::try_call).
 ///
-/// `How` tells the two apart, and the compiler finds it.
+/// Bytes say nothing of this. What [`Frozen::from_bytes`](crate::Frozen::from_bytes) reads can be taken either way, whichever function made the call.
+///
+/// `How` tells the two apart, and the compiler finds it. A generic function needs it as a parameter:
+///
+/// ```
+/// use wasm_jobs::{CallOutput, Error, Frozen, Future, InstanceOptions, PreparedPre};
+///
+/// fn load<T: CallOutput<How>, How>(frozen: &Frozen<T>, pre: &PreparedPre<()>) -> Result<Future<T>, Error> {
+///     frozen.thaw(pre, InstanceOptions::default(), ())
+/// }
+/// ```
 #[diagnostic::on_unimplemented(
     message = "a call of a guest does not give `{Self}`",
     note = "it gives the results of its export, or a `Result` of these and a `wasm_jobs::Trap`"

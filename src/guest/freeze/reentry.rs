@@ -1,12 +1,12 @@
-//! [`Reentry`]: how a guest goes back into the functions of a frozen call. Each function's twin takes the values of its function from the guest's [way](crate::guest::freeze::way), and
-//! calls the next one.
+//! [`Reentry`]: how a guest goes back into the functions of a frozen call. Each function's twin takes the values of its function from the guest's
+//! [rewind](crate::guest::freeze::rewind), and calls the next one.
 
 use crate::guest::freeze::frames::Reference;
 use crate::guest::freeze::freezable_module::{Exports, SavingPlan};
 use crate::guest::freeze::resumable::Resumable;
+use crate::guest::freeze::rewind::{OURS, Rewind, finish_rewind, too_little, with_rewind};
 use crate::guest::freeze::saving::{function_type, set};
 use crate::guest::freeze::waiting::{Again, Waiting, wait};
-use crate::guest::freeze::way::{OURS, Way, arrive, on_way, too_little};
 use crate::guest::limit::control::Control;
 use std::sync::Arc;
 use wasm_jobs_transform::{LOAD, NEXT, POINT, reference_export};
@@ -22,7 +22,7 @@ pub(crate) struct Reentry {
     waits: Vec<(Box<str>, Box<str>, Func)>,
 }
 
-/// The wait at the end of the way.
+/// The wait at the end of a rewind.
 pub(crate) enum Wait<S: 'static> {
     /// It begins anew, from data.
     Begins(Again<S>),
@@ -30,7 +30,7 @@ pub(crate) enum Wait<S: 'static> {
     GoesOn(Box<dyn Waiting<S>>),
 }
 
-/// What is at the end of the way.
+/// What is done at the end of a rewind, once all frames are there.
 pub(crate) struct End<S: 'static> {
     pub(crate) wait: Wait<S>,
     /// The fuel that the guest has once it is back, if the engine counts fuel.
@@ -65,7 +65,7 @@ impl Reentry {
             let Some(ty) = function_type(&global, store) else { continue };
             let Some(result) = ty.results().next() else { continue };
             let load = Func::new(&mut *store, ty, move |mut caller, _, results| {
-                results[0] = value(&mut caller, on_way(Way::load_reference)?, &result)?;
+                results[0] = value(&mut caller, with_rewind(Rewind::load_reference)?, &result)?;
                 Ok(())
             });
             set(&global, &mut *store, Val::FuncRef(Some(load)));
@@ -79,22 +79,22 @@ impl Reentry {
         self.last as u32
     }
 
-    /// Begins the way back into a call, and gives the function to call. Nothing of the guest has run then.
+    /// Begins to rewind the guest into a call, and gives the function to call. Nothing of the guest has run then.
     ///
     /// # Errors
     ///
     /// Those of wasmtime, if the call waits in a function that the innermost frame cannot have called.
     pub(crate) fn begin<S: Send + 'static>(
         &mut self,
-        way: &Way,
+        rewind: &Rewind,
         of: &SavingPlan,
         store: &mut Store<S>,
     ) -> wasmtime::Result<Option<Func>> {
-        let Some(waits) = self.waits_in(way, of, store) else { return Ok(None) };
+        let Some(waits) = self.waits_in(rewind, of, store) else { return Ok(None) };
         if let Some(twins) = &self.twins {
             twins.set(&mut *store, self.last, Ref::Func(Some(waits)))?;
         }
-        match way.next() {
+        match rewind.next() {
             // The export is the function itself.
             None => Ok(Some(waits)),
             Some(function) => {
@@ -108,11 +108,11 @@ impl Reentry {
     /// The function in the place of the one that the call waits in.
     fn waits_in<S: 'static>(
         &mut self,
-        way: &Way,
+        rewind: &Rewind,
         of: &SavingPlan,
         store: &mut Store<S>,
     ) -> Option<Func> {
-        let (module, name) = (&way.call.pending.module, &way.call.pending.name);
+        let (module, name) = (&rewind.call.pending.module, &rewind.call.pending.name);
         let known = self.waits.iter().find(|(of, called, _)| (of, called) == (module, name));
         if let Some((.., function)) = known {
             return Some(*function);
@@ -133,11 +133,13 @@ pub(crate) fn define_waits<S: Send + 'static>(
     for Resumable { module, name, continues, .. } in resumable {
         let types: Arc<[ValType]> = continues.results().collect();
         linker.func_new_async(module, name, continues.clone(), move |mut caller, _, results| {
-            let (types, way) = (types.clone(), arrive());
+            let (types, rewind) = (types.clone(), finish_rewind());
             Box::new(async move {
-                let Way { call, end, .. } = way?;
-                let End { wait: next, fuel, control } =
-                    *end.downcast::<End<S>>().map_err(|_| too_little())?;
+                let Rewind { call, end, .. } = rewind?;
+                let Ok(end) = end.downcast::<End<S>>() else {
+                    unreachable!("the guest is of a store with this state");
+                };
+                let End { wait: next, fuel, control } = *end;
                 if let Some(fuel) = fuel {
                     caller.set_fuel(fuel)?;
                     control.end_lending(fuel);

@@ -1,4 +1,4 @@
-//! [`check`]: can all become data that the globals and tables of a guest refer to? It is asked before the guest saves itself, because a guest that has unwound cannot go on.
+//! [`check`]: checks that everything the guest's globals and tables refer to can become data. It runs before the guest saves itself, because a guest that has unwound cannot go on.
 
 use crate::error::cannot_freeze::CannotFreeze;
 use crate::guest::checkpoint::plan::Plan;

@@ -57,6 +57,8 @@ impl<T> Frozen<T> {
     /// # Errors
     ///
     /// - Those of [`Instance::with_state`] and of [`Instance::rollback`];
+    /// - [`Error::NotFreezable`] if calls of `pre` cannot be frozen, and [`Error::OtherModule`] if it is of another module, or was prepared with other options;
+    /// - [`Error::Prepare`] and [`Error::Wasmtime`] if the second module cannot be compiled, which the first thaw does;
     /// - [`Error::CannotRestore`] if the call has objects of the host's: use [`thaw_with_ref_codec`](Self::thaw_with_ref_codec);
     /// - [`Error::InvalidFrozen`] if the linker of `pre` has no [resumable](crate::func_wrap_resumable) function of the name of the one that the call waits in, or one of
     ///   another type; or if the results of the call are no `T`.
@@ -147,8 +149,8 @@ impl<T> Frozen<T> {
         let mut guest: Away<S> = claim(&instance.home)?;
         let back = PoisonedUnlessDone::new(&guest.control);
         let fuel = fuel_within_limit(call, &guest.control);
-        let (function, way) = go_back(&mut guest, call, None, fuel)?;
-        let future = fiber::thawed(guest, call.export.clone(), function, (way, back));
+        let (function, rewind) = go_back(&mut guest, call, None, fuel)?;
+        let future = fiber::thawed(guest, call.export.clone(), function, (rewind, back));
         Ok((instance, future))
     }
 }
@@ -165,7 +167,7 @@ impl<S: Send + 'static> Instance<S> {
     /// # Errors
     ///
     /// - [`Error::CallInProgress`] if a call or a guard has the guest;
-    /// - [`Error::NotPrepared`] and [`Error::OtherModule`] if the call is of another module, [`Error::CannotRestore`] if it has objects of the host's and the instance has no
+    /// - [`Error::NotFreezable`] if calls of the instance's module cannot be frozen, [`Error::OtherModule`] if the call is of another module, [`Error::CannotRestore`] if it has objects of the host's and the instance has no
     ///   [codec](Self::set_ref_codec), and [`Error::InvalidFrozen`] if it waits in a function that is not [resumable](crate::func_wrap_resumable) here. The guest stays as it was;
     /// - the others of [`Frozen::thaw`]. The instance may be poisoned then.
     pub fn thaw<T, How>(&self, frozen: &Frozen<T>) -> Result<Future<T>, Error>
@@ -174,7 +176,7 @@ impl<S: Send + 'static> Instance<S> {
     {
         let call = frozen.call();
         let mut guest: Away<S> = claim(&self.home)?;
-        let pre = guest.pre.clone().ok_or_else(|| self.not_prepared())?;
+        let pre = guest.pre.clone().ok_or_else(|| self.not_freezable())?;
         check(call, &pre)?;
         if guest.saves.codec.is_none() && call.has_objects() {
             return Err(no_codec());
@@ -183,11 +185,11 @@ impl<S: Send + 'static> Instance<S> {
         let back = PoisonedUnlessDone::new(&guest.control);
         bring_to(&mut guest, call)?;
         let fuel = fuel_within_limit(call, &guest.control);
-        let (function, way) = go_back(&mut guest, call, None, fuel)?;
-        Ok(fiber::thawed(guest, call.export.clone(), function, (way, back)))
+        let (function, rewind) = go_back(&mut guest, call, None, fuel)?;
+        Ok(fiber::thawed(guest, call.export.clone(), function, (rewind, back)))
     }
 
-    fn not_prepared(&self) -> Error {
-        Error::NotPrepared { module: self.recipe.origin.lock().name() }
+    fn not_freezable(&self) -> Error {
+        Error::NotFreezable { module: self.recipe.origin.lock().name() }
     }
 }

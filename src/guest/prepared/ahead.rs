@@ -7,16 +7,15 @@ use crate::guest::freeze::freezable_module::FreezableModule;
 use crate::guest::module_name::module_name;
 use crate::guest::prepared::module::Prepared;
 use crate::guest::prepared::options::PrepareOptions;
-use crate::guest::prepared::stop::looks_at_flag;
-use wasm_jobs_transform::{TWINS, transform_with};
+use wasm_jobs_transform::transform_with;
 use wasmtime::{Engine, Module};
 
 impl Prepared {
     /// Takes a module that was prepared earlier with these options, as [`from_module`](Self::from_module) does, and its calls can be [frozen](crate::Future::freeze) if the
     /// options say so. `wasm` is the module before it was prepared. Nothing is compiled: it is transformed once more, which takes a small part of the time.
     ///
-    /// When a frozen call is thawed, a second module is compiled. To have that ahead of time as well, see [`twins_module`](Self::twins_module) and
-    /// [`with_twins_module`](Self::with_twins_module):
+    /// When a call is first thawed, a second module is compiled. To have that ahead of time as well, see [`twins_module`](Self::twins_module) and
+    /// [`set_twins_module`](Self::set_twins_module):
     ///
     /// ```
     /// use wasm_jobs::wasmtime::Module;
@@ -33,7 +32,8 @@ impl Prepared {
     /// // At each start after that.
     /// // SAFETY: the bytes come from `serialize`, and nobody but this program writes to the files.
     /// let (first, second) = unsafe { (Module::deserialize(&engine, first)?, Module::deserialize(&engine, second)?) };
-    /// let prepared = Prepared::from_module_with(first, &wasm, &options)?.with_twins_module(second)?;
+    /// let prepared = Prepared::from_module_with(first, &wasm, &options)?;
+    /// prepared.set_twins_module(second)?;
     /// assert!(prepared.is_freezable());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -45,7 +45,8 @@ impl Prepared {
     /// # Errors
     ///
     /// - Those of [`from_module`](Self::from_module);
-    /// - [`Error::OtherModule`] if the module was not made of these bytes, or if its calls were to be frozen, and it was prepared with other options;
+    /// - [`Error::OtherModule`] if the module was not made of these bytes; or, with `freezable`, if it was prepared with other options, or is the second module in the place of the
+    ///   first;
     /// - [`Error::Prepare`] if the bytes are no module that can be prepared.
     pub fn from_module_with(
         module: Module,
@@ -68,54 +69,45 @@ impl Prepared {
             &transformed.layout,
             transformed.frames,
         );
-        if !is_of_wasm || !freezable.describes(module) || has_twins(module) {
+        if !is_of_wasm || !freezable.describes(module) {
             return Err(other());
         }
         Ok(prepared.with_freezable(freezable))
     }
 
-    /// What wasmtime has compiled of the second module, in which frozen calls go on. It is compiled when this is first called.
+    /// The second module, in which frozen calls go on. The first call of this compiles it.
     ///
-    /// It is for [`serialize`](Module::serialize), and for [`with_twins_module`](Self::with_twins_module) of the same module. See
-    /// [`from_module_with`](Self::from_module_with) for an example.
+    /// It is for [`serialize`](Module::serialize), and for [`set_twins_module`](Self::set_twins_module) of the same module. See
+    /// [`from_module_with`](Self::from_module_with) for an example. To compile it early and keep it in memory alone, use
+    /// [`PreparedPre::compile_twins`](crate::PreparedPre::compile_twins).
     ///
     /// # Errors
     ///
-    /// - [`Error::NotPrepared`] if calls of this module cannot be [frozen](Self::is_freezable);
-    /// - [`Error::Wasmtime`] if the second module cannot be compiled.
+    /// - [`Error::NotFreezable`] if calls of this module cannot be [frozen](Self::is_freezable);
+    /// - [`Error::Prepare`] and [`Error::Wasmtime`] if the second module cannot be compiled.
     pub fn twins_module(&self) -> Result<Module, Error> {
         Ok(self.twins()?.module().clone())
     }
 
-    /// Gives it the second module, in which frozen calls go on, so that it is not compiled when a call is first thawed. All clones of this one have it then. If it was compiled
+    /// Sets the second module, in which frozen calls go on, so that it is not compiled when a call is first thawed. All clones of this `Prepared` have it then. If it was compiled
     /// already, this changes nothing.
     ///
     /// # Errors
     ///
-    /// - [`Error::NotPrepared`] if calls of this module cannot be [frozen](Self::is_freezable);
-    /// - [`Error::OtherModule`] if `twins` is not the [second module](Self::twins_module) of this one, prepared with the same options;
+    /// - [`Error::NotFreezable`] if calls of this module cannot be [frozen](Self::is_freezable);
+    /// - [`Error::OtherModule`] if `twins` is not the [second module](Self::twins_module) of this one, prepared with the same options: for example if it is the first one;
     /// - [`Error::OtherEngine`] if it is of another engine.
-    pub fn with_twins_module(self, twins: Module) -> Result<Self, Error> {
+    pub fn set_twins_module(&self, twins: Module) -> Result<(), Error> {
         let module = self.module();
         let Some(freezable) = self.freezable() else {
-            return Err(Error::NotPrepared { module: module_name(module) });
+            return Err(Error::NotFreezable { module: module_name(module) });
         };
         if !Engine::same(module.engine(), twins.engine()) {
             return Err(Error::OtherEngine { module: module_name(&twins) });
         }
-        let flags = [module, &twins].map(looks_at_flag);
-        if !has_twins(&twins)
-            || !freezable.describes(&twins)
-            || flags[0] != flags[1]
-            || plan_of(&twins)?.hash != plan_of(module)?.hash
-        {
+        if !freezable.set_twins(twins.clone())? {
             return Err(Error::OtherModule { module: module_name(&twins) });
         }
-        freezable.set_twins(twins);
-        Ok(self)
+        Ok(())
     }
-}
-
-fn has_twins(module: &Module) -> bool {
-    module.get_export_index(TWINS).is_some()
 }

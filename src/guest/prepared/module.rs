@@ -97,8 +97,8 @@ impl Prepared {
     /// The module in which frozen calls of this one go on. It is compiled when this is first called.
     #[cfg(feature = "freeze")]
     pub(crate) fn twins(&self) -> Result<Self, Error> {
-        let not_prepared = || Error::NotPrepared { module: module_name(&self.module) };
-        let freezable = self.freezable.as_ref().ok_or_else(not_prepared)?;
+        let not_freezable = || Error::NotFreezable { module: module_name(&self.module) };
+        let freezable = self.freezable.as_ref().ok_or_else(not_freezable)?;
         if freezable.has_twins {
             return Ok(self.clone());
         }

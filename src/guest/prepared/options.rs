@@ -33,7 +33,12 @@ impl PrepareOptions {
     /// Sets whether calls can be [frozen](crate::Future::freeze).
     ///
     /// The guest then tests after each call that may wait whether it is to save itself (`freezable_run` of the benchmark), and its machine code is larger. When a
-    /// frozen call is first thawed, a second module is compiled, which is several times as large (`twins_code`).
+    /// frozen call is first thawed, a second module is compiled, which is larger still (`twins_code`).
+    ///
+    /// On an engine that counts fuel, the guest uses more of it than the same guest as it is, so that a call that is frozen uses as much as one that is not.
+    ///
+    /// Backtraces of traps have names and no source lines, because DWARF is left out of the compiled module. [`FrozenFrame::location`](crate::FrozenFrame::location) has
+    /// them.
     #[cfg(feature = "freeze")]
     #[must_use]
     pub fn freezable(mut self, enable: bool) -> Self {
@@ -56,17 +61,25 @@ impl PrepareOptions {
     }
 
     /// The options of the [transformation](wasm_jobs_transform::transform_with) that [`prepare_with`](crate::prepare_with) makes, for a build script that compiles for another
-    /// machine. They depend on whether the engine has [flags](crate::EngineOptions::stop_flags) and counts [fuel](crate::EngineOptions::fuel).
+    /// machine. They depend on whether the engine has [flags](crate::EngineOptions::stop_flags) and counts [fuel](crate::EngineOptions::fuel). The program's engine has to have
+    /// the same of both.
     ///
     /// With [`Options::twins`], it gives the second module, in which frozen calls go on:
     ///
     /// ```
     /// use wasm_jobs::transform::transform_with;
-    /// use wasm_jobs::{EngineOptions, PrepareOptions, engine};
+    /// use wasm_jobs::wasmtime::Engine;
+    /// use wasm_jobs::{EngineOptions, PrepareOptions};
     ///
     /// # let wasm = wat::parse_str("(module)")?;
-    /// // In a build script.
-    /// let engine = engine(&EngineOptions::default())?;
+    /// // In a build script. The same options as the program's.
+    /// let mut config = EngineOptions::default().config();
+    /// if let (Ok(target), Ok(host)) = (std::env::var("TARGET"), std::env::var("HOST"))
+    ///     && target != host
+    /// {
+    ///     config.target(&target)?; // for another machine
+    /// }
+    /// let engine = Engine::new(&config)?;
     /// # #[cfg(feature = "freeze")]
     /// let options = PrepareOptions::default().freezable(true).transformation(&engine);
     /// # #[cfg(not(feature = "freeze"))]
@@ -77,7 +90,7 @@ impl PrepareOptions {
     /// ```
     ///
     /// The program that deserialises them takes the modules by [`Prepared::from_module`](crate::Prepared::from_module), or, if calls are to be frozen, by
-    /// `Prepared::from_module_with` and `with_twins_module`.
+    /// `Prepared::from_module_with` and `set_twins_module`.
     #[must_use]
     pub fn transformation(&self, engine: &Engine) -> Options {
         self.transformation_of(Ticker::of(engine).wants_flags(engine), engine.get_consume_fuel())

@@ -8,7 +8,7 @@ use crate::guest::freeze::freezable_module::{Exports, FreezableModule, SavingPla
 #[cfg(feature = "freeze")]
 use crate::guest::freeze::resumable::{Resumable, find_all};
 #[cfg(feature = "freeze")]
-use crate::guest::freeze::{reentry, saving, way};
+use crate::guest::freeze::{reentry, rewind, saving};
 use crate::guest::limit::control::Control;
 use crate::guest::limit::flags::StopFlags;
 use crate::guest::limit::stops::Stops;
@@ -148,7 +148,7 @@ impl<S: Send + 'static> PreparedPre<S> {
         let mut functions = Linker::<S>::new(module.engine());
         let defined = saving::define(&mut functions);
         let defined = defined.and_then(|()| match freezable.has_twins {
-            true => way::define(&mut functions)
+            true => rewind::define(&mut functions)
                 .and_then(|()| reentry::define_waits(&mut functions, resumable)),
             false => Ok(()),
         });
@@ -169,11 +169,11 @@ impl<S: Send + 'static> PreparedPre<S> {
     ///
     /// # Errors
     ///
-    /// [`Error::NotPrepared`] if calls cannot become data.
+    /// [`Error::NotFreezable`] if calls cannot become data.
     #[cfg(feature = "freeze")]
     pub(crate) fn twins(&self) -> Result<&Self, Error> {
         let Some(Freezing { freezable, linker, twins, .. }) = &self.inner.freezing else {
-            return Err(Error::NotPrepared { module: module_name(self.module()) });
+            return Err(Error::NotFreezable { module: module_name(self.module()) });
         };
         if freezable.has_twins {
             return Ok(self);
@@ -185,12 +185,13 @@ impl<S: Send + 'static> PreparedPre<S> {
         Ok(twins.get_or_init(|| linked))
     }
 
-    /// Compiles the second module, in which frozen calls go on, now, and not when a call is first thawed. It is several times as large as the first one (`twins_code` of the benchmark).
+    /// Compiles the second module, in which frozen calls go on, now, and not when a call is first thawed. It is larger than the first one (`twins_code` of the
+    /// benchmark). [`Prepared::twins_module`] gives it, to be written to a file.
     ///
     /// # Errors
     ///
-    /// - [`Error::NotPrepared`] if the module was not compiled with [`PrepareOptions::freezable`](crate::PrepareOptions::freezable);
-    /// - [`Error::Wasmtime`] if the module cannot be compiled.
+    /// - [`Error::NotFreezable`] if the module was not compiled with [`PrepareOptions::freezable`](crate::PrepareOptions::freezable);
+    /// - [`Error::Prepare`] and [`Error::Wasmtime`] if the second module cannot be compiled.
     #[cfg(feature = "freeze")]
     pub fn compile_twins(&self) -> Result<(), Error> {
         self.twins().map(|_| ())

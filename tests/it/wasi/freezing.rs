@@ -17,9 +17,6 @@ static ENGINE: LazyLock<Engine> = LazyLock::new(|| deep(&EngineOptions::default(
 
 const FUEL: u64 = 1 << 40;
 
-/// Twins use a little more fuel than their functions. These programs, which are short, use no more than this in all.
-const FUEL_OF_TWINS: u64 = 40;
-
 fn linked(path: &str) -> Result<PreparedPre<WasiCtx>, Error> {
     let module =
         prepare_with(&ENGINE, fs::read(path).unwrap(), &PrepareOptions::default().freezable(true))?;
@@ -88,8 +85,7 @@ where
         assert_eq!(found, expected, "{path}, {when:?}");
         let times = if let When::At(_) = when { 1 } else { expected.suspensions };
         assert_eq!(frozen, times, "{path}, {when:?}");
-        println!("{path} {name}, {when:?}: fuel {used} and not {fuel}");
-        assert!((fuel..=fuel + FUEL_OF_TWINS).contains(&used), "{path}, {when:?}: {used}, {fuel}");
+        assert_eq!(used, fuel, "{path} {name}, {when:?}");
     }
     Ok(expected)
 }
@@ -200,7 +196,7 @@ fn guests_of_the_kit() -> Result<(), Error> {
         for when in [When::At(1), When::At(6), When::At(12), When::Always] {
             let (found, frozen, used) = run(when)?;
             assert_eq!(found, expected, "{name}, {when:?}");
-            assert!((fuel..=fuel + FUEL_OF_TWINS).contains(&used), "{name}, {when:?}: {used}");
+            assert_eq!(used, fuel, "{name}, {when:?}");
             let times = match when {
                 When::At(1) => 2,
                 When::At(_) => 1,

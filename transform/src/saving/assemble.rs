@@ -8,6 +8,7 @@ use crate::layout::{ReferenceType, Referent};
 use crate::saving::context::{Host, saved_reference};
 use crate::saving::module::Pass;
 use crate::write::{MOST_BYTES_OF_A_BODY, write_changed};
+use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use wasm_encoder::{
     ConstExpr, Encode, ExportKind, HeapType, InstructionSink, RefType, TableType, ValType,
@@ -43,7 +44,8 @@ impl Pass<'_> {
         let zero = ConstExpr::i32_const(0);
         items.global(first, ValType::I32, true, &zero, export::SAVING.to_owned());
         // A second name of the same global.
-        items.export(&export::frames_export(&self.frames.hash()), ExportKind::Global, first);
+        self.frames.code = self.code_hash();
+        items.export(&export::code_export(&self.frames.code), ExportKind::Global, first);
         for (&host, ty) in hosts.iter().zip(types) {
             let heap_type = HeapType::Concrete(ty);
             let ty = ValType::Ref(RefType { nullable: true, heap_type });
@@ -78,6 +80,21 @@ impl Pass<'_> {
         let wasm = write_changed(self.module, self.changed, &items, None)?;
         self.frames.sites = sites(&wasm, self.module.imported.functions, &self.sites);
         Ok((wasm, self.frames))
+    }
+
+    /// A hash of the module as it came, and of all code that is written anew.
+    fn code_hash(&self) -> [u8; 16] {
+        let mut hash = Sha256::new();
+        let mut add = |code: &[u8]| {
+            hash.update((code.len() as u64).to_le_bytes());
+            hash.update(code);
+        };
+        add(self.module.wasm);
+        self.changed.iter().flat_map(|body| &body.edits).for_each(|edit| add(&edit.with));
+        self.context.functions.iter().for_each(|(_, body)| add(body));
+        let mut first = [0; 16];
+        first.copy_from_slice(&hash.finalize()[..16]);
+        first
     }
 
     fn add_names(&self, items: &mut Items) {

@@ -2,9 +2,10 @@
 
 use crate::frames::{Call, HasCall, connect, go_on, save};
 use crate::run::{shown, wasm};
+use std::collections::HashSet;
 use std::sync::Arc;
 use wasm_jobs_transform::{
-    Error, FrameLayout, Options, SAVING, Transformed, frames_export, transform_with,
+    Error, FrameLayout, Options, SAVING, Transformed, code_export, transform_with,
 };
 use wasmtime::{Caller, Config, Engine, Global, Linker, Module, Store, Val, ValType};
 
@@ -388,18 +389,28 @@ fn both_modules_have_the_same_points() {
 }
 
 #[test]
-fn a_module_says_what_its_functions_save() {
+fn a_module_says_how_it_was_transformed() {
     let text = r#"(module (import "a" "wait" (func $a)) (import "b" "go" (func $b))
         (func (export "run") (param i64) (result i64) (call $a) (call $b) (local.get 0)))"#;
     let (save, engine) = (Options::default().saves_calls(true), Engine::default());
-    let named = |options: Options| {
-        let transformed = transform_with(&wasm(text), &options).unwrap();
+    let named = |options: &Options| {
+        let transformed = transform_with(&wasm(text), options).unwrap();
         let module = Module::new(&engine, transformed.wasm).unwrap();
         let names = module.exports().map(|export| export.name().to_owned());
-        let names: Vec<_> = names.filter(|name| name.starts_with("__wasm_jobs_frames_")).collect();
-        assert_eq!(names, [frames_export(&transformed.frames.hash())]);
+        let names: Vec<_> = names.filter(|name| name.starts_with("__wasm_jobs_code_")).collect();
+        assert_eq!(names, [code_export(&transformed.frames.code_hash())]);
         names
     };
-    assert_eq!(named(save.clone()), named(save.clone().twins(true)));
-    assert_ne!(named(save.clone()), named(save.waits_in(|module, _| module == "a")));
+    let all: HashSet<_> = [
+        save.clone(),
+        save.clone().twins(true),
+        save.clone().counts_fuel(true),
+        save.clone().twins(true).counts_fuel(true),
+        save.clone().waits_in(|module, _| module == "a"),
+    ]
+    .iter()
+    .map(named)
+    .collect();
+    assert_eq!(all.len(), 5);
+    assert_eq!(named(&save), named(&save.clone()));
 }

@@ -53,7 +53,7 @@ fn calls_go_on_in_modules_that_were_compiled_before() -> Result<(), Error> {
         let places = [&first, &second].map(place);
         let prepared = Prepared::from_module_with(first, wasm(), &freezable())?;
         let clone = prepared.clone();
-        let prepared = prepared.with_twins_module(second)?;
+        prepared.set_twins_module(second)?;
         assert!(prepared.is_freezable());
         assert_eq!([place(prepared.module()), place(&prepared.twins_module()?)], places);
         assert_eq!(place(&clone.twins_module()?), places[1], "a clone has the same");
@@ -91,7 +91,7 @@ fn without_the_second_module_that_is_compiled_when_it_is_needed() -> Result<(), 
     assert_eq!(call.wait()?, 6);
     // It is there, and stays.
     let place_of_twins = place(&prepared.twins_module()?);
-    let prepared = prepared.with_twins_module(second)?;
+    prepared.set_twins_module(second)?;
     assert_eq!(place(&prepared.twins_module()?), place_of_twins);
     Ok(())
 }
@@ -124,16 +124,16 @@ fn other_bytes_and_other_options_are_refused() -> Result<(), Error> {
         ("the first module", first.clone()),
         ("other imports to wait in", compiled(&DEEP, &other_waits)[1].clone()),
     ] {
-        let refused = prepared.clone().with_twins_module(twins);
+        let refused = prepared.set_twins_module(twins);
         assert!(matches!(refused, Err(Error::OtherModule { .. })), "{case}: {refused:?}");
     }
-    let refused = prepared.with_twins_module(stops[1].clone());
+    let refused = prepared.set_twins_module(stops[1].clone());
     assert!(matches!(refused, Err(Error::OtherEngine { .. })), "{refused:?}");
 
-    let refused = prepare(&DEEP, wasm())?.with_twins_module(second.clone());
-    assert!(matches!(refused, Err(Error::NotPrepared { .. })), "{refused:?}");
+    let refused = prepare(&DEEP, wasm())?.set_twins_module(second.clone());
+    assert!(matches!(refused, Err(Error::NotFreezable { .. })), "{refused:?}");
     let refused = prepare(&DEEP, wasm())?.twins_module();
-    assert!(matches!(refused, Err(Error::NotPrepared { .. })));
+    assert!(matches!(refused, Err(Error::NotFreezable { .. })));
     Ok(())
 }
 
@@ -145,5 +145,20 @@ fn a_module_whose_calls_are_not_to_be_frozen_is_taken_as_it_is() -> Result<(), E
     assert!(!prepared.is_freezable());
     let (_instance, mut call) = begin::<_, i32>(&link(&prepared)?, "sum", 3)?;
     assert_eq!(call.wait()?, 6);
+    Ok(())
+}
+
+#[test]
+fn a_module_for_an_engine_that_counts_no_fuel_is_another_one() -> Result<(), Error> {
+    let fuel = deep(&EngineOptions::default().fuel(true));
+    let transformed = |options: &Options| transform_with(&wasm(), options).expect("it is valid");
+    let plain = freezable().transformation(&DEEP);
+    let first = Module::new(&fuel, transformed(&plain).wasm)?;
+    let refused = Prepared::from_module_with(first, wasm(), &freezable()).map(drop);
+    assert!(matches!(refused, Err(Error::OtherModule { .. })), "{refused:?}");
+    let prepared = prepare_with(&fuel, wasm(), &freezable())?;
+    let second = Module::new(&fuel, transformed(&plain.twins(true)).wasm)?;
+    let refused = prepared.set_twins_module(second);
+    assert!(matches!(refused, Err(Error::OtherModule { .. })), "{refused:?}");
     Ok(())
 }

@@ -5,8 +5,8 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 use wasm_jobs::wasmtime::{Engine, Trap};
 use wasm_jobs::{
-    EngineOptions, Error, Frozen, InstanceOptions, ManualClock, PreparedPre, Slice, Step, engine,
-    prepare, prepare_with,
+    EngineOptions, Error, Frozen, Instance, InstanceOptions, ManualClock, PreparedPre, Slice, Step,
+    engine, prepare, prepare_with,
 };
 
 /// `run(n)` calls itself n times, waits at the bottom, and counts on its way back. It loops there, so that there is something to stop.
@@ -141,16 +141,16 @@ fn where_the_stack_is_too_small() -> Result<(), Error> {
 }
 
 #[test]
-fn where_the_module_is_not_prepared_or_the_function_not_resumable() -> Result<(), Error> {
+fn where_the_module_is_not_freezable_or_the_function_not_resumable() -> Result<(), Error> {
     let pre = linked(&DEEP, DEPTH)?;
     let (_instance, mut call) = begin::<_, i32>(&pre, "run", 2)?;
     let frozen = call.freeze()?;
     let wasm = wat::parse_str(DEPTH).unwrap();
     let not = prepare(&DEEP, &wasm)?.instantiate_pre(&linker(&DEEP, &ManualClock::new())?)?;
     let read = Frozen::<i32>::from_bytes(&not, &frozen.to_bytes());
-    assert!(matches!(read, Err(Error::NotPrepared { .. })), "{read:?}");
+    assert!(matches!(read, Err(Error::NotFreezable { .. })), "{read:?}");
     let refused = frozen.thaw(&not, InstanceOptions::default(), Log::default());
-    assert!(matches!(refused, Err(Error::NotPrepared { .. })), "{refused:?}");
+    assert!(matches!(refused, Err(Error::NotFreezable { .. })), "{refused:?}");
 
     let mut linker = wasm_jobs::wasmtime::Linker::<Log>::new(&DEEP);
     linker.func_wrap_async("env", "yield", |_, ()| Box::new(wasm_jobs::yield_now()))?;
@@ -245,5 +245,28 @@ fn in_another_process() -> Result<(), Error> {
     let frozen = Frozen::<i32>::from_bytes(&pre, &bytes)?;
     let mut call = frozen.thaw(&pre, InstanceOptions::default(), Log::default())?;
     assert_eq!(call.wait()?, 700);
+    Ok(())
+}
+
+#[test]
+fn fuel_that_was_lent_on_the_way_back_is_taken_back() -> Result<(), Error> {
+    let options = EngineOptions::default().fuel(true).on_demand();
+    let pre = linked(&deep(&options), DEPTH)?;
+    let (_instance, mut call) = begin::<_, i32>(&pre, "run", 4_000)?;
+    let frozen = call.freeze()?;
+    let there = linked(&engine(&options.wasm_stack(32 << 10))?, DEPTH)?;
+    let instance = Instance::new(&there, Log::default())?;
+    instance.store()?.parts()?.0.set_fuel(1_234)?;
+    // It ends where the stack does.
+    let mut call = instance.thaw(&Frozen::<i32>::from_bytes(&there, &frozen.to_bytes())?)?;
+    match call.wait() {
+        Err(Error::Trap(trap)) => assert_eq!(trap.code(), Trap::StackOverflow),
+        other => panic!("{other:?}"),
+    }
+    // The new store takes a little for the module's initial values.
+    let left = instance.fuel_remaining()?;
+    assert!((1_200..=1_234).contains(&left), "{left}");
+    instance.clear_poison()?;
+    assert_eq!(instance.store()?.parts()?.0.get_fuel()?, left);
     Ok(())
 }

@@ -41,6 +41,7 @@ fn each_function_is_at_the_line_of_its_call() -> Result<(), Error> {
         let expected = [dream(7), dream(10), dream(10), ("night".to_owned(), 15)];
         let frozen = call.freeze()?;
         assert_eq!(locations(&frozen), expected);
+        assert_eq!(frozen.frames()[1].to_string(), "dream (./debug/dream.c:10:17): local 0 = 1");
         // It is in twins then.
         let mut call = frozen.thaw(&pre, InstanceOptions::default(), ())?;
         let frozen = call.freeze()?;

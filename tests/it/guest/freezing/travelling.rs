@@ -164,3 +164,18 @@ fn a_state_is_dropped_if_the_call_cannot_be_thawed_and_an_instance_keeps_it() ->
     assert_eq!(call.wait()?, 42);
     Ok(())
 }
+
+#[test]
+fn a_thawed_call_that_nobody_polls_leaves_a_guest_that_the_pool_resets() -> Result<(), Error> {
+    let instances = pool(&linked(&DEEP, GUEST)?, 1)?;
+    let mut call: SendFuture<i32> = instances.try_get()?.call("double", 21)?;
+    assert_eq!(call.resume()?, Step::Yielded);
+    let frozen = call.freeze()?;
+    drop(call);
+    let call: SendFuture<i32> = instances.try_get()?.thaw(&frozen)?;
+    drop(call);
+    let next = instances.try_get()?;
+    assert!(!next.is_poisoned(), "a guest that is half-way was lent");
+    assert_eq!(next.call::<i32, i32>("double", 2)?.wait()?, 4);
+    Ok(())
+}

@@ -69,7 +69,7 @@ fn a_module_whose_calls_cannot_be_frozen_is_refused() -> Result<(), Error> {
         CarefulPrimes::new(&prepared, &linker, ()).map(drop),
         CarefulPrimes::with_options(&plain, &linker, InstanceOptions::default(), || ()).map(drop),
     ] {
-        assert!(matches!(refused, Err(Error::NotPrepared { .. })), "{refused:?}");
+        assert!(matches!(refused, Err(Error::NotFreezable { .. })), "{refused:?}");
     }
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! [`Way`]: the way of a guest back into the functions of a frozen call. The [call](GoesBack) has it, and for each step the thread that takes the step. There the functions
-//! of the host's find it which the twins call, so that these are the same for all guests of a module.
+//! [`Rewind`]: the state of a guest that is being rewound into a frozen call. The call's future ([`Rewinding`]) owns it, and lends it to the thread for each step, where the host
+//! functions that twins call find it. So these functions hold no state, and one set serves all guests of a module.
 
 use crate::guest::checkpoint::value::Value;
 use crate::guest::freeze::frames::{FrameStart, Frames, Reference};
@@ -16,32 +16,32 @@ use wasm_jobs_transform::{LOAD, NEXT, POINT};
 use wasmtime::Linker;
 
 thread_local! {
-    /// The way of the guest that this thread steps. `None` if that is not on its way back.
-    static WAY: RefCell<Option<Way>> = const { RefCell::new(None) };
+    /// The rewind of the guest that this thread steps. `None` if that guest is not being rewound.
+    static REWIND: RefCell<Option<Rewind>> = const { RefCell::new(None) };
 }
 
 /// The module in which a linker has the functions of the host's that a transformed module calls. No guest has an import of it, because its name begins as those of the transformation do.
 pub(crate) const OURS: &str = "__wasm_jobs_functions";
 
-/// What a guest goes back to, and how far it has come.
-pub(crate) struct Way {
+/// What a guest is rewound into, and how far it has come.
+pub(crate) struct Rewind {
     pub(crate) call: Arc<FrozenCall>,
     /// The references of all frames.
     references: Vec<Reference>,
-    /// How many frames are left to go back into. The innermost comes last.
+    /// How many frames are left to rewind. The innermost comes last.
     left: usize,
     /// Where the frame goes on that was begun last.
     at: FrameStart,
     /// Where the table of twins has the function that the call waits in.
     last: u32,
-    /// What is at its end, of the type of the store.
+    /// An [`End`](crate::guest::freeze::reentry::End) of the type of the store: what is done once all frames are there.
     pub(crate) end: Box<dyn Any + Send>,
 }
 
-/// A way that a call is about to go, and the guest, which is half-way until then.
-pub(crate) type Back = (Way, PoisonedUnlessDone);
+/// A rewind that has not begun. Until it does, the guest is half-way: if this is dropped, it is poisoned.
+pub(crate) type NewRewind = (Rewind, PoisonedUnlessDone);
 
-impl Way {
+impl Rewind {
     pub(crate) fn new(
         call: Arc<FrozenCall>,
         references: Vec<Reference>,
@@ -84,76 +84,76 @@ impl Way {
 
 /// A frozen call that was read from bytes may have fewer frames and values than its functions ask for.
 pub(crate) fn too_little() -> wasmtime::Error {
-    wasmtime::Error::msg("the frozen call has fewer values than its functions")
+    wasmtime::Error::msg("the frozen call has fewer values than its functions need")
 }
 
-/// Asks the way of the guest that this thread steps.
-pub(crate) fn on_way<R>(ask: impl FnOnce(&mut Way) -> Option<R>) -> wasmtime::Result<R> {
-    WAY.with_borrow_mut(|way| ask(way.as_mut()?)).ok_or_else(too_little)
+/// Asks the rewind of the guest that this thread steps.
+pub(crate) fn with_rewind<R>(ask: impl FnOnce(&mut Rewind) -> Option<R>) -> wasmtime::Result<R> {
+    REWIND.with_borrow_mut(|rewind| ask(rewind.as_mut()?)).ok_or_else(too_little)
 }
 
-/// The guest is back, and has all of its values.
-pub(crate) fn arrive() -> wasmtime::Result<Way> {
-    WAY.take().ok_or_else(too_little)
+/// Takes the rewind of the guest that this thread steps. All of its frames are there, and have their values.
+pub(crate) fn finish_rewind() -> wasmtime::Result<Rewind> {
+    REWIND.take().ok_or_else(too_little)
 }
 
 /// Defines the functions of the host's that twins call.
 pub(crate) fn define<S: 'static>(linker: &mut Linker<S>) -> wasmtime::Result<()> {
     linker.func_wrap(OURS, LOAD, || {
-        let [a, b, c, d, e, f, g, h] = on_way(Way::load)?;
+        let [a, b, c, d, e, f, g, h] = with_rewind(Rewind::load)?;
         wasmtime::Result::Ok((a, b, c, d, e, f, g, h))
     })?;
-    linker.func_wrap(OURS, POINT, || on_way(Way::point).map(u32::cast_signed))?;
+    linker.func_wrap(OURS, POINT, || with_rewind(Rewind::point).map(u32::cast_signed))?;
     linker.func_wrap(OURS, NEXT, || {
-        on_way(|way| Some(way.next().unwrap_or(way.last).cast_signed()))
+        with_rewind(|rewind| Some(rewind.next().unwrap_or(rewind.last).cast_signed()))
     })?;
     Ok(())
 }
 
 pin_project! {
-    /// A call whose guest goes a way back, if it has one.
-    pub(crate) struct GoesBack<F> {
+    /// A call whose guest is rewound first, if it has a rewind.
+    pub(crate) struct Rewinding<F> {
         #[pin]
         call: F,
-        // `None` once the guest is back.
-        way: Option<Way>,
+        // `None` once the guest is rewound.
+        rewind: Option<Rewind>,
     }
 }
 
-impl<F> GoesBack<F> {
-    pub(crate) fn new(call: F, way: Option<Way>) -> Self {
-        Self { call, way }
+impl<F> Rewinding<F> {
+    pub(crate) fn new(call: F, rewind: Option<Rewind>) -> Self {
+        Self { call, rewind }
     }
 }
 
-impl<F: Future> Future for GoesBack<F> {
+impl<F: Future> Future for Rewinding<F> {
     type Output = F::Output;
 
     #[inline]
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let Some(way) = this.way.take() else { return this.call.poll(context) };
-        let mut on = OnWay { outer: Some(WAY.replace(Some(way))) };
+        let Some(rewind) = this.rewind.take() else { return this.call.poll(context) };
+        let mut lent = Lent { outer: Some(REWIND.replace(Some(rewind))) };
         let polled = this.call.poll(context);
-        *this.way = on.end();
+        *this.rewind = lent.take_back();
         polled
     }
 }
 
-/// This thread steps a guest on its way. The guest of the step around that may be on another one.
-struct OnWay {
-    /// `None` once the step has ended.
-    outer: Option<Option<Way>>,
+/// This thread has the rewind of the guest that it steps.
+struct Lent {
+    /// The rewind of the guest of the step around this one, which may be being rewound as well. `None` once the step has ended.
+    outer: Option<Option<Rewind>>,
 }
 
-impl OnWay {
-    fn end(&mut self) -> Option<Way> {
-        self.outer.take().and_then(|outer| WAY.replace(outer))
+impl Lent {
+    fn take_back(&mut self) -> Option<Rewind> {
+        self.outer.take().and_then(|outer| REWIND.replace(outer))
     }
 }
 
-impl Drop for OnWay {
+impl Drop for Lent {
     fn drop(&mut self) {
-        drop(self.end());
+        drop(self.take_back());
     }
 }
