@@ -234,13 +234,13 @@ impl<'a> Rewrite<'a> {
                     if self.is_twin || local as usize >= self.from.shape.ty.params.len() {
                         self.sink().ref_as_non_null();
                     } else {
-                        self.take_as_twin(1);
+                        self.pad_function(1);
                     }
                 }
                 What::Branch => self.branch(item),
                 What::Point(point) => {
                     let needed = item.height - self.from.shape.points[point as usize].takes;
-                    self.take_before(item, needed, None);
+                    self.pad_before(item, needed, None);
                     if self.enters {
                         self.enter_point(item, point);
                     } else {
@@ -301,13 +301,13 @@ impl<'a> Rewrite<'a> {
             return None;
         }
         let needed = item.height - the_block.takes();
-        self.take_before(item, needed, Some(the_block));
+        self.pad_before(item, needed, Some(the_block));
         let next = if self.enters {
             self.enter_block(index, item, block)
         } else {
             self.spill(item, needed);
             self.begin_block(index, item, block);
-            self.take_at_start(item, block, &the_block.parts[0]);
+            self.pad_at_start(item, block, &the_block.parts[0]);
             None
         };
         self.loops += u32::from(the_block.kind == Kind::Loop);
@@ -343,7 +343,7 @@ impl<'a> Rewrite<'a> {
             if self.enters {
                 self.enter_else(begins, block);
             } else {
-                self.take_at_start(begins, block, &the_block.parts[1]);
+                self.pad_at_start(begins, block, &the_block.parts[1]);
             }
         }
     }
@@ -364,7 +364,7 @@ impl<'a> Rewrite<'a> {
             if self.enters {
                 self.enter_else(begins, open.block);
             } else {
-                self.take_at_start(begins, open.block, &the_block.parts[1]);
+                self.pad_at_start(begins, open.block, &the_block.parts[1]);
             }
         }
         if the_block.kind == Kind::Loop && !the_block.points.is_empty() {
@@ -372,7 +372,7 @@ impl<'a> Rewrite<'a> {
             if self.is_twice(the_block) && self.enters {
                 self.end_rest(&open, index, item);
             } else if self.is_twice(the_block) {
-                self.take_at_end();
+                self.pad_at_end();
             }
         }
         self.copy_to(item.end);

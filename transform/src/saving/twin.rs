@@ -219,14 +219,10 @@ impl Rewrite<'_> {
         self.loops += 1;
         (self.spilled, self.copied) = (open.spilled, begin.at);
         self.begin_block(begins, begin, open.block);
-        self.take_at_start(
-            begin,
-            open.block,
-            &self.from.shape.blocks[open.block as usize].parts[0],
-        );
+        self.pad_at_start(begin, open.block, &self.from.shape.blocks[open.block as usize].parts[0]);
         self.walk(begins as usize + 1..index);
         self.copy_to(item.at);
-        self.take_at_end();
+        self.pad_at_end();
         self.open.pop();
         self.end();
         self.enters = true;
