@@ -356,6 +356,18 @@ fn a_twin_grows_with_its_function_and_not_with_its_loops() {
 }
 
 #[test]
+fn a_twin_that_is_too_large_is_refused() {
+    // Loops that take a reference are written twice at each depth.
+    let (begins, ends) = ("(loop (type $l) ".repeat(2_000), ")".repeat(2_000));
+    let many = refused(&format!(
+        r#"(module (import "host" "wait" (func $wait))
+            (type $l (func (param externref) (result externref)))
+            (func (result externref) (ref.null extern) {begins} (call $wait) {ends}))"#
+    ));
+    assert!(many.contains("bytes in an added function"), "{many}");
+}
+
+#[test]
 fn references_in_frames_have_names() {
     let new = transformed(
         r#"(module (import "host" "wait" (func $wait)) (type $t (func)) (func $g) (table 1 funcref)
