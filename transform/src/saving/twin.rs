@@ -28,7 +28,6 @@ use crate::layout::ValueType;
 use crate::saving::context::Host;
 use crate::saving::rewrite::{Open, Rewrite};
 use crate::saving::shape::{Item, Kind, What};
-use crate::write::MOST_BYTES_OF_A_BODY;
 use wasm_encoder::BlockType;
 
 impl Rewrite<'_> {
@@ -220,9 +219,6 @@ impl Rewrite<'_> {
         self.loops += 1;
         (self.spilled, self.copied) = (open.spilled, begin.at);
         self.begin_block(begins, begin, open.block);
-        // A twin that is too large already is refused, and need not grow.
-        let index =
-            if self.code.len() > MOST_BYTES_OF_A_BODY { begins as usize + 1 } else { index };
         self.pad_at_start(begin, open.block, &self.from.shape.blocks[open.block as usize].parts[0]);
         self.walk(begins as usize + 1..index);
         self.copy_to(item.at);

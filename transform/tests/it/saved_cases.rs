@@ -344,30 +344,6 @@ fn what_cannot_be_saved_is_refused_by_name() {
 }
 
 #[test]
-fn a_twin_grows_with_its_function_and_not_with_its_loops() {
-    let size = |loops: usize| {
-        let (begins, ends) = ("(loop ".repeat(loops), ")".repeat(loops));
-        let text = format!(
-            r#"(module (import "host" "wait" (func $wait)) (func {begins} (call $wait) {ends}))"#
-        );
-        transformed(&text).unwrap().wasm.len()
-    };
-    assert!(size(4_000) < size(1_000) * 5, "{} {}", size(4_000), size(1_000));
-}
-
-#[test]
-fn a_twin_that_is_too_large_is_refused() {
-    // Loops that take a reference are written twice at each depth.
-    let (begins, ends) = ("(loop (type $l) ".repeat(2_000), ")".repeat(2_000));
-    let many = refused(&format!(
-        r#"(module (import "host" "wait" (func $wait))
-            (type $l (func (param externref) (result externref)))
-            (func (result externref) (ref.null extern) {begins} (call $wait) {ends}))"#
-    ));
-    assert!(many.contains("bytes in an added function"), "{many}");
-}
-
-#[test]
 fn references_in_frames_have_names() {
     let new = transformed(
         r#"(module (import "host" "wait" (func $wait)) (type $t (func)) (func $g) (table 1 funcref)

@@ -133,6 +133,18 @@ fn a_handler_that_leads_to_a_loop() {
     );
 }
 
+#[test]
+fn a_twin_grows_with_its_function_and_not_with_its_loops() {
+    let size = |loops: usize| {
+        let (begins, ends) = ("(loop ".repeat(loops), ")".repeat(loops));
+        let text = format!(
+            r#"(module (import "host" "wait" (func $wait)) (func {begins} (call $wait) {ends}))"#
+        );
+        transformed(&text).unwrap().wasm.len()
+    };
+    assert!(size(4_000) < size(1_000) * 5, "{} {}", size(4_000), size(1_000));
+}
+
 /// So it is found out when the module is compiled, and not when a call is to go on.
 #[test]
 fn an_engine_without_tail_calls_refuses_both_modules() {
