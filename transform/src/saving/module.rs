@@ -33,6 +33,11 @@ const MOST_OF_A_SHAPE: usize = 1 << 24;
 /// How many points a function has at most. A twin has a table of branches with so many targets.
 const MOST_POINTS: usize = 65_000;
 
+/// How many bytes a twin repeats because of loops that have references as parameters: so many for each byte of the function, and so many more. Without a bound, the twin of
+/// a nest of such loops grows with the square of its depth.
+const MOST_REPEATED_PER_BYTE: usize = 16;
+const MOST_REPEATED: usize = 1 << 16;
+
 /// How many values are saved at a point at most. A function has no more results.
 const MOST_SAVED_AT_ONCE: usize = 900;
 
@@ -236,6 +241,9 @@ impl<'a> Pass<'a> {
             return Ok(());
         }
         too_large("points", shape.points.len(), MOST_POINTS)?;
+        let most_repeated = MOST_REPEATED + MOST_REPEATED_PER_BYTE * body.contents.len();
+        let what = "bytes in loops inside each other that have references as parameters";
+        too_large(what, shape.repeated, most_repeated)?;
         let spills = Spills::new(shape);
         too_large("locals", shape.locals.len() + spills.len() as usize + 1, MOST_LOCALS)?;
         let points = self.points(shape, &spills, body)?;

@@ -288,8 +288,7 @@ impl<'a> Rewrite<'a> {
 
     /// Whether a twin has this block, which comes next or has just ended, twice. The others of its loops have a type by which no reference goes.
     pub(super) fn is_twice(&self, block: &Block) -> bool {
-        let is_reference = |ty: &ValueType| matches!(ty, ValueType::Reference(_));
-        block.kind == Kind::Loop && (self.loops == 0 || block.ty.params.iter().any(is_reference))
+        block.kind == Kind::Loop && (self.loops == 0 || block.is_loop_with_references())
     }
 
     /// The item that comes next, if some are left out.

@@ -24,6 +24,8 @@ pub(crate) struct Shape {
     pub(crate) points: Vec<Point>,
     /// How many items there are, and operands of items and below calls.
     pub(crate) size: usize,
+    /// How many bytes a twin writes again because they are in a loop that has references as parameters. Those in several such loops count for each of them.
+    pub(crate) repeated: usize,
     /// The types of the operands of items.
     operands: Vec<ValueType>,
     open: Vec<Open>,
@@ -118,6 +120,12 @@ impl Block {
     /// How many operands it takes: its parameters, and the condition of an `if`.
     pub(crate) fn takes(&self) -> u32 {
         self.ty.params.len() as u32 + u32::from(self.kind == Kind::If)
+    }
+
+    /// Whether it is a loop that has references as parameters.
+    pub(crate) fn is_loop_with_references(&self) -> bool {
+        let is_reference = |ty: &ValueType| matches!(ty, ValueType::Reference(_));
+        self.kind == Kind::Loop && self.ty.params.iter().any(is_reference)
     }
 }
 
@@ -322,6 +330,11 @@ impl Shape {
                 if let Some(begin) = open.item
                     && !block.points.is_empty()
                 {
+                    if block.is_loop_with_references() {
+                        let (begins, ends) =
+                            (&self.items[begin as usize], &self.items[item as usize]);
+                        self.repeated += (ends.at - begins.at) as usize;
+                    }
                     self.part(begin);
                 }
             }

@@ -22,7 +22,8 @@ mod saved;
 mod saved_cases;
 mod saved_guests;
 mod saved_loops;
-
+mod saved_shapes;
+mod shapes;
 mod shown;
 mod sizes;
 mod smith;

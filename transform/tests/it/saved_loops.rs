@@ -145,6 +145,24 @@ fn a_twin_grows_with_its_function_and_not_with_its_loops() {
     assert!(size(4_000) < size(1_000) * 5, "{} {}", size(4_000), size(1_000));
 }
 
+/// A twin has each of them twice.
+#[test]
+fn a_deep_nest_of_loops_with_references_is_refused() {
+    let text = |depth: usize| {
+        let begins = "(loop (type $l) ".repeat(depth);
+        let ends = ")".repeat(depth);
+        format!(
+            r#"(module (type $t (func)) (type $l (func (param (ref $t)) (result (ref $t))))
+                (import "host" "wait" (func $wait)) (func $f (type $t)) (elem declare func $f)
+                (func (export "run") (drop (ref.func $f) {begins} (call $wait) {ends})))"#
+        )
+    };
+    let size = transformed(&text(100)).unwrap().wasm.len();
+    assert!(size < 400_000, "{size}");
+    let error = transformed(&text(2_000)).unwrap_err().to_string();
+    assert!(error.contains("loops inside each other that have references"), "{error}");
+}
+
 /// So it is found out when the module is compiled, and not when a call is to go on.
 #[test]
 fn an_engine_without_tail_calls_refuses_both_modules() {
