@@ -173,6 +173,10 @@ impl Maker {
         if self.budget < 0 {
             return;
         }
+        // Deep nests of loops.
+        if self.loops == 90 && self.chance(40) {
+            return self.block();
+        }
         match self.random.below(20) {
             0..3 => {
                 let ty = self.random.of(&TYPES);
