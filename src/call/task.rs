@@ -78,7 +78,7 @@ impl<T: Send + 'static> Task<T> {
     #[inline]
     fn renewed(interrupter: Option<&'static dyn Interrupter>) -> Option<Arc<Self>> {
         // A task keeps the name that the trace gave it.
-        let is_kept = spare::is_kept::<Self>() && !cfg!(feature = "tracing");
+        let is_kept = spare::is_kept::<Self>() && !cfg!(any(feature = "explore", feature = "tracing"));
         let task: Arc<Self> = if is_kept { spare::take()? } else { return None };
         let address = |of: Option<&'static dyn Interrupter>| of.map(|of| ptr::from_ref(of).addr());
         let is_alike = address(task.interrupter) == address(interrupter);
@@ -303,12 +303,11 @@ fn complete(schedule: Arc<dyn Schedule>, outcome: JobOutcome) {
 
 impl<T: Send + 'static> Runnable for Task<T> {
     /// Steps while the call yields and its quantum lasts.
-    fn turn(self: Arc<Self>) -> Option<Job> {
+    fn turn(self: Arc<Self>, mut quantum: Quantum) -> Option<Job> {
         let Start::Run = self.state.try_start() else { return None };
         // Its steps may be on a guest's stack, where no other job is to run.
         let _scope = StackScope::end();
         self.traced.turned();
-        let mut quantum = Quantum::default();
         loop {
             // `take_steps` releases the slot before the transition, because after it another thread may be in charge.
             let (progress, seen) = self.take_steps(Some(&mut quantum));
@@ -341,6 +340,11 @@ impl<T: Send + 'static> Runnable for Task<T> {
         if let Start::Run = self.state.try_start() {
             self.end(Err(Box::new(Error::DependencyFailed)));
         }
+    }
+
+    #[cfg(feature = "explore")]
+    fn name(&self) -> Option<String> {
+        self.traced.name()
     }
 
     fn schedule(&self) -> Option<Arc<dyn Schedule>> {

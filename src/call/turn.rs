@@ -24,8 +24,13 @@ pub struct Job {
 
 /// What a job runs: a call or a closure, of any type.
 pub(crate) trait Runnable: Send + Sync {
-    /// Takes a turn. Returns the job of the next turn, if this one yielded.
-    fn turn(self: Arc<Self>) -> Option<Job>;
+    /// Takes a turn, which a yield ends once the quantum is over. Returns the job of the next turn, if this one yielded.
+    fn turn(self: Arc<Self>, quantum: Quantum) -> Option<Job>;
+    /// The name of the call.
+    #[cfg(feature = "explore")]
+    fn name(&self) -> Option<String> {
+        None
+    }
     /// The job was dropped without a turn.
     fn give_back(&self);
     /// Is it a call, and not a closure?
@@ -129,10 +134,27 @@ impl Job {
     /// }
     /// ```
     #[must_use = "dropping a job takes its call out of the pool"]
-    pub fn turn(mut self) -> Option<Self> {
+    pub fn turn(self) -> Option<Self> {
+        self.turn_for(Quantum::default())
+    }
+
+    #[inline]
+    fn turn_for(mut self, quantum: Quantum) -> Option<Self> {
         let _aside = Aside::set();
         // `with_room` panics if there is no memory for a stack. Then the job is dropped, and so given back.
-        catch(|| with_room(|| self.runnable.take()?.turn())).ok()?
+        catch(|| with_room(|| self.runnable.take()?.turn(quantum))).ok()?
+    }
+
+    /// Gives the job one step on this thread: to the first stop of its call. Returns a job that has yielded, as [`turn`](Self::turn) does.
+    #[cfg(feature = "explore")]
+    pub(crate) fn step(self) -> Option<Self> {
+        self.turn_for(Quantum::one_step())
+    }
+
+    /// The name of the call, if it has one.
+    #[cfg(feature = "explore")]
+    pub(crate) fn name(&self) -> Option<String> {
+        self.runnable.as_ref()?.name()
     }
 
     /// Puts a job whose prerequisites are complete into its pool's queue. A job that was cancelled meanwhile is dropped.
@@ -207,11 +229,24 @@ pub(crate) struct Quantum {
     since_first_yield: Option<Stopwatch>,
     yields: u32,
     next_look: u32,
+    /// Does it end at the first yield?
+    #[cfg(feature = "explore")]
+    is_one_step: bool,
 }
 
 impl Quantum {
+    /// Ends at the first yield.
+    #[cfg(feature = "explore")]
+    pub(crate) fn one_step() -> Self {
+        Self { is_one_step: true, ..Self::default() }
+    }
+
     /// Called after each yield: may the job run on?
     pub(crate) fn lasts(&mut self) -> bool {
+        #[cfg(feature = "explore")]
+        if self.is_one_step {
+            return false;
+        }
         self.yields = self.yields.saturating_add(1);
         if self.yields < self.next_look {
             return true;

@@ -1,0 +1,11 @@
+//! Tests of `explore`: how schedules are chosen, run, made short and replayed. Everything runs on the thread of the test.
+
+mod dfs;
+mod endings;
+mod guests;
+mod pct;
+mod refusals;
+mod replays;
+mod support;
+mod time;
+mod waits;
