@@ -180,14 +180,17 @@ impl Explorer {
                 own_help::with(Rc::new(move || help.help()), || {
                     let verdict = catch(|| test(&World::new(run.clone())).failure());
                     let unfinished = run.unfinished();
-                    let nothing =
-                        Carried { strategy: Box::new(Script::new(Vec::new())), states: HashSet::new() };
+                    let nothing = Carried {
+                        strategy: Box::new(Script::new(Vec::new())),
+                        states: HashSet::new(),
+                    };
                     (verdict, run.close(nothing, unfinished))
                 })
             });
             (verdict, ended, untaken)
         });
-        let Ended { carried, made, lines, labels, steps, stop, panics: of_jobs, unfinished } = ended;
+        let Ended { carried, made, lines, labels, steps, stop, panics: of_jobs, unfinished } =
+            ended;
         let mut carried = carried;
         carried.strategy.end(&made, steps);
         let failure = stop.or_else(|| match verdict {
@@ -195,7 +198,9 @@ impl Explorer {
             Ok(Some(error)) => Some(error),
             Ok(None) => untaken.first().map(|first| failed(first, of_jobs)).or_else(|| {
                 unfinished.map(|job| {
-                    format!("{job} was not run to its end: call `World::run`, or wait for its handle")
+                    format!(
+                        "{job} was not run to its end: call `World::run`, or wait for its handle"
+                    )
                 })
             }),
         });

@@ -39,7 +39,7 @@
 //! };
 //! let failure = explore::dfs(1_000).check(shop).unwrap_err();
 //! assert!(failure.message().ends_with("sold what was not there"));
-//! assert_eq!(failure.schedule(), "1");
+//! assert_eq!(failure.schedule(), "0.1");
 //! assert_eq!(
 //!     failure.steps(),
 //!     [

@@ -50,8 +50,7 @@ impl JobPool for WorldPool {
     }
 
     fn submit_after(&self, work: impl IntoJob, after: &[JobHandle]) -> JobHandle {
-        let (number, handle) =
-            self.new_job(|enqueue| work.submit_after(after, false, enqueue));
+        let (number, handle) = self.new_job(|enqueue| work.submit_after(after, false, enqueue));
         self.run.set_handle(number, &handle);
         handle
     }

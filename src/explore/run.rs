@@ -324,11 +324,7 @@ impl Run {
     pub(crate) fn close(&self, carried: Carried, unfinished: Option<String>) -> Ended {
         let mut state = self.state.lock();
         state.is_closed = true;
-        let left = (
-            mem::take(&mut state.ready),
-            mem::take(&mut state.slicers),
-            state.hash.take(),
-        );
+        let left = (mem::take(&mut state.ready), mem::take(&mut state.slicers), state.hash.take());
         drop(state);
         drop(left);
         let mut state = self.state.lock();

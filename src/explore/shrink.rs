@@ -23,15 +23,12 @@ pub(crate) trait Failing {
 const MOST: u32 = 2_000;
 
 /// `attempt` runs a schedule, and returns what became of it if it fails in the same way.
-pub(crate) fn shrink<F: Failing>(
-    first: F,
-    mut attempt: impl FnMut(Vec<Choice>) -> Option<F>,
-) -> F {
+pub(crate) fn shrink<F: Failing>(first: F, mut attempt: impl FnMut(Vec<Choice>) -> Option<F>) -> F {
     let mut best = first;
     let mut left = MOST;
     loop {
         let before = best.length();
-        for change in [Change::Remove, Change::Zero, Change::Unslice, Change::Lower] {
+        for change in Change::ALL {
             let mut size = best.choices().len();
             while size > 0 {
                 let mut at = 0;
@@ -63,11 +60,15 @@ pub(crate) fn shrink<F: Failing>(
 enum Change {
     Remove,
     Zero,
+    /// Leaves the slices of fuel.
+    ZeroValue,
     Unslice,
     Lower,
 }
 
 impl Change {
+    const ALL: [Self; 5] = [Self::Remove, Self::Zero, Self::ZeroValue, Self::Unslice, Self::Lower];
+
     /// Changes `size` choices. `None` if that would change nothing.
     fn apply(self, choices: &[Choice], at: usize, size: usize) -> Option<Vec<Choice>> {
         let mut changed = choices.to_vec();
@@ -75,6 +76,7 @@ impl Change {
         match self {
             Self::Remove => drop(changed.drain(at..end)),
             Self::Zero => changed[at..end].fill(Choice::NONE),
+            Self::ZeroValue => changed[at..end].iter_mut().for_each(|choice| choice.value = 0),
             Self::Unslice => changed[at..end].iter_mut().for_each(|choice| choice.fuel = 0),
             Self::Lower => changed[at..end].iter_mut().for_each(|choice| {
                 choice.value = choice.value.min(1).max(choice.value / 2);

@@ -67,7 +67,7 @@ what waits for another clock, pool or thread has to use `World::clock` and `Worl
                 "ab#0 step 2, goes on: waits",
             ]
         );
-        assert_eq!(failure.schedule(), "1");
+        assert_eq!(failure.schedule(), "0.1");
     }
 }
 
@@ -85,7 +85,10 @@ fn a_test_that_waits_for_what_never_comes_is_a_deadlock() {
     };
     let failure = explore::dfs(10).check(never).unwrap_err();
     let lines: Vec<_> = failure.message().lines().collect();
-    assert_eq!(lines[1..4], ["  the test waits", "  job#0 waits since its step 1", "  job#1 waits since its step 0"]);
+    assert_eq!(
+        lines[1..4],
+        ["  the test waits", "  job#0 waits since its step 1", "  job#1 waits for jobs before it"]
+    );
     assert_eq!(failure.steps(), ["job#0 step 1, submitted: waits"]);
 }
 
@@ -107,7 +110,8 @@ fn a_job_that_goes_on_for_ever_has_too_many_steps() {
 #[test]
 fn an_error_that_nobody_takes_is_a_failure() {
     let fails = |world: &World| -> Result<(), Error> {
-        let mut call = Future::new(async { Err::<(), _>(Error::other("no more paper")) }).named("print");
+        let mut call =
+            Future::new(async { Err::<(), _>(Error::other("no more paper")) }).named("print");
         world.pool().submit(call.to_job()?).wait();
         Ok(())
     };
@@ -130,13 +134,17 @@ fn a_closure_that_panics_is_a_failure_with_the_place_of_its_panic() {
     };
     let failure = explore::dfs(10).check(panics).unwrap_err();
     let message = failure.message();
-    assert!(message.starts_with("the closure of a job panicked: tests/explore/endings.rs:"), "{message}");
+    assert!(
+        message.starts_with("the closure of a job panicked: tests/explore/endings.rs:"),
+        "{message}"
+    );
     assert!(message.ends_with(": out of paint"), "{message}");
 }
 
 #[test]
 fn a_job_that_is_left_is_a_failure() {
-    let failure = explore::dfs(10).check(|world: &World| drop(world.pool().submit_fn(|| ()))).unwrap_err();
+    let failure =
+        explore::dfs(10).check(|world: &World| drop(world.pool().submit_fn(|| ()))).unwrap_err();
     assert_eq!(
         failure.message(),
         "job#0 was not run to its end: call `World::run`, or wait for its handle"
@@ -155,7 +163,10 @@ fn a_run_that_goes_another_way_is_a_failure() {
     let failure = failure.unwrap_err();
     let lines: Vec<_> = failure.message().lines().collect();
     assert!(lines[0].starts_with("the same schedule went another way when it was run again"));
-    assert_eq!(lines[1..], ["  step 1: job#0 step 1, submitted: done", "  then: job#0 step 1, submitted: yields"]);
+    assert_eq!(
+        lines[1..],
+        ["  step 1: job#0 step 1, submitted: done", "  then: job#0 step 1, submitted: yields"]
+    );
 }
 
 #[test]

@@ -8,7 +8,7 @@ use wasm_jobs::{Error, JobPool};
 #[test]
 fn a_lost_update_is_found_by_two_orderings_and_not_by_one() {
     let failure = explore::pct(1_000, 2).check(lost_update).unwrap_err();
-    assert_eq!(failure.schedule(), "1");
+    assert_eq!(failure.schedule(), "0.1");
     // Without a change of priority, no call is preempted.
     explore::pct(1_000, 1).run(lost_update);
 }
@@ -41,9 +41,10 @@ fn a_bug_of_depth_two_is_hit_as_often_as_the_bound_says() {
         hits.set(hits.get() + u32::from(second.try_get_result()? == Some(5)));
         Ok(())
     });
-    // Two jobs and 21 steps: at least 1 / (2 · 21) of the schedules.
+    // Two jobs and 21 steps: 1 / (2 · 21) of the schedules, less three standard deviations.
     assert_eq!(report.longest, 21);
-    let least = runs / (2 * 21);
+    let expected = runs / (2 * 21);
+    let least = expected - 3 * expected.isqrt();
     assert!(u64::from(hits.get()) >= least, "{} of {runs}, and not {least}", hits.get());
 }
 
@@ -53,8 +54,10 @@ fn the_same_seed_gives_the_same_schedules() {
         let choices = Cell::new(0_u64);
         explore::pct(50, 3).seed(seed).run(|world: &World| -> Result<(), Error> {
             let mut calls = [steps(4), steps(4), steps(4)];
-            let handles: Vec<_> =
-                calls.iter_mut().map(|call| Ok(world.pool().submit(call.to_job()?))).collect::<Result<_, Error>>()?;
+            let handles: Vec<_> = calls
+                .iter_mut()
+                .map(|call| Ok(world.pool().submit(call.to_job()?)))
+                .collect::<Result<_, Error>>()?;
             handles[1].wait();
             let done = handles.iter().map(|handle| u64::from(handle.is_complete()));
             choices.set(done.fold(choices.get(), |sum, done| sum.wrapping_mul(31) + done));

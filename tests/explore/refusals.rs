@@ -34,7 +34,10 @@ fn a_sleep_on_the_clock_of_the_machine_is_a_deadlock_that_says_what_to_use() {
         Ok(())
     };
     let failure = explore::dfs(1).check(sleeps).unwrap_err();
-    assert!(failure.message().ends_with("has to use `World::clock` and `World::pool`"), "{failure}");
+    assert!(
+        failure.message().ends_with("has to use `World::clock` and `World::pool`"),
+        "{failure}"
+    );
 }
 
 #[test]

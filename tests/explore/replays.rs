@@ -16,12 +16,14 @@ const STEPS: [&str; 4] = [
 fn a_lost_update_is_found_at_random_and_shrunk_to_one_preemption() {
     for seed in 0..20 {
         let failure = explore::random(100).seed(seed).check(lost_update).unwrap_err();
-        assert_eq!(failure.schedule(), "1", "seed {seed}");
+        assert_eq!(failure.schedule(), "0.1", "seed {seed}");
         assert_eq!(failure.steps(), STEPS);
         assert_eq!(failure.seed(), Some(seed));
         assert!(
             failure.message().starts_with("tests/explore/support.rs:")
-                && failure.message().contains("assertion `left == right` failed\n  left: 1\n right: 2"),
+                && failure
+                    .message()
+                    .contains("assertion `left == right` failed\n  left: 1\n right: 2"),
             "{}",
             failure.message()
         );
@@ -55,7 +57,7 @@ fn what_is_printed_has_the_message_the_steps_and_the_schedule() {
    3  b#1 step 2, goes on: done
    4  a#0 step 2, goes on: done
 
-found by schedule {found_by} of random(100) with WASM_JOBS_SEED=7; to run it again: wasm_jobs::explore::replay(\"1\")"
+found by schedule {found_by} of random(100) with WASM_JOBS_SEED=7; to run it again: wasm_jobs::explore::replay(\"0.1\")"
         )
     );
 }
@@ -64,7 +66,12 @@ found by schedule {found_by} of random(100) with WASM_JOBS_SEED=7; to run it aga
 fn run_panics_with_the_failure() {
     let panic = catch_unwind(|| explore::dfs(100).run(lost_update)).unwrap_err();
     let text = panic.downcast_ref::<String>().unwrap();
-    assert!(text.ends_with("found by schedule 2 of dfs(100); to run it again: wasm_jobs::explore::replay(\"1\")"), "{text}");
+    assert!(
+        text.ends_with(
+            "found by schedule 2 of dfs(100); to run it again: wasm_jobs::explore::replay(\"0.1\")"
+        ),
+        "{text}"
+    );
 }
 
 #[test]
@@ -90,7 +97,8 @@ fn the_same_seed_gives_the_same_schedules() {
 fn a_long_schedule_is_shrunk() {
     // Ten other jobs of ten steps each surround the two that race.
     let test = |world: &World| -> Result<(), Error> {
-        let mut others: Vec<_> = (0..10).map(|_| crate::support::steps(10).named("other")).collect();
+        let mut others: Vec<_> =
+            (0..10).map(|_| crate::support::steps(10).named("other")).collect();
         for other in &mut others {
             world.pool().submit(other.to_job()?);
         }

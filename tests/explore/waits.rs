@@ -39,7 +39,9 @@ fn graphs_run_in_their_order() {
         let (pool, sum) = (world.pool(), Arc::new(AtomicU32::new(0)));
         let add = |amount| {
             let sum = sum.clone();
-            move || drop(sum.fetch_add(amount, Relaxed))
+            move || {
+                sum.fetch_add(amount, Relaxed);
+            }
         };
         let parts = [pool.submit_fn(add(1)), pool.submit_fn(add(2))];
         let seen = sum.clone();
@@ -51,7 +53,7 @@ fn graphs_run_in_their_order() {
 #[test]
 fn coroutines_await_jobs_of_the_world() {
     let report = explore::dfs(1_000).run(|world: &World| {
-        let mut coroutines = Coroutines::new();
+        let coroutines = Coroutines::new();
         let (pool, sum) = (world.pool(), Arc::new(AtomicU32::new(0)));
         for count in [2, 3] {
             let (pool, sum) = (pool.clone(), sum.clone());
