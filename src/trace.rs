@@ -85,7 +85,7 @@ impl Traced {
         #[cfg(any(feature = "explore", feature = "tracing"))]
         let name = name.into();
         #[cfg(feature = "explore")]
-        self.watched.set_name(&name);
+        self.watched.set_name(name.as_ref());
         traced!(self.call.owners_name.get_or_init(|| name););
     }
 

@@ -14,21 +14,6 @@ impl Choice {
     pub(crate) const NONE: Self = Self { value: 0, fuel: 0 };
 }
 
-/// A choice that a run has made.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Made {
-    pub(crate) choice: Choice,
-    /// How many possibilities there were: at least two.
-    pub(crate) of: u32,
-}
-
-/// The choices of a run, without the zeros at the end.
-pub(crate) fn choices_of(made: &[Made]) -> Vec<Choice> {
-    let mut choices: Vec<_> = made.iter().map(|made| made.choice).collect();
-    trim(&mut choices);
-    choices
-}
-
 /// Takes the zeros off the end, which mean nothing.
 pub(crate) fn trim(choices: &mut Vec<Choice>) {
     while choices.last() == Some(&Choice::NONE) {

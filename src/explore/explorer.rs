@@ -1,14 +1,15 @@
 //! [`Explorer`]: runs a test in one schedule after another, until one fails.
 
-use crate::explore::choice::{Choice, choices_of, print};
+use crate::explore::choice::{Choice, print, trim};
 use crate::explore::dfs::Dfs;
 use crate::explore::failure::Failure;
 use crate::explore::line::Line;
 use crate::explore::pct::Pct;
 use crate::explore::quiet::{quietly, text_of};
 use crate::explore::random::{Preemption, Random};
-use crate::explore::run::{Carried, Ended, Run};
+use crate::explore::run::{Ended, Run};
 use crate::explore::shrink::{Failing, Length, length, shrink};
+use crate::explore::state::Carried;
 use crate::explore::strategy::{Script, Strategy};
 use crate::explore::verdict::Verdict;
 use crate::explore::world::World;
@@ -28,6 +29,7 @@ pub struct Explorer {
     seed: Option<u64>,
     max_steps: usize,
     preempt: u32,
+    reduces: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -44,7 +46,9 @@ pub(crate) enum Method {
 pub struct Report {
     /// The number of schedules that were run.
     pub schedules: u64,
-    /// The number of steps in all of them.
+    /// The number of runs that were ended early, because they would have repeated others. Only [`Explorer::reduce`] has them.
+    pub redundant: u64,
+    /// The number of steps in all schedules.
     pub steps: u64,
     /// The steps of the longest one.
     pub longest: usize,
@@ -63,12 +67,13 @@ struct Outcome {
     lines: Vec<Line>,
     labels: Vec<String>,
     steps: usize,
+    is_redundant: bool,
     failure: Option<String>,
 }
 
 impl Explorer {
     pub(crate) fn new(method: Method) -> Self {
-        Self { method, seed: None, max_steps: 100_000, preempt: 0 }
+        Self { method, seed: None, max_steps: 100_000, preempt: 0, reduces: false }
     }
 
     /// Sets the seed. The variable `WASM_JOBS_SEED` of the environment, a number, comes before it.
@@ -90,6 +95,32 @@ impl Explorer {
     /// The engine must count fuel: see [`EngineOptions::fuel`](crate::EngineOptions::fuel).
     pub fn preempt(mut self, fuel: u32) -> Self {
         self.preempt = fuel;
+        self
+    }
+
+    /// Has [`dfs`](crate::explore::dfs) run one of several schedules that differ only in the order of steps which touch nothing in common.
+    ///
+    /// With this you promise that the steps of jobs declare by [`World::touches`] all that they share with other jobs: data that one of them
+    /// changes, but also events and locks, and whether another job is over. A step that declares nothing shares nothing. Steps within
+    /// [`World::run`] are reduced. Steps that run while the test or a job waits for something in another way are not, and neither are steps that
+    /// choose, submit jobs or cancel them.
+    ///
+    /// ```
+    /// use wasm_jobs::explore::{self, World};
+    /// # use wasm_jobs::JobPool;
+    ///
+    /// let test = |world: &World| {
+    ///     for drawer in ["spoons", "spoons", "forks", "knives"] {
+    ///         let seen = world.clone();
+    ///         world.pool().submit_fn(move || seen.touches(drawer));
+    ///     }
+    ///     world.run();
+    /// };
+    /// assert_eq!(explore::dfs(1_000).run(test).schedules, 24);
+    /// assert_eq!(explore::dfs(1_000).reduce().run(test).schedules, 2);
+    /// ```
+    pub fn reduce(mut self) -> Self {
+        self.reduces = true;
         self
     }
 
@@ -126,6 +157,10 @@ impl Explorer {
         while carried.strategy.begin() {
             let outcome;
             (carried, outcome) = self.execute(carried, &test);
+            if outcome.is_redundant {
+                report.redundant += 1;
+                continue;
+            }
             report.schedules += 1;
             report.steps += outcome.steps as u64;
             report.longest = report.longest.max(outcome.steps);
@@ -162,7 +197,7 @@ impl Explorer {
             Method::Pct { schedules, depth } => {
                 Box::new(Pct::new(seed, *schedules, *depth, preemption))
             }
-            Method::Dfs { limit } => Box::new(Dfs::new(*limit)),
+            Method::Dfs { limit } => Box::new(Dfs::new(*limit, self.reduces)),
             Method::Replay { choices } => Box::new(Script::new(choices.clone())),
         }
     }
@@ -189,10 +224,18 @@ impl Explorer {
             });
             (verdict, ended, untaken)
         });
-        let Ended { carried, made, lines, labels, steps, stop, panics: of_jobs, unfinished } =
-            ended;
-        let mut carried = carried;
-        carried.strategy.end(&made, steps);
+        let Ended {
+            mut carried,
+            mut choices,
+            lines,
+            labels,
+            steps,
+            stop,
+            is_redundant,
+            panics: of_jobs,
+            unfinished,
+        } = ended;
+        carried.strategy.end(steps);
         let failure = stop.or_else(|| match verdict {
             Err(payload) => Some(panics.pop().unwrap_or_else(|| text_of(&*payload).to_owned())),
             Ok(Some(error)) => Some(error),
@@ -204,8 +247,8 @@ impl Explorer {
                 })
             }),
         });
-        let choices = choices_of(&made);
-        (carried, Outcome { choices, lines, labels, steps, failure })
+        trim(&mut choices);
+        (carried, Outcome { choices, lines, labels, steps, is_redundant, failure })
     }
 
     /// Runs a schedule again.

@@ -76,6 +76,7 @@ mod choice;
 mod dfs;
 mod explorer;
 mod failure;
+mod footprint;
 mod line;
 mod pct;
 mod pool;
@@ -83,6 +84,7 @@ mod quiet;
 mod random;
 mod run;
 mod shrink;
+mod state;
 mod strategy;
 mod verdict;
 mod world;
@@ -112,7 +114,6 @@ use crate::explore::explorer::Method;
 /// });
 /// assert_eq!((report.schedules, report.steps), (100, 200));
 /// ```
-#[must_use]
 pub fn random(schedules: u64) -> Explorer {
     Explorer::new(Method::Random { schedules })
 }
@@ -137,14 +138,14 @@ pub fn random(schedules: u64) -> Explorer {
 ///     world.run();
 /// });
 /// ```
-#[must_use]
 pub fn pct(schedules: u64, depth: u32) -> Explorer {
     Explorer::new(Method::Pct { schedules, depth })
 }
 
 /// Runs a test once for each of its schedules, but for `limit` schedules at most.
 ///
-/// Two guests of m and n steps have (m + n)! / (m! · n!) schedules. [`Report::is_exhaustive`] tells whether all were run.
+/// Two guests of m and n steps have (m + n)! / (m! · n!) schedules. [`Report::is_exhaustive`] tells whether all were run, and
+/// [`Explorer::reduce`] makes them fewer.
 ///
 /// ```
 /// use wasm_jobs::explore::{self, World};
@@ -159,7 +160,6 @@ pub fn pct(schedules: u64, depth: u32) -> Explorer {
 /// assert!(report.is_exhaustive);
 /// assert_eq!(report.schedules, 4 * 3 * 2);
 /// ```
-#[must_use]
 pub fn dfs(limit: u64) -> Explorer {
     Explorer::new(Method::Dfs { limit })
 }
@@ -183,7 +183,6 @@ pub fn dfs(limit: u64) -> Explorer {
 ///     world.run();
 /// });
 /// ```
-#[must_use]
 pub fn replay(schedule: &str) -> Explorer {
     match parse(schedule) {
         Some(choices) => Explorer::new(Method::Replay { choices }),

@@ -1,6 +1,6 @@
 //! [`Pct`]: priorities that change a few times, as in probabilistic concurrency testing.
 
-use crate::explore::choice::{Choice, Made};
+use crate::explore::choice::Choice;
 use crate::explore::random::{Preemption, Rng};
 use crate::explore::strategy::Strategy;
 
@@ -63,7 +63,7 @@ impl Strategy for Pct {
         self.begun <= self.schedules
     }
 
-    fn next(&mut self, ready: &[usize]) -> Choice {
+    fn next(&mut self, ready: &[usize]) -> Option<Choice> {
         let mut place = self.highest(ready);
         let mut fuel = 0;
         while self.changes.last().is_some_and(|step| *step <= self.step) {
@@ -81,16 +81,16 @@ impl Strategy for Pct {
         }
         self.step += 1;
         if ready.len() == 1 {
-            return Choice::NONE;
+            return Some(Choice::NONE);
         }
-        Choice { value: u32::try_from(place).unwrap_or(u32::MAX), fuel }
+        Some(Choice { value: u32::try_from(place).unwrap_or(u32::MAX), fuel })
     }
 
     fn pick(&mut self, of: u32) -> u32 {
         self.rng.below(of)
     }
 
-    fn end(&mut self, _: &[Made], steps: usize) {
+    fn end(&mut self, steps: usize) {
         self.longest = self.longest.max(steps);
     }
 }

@@ -1,6 +1,6 @@
 //! [`Random`]: each choice at random. [`Rng`] makes the random numbers.
 
-use crate::explore::choice::{Choice, Made};
+use crate::explore::choice::Choice;
 use crate::explore::strategy::Strategy;
 
 /// SplitMix64 (Steele, Lea and Flood, "Fast Splittable Pseudorandom Number Generators", OOPSLA 2014): the same numbers everywhere.
@@ -74,17 +74,17 @@ impl Strategy for Random {
         self.begun <= self.schedules
     }
 
-    fn next(&mut self, ready: &[usize]) -> Choice {
+    fn next(&mut self, ready: &[usize]) -> Option<Choice> {
         if ready.len() == 1 {
-            return Choice::NONE;
+            return Some(Choice::NONE);
         }
         let value = self.rng.below(u32::try_from(ready.len()).unwrap_or(u32::MAX));
-        Choice { value, fuel: self.preemption.slice_for_some(&mut self.rng) }
+        Some(Choice { value, fuel: self.preemption.slice_for_some(&mut self.rng) })
     }
 
     fn pick(&mut self, of: u32) -> u32 {
         self.rng.below(of)
     }
 
-    fn end(&mut self, _: &[Made], _: usize) {}
+    fn end(&mut self, _: usize) {}
 }

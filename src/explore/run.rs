@@ -1,19 +1,16 @@
 //! [`Run`]: one run of a test. It has the jobs that can go on, has the strategy choose among them, and gives the chosen one a step.
 
 use crate::call::turn::Job;
-use crate::explore::choice::{Choice, Made};
-use crate::explore::line::{End, Line, Note, StepLine, Waker, Why};
-use crate::explore::quiet;
-use crate::explore::strategy::Strategy;
-use crate::outcome::JobOutcome;
+use crate::explore::choice::Choice;
+use crate::explore::footprint::Footprint;
+use crate::explore::line::{Line, Note, Why};
+use crate::explore::state::{Carried, Hash, Known, Ready, Slicer, State};
 use crate::pool::handle::{JobHandle, Rest};
 use crate::wait::clock::{Clock, ManualClock};
 use parking_lot::Mutex;
 use std::borrow::Cow;
-use std::collections::HashSet;
 use std::mem;
 use std::panic::resume_unwind;
-use std::sync::Arc;
 use std::thread::{self, ThreadId};
 
 pub(crate) struct Run {
@@ -25,67 +22,15 @@ pub(crate) struct Run {
     state: Mutex<State>,
 }
 
-/// Sets the slice of a guest's steps, in fuel; zero stands for none.
-pub(crate) type Slicer = Box<dyn Fn(u32) + Send>;
-
-type Hash = Arc<dyn Fn() -> u64 + Send + Sync>;
-
-/// What outlives a run.
-pub(crate) struct Carried {
-    pub(crate) strategy: Box<dyn Strategy>,
-    /// The states that were seen.
-    pub(crate) states: HashSet<u64>,
-}
-
-struct State {
-    carried: Carried,
-    jobs: Vec<Known>,
-    /// The jobs that can go on, by their numbers, in ascending order.
-    ready: Vec<Ready>,
-    /// The numbers of these in the order for the strategy. Kept for its allocation.
-    order: Vec<usize>,
-    /// The lines of the steps in progress: those inside others last.
-    running: Vec<usize>,
-    /// The job that took the last step.
-    last: Option<usize>,
-    is_ticking: bool,
-    made: Vec<Made>,
-    lines: Vec<Line>,
-    steps: usize,
-    /// How often in succession nothing could be done.
-    idle: u32,
-    slicers: Vec<Slicer>,
-    slice: u32,
-    hash: Option<Hash>,
-    /// Why the run was stopped.
-    stop: Option<String>,
-    is_closed: bool,
-}
-
-/// A job of this run.
-#[derive(Default)]
-struct Known {
-    name: Option<String>,
-    handle: Option<JobHandle>,
-    steps: u32,
-    /// The panic of a closure.
-    panic: Option<String>,
-}
-
-struct Ready {
-    number: usize,
-    job: Job,
-    why: Why,
-}
-
 /// What a run leaves behind.
 pub(crate) struct Ended {
     pub(crate) carried: Carried,
-    pub(crate) made: Vec<Made>,
+    pub(crate) choices: Vec<Choice>,
     pub(crate) lines: Vec<Line>,
     pub(crate) labels: Vec<String>,
     pub(crate) steps: usize,
     pub(crate) stop: Option<String>,
+    pub(crate) is_redundant: bool,
     /// The panics of closures that were jobs.
     pub(crate) panics: Vec<String>,
     /// The label of a job that was not over at the end.
@@ -95,42 +40,14 @@ pub(crate) struct Ended {
 /// The payload of the panic that ends a run which was stopped.
 struct Stopped;
 
-impl Known {
-    fn label(&self, number: usize) -> String {
-        format!("{}#{number}", self.name.as_deref().unwrap_or("job"))
-    }
-
-    fn is_over(&self) -> bool {
-        self.handle.as_ref().is_none_or(JobHandle::is_complete)
-    }
-}
-
 impl Run {
     pub(crate) fn new(carried: Carried, max_steps: usize, preempts: bool) -> Self {
-        let state = State {
-            carried,
-            jobs: Vec::new(),
-            ready: Vec::new(),
-            order: Vec::new(),
-            running: Vec::new(),
-            last: None,
-            is_ticking: false,
-            made: Vec::new(),
-            lines: Vec::new(),
-            steps: 0,
-            idle: 0,
-            slicers: Vec::new(),
-            slice: 0,
-            hash: None,
-            stop: None,
-            is_closed: false,
-        };
         Self {
             clock: ManualClock::new(),
             preempts,
             thread: thread::current().id(),
             max_steps,
-            state: Mutex::new(state),
+            state: Mutex::new(State::new(carried)),
         }
     }
 
@@ -185,7 +102,7 @@ impl Run {
 
     /// What a thread of this run does instead of sleeping.
     pub(crate) fn help(&self) {
-        if self.advance() {
+        if self.advance(false) {
             return;
         }
         // What this thread waits for may have come without a step. It looks, and comes back if not.
@@ -200,18 +117,19 @@ impl Run {
     }
 
     pub(crate) fn run_all(&self) {
-        while self.advance() {}
+        while self.advance(true) {}
         if self.state.lock().jobs.iter().any(|job| !job.is_over()) {
             self.stop_in_deadlock(false);
         }
     }
 
-    /// Gives one job a step, or moves the clock. False if there is neither a job that can go on nor a sleeper.
+    /// Gives one job a step, or moves the clock. False if there is neither a job that can go on nor a sleeper. Unless the step is `alone`, what comes
+    /// right after it, before the next step, may touch anything.
     ///
     /// # Panics
     ///
     /// If the run was stopped.
-    fn advance(&self) -> bool {
+    fn advance(&self, alone: bool) -> bool {
         let mut state = self.state.lock();
         if state.ready.is_empty() && state.stop.is_none() {
             drop(state);
@@ -223,17 +141,21 @@ impl Run {
                 format!("there are more than {most} steps: a job goes on for ever, or `Explorer::max_steps` is too low")
             });
         }
-        if state.stop.is_some() {
+        let begun = if state.stop.is_some() { None } else { state.begin_step() };
+        let Some((job, line)) = begun else {
             drop(state);
             resume_unwind(Box::new(Stopped));
-        }
-        let (job, line) = state.begin_step();
+        };
         drop(state);
         let next = job.step();
         let mut state = self.state.lock();
         state.end_step(line, next);
+        if state.carried.strategy.wants_footprints() {
+            let footprint = if alone { state.footprint(line) } else { Footprint::All };
+            state.carried.strategy.stepped(footprint);
+        }
         let hash = state.hash.clone();
-        let is_stopped = state.stop.is_some();
+        let is_stopped = state.stop.is_some() || state.is_redundant;
         drop(state);
         if is_stopped {
             resume_unwind(Box::new(Stopped));
@@ -293,7 +215,7 @@ impl Run {
             return 0;
         }
         let value = state.carried.strategy.pick(of);
-        state.made.push(Made { choice: Choice { value, fuel: 0 }, of });
+        state.choices.push(Choice { value, fuel: 0 });
         state.note(Note::Chose { value, of });
         value
     }
@@ -331,96 +253,17 @@ impl Run {
         let jobs = mem::take(&mut state.jobs);
         let ended = Ended {
             carried: mem::replace(&mut state.carried, carried),
-            made: mem::take(&mut state.made),
+            choices: mem::take(&mut state.choices),
             lines: mem::take(&mut state.lines),
             labels: jobs.iter().enumerate().map(|(number, job)| job.label(number)).collect(),
             steps: state.steps,
             stop: state.stop.take(),
+            is_redundant: state.is_redundant,
             panics: jobs.iter().filter_map(|job| job.panic.clone()).collect(),
             unfinished,
         };
         drop(state);
         drop(jobs);
         ended
-    }
-}
-
-impl State {
-    /// What wakes a job now.
-    fn waker(&self, is_own_thread: bool) -> Waker {
-        if !is_own_thread {
-            return Waker::Thread;
-        }
-        match self.running.last().map(|line| &self.lines[*line]) {
-            _ if self.is_ticking => Waker::Clock,
-            Some(Line::Step(step)) => Waker::Job(step.job),
-            _ => Waker::Test,
-        }
-    }
-
-    fn line_is_of(&self, line: usize, job: usize) -> bool {
-        matches!(&self.lines[line], Line::Step(step) if step.job == job)
-    }
-
-    /// Takes the job out that the strategy chooses, and begins the line of its step.
-    fn begin_step(&mut self) -> (Job, usize) {
-        self.order.clear();
-        let last = self.last.filter(|last| self.ready.iter().any(|ready| ready.number == *last));
-        self.order.extend(last);
-        let numbers = self.ready.iter().map(|ready| ready.number);
-        self.order.extend(numbers.filter(|number| Some(*number) != last));
-        let choice = self.carried.strategy.next(&self.order);
-        if self.order.len() > 1 {
-            let of = u32::try_from(self.order.len()).unwrap_or(u32::MAX);
-            self.made.push(Made { choice, of });
-        }
-        let chosen = self.order[choice.value as usize];
-        let place = self.ready.partition_point(|ready| ready.number < chosen);
-        let Ready { number, job, why } = self.ready.remove(place);
-        if self.slice != choice.fuel {
-            self.slice = choice.fuel;
-            self.slicers.iter().for_each(|slicer| slicer(choice.fuel));
-        }
-        self.steps += 1;
-        self.idle = 0;
-        self.jobs[number].steps += 1;
-        let (notes, end) = (Vec::new(), End::Never);
-        let step = self.jobs[number].steps;
-        let line = StepLine { job: number, step, why, notes, fuel: choice.fuel, end };
-        self.lines.push(Line::Step(line));
-        self.running.push(self.lines.len() - 1);
-        (job, self.lines.len() - 1)
-    }
-
-    /// Ends the step of this line. `next` is the job, if it has yielded.
-    fn end_step(&mut self, line: usize, next: Option<Job>) {
-        self.running.pop();
-        let Line::Step(step) = &mut self.lines[line] else { return };
-        let known = &mut self.jobs[step.job];
-        let outcome = known.handle.as_ref().and_then(JobHandle::outcome);
-        step.end = match (&next, outcome) {
-            (Some(_), _) => End::Yielded,
-            (None, None) => End::Waits,
-            (None, Some(JobOutcome::Succeeded)) => End::Done,
-            (None, Some(JobOutcome::Cancelled)) => End::Cancelled,
-            (None, Some(JobOutcome::Failed)) => End::Failed,
-        };
-        if step.end == End::Failed && known.name.is_none() {
-            known.panic = quiet::last();
-        }
-        let number = step.job;
-        self.last = Some(number);
-        if let Some(job) = next {
-            let place = self.ready.partition_point(|other| other.number < number);
-            self.ready.insert(place, Ready { number, job, why: Why::Yielded });
-        }
-    }
-
-    /// Notes something in the line of the step in progress.
-    fn note(&mut self, note: Note) {
-        match self.running.last().map(|line| &mut self.lines[*line]) {
-            Some(Line::Step(step)) => step.notes.push(note),
-            _ => self.lines.push(Line::Test(note)),
-        }
     }
 }

@@ -1,6 +1,7 @@
 //! [`Strategy`]: what makes the choices of a schedule. [`Script`] makes those of a list.
 
-use crate::explore::choice::{Choice, Made};
+use crate::explore::choice::Choice;
+use crate::explore::footprint::Footprint;
 
 pub(crate) trait Strategy: Send {
     /// A new run begins. False if there is no other schedule to run.
@@ -8,13 +9,22 @@ pub(crate) trait Strategy: Send {
 
     /// Which of these jobs takes the next step? They are given by their numbers: first the one that took the last step, if it can go on, and
     /// then the others in ascending order. Called even if there is only one, in which case the choice is not recorded.
-    fn next(&mut self, ready: &[usize]) -> Choice;
+    /// `None` ends the run, because it would repeat others.
+    fn next(&mut self, ready: &[usize]) -> Option<Choice>;
 
     /// One of `of` possibilities.
     fn pick(&mut self, of: u32) -> u32;
 
-    /// The run is over, and has made these choices in this many steps.
-    fn end(&mut self, made: &[Made], steps: usize);
+    /// Is it to be told what each step has touched?
+    fn wants_footprints(&self) -> bool {
+        false
+    }
+
+    /// The last step in progress has ended.
+    fn stepped(&mut self, _: Footprint) {}
+
+    /// The run is over, and had this many steps.
+    fn end(&mut self, steps: usize);
 
     /// Was every schedule run?
     fn is_exhausted(&self) -> bool {
@@ -46,13 +56,13 @@ impl Strategy for Script {
         !std::mem::replace(&mut self.has_begun, true)
     }
 
-    fn next(&mut self, ready: &[usize]) -> Choice {
-        if ready.len() > 1 { self.choice(ready.len()) } else { Choice::NONE }
+    fn next(&mut self, ready: &[usize]) -> Option<Choice> {
+        Some(if ready.len() > 1 { self.choice(ready.len()) } else { Choice::NONE })
     }
 
     fn pick(&mut self, of: u32) -> u32 {
         self.choice(of as usize).value
     }
 
-    fn end(&mut self, _: &[Made], _: usize) {}
+    fn end(&mut self, _: usize) {}
 }

@@ -2,7 +2,8 @@
 
 use crate::error::Error;
 use crate::explore::pool::WorldPool;
-use crate::explore::run::{Run, Slicer};
+use crate::explore::run::Run;
+use crate::explore::state::Slicer;
 use crate::guest::instance::Instance;
 use crate::guest::limit::options::InstanceOptions;
 use crate::guest::limit::slice::Slice;

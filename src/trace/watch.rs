@@ -3,13 +3,12 @@
 use crate::error::Error;
 use crate::outcome::Outcome;
 use crate::unwind::catch;
-use std::borrow::Cow;
 use std::cell::RefCell;
 use std::sync::OnceLock;
 
 #[derive(Default)]
 pub(crate) struct Watched {
-    owners_name: OnceLock<Cow<'static, str>>,
+    owners_name: OnceLock<Box<str>>,
     /// The name of the export.
     own_name: Option<Box<str>>,
 }
@@ -62,8 +61,8 @@ impl Watched {
         Self { owners_name: OnceLock::new(), own_name: is_on().then(|| name.into()) }
     }
 
-    pub(crate) fn set_name(&self, name: &Cow<'static, str>) {
-        self.owners_name.get_or_init(|| name.clone());
+    pub(crate) fn set_name(&self, name: &str) {
+        self.owners_name.get_or_init(|| name.into());
     }
 
     pub(crate) fn name(&self) -> Option<String> {

@@ -1,6 +1,6 @@
 //! What is wrong by itself: deadlocks, jobs that go on for ever, errors that nobody takes, jobs that are left, and runs that differ.
 
-use crate::support::steps;
+use crate::support::{ok, steps};
 use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -77,7 +77,7 @@ fn a_test_that_waits_for_what_never_comes_is_a_deadlock() {
         let event = Event::new();
         let mut call = Future::new({
             let wait = event.wait();
-            async move { Ok(wait.await) }
+            ok(wait)
         });
         let before = world.pool().submit(call.to_job()?);
         world.pool().submit_after(|| (), std::slice::from_ref(&before)).wait();

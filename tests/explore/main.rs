@@ -4,6 +4,7 @@ mod dfs;
 mod endings;
 mod guests;
 mod pct;
+mod reduction;
 mod refusals;
 mod replays;
 mod support;

@@ -1,6 +1,6 @@
 //! What would not run in the same way again is refused.
 
-use crate::support::{ADDS, Counter, shared, steps};
+use crate::support::{ADDS, Counter, ok, shared, steps};
 use std::time::Duration;
 use wasm_jobs::explore::{self, World};
 use wasm_jobs::{Clock, Error, Future, InstanceOptions, JobPool, RealtimeClock, Slice};
@@ -28,8 +28,7 @@ fn slices_of_time_and_timeouts_are_refused() {
 #[test]
 fn a_sleep_on_the_clock_of_the_machine_is_a_deadlock_that_says_what_to_use() {
     let sleeps = |world: &World| -> Result<(), Error> {
-        let mut call =
-            Future::new(async { Ok(RealtimeClock.sleep(Duration::from_secs(3600)).await) });
+        let mut call = Future::new(ok(RealtimeClock.sleep(Duration::from_secs(3600))));
         world.pool().submit(call.to_job()?).wait();
         Ok(())
     };

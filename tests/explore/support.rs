@@ -6,6 +6,11 @@ use wasm_jobs::explore::World;
 use wasm_jobs::wasmtime::{Caller, InstancePre, Linker, Module};
 use wasm_jobs::{EngineOptions, Error, Future, JobPool, engine, yield_now};
 
+/// The work of a call from a future that cannot fail.
+pub(crate) async fn ok<F: std::future::Future>(work: F) -> Result<F::Output, Error> {
+    Ok(work.await)
+}
+
 /// A call of this many steps.
 pub(crate) fn steps(count: u32) -> Future<()> {
     Future::new(async move {

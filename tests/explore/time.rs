@@ -1,5 +1,6 @@
 //! The clock of the world.
 
+use crate::support::ok;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use wasm_jobs::explore::{self, World};
@@ -9,10 +10,7 @@ use wasm_jobs::{Clock, Error, Future, JobPool};
 fn the_clock_moves_to_the_next_deadline_when_no_job_can_go_on() {
     let failure = explore::dfs(10).check(|world: &World| -> Result<(), Error> {
         let clock = world.clock();
-        let nap = |seconds| {
-            let clock = clock.clone();
-            Future::new(async move { Ok(clock.sleep(Duration::from_secs(seconds)).await) })
-        };
+        let nap = |seconds| Future::new(ok(clock.sleep(Duration::from_secs(seconds))));
         let mut calls = [nap(3600).named("long"), nap(60).named("short")];
         for call in &mut calls {
             world.pool().submit(call.to_job()?);
