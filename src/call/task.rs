@@ -304,11 +304,12 @@ fn complete(schedule: Arc<dyn Schedule>, outcome: JobOutcome) {
 
 impl<T: Send + 'static> Runnable for Task<T> {
     /// Steps while the call yields and its quantum lasts.
-    fn turn(self: Arc<Self>, mut quantum: Quantum) -> Option<Job> {
+    fn turn(self: Arc<Self>) -> Option<Job> {
         let Start::Run = self.state.try_start() else { return None };
         // Its steps may be on a guest's stack, where no other job is to run.
         let _scope = StackScope::end();
         self.traced.turned();
+        let mut quantum = Quantum::default();
         loop {
             // `take_steps` releases the slot before the transition, because after it another thread may be in charge.
             let (progress, seen) = self.take_steps(Some(&mut quantum));

@@ -5,6 +5,8 @@ use crate::step::stack::with_room;
 use crate::sync::{Stopwatch, const_thread_local};
 use crate::unwind::{catch, ignore_panic};
 use crate::wait::latch::Latch;
+#[cfg(feature = "explore")]
+use std::cell::Cell;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fmt;
@@ -24,8 +26,8 @@ pub struct Job {
 
 /// What a job runs: a call or a closure, of any type.
 pub(crate) trait Runnable: Send + Sync {
-    /// Takes a turn, which a yield ends once the quantum is over. Returns the job of the next turn, if this one yielded.
-    fn turn(self: Arc<Self>, quantum: Quantum) -> Option<Job>;
+    /// Takes a turn. Returns the job of the next turn, if this one yielded.
+    fn turn(self: Arc<Self>) -> Option<Job>;
     /// The name of the call.
     #[cfg(feature = "explore")]
     fn name(&self) -> Option<String> {
@@ -134,21 +136,20 @@ impl Job {
     /// }
     /// ```
     #[must_use = "dropping a job takes its call out of the pool"]
-    pub fn turn(self) -> Option<Self> {
-        self.turn_for(Quantum::default())
-    }
-
-    #[inline]
-    fn turn_for(mut self, quantum: Quantum) -> Option<Self> {
+    pub fn turn(mut self) -> Option<Self> {
         let _aside = Aside::set();
         // `with_room` panics if there is no memory for a stack. Then the job is dropped, and so given back.
-        catch(|| with_room(|| self.runnable.take()?.turn(quantum))).ok()?
+        catch(|| with_room(|| self.runnable.take()?.turn())).ok()?
     }
 
     /// Gives the job one step on this thread: to the first stop of its call. Returns a job that has yielded, as [`turn`](Self::turn) does.
     #[cfg(feature = "explore")]
     pub(crate) fn step(self) -> Option<Self> {
-        self.turn_for(Quantum::one_step())
+        let outer = IS_ONE_STEP.with(|place| place.replace(true));
+        // This does not panic.
+        let next = self.turn();
+        IS_ONE_STEP.with(|place| place.set(outer));
+        next
     }
 
     /// The name of the call, if it has one.
@@ -222,6 +223,12 @@ impl fmt::Debug for Job {
     }
 }
 
+#[cfg(feature = "explore")]
+const_thread_local! {
+    /// Does each turn on this thread end at the first yield?
+    static IS_ONE_STEP: Cell<bool> = Cell::new(false);
+}
+
 /// How much of its [quantum](Job::QUANTUM) a job has left. Reading the clock costs about a fifth of a yield, so it is read after the
 /// first, second, fourth and eighth yield, and from then on after every eighth.
 #[derive(Default)]
@@ -229,22 +236,13 @@ pub(crate) struct Quantum {
     since_first_yield: Option<Stopwatch>,
     yields: u32,
     next_look: u32,
-    /// Does it end at the first yield?
-    #[cfg(feature = "explore")]
-    is_one_step: bool,
 }
 
 impl Quantum {
-    /// Ends at the first yield.
-    #[cfg(feature = "explore")]
-    pub(crate) fn one_step() -> Self {
-        Self { is_one_step: true, ..Self::default() }
-    }
-
     /// Called after each yield: may the job run on?
     pub(crate) fn lasts(&mut self) -> bool {
         #[cfg(feature = "explore")]
-        if self.is_one_step {
+        if IS_ONE_STEP.with(Cell::get) {
             return false;
         }
         self.yields = self.yields.saturating_add(1);

@@ -225,7 +225,11 @@ impl Run {
     }
 
     pub(crate) fn add_slicer(&self, slicer: Slicer) {
-        self.state.lock().slicers.push(slicer);
+        let mut state = self.state.lock();
+        if state.slice > 0 {
+            slicer(state.slice);
+        }
+        state.slicers.push(slicer);
     }
 
     pub(crate) fn hash_by(&self, hash: Hash) {

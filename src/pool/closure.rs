@@ -1,6 +1,6 @@
 //! [`ClosureJob`]: a closure as a job. It has one turn, and no result.
 
-use crate::call::turn::{Job, Quantum, Runnable};
+use crate::call::turn::{Job, Runnable};
 use crate::outcome::JobOutcome;
 use crate::pool::after::{IntoJob, Prerequisites, sealed, wait_for};
 use crate::pool::handle::{Completion, JobHandle, Rest};
@@ -69,7 +69,7 @@ impl<F: FnOnce() + Send + 'static, Q: Send + 'static> Runnable for ClosureJob<F,
         false
     }
 
-    fn turn(self: Arc<Self>, _: Quantum) -> Option<Job> {
+    fn turn(self: Arc<Self>) -> Option<Job> {
         let work = self.pending.lock().work.take();
         if let Some(work) = work {
             let _scope = StackScope::begin();

@@ -3,6 +3,8 @@
 mod dfs;
 mod endings;
 mod guests;
+mod host_functions;
+mod par_map;
 mod pct;
 mod reduction;
 mod refusals;
@@ -10,3 +12,5 @@ mod replays;
 mod support;
 mod time;
 mod waits;
+#[cfg(feature = "wasi")]
+mod wasi;

@@ -93,6 +93,10 @@ pub(crate) fn linked(wat: &str, options: &EngineOptions) -> InstancePre<Shared> 
     linker.instantiate_pre(&module).unwrap()
 }
 
+/// A guest that squares numbers, and calls no host function.
+pub(crate) const SQUARES: &str = r#"(module (func (export "square") (param i32) (result i32)
+    (i32.mul (local.get 0) (local.get 0))))"#;
+
 /// The state for a guest of this world.
 pub(crate) fn shared(world: &World, stock: &Counter) -> impl Fn() -> Shared + Send + Sync + use<> {
     let (world, stock) = (world.clone(), stock.clone());
