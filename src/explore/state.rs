@@ -122,14 +122,14 @@ impl State {
 
     /// Takes the job out that the strategy chooses, and begins the line of its step. `None` if the run would repeat others.
     pub(crate) fn begin_step(&mut self) -> Option<(Job, usize)> {
+        if self.is_redundant {
+            return None;
+        }
         self.order.clear();
         let last = self.last.filter(|last| self.ready.iter().any(|ready| ready.number == *last));
         self.order.extend(last);
         let numbers = self.ready.iter().map(|ready| ready.number);
         self.order.extend(numbers.filter(|number| Some(*number) != last));
-        if self.is_redundant {
-            return None;
-        }
         let Some(choice) = self.carried.strategy.next(&self.order) else {
             self.is_redundant = true;
             return None;

@@ -50,10 +50,25 @@ pub(crate) fn failure<T>(outcome: &Outcome<T>) -> Option<String> {
     match outcome {
         Ok(_) => None,
         Err(error) if matches!(**error, Error::Cancelled) => None,
-        Err(error) => {
-            is_on().then(|| catch(|| error.to_string()).unwrap_or_else(|_| "an error".into()))
+        Err(error) if is_on() => Some(catch(|| text(error)).unwrap_or_else(|_| "an error".into())),
+        Err(_) => None,
+    }
+}
+
+/// The message of an error, with the functions of the guest if it has trapped.
+fn text(error: &Error) -> String {
+    let mut text = error.to_string();
+    if let Error::Trap(trap) = error
+        && let Some(backtrace) = trap.backtrace()
+    {
+        for frame in backtrace.frames() {
+            let name = frame.func_name().map(str::to_owned);
+            let name = name.unwrap_or_else(|| format!("function {}", frame.func_index()));
+            text.push_str("\n  in ");
+            text.push_str(&name);
         }
     }
+    text
 }
 
 impl Watched {

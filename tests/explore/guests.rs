@@ -124,7 +124,10 @@ fn a_deterministic_engine_has_one_nan() {
 
 #[test]
 fn a_guest_that_traps_is_a_failure_unless_its_error_is_taken() {
-    let traps = linked(r#"(module (func (export "trap") unreachable))"#, &EngineOptions::default());
+    let traps = linked(
+        r#"(module (func $deep unreachable) (func $trap (export "trap") (call $deep)))"#,
+        &EngineOptions::default(),
+    );
     let test = |takes: bool| {
         let traps = traps.clone();
         move |world: &World| -> Result<(), Error> {
@@ -142,5 +145,6 @@ fn a_guest_that_traps_is_a_failure_unless_its_error_is_taken() {
     let message = failure.message();
     assert!(message.starts_with("trap has failed, and nobody took its error: "), "{message}");
     assert!(message.contains("unreachable"), "{message}");
+    assert!(message.ends_with("\n  in deep\n  in trap"), "{message}");
     assert_eq!(failure.steps(), ["trap#0 step 1, submitted: failed"]);
 }

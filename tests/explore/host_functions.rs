@@ -65,10 +65,7 @@ fn a_host_call_that_fails_is_tried_at_each_place() {
     assert_eq!(failure.message(), "the test gave the error: a host function failed: no connection");
     assert_eq!(
         failure.steps(),
-        [
-            "run#0 step 1, submitted: yields",
-            "run#0 step 2, goes on: chose 1 of 2, failed",
-        ]
+        ["run#0 step 1, submitted: yields", "run#0 step 2, goes on: chose 1 of 2, failed",]
     );
     let report = explore::dfs(10).run(|world: &World| drop(test(world)));
     assert_eq!((report.schedules, report.is_exhaustive), (3, true));
