@@ -336,6 +336,11 @@ mod book {
         Undo: "docs/undo.md",
     }
 
+    #[cfg(feature = "explore")]
+    pages! {
+        Races: "docs/races.md",
+    }
+
     #[cfg(feature = "freeze")]
     pages! {
         SaveGames: "docs/save-games.md",

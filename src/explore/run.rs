@@ -4,7 +4,7 @@ use crate::call::turn::Job;
 use crate::explore::choice::Choice;
 use crate::explore::footprint::Footprint;
 use crate::explore::line::{Line, Note, Why};
-use crate::explore::state::{Carried, Hash, Known, Ready, Slicer, State};
+use crate::explore::state::{Carried, Guest, Hash, Known, Ready, State};
 use crate::pool::handle::{JobHandle, Rest};
 use crate::wait::clock::{Clock, ManualClock};
 use parking_lot::Mutex;
@@ -141,6 +141,12 @@ impl Run {
                 format!("there are more than {most} steps: a job goes on for ever, or `Explorer::max_steps` is too low")
             });
         }
+        if state.guests.iter().any(|guest| guest.has_time_slice()) {
+            state.stop.get_or_insert_with(|| {
+                "a guest has a slice of time, whose end no schedule decides: use `Slice::Fuel`"
+                    .into()
+            });
+        }
         let begun = if state.stop.is_some() { None } else { state.begin_step() };
         let Some((job, line)) = begun else {
             drop(state);
@@ -224,12 +230,10 @@ impl Run {
         self.state.lock().note(Note::Touches(what));
     }
 
-    pub(crate) fn add_slicer(&self, slicer: Slicer) {
+    pub(crate) fn add_guest(&self, guest: Box<dyn Guest>) {
         let mut state = self.state.lock();
-        if state.slice > 0 {
-            slicer(state.slice);
-        }
-        state.slicers.push(slicer);
+        guest.set_fuel(state.slice);
+        state.guests.push(guest);
     }
 
     pub(crate) fn hash_by(&self, hash: Hash) {
@@ -250,7 +254,7 @@ impl Run {
     pub(crate) fn close(&self, carried: Carried, unfinished: Option<String>) -> Ended {
         let mut state = self.state.lock();
         state.is_closed = true;
-        let left = (mem::take(&mut state.ready), mem::take(&mut state.slicers), state.hash.take());
+        let left = (mem::take(&mut state.ready), mem::take(&mut state.guests), state.hash.take());
         drop(state);
         drop(left);
         let mut state = self.state.lock();

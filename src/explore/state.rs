@@ -11,8 +11,14 @@ use crate::pool::handle::JobHandle;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-/// Sets the slice of a guest's steps, in fuel; zero stands for none.
-pub(crate) type Slicer = Box<dyn Fn(u32) + Send>;
+/// A guest whose steps may be ended by fuel.
+pub(crate) trait Guest: Send {
+    /// Ends its steps by this fuel; by what it had before, if that is zero.
+    fn set_fuel(&self, fuel: u32);
+
+    /// Has it a slice of time?
+    fn has_time_slice(&self) -> bool;
+}
 
 pub(crate) type Hash = Arc<dyn Fn() -> u64 + Send + Sync>;
 
@@ -43,7 +49,8 @@ pub(crate) struct State {
     pub(crate) over: usize,
     /// How often in succession nothing could be done.
     pub(crate) idle: u32,
-    pub(crate) slicers: Vec<Slicer>,
+    pub(crate) guests: Vec<Box<dyn Guest>>,
+    /// The fuel of the step in progress, or of the last one; zero if it was not ended by fuel.
     pub(crate) slice: u32,
     pub(crate) hash: Option<Hash>,
     /// Why the run was stopped.
@@ -95,7 +102,7 @@ impl State {
             known: 0,
             over: 0,
             idle: 0,
-            slicers: Vec::new(),
+            guests: Vec::new(),
             slice: 0,
             hash: None,
             stop: None,
@@ -142,7 +149,7 @@ impl State {
         let Ready { number, job, why } = self.ready.remove(place);
         if self.slice != choice.fuel {
             self.slice = choice.fuel;
-            self.slicers.iter().for_each(|slicer| slicer(choice.fuel));
+            self.guests.iter().for_each(|guest| guest.set_fuel(choice.fuel));
         }
         if self.carried.strategy.wants_footprints() {
             (self.known, self.over) = (self.jobs.len(), self.over());

@@ -3,13 +3,14 @@
 use crate::error::Error;
 use crate::explore::pool::WorldPool;
 use crate::explore::run::Run;
-use crate::explore::state::Slicer;
+use crate::explore::state::Guest;
 use crate::guest::instance::Instance;
 use crate::guest::limit::options::InstanceOptions;
 use crate::guest::limit::slice::Slice;
 use crate::guest::linked::Linked;
 use crate::wait::clock::ManualClock;
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::fmt;
 use std::sync::Arc;
 
@@ -89,17 +90,9 @@ impl World {
                 why: "the engine counts none: use `EngineOptions::fuel`, or `EngineOptions::deterministic`".into(),
             });
         }
-        let unpreempted = options.slice;
         let instance = Instance::with_options(pre, options, state)?;
-        if counts_fuel {
-            let guest = instance.share();
-            let slicer: Slicer = Box::new(move |fuel| {
-                let slice = if fuel == 0 { unpreempted } else { Slice::Fuel(fuel.into()) };
-                // The engine counts fuel, so it cannot be refused.
-                let _ = guest.set_slice(slice);
-            });
-            self.run.add_slicer(slicer);
-        }
+        let guest = Sliced { instance: instance.share(), counts_fuel, own: Cell::new(None) };
+        self.run.add_guest(Box::new(guest));
         Ok(instance)
     }
 
@@ -141,6 +134,37 @@ impl World {
     /// state.
     pub fn hash_by(&self, hash: impl Fn() -> u64 + Send + Sync + 'static) {
         self.run.hash_by(Arc::new(hash));
+    }
+}
+
+/// A guest of a world, whose steps the schedule may end by fuel.
+struct Sliced<S: 'static> {
+    instance: Instance<S>,
+    counts_fuel: bool,
+    /// The slice that it had before, while the schedule ends its steps.
+    own: Cell<Option<Slice>>,
+}
+
+impl<S: Send + 'static> Guest for Sliced<S> {
+    fn set_fuel(&self, fuel: u32) {
+        let slice = match (fuel, self.own.get()) {
+            _ if !self.counts_fuel => return,
+            (0, None) => return,
+            (0, Some(own)) => {
+                self.own.set(None);
+                own
+            }
+            (fuel, own) => {
+                self.own.set(own.or(Some(self.instance.control().slice())));
+                Slice::Fuel(fuel.into())
+            }
+        };
+        // The engine counts fuel, so this is not refused.
+        let _ = self.instance.set_slice(slice);
+    }
+
+    fn has_time_slice(&self) -> bool {
+        matches!(self.instance.control().slice(), Slice::Time(_))
     }
 }
 

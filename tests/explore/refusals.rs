@@ -26,6 +26,21 @@ fn slices_of_time_and_timeouts_are_refused() {
 }
 
 #[test]
+fn a_slice_of_time_that_is_set_later_is_a_failure() {
+    let failure = explore::dfs(1).check(|world: &World| -> Result<(), Error> {
+        let guest = world.instance(&*ADDS, shared(world, &Counter::default()))?;
+        let mut call = guest.call::<(), ()>("add", ())?;
+        guest.set_slice(Slice::Time(Duration::from_secs(1)))?;
+        world.pool().submit(call.to_job()?).wait();
+        Ok(())
+    });
+    assert_eq!(
+        failure.unwrap_err().message(),
+        "a guest has a slice of time, whose end no schedule decides: use `Slice::Fuel`"
+    );
+}
+
+#[test]
 fn a_sleep_on_the_clock_of_the_machine_is_a_deadlock_that_says_what_to_use() {
     let sleeps = |world: &World| -> Result<(), Error> {
         let mut call = Future::new(ok(RealtimeClock.sleep(Duration::from_secs(3600))));
