@@ -127,9 +127,12 @@
 //! - `freeze`: a call that is suspended in the middle of its guest's functions, as data: [`Future::freeze`], [`Frozen`], and
 //!   [parked calls](InstanceOptions::park_after).
 //! - `serde`: `Serialize` and `Deserialize` for the data of `checkpoint`.
+//! - `explore`: runs a test once for each order in which guests and host can meet: [`explore`].
 //! - `tracing`: spans and events for a subscriber of the crate `tracing`.
 
 // The private tour, from the top to the bottom. A file imports from its own folder and from those below it.
+//
+// `explore/` runs a test in many orders: its pool chooses which job takes the next step.
 //
 // `guest/` takes a guest from its instance and makes a call's work of one of its exports. `pool/` runs that work on other people's threads:
 // a job is one turn of a call or a closure, and a handle waits for its end. `frame/` is for the owner's thread: coroutines and budgets.
@@ -145,6 +148,8 @@
 
 mod call;
 mod error;
+#[cfg(feature = "explore")]
+pub mod explore;
 mod frame;
 #[cfg(feature = "wasm")]
 mod guest;
@@ -329,6 +334,11 @@ mod book {
         Rollback: "docs/rollback.md",
         Stops: "docs/stops.md",
         Undo: "docs/undo.md",
+    }
+
+    #[cfg(feature = "explore")]
+    pages! {
+        Races: "docs/races.md",
     }
 
     #[cfg(feature = "freeze")]

@@ -3,6 +3,8 @@
 
 #[cfg(feature = "tracing")]
 mod emit;
+#[cfg(feature = "explore")]
+pub(crate) mod watch;
 
 use crate::outcome::{JobOutcome, Outcome};
 use std::borrow::Cow;
@@ -22,6 +24,8 @@ macro_rules! traced {
 pub(crate) struct Traced {
     #[cfg(feature = "tracing")]
     call: emit::Call,
+    #[cfg(feature = "explore")]
+    watched: watch::Watched,
 }
 
 impl Traced {
@@ -34,7 +38,7 @@ impl Traced {
     /// A call of the export `name`.
     #[cfg(feature = "wasm")]
     #[inline]
-    #[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
+    #[cfg_attr(not(feature = "tracing"), allow(unused_variables))]
     pub(crate) fn export(name: &str, instance: InstanceId) -> Self {
         Self {
             #[cfg(feature = "tracing")]
@@ -43,6 +47,8 @@ impl Traced {
                 instance: Some(instance.0),
                 ..emit::Call::default()
             },
+            #[cfg(feature = "explore")]
+            watched: watch::Watched::export(name),
         }
     }
 
@@ -54,6 +60,8 @@ impl Traced {
         Self {
             #[cfg(feature = "tracing")]
             call: emit::Call { instance: Some(instance.0), ..emit::Call::default() },
+            #[cfg(feature = "explore")]
+            watched: watch::Watched::default(),
         }
     }
 
@@ -66,13 +74,32 @@ impl Traced {
                 own_name: Some(std::any::type_name::<F>().into()),
                 ..emit::Call::default()
             },
+            #[cfg(feature = "explore")]
+            watched: watch::Watched::default(),
         }
     }
 
     /// Sets the owner's name for it, unless the owner has set one already.
-    #[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
+    #[cfg_attr(not(feature = "tracing"), allow(unused_variables))]
     pub(crate) fn set_name(&self, name: impl Into<Cow<'static, str>>) {
-        traced!(self.call.owners_name.get_or_init(|| name.into()););
+        #[cfg(any(feature = "explore", feature = "tracing"))]
+        let name = name.into();
+        #[cfg(feature = "explore")]
+        self.watched.set_name(name.as_ref());
+        traced!(self.call.owners_name.get_or_init(|| name););
+    }
+
+    /// The name of the call, for a world that explores it.
+    #[cfg(feature = "explore")]
+    pub(crate) fn name(&self) -> Option<String> {
+        self.watched.name()
+    }
+
+    /// The owner took the failure.
+    #[inline]
+    pub(crate) fn failure_taken(&self) {
+        #[cfg(feature = "explore")]
+        self.watched.failure_taken();
     }
 
     /// Reports that it is submitted to a pool.
@@ -95,8 +122,12 @@ impl Traced {
 
     /// Reports its end.
     #[inline]
-    #[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
+    #[cfg_attr(not(feature = "tracing"), allow(unused_variables))]
     pub(crate) fn ended(&self, ending: Ending) {
+        #[cfg(feature = "explore")]
+        if let Some(failure) = ending.failure {
+            self.watched.failed(failure);
+        }
         traced!(if let Some((outcome, error)) = ending.report {
             self.call.ended(outcome, error.as_deref());
         });
@@ -116,12 +147,15 @@ impl Traced {
 pub(crate) struct Ending {
     #[cfg(feature = "tracing")]
     report: Option<(JobOutcome, Option<Box<str>>)>,
+    /// How a call or a closure has failed, if a world explores it.
+    #[cfg(feature = "explore")]
+    failure: Option<String>,
 }
 
 impl Ending {
     /// The end of a call with this result.
     #[inline]
-    #[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
+    #[cfg_attr(not(feature = "tracing"), allow(unused_variables))]
     pub(crate) fn of<T>(outcome: &Outcome<T>) -> Self {
         Self {
             #[cfg(feature = "tracing")]
@@ -132,18 +166,35 @@ impl Ending {
                     ref error => (JobOutcome::Failed, Some(emit::message(error))),
                 },
             }),
+            #[cfg(feature = "explore")]
+            failure: watch::failure(outcome),
         }
     }
 
     /// The end of a job that has no [`Error`](crate::error::Error) to report. `reason` is reported if it failed.
     #[inline]
-    #[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
+    #[cfg_attr(not(feature = "tracing"), allow(unused_variables))]
     pub(crate) fn because(outcome: JobOutcome, reason: &'static str) -> Self {
         Self {
             #[cfg(feature = "tracing")]
             report: emit::is_enabled(::tracing::Level::DEBUG)
                 .then(|| (outcome, Some(reason.into()))),
+            #[cfg(feature = "explore")]
+            failure: None,
         }
+    }
+
+    /// The end of a closure that was run.
+    #[inline]
+    pub(crate) fn of_closure(outcome: JobOutcome) -> Self {
+        let reason = "the closure panicked";
+        #[cfg_attr(not(feature = "explore"), allow(unused_mut))]
+        let mut ending = Self::because(outcome, reason);
+        #[cfg(feature = "explore")]
+        if outcome == JobOutcome::Failed {
+            ending.failure = watch::is_on().then(|| reason.to_owned());
+        }
+        ending
     }
 
     /// The end of a call that was cancelled.

@@ -349,7 +349,13 @@ impl<T: Send + 'static, O> Future<T, O> {
     #[inline]
     pub(super) fn take(&mut self) -> Option<Result<T, Error>> {
         match mem::replace(&mut self.call, Call::Disposed) {
-            Call::Ended(result) => Some(result.into_inner().map_err(|error| *error)),
+            Call::Ended(result) => {
+                let result = result.into_inner();
+                if result.is_err() {
+                    self.task.traced.failure_taken();
+                }
+                Some(result.map_err(|error| *error))
+            }
             other => {
                 self.call = other;
                 None

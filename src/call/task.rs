@@ -78,7 +78,8 @@ impl<T: Send + 'static> Task<T> {
     #[inline]
     fn renewed(interrupter: Option<&'static dyn Interrupter>) -> Option<Arc<Self>> {
         // A task keeps the name that the trace gave it.
-        let is_kept = spare::is_kept::<Self>() && !cfg!(feature = "tracing");
+        let is_kept =
+            spare::is_kept::<Self>() && !cfg!(any(feature = "explore", feature = "tracing"));
         let task: Arc<Self> = if is_kept { spare::take()? } else { return None };
         let address = |of: Option<&'static dyn Interrupter>| of.map(|of| ptr::from_ref(of).addr());
         let is_alike = address(task.interrupter) == address(interrupter);
@@ -341,6 +342,11 @@ impl<T: Send + 'static> Runnable for Task<T> {
         if let Start::Run = self.state.try_start() {
             self.end(Err(Box::new(Error::DependencyFailed)));
         }
+    }
+
+    #[cfg(feature = "explore")]
+    fn name(&self) -> Option<String> {
+        self.traced.name()
     }
 
     fn schedule(&self) -> Option<Arc<dyn Schedule>> {

@@ -5,6 +5,8 @@ use crate::step::stack::with_room;
 use crate::sync::{Stopwatch, const_thread_local};
 use crate::unwind::{catch, ignore_panic};
 use crate::wait::latch::Latch;
+#[cfg(feature = "explore")]
+use std::cell::Cell;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fmt;
@@ -26,6 +28,11 @@ pub struct Job {
 pub(crate) trait Runnable: Send + Sync {
     /// Takes a turn. Returns the job of the next turn, if this one yielded.
     fn turn(self: Arc<Self>) -> Option<Job>;
+    /// The name of the call.
+    #[cfg(feature = "explore")]
+    fn name(&self) -> Option<String> {
+        None
+    }
     /// The job was dropped without a turn.
     fn give_back(&self);
     /// Is it a call, and not a closure?
@@ -135,6 +142,22 @@ impl Job {
         catch(|| with_room(|| self.runnable.take()?.turn())).ok()?
     }
 
+    /// Gives the job one step on this thread: to the first stop of its call. Returns a job that has yielded, as [`turn`](Self::turn) does.
+    #[cfg(feature = "explore")]
+    pub(crate) fn step(self) -> Option<Self> {
+        let outer = IS_ONE_STEP.with(|place| place.replace(true));
+        // This does not panic.
+        let next = self.turn();
+        IS_ONE_STEP.with(|place| place.set(outer));
+        next
+    }
+
+    /// The name of the call, if it has one.
+    #[cfg(feature = "explore")]
+    pub(crate) fn name(&self) -> Option<String> {
+        self.runnable.as_ref()?.name()
+    }
+
     /// Puts a job whose prerequisites are complete into its pool's queue. A job that was cancelled meanwhile is dropped.
     pub(crate) fn enqueue_first(self) {
         if let Some(schedule) = self.runnable.as_ref().and_then(|runnable| runnable.schedule()) {
@@ -200,6 +223,12 @@ impl fmt::Debug for Job {
     }
 }
 
+#[cfg(feature = "explore")]
+const_thread_local! {
+    /// Does each turn on this thread end at the first yield?
+    static IS_ONE_STEP: Cell<bool> = Cell::new(false);
+}
+
 /// How much of its [quantum](Job::QUANTUM) a job has left. Reading the clock costs about a fifth of a yield, so it is read after the
 /// first, second, fourth and eighth yield, and from then on after every eighth.
 #[derive(Default)]
@@ -212,6 +241,10 @@ pub(crate) struct Quantum {
 impl Quantum {
     /// Called after each yield: may the job run on?
     pub(crate) fn lasts(&mut self) -> bool {
+        #[cfg(feature = "explore")]
+        if IS_ONE_STEP.with(Cell::get) {
+            return false;
+        }
         self.yields = self.yields.saturating_add(1);
         if self.yields < self.next_look {
             return true;

@@ -35,6 +35,7 @@ pub struct EngineOptions {
     stop_flags: bool,
     component_async: bool,
     fuel: bool,
+    deterministic: bool,
     backtraces: bool,
     backtrace_frames: NonZeroUsize,
 }
@@ -55,6 +56,7 @@ impl Default for EngineOptions {
             stop_flags: false,
             component_async: false,
             fuel: false,
+            deterministic: false,
             backtraces: true,
             backtrace_frames: const { NonZeroUsize::new(20).unwrap() },
         }
@@ -212,6 +214,27 @@ impl EngineOptions {
         self
     }
 
+    /// Makes guests compute the same on every processor, and stop at the same places in every run: all NaNs have the same bits, and the relaxed SIMD
+    /// instructions have one result. [Fuel](Self::fuel) stops guests, and [epochs](Self::epoch_interruption) do not.
+    ///
+    /// Guests pay for the fuel, and those that compute with floats for the NaNs. How much memory a guest can get, and how deep it can recurse, still depends on
+    /// the machine.
+    ///
+    /// ```
+    /// use wasm_jobs::{EngineOptions, engine};
+    ///
+    /// let engine = engine(&EngineOptions::default().deterministic())?;
+    /// assert!(engine.get_consume_fuel());
+    /// # Ok::<(), wasm_jobs::Error>(())
+    /// ```
+    #[must_use]
+    pub fn deterministic(mut self) -> Self {
+        self.deterministic = true;
+        self.fuel = true;
+        self.epoch_interruption = false;
+        self
+    }
+
     /// Sets whether a [`Trap`](crate::Trap) has a backtrace. Collecting it takes time at each trap.
     #[must_use]
     pub fn backtraces(mut self, enable: bool) -> Self {
@@ -249,6 +272,8 @@ impl EngineOptions {
             .shared_memory(self.threads || self.stop_flags)
             .concurrency_support(self.component_async)
             .consume_fuel(self.fuel)
+            .cranelift_nan_canonicalization(self.deterministic)
+            .relaxed_simd_deterministic(self.deterministic)
             .wasm_backtrace_max_frames(self.backtraces.then_some(self.backtrace_frames));
         if let Some(instances) = self.pool {
             let mut pool = PoolingAllocationConfig::new();

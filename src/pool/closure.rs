@@ -79,7 +79,7 @@ impl<F: FnOnce() + Send + 'static, Q: Send + 'static> Runnable for ClosureJob<F,
                 panicked => (JobOutcome::Failed, panicked),
             };
             drop_payload(payload);
-            self.traced.ended(Ending::because(outcome, "the closure panicked"));
+            self.traced.ended(Ending::of_closure(outcome));
             self.latch.complete(outcome);
         }
         None

@@ -88,6 +88,10 @@ pub(crate) fn help_by(help: Help) {
 /// is `wanted`. The caller then checks again whether its wait is over.
 pub(crate) fn help_or_sleep(sleeper: &Sleeper, wanted: Wanted) {
     notify_all();
+    #[cfg(feature = "explore")]
+    if own_help::help() {
+        return;
+    }
     if !HELP.get().is_some_and(|help| help(sleeper, wanted)) {
         sleeper.sleep();
     }
@@ -110,8 +114,44 @@ pub(crate) fn block_on<F: std::future::Future>(future: F) -> F::Output {
             Poll::Ready(output) => return output,
             Poll::Pending => {
                 notify_all();
+                #[cfg(feature = "explore")]
+                if own_help::help() {
+                    continue;
+                }
                 sleeper.sleep();
             }
         }
+    }
+}
+
+/// Threads that help in a way of their own, in every wait.
+#[cfg(feature = "explore")]
+pub(crate) mod own_help {
+    use std::cell::RefCell;
+    use std::rc::Rc;
+
+    thread_local! {
+        static OWN: RefCell<Option<Rc<dyn Fn()>>> = const { RefCell::new(None) };
+    }
+
+    /// Runs `code` on this thread, which calls `help` instead of sleeping, as often as a wait is not over.
+    pub(crate) fn with<R>(help: Rc<dyn Fn()>, code: impl FnOnce() -> R) -> R {
+        let _restore = Restore(OWN.replace(Some(help)));
+        code()
+    }
+
+    struct Restore(Option<Rc<dyn Fn()>>);
+
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            OWN.set(self.0.take());
+        }
+    }
+
+    /// Calls this thread's help. False if it has none.
+    pub(super) fn help() -> bool {
+        let Some(help) = OWN.with_borrow(Clone::clone) else { return false };
+        help();
+        true
     }
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 
 /// The layers, from top to bottom. Folders in one row do not import each other.
 const LAYERS: &[&[&str]] = &[
+    &["explore"],
     &["guest"],
     &["pool", "frame"],
     &["call"],

@@ -1,0 +1,71 @@
+//! [`Failure`]: how a schedule has failed, made short, with what is needed to see it again.
+
+use std::fmt;
+
+/// A schedule that fails, as short as it could be made.
+///
+/// Its `Display` shows the message, a line for each step, and the schedule for [`replay`](crate::explore::replay).
+#[derive(Clone)]
+pub struct Failure {
+    pub(crate) message: String,
+    pub(crate) lines: Vec<String>,
+    pub(crate) schedule: String,
+    pub(crate) strategy: String,
+    pub(crate) seed: Option<u64>,
+    pub(crate) schedules: u64,
+}
+
+impl Failure {
+    /// What went wrong: the panic of the test with its place, its error, the error of a job that nobody took, or that no job could go on.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// What happened, a line for each step.
+    #[must_use]
+    pub fn steps(&self) -> &[String] {
+        &self.lines
+    }
+
+    /// The schedule, for [`replay`](crate::explore::replay).
+    #[must_use]
+    pub fn schedule(&self) -> &str {
+        &self.schedule
+    }
+
+    /// The seed of the strategy, if it has one.
+    #[must_use]
+    pub fn seed(&self) -> Option<u64> {
+        self.seed
+    }
+
+    /// Which schedule it was that failed, from one.
+    #[must_use]
+    pub fn found_by(&self) -> u64 {
+        self.schedules
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}\n", self.message)?;
+        for (number, line) in (1..).zip(&self.lines) {
+            writeln!(f, "{number:>4}  {line}")?;
+        }
+        write!(f, "\nfound by schedule {} of {}", self.schedules, self.strategy)?;
+        if let Some(seed) = self.seed {
+            write!(f, " with WASM_JOBS_SEED={seed}")?;
+        }
+        write!(f, "; to run it again: wasm_jobs::explore::replay({:?})", self.schedule)
+    }
+}
+
+/// As `Display`, so that `unwrap` shows a readable failure.
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl std::error::Error for Failure {}

@@ -1,0 +1,196 @@
+//! Runs a test once for each order in which guests and host can meet.
+//!
+//! Several guests that share something of the host's (a market, a mailbox, a world) can meet there in many orders, and a test that runs them on a
+//! pool sees one of these. Here a [`World`] is the pool: all jobs run on the test's own thread, one [step](crate::Step) at a time, and a
+//! strategy chooses which job takes the next step. The test runs again and again, each time in another order, until one fails. The
+//! [`Failure`] is made as short as possible, and says which steps led to it. Its schedule is a short text, and [`replay`] of that runs the same
+//! steps.
+//!
+//! - [`random`] chooses each step at random.
+//! - [`pct`] chooses at random so that bugs which need few preemptions are found with a known probability.
+//! - [`dfs`] tries all schedules, if there are not too many.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
+//! use wasm_jobs::explore::{self, World};
+//! use wasm_jobs::{Error, Future, JobPool, yield_now};
+//!
+//! // Two buyers look at the stock, and then each takes one.
+//! let shop = |world: &World| -> Result<(), Error> {
+//!     let stock = Arc::new(AtomicI32::new(1));
+//!     let buyer = || {
+//!         let stock = stock.clone();
+//!         Future::new(async move {
+//!             if stock.load(Relaxed) > 0 {
+//!                 yield_now().await;
+//!                 stock.fetch_sub(1, Relaxed);
+//!             }
+//!             Ok(())
+//!         })
+//!     };
+//!     let mut buyers = [buyer().named("ann"), buyer().named("bob")];
+//!     for buyer in &mut buyers {
+//!         world.pool().submit(buyer.to_job()?);
+//!     }
+//!     world.run();
+//!     assert!(stock.load(Relaxed) >= 0, "sold what was not there");
+//!     Ok(())
+//! };
+//! let failure = explore::dfs(1_000).check(shop).unwrap_err();
+//! assert!(failure.message().ends_with("sold what was not there"));
+//! assert_eq!(failure.schedule(), "0.1");
+//! assert_eq!(
+//!     failure.steps(),
+//!     [
+//!         "ann#0 step 1, submitted: yields",
+//!         "bob#1 step 1, submitted: yields",
+//!         "bob#1 step 2, goes on: done",
+//!         "ann#0 step 2, goes on: done",
+//!     ]
+//! );
+//! # Ok::<(), Error>(())
+//! ```
+//!
+//! # What a step is
+//!
+//! A job takes one step, from a stop to its next one, and no other job runs meanwhile. A guest that [`World::instance`] makes stops before
+//! each call of the host, so guests meet in every order of their host calls, whether or not those are asynchronous. Native calls stop where
+//! they await something that is not ready, such as [`yield_now`](crate::yield_now). The closure of a job is one step.
+//!
+//! A job that blocks, in a host function or in a closure, has other jobs run on top of it until what it waits for is over, as a worker of rayon's
+//! pools does. To let others go on in every order, await instead.
+//!
+//! The test itself is no job: it goes on as soon as what it waits for is there. What is to race has to be a job.
+//!
+//! # What cannot be seen
+//!
+//! - Orders inside one host function that does not await, between two threads for example.
+//! - Weak memory orderings: everything runs on one thread.
+//! - `memory.atomic.wait` of a guest, which would block that thread.
+//!
+//! # What to use inside
+//!
+//! The same schedule has to lead to the same steps. So use the world's [pool](World::pool), its [clock](World::clock) instead of
+//! [`RealtimeClock`](crate::RealtimeClock), and slices of fuel instead of slices of time; and make everything that the test changes inside
+//! of it. A wake by another thread is a failure, and so is a run that goes another way when it is repeated.
+
+mod choice;
+mod dfs;
+mod explorer;
+mod failure;
+mod footprint;
+mod line;
+mod pct;
+mod pool;
+mod quiet;
+mod random;
+mod run;
+mod shrink;
+mod state;
+mod strategy;
+mod verdict;
+mod world;
+
+pub use explorer::{Explorer, Report};
+pub use failure::Failure;
+pub use pool::WorldPool;
+pub use verdict::Verdict;
+pub use world::World;
+
+use crate::explore::choice::parse;
+use crate::explore::explorer::Method;
+
+/// Runs a test `schedules` times, and chooses among the jobs that can go on at random, with equal probability.
+///
+/// The seed is 0 unless [`Explorer::seed`] or the variable `WASM_JOBS_SEED` of the environment sets another one. With the same seed, all schedules
+/// are the same again.
+///
+/// ```
+/// use wasm_jobs::explore::{self, World};
+/// use wasm_jobs::JobPool;
+///
+/// let report = explore::random(100).run(|world: &World| {
+///     let (a, b) = (world.pool().submit_fn(|| ()), world.pool().submit_fn(|| ()));
+///     a.wait();
+///     b.wait();
+/// });
+/// assert_eq!((report.schedules, report.steps), (100, 200));
+/// ```
+pub fn random(schedules: u64) -> Explorer {
+    Explorer::new(Method::Random { schedules })
+}
+
+/// Runs a test `schedules` times by probabilistic concurrency testing, PCT (Burckhardt, Kothari, Musuvathi and Nagarakatte, "A Randomized
+/// Scheduler with Probabilistic Guarantees of Finding Bugs", ASPLOS 2010).
+///
+/// Each job has a random priority, the job of the highest one takes the next step, and `depth - 1` times, at random steps, the job that would go on
+/// gets the lowest priority. A bug that needs `depth` orderings between steps of different jobs is found by one schedule with a probability of at
+/// least 1 / (n · kᵈ⁻¹), if there are n jobs and k steps. Most bugs need one or two orderings: a deadlock of two locks has a depth of 2,
+/// and so has a lost update.
+///
+/// The number k is that of the longest schedule so far, so the bound holds from the second schedule on if all schedules are equally long. For the seed, see
+/// [`random`].
+///
+/// ```
+/// use wasm_jobs::explore::{self, World};
+/// # use wasm_jobs::JobPool;
+///
+/// explore::pct(100, 2).run(|world: &World| {
+///     world.pool().submit_fn(|| ());
+///     world.run();
+/// });
+/// ```
+pub fn pct(schedules: u64, depth: u32) -> Explorer {
+    Explorer::new(Method::Pct { schedules, depth })
+}
+
+/// Runs a test once for each of its schedules, but for `limit` schedules at most.
+///
+/// Two guests of m and n steps have (m + n)! / (m! · n!) schedules. [`Report::is_exhaustive`] tells whether all were run, and
+/// [`Explorer::reduce`] makes them fewer.
+///
+/// ```
+/// use wasm_jobs::explore::{self, World};
+/// # use wasm_jobs::JobPool;
+///
+/// let report = explore::dfs(1_000).run(|world: &World| {
+///     for _ in 0..4 {
+///         world.pool().submit_fn(|| ());
+///     }
+///     world.run();
+/// });
+/// assert!(report.is_exhaustive);
+/// assert_eq!(report.schedules, 4 * 3 * 2);
+/// ```
+pub fn dfs(limit: u64) -> Explorer {
+    Explorer::new(Method::Dfs { limit })
+}
+
+/// Runs a test once, in the order of a schedule that a [`Failure`] has printed.
+///
+/// The schedule is a list of numbers, with dots between them. Each is one choice: which of the jobs that can go on takes the next step, the last
+/// one first, or what [`World::choose`] gave. Where there is one job, there is no choice. After the end of the list, every choice is zero.
+/// `1x20` stands for 20 choices of one, and `0+35` for a step that a slice of 35 units of fuel ends.
+///
+/// # Panics
+///
+/// If the text is no schedule.
+///
+/// ```
+/// use wasm_jobs::explore::{self, World};
+/// # use wasm_jobs::JobPool;
+///
+/// explore::replay("1.0x3.2").run(|world: &World| {
+///     world.pool().submit_fn(|| ());
+///     world.run();
+/// });
+/// ```
+pub fn replay(schedule: &str) -> Explorer {
+    match parse(schedule) {
+        Some(choices) => Explorer::new(Method::Replay { choices }),
+        None => panic!(
+            "{schedule:?} is no schedule: a schedule is what a failure has printed, such as 1.0x3.2"
+        ),
+    }
+}

@@ -1,0 +1,277 @@
+//! [`Run`]: one run of a test. It has the jobs that can go on, has the strategy choose among them, and gives the chosen one a step.
+
+use crate::call::turn::Job;
+use crate::explore::choice::Choice;
+use crate::explore::footprint::Footprint;
+use crate::explore::line::{Line, Note, Why};
+use crate::explore::state::{Carried, Guest, Hash, Known, Ready, State};
+use crate::pool::handle::{JobHandle, Rest};
+use crate::wait::clock::{Clock, ManualClock};
+use parking_lot::Mutex;
+use std::borrow::Cow;
+use std::mem;
+use std::panic::resume_unwind;
+use std::thread::{self, ThreadId};
+
+pub(crate) struct Run {
+    pub(crate) clock: ManualClock,
+    /// Does the strategy end steps by fuel?
+    pub(crate) preempts: bool,
+    thread: ThreadId,
+    max_steps: usize,
+    state: Mutex<State>,
+}
+
+/// What a run leaves behind.
+pub(crate) struct Ended {
+    pub(crate) carried: Carried,
+    pub(crate) choices: Vec<Choice>,
+    pub(crate) lines: Vec<Line>,
+    pub(crate) labels: Vec<String>,
+    pub(crate) steps: usize,
+    pub(crate) stop: Option<String>,
+    pub(crate) is_redundant: bool,
+    /// The panics of closures that were jobs.
+    pub(crate) panics: Vec<String>,
+    /// The label of a job that was not over at the end.
+    pub(crate) unfinished: Option<String>,
+}
+
+/// The payload of the panic that ends a run which was stopped.
+struct Stopped;
+
+impl Run {
+    pub(crate) fn new(carried: Carried, max_steps: usize, preempts: bool) -> Self {
+        Self {
+            clock: ManualClock::new(),
+            preempts,
+            thread: thread::current().id(),
+            max_steps,
+            state: Mutex::new(State::new(carried)),
+        }
+    }
+
+    // Jobs come.
+
+    /// The number of a new job.
+    pub(crate) fn new_job(&self) -> usize {
+        let mut state = self.state.lock();
+        state.jobs.push(Known::default());
+        state.jobs.len() - 1
+    }
+
+    pub(crate) fn set_handle(&self, number: usize, handle: &JobHandle) {
+        self.state.lock().jobs[number].handle = Some(handle.clone());
+    }
+
+    /// A job that is new can go on.
+    pub(crate) fn submit(&self, number: usize, job: Job) {
+        self.put(Ready { number, job, why: Why::Submitted });
+    }
+
+    /// A job that has waited can go on.
+    pub(crate) fn wake(&self, number: usize, job: Job) {
+        let waker = self.state.lock().waker(thread::current().id() == self.thread);
+        self.put(Ready { number, job, why: Why::WokenBy(waker) });
+    }
+
+    fn put(&self, ready: Ready) {
+        let is_own_thread = thread::current().id() == self.thread;
+        let mut state = self.state.lock();
+        if state.is_closed {
+            drop(state);
+            return drop(ready);
+        }
+        let known = &mut state.jobs[ready.number];
+        if known.name.is_none() {
+            known.name = ready.job.name();
+        }
+        if !is_own_thread {
+            let label = state.jobs[ready.number].label(ready.number);
+            state.stop.get_or_insert_with(|| {
+                format!(
+                    "{label} was woken by another thread, at a time that no schedule decides: use `World::clock` and `World::pool`"
+                )
+            });
+        }
+        let place = state.ready.partition_point(|other| other.number < ready.number);
+        state.ready.insert(place, ready);
+    }
+
+    // Jobs run.
+
+    /// What a thread of this run does instead of sleeping.
+    pub(crate) fn help(&self) {
+        if self.advance(false) {
+            return;
+        }
+        // What this thread waits for may have come without a step. It looks, and comes back if not.
+        let idle = {
+            let mut state = self.state.lock();
+            state.idle += 1;
+            state.idle
+        };
+        if idle > 1 {
+            self.stop_in_deadlock(true);
+        }
+    }
+
+    pub(crate) fn run_all(&self) {
+        while self.advance(true) {}
+        if self.state.lock().jobs.iter().any(|job| !job.is_over()) {
+            self.stop_in_deadlock(false);
+        }
+    }
+
+    /// Gives one job a step, or moves the clock. False if there is neither a job that can go on nor a sleeper. Unless the step is `alone`, what comes
+    /// right after it, before the next step, may touch anything.
+    ///
+    /// # Panics
+    ///
+    /// If the run was stopped.
+    fn advance(&self, alone: bool) -> bool {
+        let mut state = self.state.lock();
+        if state.ready.is_empty() && state.stop.is_none() {
+            drop(state);
+            return self.move_clock();
+        }
+        if state.steps == self.max_steps {
+            let most = self.max_steps;
+            state.stop.get_or_insert_with(|| {
+                format!("there are more than {most} steps: a job goes on for ever, or `Explorer::max_steps` is too low")
+            });
+        }
+        if state.guests.iter().any(|guest| guest.has_time_slice()) {
+            state.stop.get_or_insert_with(|| {
+                "a guest has a slice of time, whose end no schedule decides: use `Slice::Fuel`"
+                    .into()
+            });
+        }
+        let begun = if state.stop.is_some() { None } else { state.begin_step() };
+        let Some((job, line)) = begun else {
+            drop(state);
+            resume_unwind(Box::new(Stopped));
+        };
+        drop(state);
+        let next = job.step();
+        let mut state = self.state.lock();
+        state.end_step(line, next);
+        if state.carried.strategy.wants_footprints() {
+            let footprint = if alone { state.footprint(line) } else { Footprint::All };
+            state.carried.strategy.stepped(footprint);
+        }
+        let hash = state.hash.clone();
+        let is_stopped = state.stop.is_some() || state.is_redundant;
+        drop(state);
+        if is_stopped {
+            resume_unwind(Box::new(Stopped));
+        }
+        if let Some(hash) = hash {
+            let hash = hash();
+            self.state.lock().carried.states.insert(hash);
+        }
+        true
+    }
+
+    fn move_clock(&self) -> bool {
+        let Some(deadline) = self.clock.next_deadline() else { return false };
+        {
+            let mut state = self.state.lock();
+            state.lines.push(Line::Clock(deadline));
+            state.is_ticking = true;
+            state.idle = 0;
+        }
+        self.clock.tick(deadline.saturating_sub(self.clock.now()));
+        self.state.lock().is_ticking = false;
+        true
+    }
+
+    /// Stops the run, because nobody can go on.
+    fn stop_in_deadlock(&self, test_waits: bool) -> ! {
+        let mut state = self.state.lock();
+        let mut text =
+            String::from("deadlock: no job can go on, and none sleeps on the world's clock");
+        if test_waits {
+            text.push_str("\n  the test waits");
+        }
+        for (number, job) in state.jobs.iter().enumerate().filter(|(_, job)| !job.is_over()) {
+            let rest = job.handle.as_ref().and_then(|handle| handle.completion().rest());
+            let (label, steps) = (job.label(number), job.steps);
+            text.push_str(&match rest {
+                Some(Rest::Deferred) => format!("\n  {label} waits for jobs before it"),
+                _ if state.running.iter().any(|line| state.line_is_of(*line, number)) => {
+                    format!("\n  {label} blocks in its step {steps}")
+                }
+                _ => format!("\n  {label} waits since its step {steps}"),
+            });
+        }
+        text.push_str(
+            "\nwhat waits for another clock, pool or thread has to use `World::clock` and `World::pool`",
+        );
+        state.stop.get_or_insert(text);
+        drop(state);
+        resume_unwind(Box::new(Stopped));
+    }
+
+    // What the test and host functions ask.
+
+    pub(crate) fn pick(&self, of: u32) -> u32 {
+        let mut state = self.state.lock();
+        if of == 1 {
+            return 0;
+        }
+        let value = state.carried.strategy.pick(of);
+        state.choices.push(Choice { value, fuel: 0 });
+        state.note(Note::Chose { value, of });
+        value
+    }
+
+    pub(crate) fn touches(&self, what: Cow<'static, str>) {
+        self.state.lock().note(Note::Touches(what));
+    }
+
+    pub(crate) fn add_guest(&self, guest: Box<dyn Guest>) {
+        let mut state = self.state.lock();
+        guest.set_fuel(state.slice);
+        state.guests.push(guest);
+    }
+
+    pub(crate) fn hash_by(&self, hash: Hash) {
+        let other = self.state.lock().hash.replace(hash);
+        drop(other);
+    }
+
+    // The run ends.
+
+    /// The label of a job that is not over.
+    pub(crate) fn unfinished(&self) -> Option<String> {
+        let state = self.state.lock();
+        let (number, job) = state.jobs.iter().enumerate().find(|(_, job)| !job.is_over())?;
+        Some(job.label(number))
+    }
+
+    /// Ends the run. Jobs that are left go back to their owners.
+    pub(crate) fn close(&self, carried: Carried, unfinished: Option<String>) -> Ended {
+        let mut state = self.state.lock();
+        state.is_closed = true;
+        let left = (mem::take(&mut state.ready), mem::take(&mut state.guests), state.hash.take());
+        drop(state);
+        drop(left);
+        let mut state = self.state.lock();
+        let jobs = mem::take(&mut state.jobs);
+        let ended = Ended {
+            carried: mem::replace(&mut state.carried, carried),
+            choices: mem::take(&mut state.choices),
+            lines: mem::take(&mut state.lines),
+            labels: jobs.iter().enumerate().map(|(number, job)| job.label(number)).collect(),
+            steps: state.steps,
+            stop: state.stop.take(),
+            is_redundant: state.is_redundant,
+            panics: jobs.iter().filter_map(|job| job.panic.clone()).collect(),
+            unfinished,
+        };
+        drop(state);
+        drop(jobs);
+        ended
+    }
+}

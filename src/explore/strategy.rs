@@ -1,0 +1,68 @@
+//! [`Strategy`]: what makes the choices of a schedule. [`Script`] makes those of a list.
+
+use crate::explore::choice::Choice;
+use crate::explore::footprint::Footprint;
+
+pub(crate) trait Strategy: Send {
+    /// A new run begins. False if there is no other schedule to run.
+    fn begin(&mut self) -> bool;
+
+    /// Which of these jobs takes the next step? They are given by their numbers: first the one that took the last step, if it can go on, and
+    /// then the others in ascending order. Called even if there is only one, in which case the choice is not recorded.
+    /// `None` ends the run, because it would repeat others.
+    fn next(&mut self, ready: &[usize]) -> Option<Choice>;
+
+    /// One of `of` possibilities.
+    fn pick(&mut self, of: u32) -> u32;
+
+    /// Is it to be told what each step has touched?
+    fn wants_footprints(&self) -> bool {
+        false
+    }
+
+    /// The last step in progress has ended.
+    fn stepped(&mut self, _: Footprint) {}
+
+    /// The run is over, and had this many steps.
+    fn end(&mut self, steps: usize);
+
+    /// Was every schedule run?
+    fn is_exhausted(&self) -> bool {
+        false
+    }
+}
+
+/// Makes the choices of a list, once, and then zeros.
+pub(crate) struct Script {
+    choices: std::vec::IntoIter<Choice>,
+    has_begun: bool,
+}
+
+impl Script {
+    pub(crate) fn new(choices: Vec<Choice>) -> Self {
+        Self { choices: choices.into_iter(), has_begun: false }
+    }
+
+    /// A choice may be too great, if the test is not the one that the schedule was made for.
+    fn choice(&mut self, of: usize) -> Choice {
+        let Choice { value, fuel } = self.choices.next().unwrap_or_default();
+        let most = u32::try_from(of - 1).unwrap_or(u32::MAX);
+        Choice { value: value.min(most), fuel }
+    }
+}
+
+impl Strategy for Script {
+    fn begin(&mut self) -> bool {
+        !std::mem::replace(&mut self.has_begun, true)
+    }
+
+    fn next(&mut self, ready: &[usize]) -> Option<Choice> {
+        Some(if ready.len() > 1 { self.choice(ready.len()) } else { Choice::NONE })
+    }
+
+    fn pick(&mut self, of: u32) -> u32 {
+        self.choice(of as usize).value
+    }
+
+    fn end(&mut self, _: usize) {}
+}

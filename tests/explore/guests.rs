@@ -1,0 +1,150 @@
+//! Guests that race in the host.
+
+use crate::support::{ADDS, Counter, Shared, linked, shared};
+use wasm_jobs::explore::{self, World};
+use wasm_jobs::wasmtime::InstancePre;
+use wasm_jobs::{EngineOptions, Error, InstanceOptions, JobPool};
+
+/// Two guests add one each.
+fn two_guests(world: &World) -> Result<(), Error> {
+    let stock = Counter::default();
+    let guests = [
+        world.instance(&*ADDS, shared(world, &stock))?,
+        world.instance(&*ADDS, shared(world, &stock))?,
+    ];
+    let mut calls = Vec::new();
+    for guest in &guests {
+        let mut call = guest.call::<(), ()>("add", ())?;
+        world.pool().submit(call.to_job()?);
+        calls.push(call);
+    }
+    for call in &mut calls {
+        call.wait()?;
+    }
+    assert_eq!(stock.get(), 2, "an update is lost");
+    Ok(())
+}
+
+#[test]
+fn an_update_that_guests_lose_is_found_and_the_steps_say_what_they_touch() {
+    for explorer in [explore::random(1_000), explore::pct(1_000, 2), explore::dfs(1_000)] {
+        let failure = explorer.check(two_guests).unwrap_err();
+        // `a` reads, then `b` does all, then `a` writes. The first step of each leads to its first call of the host.
+        assert_eq!(
+            failure.steps(),
+            [
+                "add#0 step 1, submitted: yields",
+                "add#0 step 2, goes on: touches stock, yields",
+                "add#1 step 1, submitted: yields",
+                "add#1 step 2, goes on: touches stock, yields",
+                "add#1 step 3, goes on: touches stock, done",
+                "add#0 step 3, goes on: touches stock, done",
+            ],
+            "{failure}"
+        );
+        assert_eq!(failure.schedule(), "0x2.1");
+    }
+}
+
+/// A guest that computes for a while between its two calls of the host.
+const COMPUTES: &str = r#"(module
+    (import "shop" "read" (func $read (result i32)))
+    (import "shop" "write" (func $write (param i32)))
+    (func (export "add") (local $read i32) (local $left i32)
+        (local.set $read (call $read))
+        (local.set $left (i32.const 20))
+        (loop $again
+            (local.set $left (i32.sub (local.get $left) (i32.const 1)))
+            (br_if $again (local.get $left)))
+        (call $write (i32.add (local.get $read) (i32.const 1)))))"#;
+
+/// Two guests add one each, and stop only where their fuel ends.
+fn two_that_compute(pre: &InstancePre<Shared>) -> impl Fn(&World) -> Result<(), Error> {
+    |world: &World| {
+        let stock = Counter::default();
+        let guest = || world.instance_with(pre, InstanceOptions::default(), shared(world, &stock));
+        let guests = [guest()?, guest()?];
+        let mut calls =
+            [guests[0].call::<(), ()>("add", ())?, guests[1].call::<(), ()>("add", ())?];
+        for call in &mut calls {
+            world.pool().submit(call.to_job()?);
+        }
+        world.run();
+        assert_eq!(stock.get(), 2, "an update is lost");
+        Ok(())
+    }
+}
+
+#[test]
+fn a_guest_is_preempted_by_fuel_where_it_calls_no_host_function() {
+    let pre = linked(COMPUTES, &EngineOptions::default().deterministic());
+    let test = two_that_compute(&pre);
+    // Without preemption, each call is one step.
+    assert_eq!(explore::dfs(10).run(&test).schedules, 2);
+    for explorer in [explore::random(1_000), explore::pct(1_000, 2)] {
+        let failure = explorer.preempt(100).check(&test).unwrap_err();
+        let steps = failure.steps();
+        assert_eq!(steps.len(), 3, "{failure}");
+        assert!(steps[0].starts_with("add#0 step 1, submitted: touches stock, has "), "{failure}");
+        assert!(steps[0].ends_with(" of fuel, yields"), "{failure}");
+        assert_eq!(steps[1], "add#1 step 1, submitted: touches stock, touches stock, done");
+        assert_eq!(steps[2], "add#0 step 2, goes on: touches stock, done");
+        assert!(
+            failure.schedule().starts_with("0+") && failure.schedule().ends_with(".1"),
+            "{failure}"
+        );
+        let again = explore::replay(failure.schedule()).check(&test).unwrap_err();
+        assert_eq!(again.steps(), steps);
+    }
+}
+
+#[test]
+fn preemption_by_fuel_needs_an_engine_that_counts_it() {
+    let failure = explore::random(1).preempt(100).check(two_guests).unwrap_err();
+    assert_eq!(
+        failure.message(),
+        "the test gave the error: a step that ends by fuel is not supported: the engine counts none: use `EngineOptions::fuel`, or `EngineOptions::deterministic`"
+    );
+}
+
+#[test]
+fn a_deterministic_engine_has_one_nan() {
+    let wat = r#"(module (func (export "nan") (param f32) (result i32)
+        (i32.reinterpret_f32 (f32.add (local.get 0) (f32.const 1)))))"#;
+    let pre = linked(wat, &EngineOptions::default().deterministic());
+    explore::dfs(1).run(|world: &World| -> Result<(), Error> {
+        let guest = world.instance(&pre, shared(world, &Counter::default()))?;
+        let payload = f32::from_bits(0x7fe1_2345);
+        assert_eq!(guest.call::<f32, i32>("nan", payload)?.wait()?, 0x7fc0_0000);
+        Ok(())
+    });
+    let engine = wasm_jobs::engine(&EngineOptions::default().deterministic()).unwrap();
+    assert!(engine.get_consume_fuel());
+}
+
+#[test]
+fn a_guest_that_traps_is_a_failure_unless_its_error_is_taken() {
+    let traps = linked(
+        r#"(module (func $deep unreachable) (func $trap (export "trap") (call $deep)))"#,
+        &EngineOptions::default(),
+    );
+    let test = |takes: bool| {
+        let traps = traps.clone();
+        move |world: &World| -> Result<(), Error> {
+            let guest = world.instance(&traps, shared(world, &Counter::default()))?;
+            let mut call = guest.call::<(), ()>("trap", ())?;
+            world.pool().submit(call.to_job()?).wait();
+            if takes {
+                assert!(matches!(call.try_get_result(), Err(Error::Trap(_))));
+            }
+            Ok(())
+        }
+    };
+    explore::dfs(10).run(test(true));
+    let failure = explore::dfs(10).check(test(false)).unwrap_err();
+    let message = failure.message();
+    assert!(message.starts_with("trap has failed, and nobody took its error: "), "{message}");
+    assert!(message.contains("unreachable"), "{message}");
+    assert!(message.ends_with("\n  in deep\n  in trap"), "{message}");
+    assert_eq!(failure.steps(), ["trap#0 step 1, submitted: failed"]);
+}

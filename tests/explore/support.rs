@@ -1,0 +1,104 @@
+//! What the tests share: calls of a number of steps, and a shop in which guests and native calls race.
+
+use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
+use std::sync::{Arc, LazyLock};
+use wasm_jobs::explore::World;
+use wasm_jobs::wasmtime::{Caller, InstancePre, Linker, Module};
+use wasm_jobs::{EngineOptions, Error, Future, JobPool, engine, yield_now};
+
+/// The work of a call from a future that cannot fail.
+pub(crate) async fn ok<F: std::future::Future>(work: F) -> Result<F::Output, Error> {
+    Ok(work.await)
+}
+
+/// A call of this many steps.
+pub(crate) fn steps(count: u32) -> Future<()> {
+    Future::new(async move {
+        for _ in 1..count {
+            yield_now().await;
+        }
+        Ok(())
+    })
+}
+
+/// A number that two parties change by reading it first, and writing it later.
+#[derive(Clone, Default)]
+pub(crate) struct Counter(Arc<AtomicI32>);
+
+impl Counter {
+    pub(crate) fn get(&self) -> i32 {
+        self.0.load(Relaxed)
+    }
+
+    pub(crate) fn set(&self, value: i32) {
+        self.0.store(value, Relaxed);
+    }
+
+    /// Adds one in two steps, between which another party's addition is lost.
+    pub(crate) fn add_one(&self) -> Future<()> {
+        let counter = self.clone();
+        Future::new(async move {
+            let value = counter.get();
+            yield_now().await;
+            counter.set(value + 1);
+            Ok(())
+        })
+    }
+}
+
+/// A test of two native calls that lose an update if both read before one writes.
+pub(crate) fn lost_update(world: &World) -> Result<(), Error> {
+    let counter = Counter::default();
+    let mut calls = ["a", "b"].map(|name| counter.add_one().named(name));
+    for call in &mut calls {
+        world.pool().submit(call.to_job()?);
+    }
+    world.run();
+    assert_eq!(counter.get(), 2);
+    Ok(())
+}
+
+/// The state of a guest: what it shares with others, and the world.
+pub(crate) struct Shared {
+    pub(crate) stock: Counter,
+    pub(crate) world: World,
+}
+
+/// A guest that adds one to the stock, by a call of the host that reads and another one that writes. Both are synchronous.
+pub(crate) static ADDS: LazyLock<InstancePre<Shared>> = LazyLock::new(|| {
+    linked(
+        r#"(module
+            (import "shop" "read" (func $read (result i32)))
+            (import "shop" "write" (func $write (param i32)))
+            (func (export "add")
+                (call $write (i32.add (call $read) (i32.const 1)))))"#,
+        &EngineOptions::default(),
+    )
+});
+
+pub(crate) fn linked(wat: &str, options: &EngineOptions) -> InstancePre<Shared> {
+    let engine = engine(options).unwrap();
+    let module = Module::new(&engine, wat::parse_str(wat).unwrap()).unwrap();
+    let mut linker = Linker::<Shared>::new(&engine);
+    let read = |caller: Caller<'_, Shared>| {
+        caller.data().world.touches("stock");
+        caller.data().stock.get()
+    };
+    let write = |caller: Caller<'_, Shared>, value: i32| {
+        caller.data().world.touches("stock");
+        caller.data().stock.set(value);
+    };
+    linker.func_wrap("shop", "read", read).unwrap();
+    linker.func_wrap("shop", "write", write).unwrap();
+    linker.instantiate_pre(&module).unwrap()
+}
+
+/// A guest that squares numbers, and calls no host function.
+pub(crate) const SQUARES: &str = r#"(module (func (export "square") (param i32) (result i32)
+    (i32.mul (local.get 0) (local.get 0))))"#;
+
+/// The state for a guest of this world.
+pub(crate) fn shared(world: &World, stock: &Counter) -> impl Fn() -> Shared + Send + Sync + use<> {
+    let (world, stock) = (world.clone(), stock.clone());
+    move || Shared { stock: stock.clone(), world: world.clone() }
+}

@@ -1,0 +1,94 @@
+//! The clock of the world.
+
+use crate::support::ok;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use wasm_jobs::explore::{self, World};
+use wasm_jobs::{Clock, Error, Future, JobPool};
+
+#[test]
+fn the_clock_moves_to_the_next_deadline_when_no_job_can_go_on() {
+    let failure = explore::dfs(10).check(|world: &World| -> Result<(), Error> {
+        let clock = world.clock();
+        let nap = |seconds| Future::new(ok(clock.sleep(Duration::from_secs(seconds))));
+        let mut calls = [nap(3600).named("long"), nap(60).named("short")];
+        for call in &mut calls {
+            world.pool().submit(call.to_job()?);
+        }
+        world.run();
+        assert_eq!(clock.now(), Duration::from_secs(3600));
+        Err(Error::other("to see the steps"))
+    });
+    assert_eq!(
+        failure.unwrap_err().steps(),
+        [
+            "long#0 step 1, submitted: waits",
+            "short#1 step 1, submitted: waits",
+            "the clock goes to 60s",
+            "short#1 step 2, woken by the clock: done",
+            "the clock goes to 3600s",
+            "long#0 step 2, woken by the clock: done",
+        ]
+    );
+}
+
+#[test]
+fn calls_with_equal_deadlines_wake_in_every_order() {
+    let orders = std::cell::RefCell::new(std::collections::BTreeSet::new());
+    let report = explore::dfs(1_000).run(|world: &World| -> Result<(), Error> {
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let mut calls: Vec<_> = (0..3)
+            .map(|number| {
+                let (order, nap) = (order.clone(), world.clock().sleep(Duration::from_secs(1)));
+                Future::new(async move {
+                    nap.await;
+                    order.lock().unwrap().push(number);
+                    Ok(())
+                })
+            })
+            .collect();
+        for call in &mut calls {
+            world.pool().submit(call.to_job()?);
+        }
+        world.run();
+        orders.borrow_mut().insert(order.lock().unwrap().clone());
+        Ok(())
+    });
+    assert_eq!(orders.into_inner().len(), 6);
+    assert_eq!(report.schedules, 6 * 6);
+}
+
+#[test]
+fn a_sleep_that_is_used_as_a_lock_is_found() {
+    // The reader believes that a second is enough for the writer, whose two sleeps take just as long.
+    let hopes = |world: &World| -> Result<(), Error> {
+        let clock = world.clock();
+        let written = Arc::new(Mutex::new(false));
+        let mut writer = Future::new({
+            let (clock, written) = (clock.clone(), written.clone());
+            async move {
+                clock.sleep(Duration::from_millis(500)).await;
+                clock.sleep(Duration::from_millis(500)).await;
+                *written.lock().unwrap() = true;
+                Ok(())
+            }
+        });
+        let mut reader = Future::new({
+            let written = written.clone();
+            async move {
+                clock.sleep(Duration::from_secs(1)).await;
+                let is_written = *written.lock().unwrap();
+                if is_written { Ok(()) } else { Err(Error::other("read before it was written")) }
+            }
+        });
+        world.pool().submit(writer.to_job()?);
+        world.pool().submit(reader.to_job()?);
+        world.run();
+        reader.try_get_result().map(|_| ())
+    };
+    for explorer in [explore::random(1_000), explore::pct(1_000, 2), explore::dfs(1_000)] {
+        let failure = explorer.check(hopes).unwrap_err();
+        assert_eq!(failure.message(), "the test gave the error: read before it was written");
+        assert_eq!(failure.steps().len(), 7, "{failure}");
+    }
+}
