@@ -145,7 +145,7 @@ fn check(engine: &Engine, linker: &Linker<Host>, seed: u64) -> &'static str {
 fn random_shapes_do_the_same_wherever_they_are_saved() {
     let engine = stoppable_engine();
     let linker = linker(&engine);
-    let modules = if cfg!(debug_assertions) { 6 } else { 1_000 };
+    let modules = if cfg!(debug_assertions) { 12 } else { 1_000 };
     let counts = each_seed(modules, |seed| check(&engine, &linker, seed));
     let total: u64 = counts.values().sum();
     let often = counts.iter().filter(|(what, _)| what.contains("often")).map(|(_, count)| count);
