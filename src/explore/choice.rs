@@ -57,7 +57,7 @@ pub(crate) fn parse(text: &str) -> Option<Vec<Choice>> {
             None => (part, 0),
         };
         let choice = Choice { value: value.parse().ok()?, fuel };
-        if choices.len() + times > MOST {
+        if choices.len().saturating_add(times) > MOST {
             return None;
         }
         choices.extend(std::iter::repeat_n(choice, times));
@@ -86,7 +86,9 @@ mod tests {
 
     #[test]
     fn what_is_no_schedule_is_refused() {
-        for text in ["", "1.", "a", "1x", "1+", "-1", "0x99999999999", "1 2"] {
+        for text in
+            ["", "1.", "a", "1x", "1+", "-1", "0x99999999999", "1.0x18446744073709551615", "1 2"]
+        {
             assert_eq!(parse(text), None, "{text:?}");
         }
     }

@@ -1,13 +1,11 @@
 //! [`Pct`]: priorities that change a few times, as in probabilistic concurrency testing.
 
 use crate::explore::choice::Choice;
-use crate::explore::random::{Preemption, Rng};
+use crate::explore::random::{Preemption, Rng, Schedules};
 use crate::explore::strategy::Strategy;
 
 pub(crate) struct Pct {
-    seed: u64,
-    schedules: u64,
-    begun: u64,
+    schedules: Schedules,
     depth: u32,
     /// The steps of the longest run so far.
     longest: usize,
@@ -26,9 +24,7 @@ const CHANGED: u64 = 1 << 32;
 impl Pct {
     pub(crate) fn new(seed: u64, schedules: u64, depth: u32, preemption: Preemption) -> Self {
         Self {
-            seed,
-            schedules,
-            begun: 0,
+            schedules: Schedules::new(seed, schedules),
             depth,
             longest: 0,
             preemption,
@@ -52,15 +48,15 @@ impl Pct {
 
 impl Strategy for Pct {
     fn begin(&mut self) -> bool {
-        self.rng = Rng::new(self.seed, self.begun);
-        self.begun += 1;
+        let Some(rng) = self.schedules.next() else { return false };
+        self.rng = rng;
         self.priorities.clear();
         self.step = 0;
         let steps = u32::try_from(self.longest).unwrap_or(u32::MAX);
         let count = if steps == 0 { 0 } else { self.depth.saturating_sub(1) };
         self.changes = (0..count).map(|_| self.rng.below(steps) as usize).collect();
         self.changes.sort_unstable_by(|a, b| b.cmp(a));
-        self.begun <= self.schedules
+        true
     }
 
     fn next(&mut self, ready: &[usize]) -> Option<Choice> {

@@ -29,6 +29,26 @@ impl Rng {
     }
 }
 
+/// The random numbers of one schedule after another.
+pub(crate) struct Schedules {
+    seed: u64,
+    most: u64,
+    begun: u64,
+}
+
+impl Schedules {
+    pub(crate) fn new(seed: u64, most: u64) -> Self {
+        Self { seed, most, begun: 0 }
+    }
+
+    /// The numbers of the next schedule, if there is one more.
+    pub(crate) fn next(&mut self) -> Option<Rng> {
+        let schedule = self.begun;
+        self.begun += 1;
+        (schedule < self.most).then(|| Rng::new(self.seed, schedule))
+    }
+}
+
 /// Ends some steps of guests early, by slices of fuel.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Preemption {
@@ -54,24 +74,23 @@ impl Preemption {
 }
 
 pub(crate) struct Random {
-    seed: u64,
-    schedules: u64,
-    begun: u64,
+    schedules: Schedules,
     rng: Rng,
     preemption: Preemption,
 }
 
 impl Random {
     pub(crate) fn new(seed: u64, schedules: u64, preemption: Preemption) -> Self {
-        Self { seed, schedules, begun: 0, rng: Rng::new(seed, 0), preemption }
+        let schedules = Schedules::new(seed, schedules);
+        Self { schedules, rng: Rng::new(seed, 0), preemption }
     }
 }
 
 impl Strategy for Random {
     fn begin(&mut self) -> bool {
-        self.rng = Rng::new(self.seed, self.begun);
-        self.begun += 1;
-        self.begun <= self.schedules
+        let Some(rng) = self.schedules.next() else { return false };
+        self.rng = rng;
+        true
     }
 
     fn next(&mut self, ready: &[usize]) -> Option<Choice> {

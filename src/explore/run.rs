@@ -94,8 +94,7 @@ impl Run {
                 )
             });
         }
-        let place = state.ready.partition_point(|other| other.number < ready.number);
-        state.ready.insert(place, ready);
+        state.put(ready);
     }
 
     // Jobs run.

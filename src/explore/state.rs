@@ -206,9 +206,14 @@ impl State {
         let number = step.job;
         self.last = Some(number);
         if let Some(job) = next {
-            let place = self.ready.partition_point(|other| other.number < number);
-            self.ready.insert(place, Ready { number, job, why: Why::Yielded });
+            self.put(Ready { number, job, why: Why::Yielded });
         }
+    }
+
+    /// A job can go on.
+    pub(crate) fn put(&mut self, ready: Ready) {
+        let place = self.ready.partition_point(|other| other.number < ready.number);
+        self.ready.insert(place, ready);
     }
 
     /// Notes something in the line of the step in progress.

@@ -138,7 +138,8 @@ where
     guest.begin_call();
     let interrupter = guest.control.stopper().interrupter();
     let traced = Traced::export(&export, guest.control.number());
-    T::future(parking(Some(rewind), guest, export, function, ()), interrupter, traced)
+    let call = T::work(parking(Some(rewind), guest, export, function, ()));
+    Future::from_parts(call, Some(interrupter), traced)
 }
 
 /// Makes the future of a call that runs the user's `work` with the exports.

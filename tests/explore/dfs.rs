@@ -1,6 +1,6 @@
 //! All schedules, each once.
 
-use crate::support::{ADDS, Counter, lost_update, shared, steps};
+use crate::support::{ADDS, Counter, lost_update, run_all, shared, steps};
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
@@ -68,10 +68,7 @@ fn two_guests_of_two_host_calls_have_twenty_schedules() {
 fn a_limit_ends_the_search_before_all_were_run() {
     let three_and_three = |world: &World| -> Result<(), Error> {
         let mut calls = [steps(3), steps(3)];
-        for call in &mut calls {
-            world.pool().submit(call.to_job()?);
-        }
-        world.run();
+        run_all(world, &mut calls)?;
         Ok(())
     };
     let report = explore::dfs(19).run(three_and_three);

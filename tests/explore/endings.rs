@@ -1,6 +1,6 @@
 //! What is wrong by itself: deadlocks, jobs that go on for ever, errors that nobody takes, jobs that are left, and runs that differ.
 
-use crate::support::{ok, steps};
+use crate::support::{ok, run_all, steps};
 use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -40,10 +40,7 @@ fn takes_both(first: &Lock, second: &Lock) -> Future<()> {
 fn lock_order(world: &World) -> Result<(), Error> {
     let (a, b) = (Lock::default(), Lock::default());
     let mut calls = [takes_both(&a, &b).named("ab"), takes_both(&b, &a).named("ba")];
-    for call in &mut calls {
-        world.pool().submit(call.to_job()?);
-    }
-    world.run();
+    run_all(world, &mut calls)?;
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! Guests that race in the host.
 
-use crate::support::{ADDS, Counter, Shared, linked, shared};
+use crate::support::{ADDS, Counter, Shared, linked, run_all, shared};
 use wasm_jobs::explore::{self, World};
 use wasm_jobs::wasmtime::InstancePre;
 use wasm_jobs::{EngineOptions, Error, InstanceOptions, JobPool};
@@ -66,10 +66,7 @@ fn two_that_compute(pre: &InstancePre<Shared>) -> impl Fn(&World) -> Result<(), 
         let guests = [guest()?, guest()?];
         let mut calls =
             [guests[0].call::<(), ()>("add", ())?, guests[1].call::<(), ()>("add", ())?];
-        for call in &mut calls {
-            world.pool().submit(call.to_job()?);
-        }
-        world.run();
+        run_all(world, &mut calls)?;
         assert_eq!(stock.get(), 2, "an update is lost");
         Ok(())
     }

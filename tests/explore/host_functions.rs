@@ -1,6 +1,6 @@
 //! What host functions do: they wait on the thread of the test, fail when the schedule says so, and are cancelled half-way.
 
-use crate::support::Counter;
+use crate::support::{Counter, run_all};
 use wasm_jobs::explore::{self, World};
 use wasm_jobs::wasmtime::{Caller, InstancePre, Linker, Module};
 use wasm_jobs::{EngineOptions, Error, Event, Future, JobPool, engine, yield_now};
@@ -33,10 +33,7 @@ fn a_host_function_that_waits_for_a_job_runs_it_on_top_of_the_guest() {
         let [one, other] = guests;
         let (one, other) = (one?, other?);
         let mut calls = [one.call::<(), ()>("run", ())?, other.call::<(), ()>("run", ())?];
-        for call in &mut calls {
-            world.pool().submit(call.to_job()?);
-        }
-        world.run();
+        run_all(world, &mut calls)?;
         Ok(())
     };
     let report = explore::random(200).run(test);

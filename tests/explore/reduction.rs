@@ -1,11 +1,11 @@
 //! Schedules that differ in nothing are run once, if steps declare what they touch.
 
-use crate::support::{ADDS, Counter, shared};
+use crate::support::{ADDS, Counter, run_all, shared};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use wasm_jobs::explore::{self, Explorer, Report, World};
-use wasm_jobs::{Error, Future, JobPool, yield_now};
+use wasm_jobs::{Error, Future, yield_now};
 
 /// Runs guests that each add one to one of two stocks, and returns the stocks that they can leave.
 fn guests(explorer: &Explorer, stocks: &[usize]) -> (Report, BTreeSet<(i32, i32)>) {
@@ -18,10 +18,7 @@ fn guests(explorer: &Explorer, stocks: &[usize]) -> (Report, BTreeSet<(i32, i32)
         for guest in &guests {
             calls.push(guest.call::<(), ()>("add", ())?);
         }
-        for call in &mut calls {
-            world.pool().submit(call.to_job()?);
-        }
-        world.run();
+        run_all(world, &mut calls)?;
         ends.borrow_mut().insert((shelves[0].get(), shelves[1].get()));
         Ok(())
     });
@@ -64,10 +61,7 @@ fn steps_that_touch_different_things_have_one_order() {
                     })
                 })
                 .collect();
-            for call in &mut calls {
-                world.pool().submit(call.to_job()?);
-            }
-            world.run();
+            run_all(world, &mut calls)?;
             Ok(())
         })
     };
@@ -119,10 +113,7 @@ fn random_programs_lead_to_the_same_ends_with_and_without_reduction() {
                         })
                     })
                     .collect();
-                for call in &mut calls {
-                    world.pool().submit(call.to_job()?);
-                }
-                world.run();
+                run_all(world, &mut calls)?;
                 ends.borrow_mut().insert(*variables.lock().unwrap());
                 Ok(())
             });

@@ -46,14 +46,23 @@ impl Counter {
     }
 }
 
+/// Runs calls in the pool of a world, to their ends.
+pub(crate) fn run_all<T: Send + 'static>(
+    world: &World,
+    calls: &mut [Future<T>],
+) -> Result<(), Error> {
+    for call in calls {
+        world.pool().submit(call.to_job()?);
+    }
+    world.run();
+    Ok(())
+}
+
 /// A test of two native calls that lose an update if both read before one writes.
 pub(crate) fn lost_update(world: &World) -> Result<(), Error> {
     let counter = Counter::default();
     let mut calls = ["a", "b"].map(|name| counter.add_one().named(name));
-    for call in &mut calls {
-        world.pool().submit(call.to_job()?);
-    }
-    world.run();
+    run_all(world, &mut calls)?;
     assert_eq!(counter.get(), 2);
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! The clock of the world.
 
-use crate::support::ok;
+use crate::support::{ok, run_all};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use wasm_jobs::explore::{self, World};
@@ -12,10 +12,7 @@ fn the_clock_moves_to_the_next_deadline_when_no_job_can_go_on() {
         let clock = world.clock();
         let nap = |seconds| Future::new(ok(clock.sleep(Duration::from_secs(seconds))));
         let mut calls = [nap(3600).named("long"), nap(60).named("short")];
-        for call in &mut calls {
-            world.pool().submit(call.to_job()?);
-        }
-        world.run();
+        run_all(world, &mut calls)?;
         assert_eq!(clock.now(), Duration::from_secs(3600));
         Err(Error::other("to see the steps"))
     });
@@ -47,10 +44,7 @@ fn calls_with_equal_deadlines_wake_in_every_order() {
                 })
             })
             .collect();
-        for call in &mut calls {
-            world.pool().submit(call.to_job()?);
-        }
-        world.run();
+        run_all(world, &mut calls)?;
         orders.borrow_mut().insert(order.lock().unwrap().clone());
         Ok(())
     });

@@ -1,9 +1,10 @@
 //! Programs of WASI that sleep by the clock of the world.
 
+use crate::support::run_all;
 use wasm_jobs::explore::{self, World};
 use wasm_jobs::wasi::{self, WasiCtxBuilder};
 use wasm_jobs::wasmtime::{Linker, Module};
-use wasm_jobs::{Clock, EngineOptions, Error, JobPool, engine};
+use wasm_jobs::{Clock, EngineOptions, Error, engine};
 
 /// Sleeps for as many nanoseconds as it is told to.
 const SLEEPS: &str = r#"(module
@@ -35,10 +36,7 @@ fn programs_that_sleep_take_no_time() {
             guests[0].call::<i64, i32>("sleep", hour)?,
             guests[1].call::<i64, i32>("sleep", 2 * hour)?,
         ];
-        for call in &mut calls {
-            world.pool().submit(call.to_job()?);
-        }
-        world.run();
+        run_all(world, &mut calls)?;
         for mut call in calls {
             assert_eq!(call.try_get_result()?, Some(0));
         }

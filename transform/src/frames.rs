@@ -1,6 +1,6 @@
 //! [`FrameLayout`]: what a module's functions give the host when a call is saved.
 
-use crate::layout::{ReferenceType, ValueType};
+use crate::layout::{ReferenceType, ValueType, first_half};
 use crate::saving::{saved_reference, words_of};
 use crate::stops::trace::Callee;
 use sha2::{Digest, Sha256};
@@ -46,9 +46,7 @@ impl FrameLayout {
             }
         }
         hash.update(format!("{:?}", self.references));
-        let mut first = [0; 16];
-        first.copy_from_slice(&hash.finalize()[..16]);
-        first
+        first_half(hash)
     }
 
     /// A hash of the module's code, which depends on all options. The module has an export whose name [has it](crate::code_export).

@@ -191,9 +191,7 @@ impl Layout {
     /// transformed module was made from these bytes.
     #[must_use]
     pub fn hash_of(wasm: &[u8]) -> [u8; 16] {
-        let digest = Sha256::new().chain_update(LAYOUT_VERSION.to_le_bytes()).chain_update(wasm);
-        let digest: [u8; 32] = digest.finalize().into();
-        std::array::from_fn(|n| digest[n])
+        first_half(Sha256::new().chain_update(LAYOUT_VERSION.to_le_bytes()).chain_update(wasm))
     }
 
     /// The two halves of the hash as [`HASH_LOW`](crate::HASH_LOW) and [`HASH_HIGH`](crate::HASH_HIGH) hold them.
@@ -223,4 +221,10 @@ impl Layout {
             .chain(self.dropped_elem.iter().map(|&index| StateExport::DroppedElem(index)))
             .chain(self.start.map(|_| StateExport::Start))
     }
+}
+
+/// The first half of a hash.
+pub(crate) fn first_half(hash: Sha256) -> [u8; 16] {
+    let hash: [u8; 32] = hash.finalize().into();
+    std::array::from_fn(|n| hash[n])
 }

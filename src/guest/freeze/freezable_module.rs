@@ -45,6 +45,9 @@ pub(crate) struct Counts {
 /// How many words a call of the host carries.
 pub(crate) const WORDS: usize = 8;
 
+/// The module in which a linker has the functions of the host's that a transformed module calls. No guest has an import of it, because its name begins as those of the transformation do.
+pub(crate) const OURS: &str = "__wasm_jobs_functions";
+
 /// What the module with twins is made of.
 struct Source {
     wasm: Box<[u8]>,
@@ -106,6 +109,9 @@ impl FreezableModule {
 
     /// Gives it the module with twins, so that it is not compiled, and tells whether it is that. Without effect if it is there already.
     pub(crate) fn set_twins(&self, module: Module) -> Result<bool, Error> {
+        if let Some((_, twins)) = self.twins.get() {
+            return Ok(twins.describes(&module));
+        }
         let (_, twins) = self.transform_twins()?;
         let is_ours = twins.describes(&module);
         if is_ours {

@@ -30,12 +30,9 @@ impl<R: WasmResults + Sync + 'static> CallOutput<sealed::Plain> for R {}
 impl<R: WasmResults + Sync + 'static> CallOutput<sealed::WithTrap> for Result<R, Trap> {}
 
 pub(crate) mod sealed {
-    use crate::call::future::Future;
     use crate::error::trap::Trap;
     use crate::guest::trap_as_value::TrapAsValue;
     use crate::outcome::Outcome;
-    use crate::step::interrupt::Interrupter;
-    use crate::trace::Traced;
     use wasmtime::WasmResults;
 
     /// Marks results, and no trap.
@@ -50,38 +47,29 @@ pub(crate) mod sealed {
         /// What the export gives.
         type Results: WasmResults + Sync + 'static;
 
-        /// Makes the future of a call's work.
-        #[expect(private_interfaces, reason = "the trait is sealed")]
-        fn future(
-            call: impl std::future::Future<Output = Outcome<Self::Results>> + Send + 'static,
-            interrupter: &'static dyn Interrupter,
-            traced: Traced,
-        ) -> Future<Self>;
+        /// Makes the work of the future of a call's work.
+        fn work(
+            call: impl Future<Output = Outcome<Self::Results>> + Send + 'static,
+        ) -> impl Future<Output = Outcome<Self>> + Send + 'static;
     }
 
     impl<R: WasmResults + Sync + 'static> CallOutput<Plain> for R {
         type Results = R;
 
-        #[expect(private_interfaces, reason = "the trait is sealed")]
-        fn future(
-            call: impl std::future::Future<Output = Outcome<R>> + Send + 'static,
-            interrupter: &'static dyn Interrupter,
-            traced: Traced,
-        ) -> Future<R> {
-            Future::from_parts(call, Some(interrupter), traced)
+        fn work(
+            call: impl Future<Output = Outcome<R>> + Send + 'static,
+        ) -> impl Future<Output = Outcome<R>> + Send + 'static {
+            call
         }
     }
 
     impl<R: WasmResults + Sync + 'static> CallOutput<WithTrap> for Result<R, Trap> {
         type Results = R;
 
-        #[expect(private_interfaces, reason = "the trait is sealed")]
-        fn future(
-            call: impl std::future::Future<Output = Outcome<R>> + Send + 'static,
-            interrupter: &'static dyn Interrupter,
-            traced: Traced,
-        ) -> Future<Self> {
-            Future::from_parts(TrapAsValue::new(call), Some(interrupter), traced)
+        fn work(
+            call: impl Future<Output = Outcome<R>> + Send + 'static,
+        ) -> impl Future<Output = Outcome<Self>> + Send + 'static {
+            TrapAsValue::new(call)
         }
     }
 }

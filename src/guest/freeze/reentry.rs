@@ -2,9 +2,9 @@
 //! [rewind](crate::guest::freeze::rewind), and calls the next one.
 
 use crate::guest::freeze::frames::Reference;
-use crate::guest::freeze::freezable_module::{Exports, SavingPlan};
+use crate::guest::freeze::freezable_module::{Exports, OURS, SavingPlan};
 use crate::guest::freeze::resumable::Resumable;
-use crate::guest::freeze::rewind::{OURS, Rewind, finish_rewind, too_little, with_rewind};
+use crate::guest::freeze::rewind::{Rewind, finish_rewind, too_little, with_rewind};
 use crate::guest::freeze::saving::{function_type, set};
 use crate::guest::freeze::waiting::{Again, Waiting, wait};
 use crate::guest::limit::control::Control;

@@ -192,7 +192,7 @@ pub(crate) fn find_all<S: Send + 'static>(
     imports.collect()
 }
 
-/// The module in which a linker has a function for each resumable one. No guest can import from it, because its name begins as those of the transformation do.
+/// The module in which a linker has a function for each resumable one. No guest can import from it, as from [`OURS`](crate::guest::freeze::freezable_module::OURS).
 const REGISTRY: &str = "__wasm_jobs_resumable";
 
 thread_local! {

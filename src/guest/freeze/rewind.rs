@@ -3,7 +3,7 @@
 
 use crate::guest::checkpoint::value::Value;
 use crate::guest::freeze::frames::{FrameStart, Frames, Reference};
-use crate::guest::freeze::freezable_module::WORDS;
+use crate::guest::freeze::freezable_module::{OURS, WORDS};
 use crate::guest::freeze::frozen_call::FrozenCall;
 use crate::guest::half_way::PoisonedUnlessDone;
 use pin_project_lite::pin_project;
@@ -19,9 +19,6 @@ thread_local! {
     /// The rewind of the guest that this thread steps. `None` if that guest is not being rewound.
     static REWIND: RefCell<Option<Rewind>> = const { RefCell::new(None) };
 }
-
-/// The module in which a linker has the functions of the host's that a transformed module calls. No guest has an import of it, because its name begins as those of the transformation do.
-pub(crate) const OURS: &str = "__wasm_jobs_functions";
 
 /// What a guest is rewound into, and how far it has come.
 pub(crate) struct Rewind {

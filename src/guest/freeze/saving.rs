@@ -3,10 +3,9 @@
 
 use crate::error::cannot_freeze::CannotFreeze;
 use crate::guest::freeze::frames::{Pending, Reference};
-use crate::guest::freeze::freezable_module::SavingPlan;
+use crate::guest::freeze::freezable_module::{OURS, SavingPlan};
 use crate::guest::freeze::references;
 use crate::guest::freeze::request::{self, Target};
-use crate::guest::freeze::rewind::OURS;
 use wasm_jobs_transform::{SAVE, SAVING, reference_export};
 use wasmtime::{
     AsContextMut, Caller, Extern, Func, FuncType, Global, Instance, Linker, Module, Store, Val,

@@ -4,7 +4,7 @@ use crate::added::{CODE, ELEMENTS, FUNCTIONS, GLOBALS, Items, TABLES, TYPES};
 use crate::error::{Error, at_most};
 use crate::export::{self, PREFIX, StateExport, reference_export};
 use crate::frames::FrameLayout;
-use crate::layout::{ReferenceType, Referent};
+use crate::layout::{ReferenceType, Referent, first_half};
 use crate::saving::context::{Host, saved_reference};
 use crate::saving::module::Pass;
 use crate::write::{MOST_BYTES_OF_A_BODY, write_changed};
@@ -26,6 +26,9 @@ impl Pass<'_> {
         references.sort_unstable();
         references.dedup();
         self.frames.references = references.clone();
+        if !self.frames.points.is_empty() && !self.asked.twins {
+            self.context.need_tail_calls();
+        }
         let hosts = self.context.hosts.clone();
         let types: Vec<_> = hosts.iter().map(|&host| self.context.host_type(host)).collect();
 
@@ -92,9 +95,7 @@ impl Pass<'_> {
         add(self.module.wasm);
         self.changed.iter().flat_map(|body| &body.edits).for_each(|edit| add(&edit.with));
         self.context.functions.iter().for_each(|(_, body)| add(body));
-        let mut first = [0; 16];
-        first.copy_from_slice(&hash.finalize()[..16]);
-        first
+        first_half(hash)
     }
 
     fn add_names(&self, items: &mut Items) {

@@ -44,7 +44,6 @@ pub(crate) struct Context {
     /// The functions that are added, with their types, in order.
     pub(crate) functions: Vec<(u32, Vec<u8>)>,
     savers: HashMap<Vec<ValueType>, u32>,
-    last_saves: HashMap<Host, u32>,
     loaders: HashMap<Vec<ValueType>, u32>,
     goes_on: HashMap<Vec<ValueType>, u32>,
     /// For types whose values cannot be null, a function that is never called.
@@ -71,7 +70,6 @@ impl Context {
             host_of: HashMap::new(),
             functions: Vec::new(),
             savers: HashMap::new(),
-            last_saves: HashMap::new(),
             loaders: HashMap::new(),
             goes_on: HashMap::new(),
             stand_ins: HashMap::new(),
@@ -130,35 +128,6 @@ impl Context {
         self.type_index(Signature { params, results })
     }
 
-    /// Gives the host something. The last call is a tail call of another function, so that an engine that has none refuses not only the module with twins, but this one.
-    fn save(&mut self, host: Host, is_last: bool, code: &mut Vec<u8>) {
-        if is_last {
-            let last = self.last_save(host);
-            InstructionSink::new(code).return_call(last);
-        } else {
-            self.call_host(host, code);
-        }
-    }
-
-    fn last_save(&mut self, host: Host) -> u32 {
-        if let Some(&function) = self.last_saves.get(&host) {
-            return function;
-        }
-        let params = match host {
-            Host::SaveReference(ty) => vec![ValueType::Reference(ty)],
-            _ => vec![ValueType::I64; WORDS],
-        };
-        let mut code = vec![0];
-        for param in 0..params.len() as u32 {
-            InstructionSink::new(&mut code).local_get(param);
-        }
-        self.call_host(host, &mut code);
-        InstructionSink::new(&mut code).end();
-        let function = self.add_function(Signature { params, results: Vec::new() }, code);
-        self.last_saves.insert(host, function);
-        function
-    }
-
     /// Calls a function of the host's.
     pub(crate) fn call_host(&mut self, host: Host, code: &mut Vec<u8>) {
         let next = self.first_global + 1 + self.hosts.len() as u32;
@@ -186,14 +155,12 @@ impl Context {
         let mut words = 1;
         InstructionSink::new(&mut code).local_get(0).i64_extend_i32_u();
         let full = |words: usize| words.is_multiple_of(WORDS);
-        let references = types.iter().filter_map(|&ty| saved_reference(ty)).count();
-        let all = 1 + types.iter().map(|&ty| words_of(ty)).sum::<usize>();
         for (&ty, local) in types.iter().zip(1..) {
             for half in 0..words_of(ty) {
                 word(&mut InstructionSink::new(&mut code), ty, local, half);
                 words += 1;
                 if full(words) {
-                    self.save(Host::Save, words == all && references == 0, &mut code);
+                    self.call_host(Host::Save, &mut code);
                 }
             }
         }
@@ -202,14 +169,12 @@ impl Context {
                 InstructionSink::new(&mut code).i64_const(0);
                 words += 1;
             }
-            self.save(Host::Save, references == 0, &mut code);
+            self.call_host(Host::Save, &mut code);
         }
-        let mut left = references;
         for (&ty, local) in types.iter().zip(1..) {
             if let Some(ty) = saved_reference(ty) {
-                left -= 1;
                 InstructionSink::new(&mut code).local_get(local);
-                self.save(Host::SaveReference(ty), left == 0, &mut code);
+                self.call_host(Host::SaveReference(ty), &mut code);
             }
         }
         InstructionSink::new(&mut code).end();
@@ -266,6 +231,15 @@ impl Context {
         let function = self.add_function(ty, code);
         self.loaders.insert(types.to_vec(), function);
         function
+    }
+
+    /// Adds a function that is never called, and makes a tail call. So an engine that has none refuses this module, and not only that with twins, whose calls are
+    /// to go on later.
+    pub(crate) fn need_tail_calls(&mut self) {
+        let itself = self.first_function + self.functions.len() as u32;
+        let mut code = vec![0];
+        InstructionSink::new(&mut code).return_call(itself).end();
+        self.add_function(Signature::default(), code);
     }
 
     /// The function that goes on with the next frame, which gives such results. A tail call takes its place.

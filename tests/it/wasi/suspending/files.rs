@@ -120,7 +120,7 @@ pub(super) fn add_to_linker(linker: &mut Linker<Host>) -> Result<(), Error> {
             outside.files().contents.remove(&path);
         })
     })?;
-    // It has nine parameters, and a resumable function at most eight.
+    // The number of the file goes into the guest's memory, which a future that opens it at its end does not have.
     linker.func_wrap(MODULE, "path_open", path_open)?;
     Ok(())
 }
