@@ -54,6 +54,20 @@ impl fmt::Display for Trap {
     }
 }
 
+/// The function of a frame, and its place in the source if that is known.
+#[cfg(feature = "explore")]
+pub(crate) fn describe_frame(frame: &wasmtime::FrameInfo) -> String {
+    let symbol = frame.symbols().first();
+    let name = symbol.and_then(|symbol| symbol.name()).or_else(|| frame.func_name());
+    let mut text = name.map_or_else(|| format!("function {}", frame.func_index()), str::to_owned);
+    if let Some(symbol) = symbol
+        && let (Some(file), Some(line)) = (symbol.file(), symbol.line())
+    {
+        text.push_str(&format!(" ({file}:{line})"));
+    }
+    text
+}
+
 impl fmt::Debug for Trap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&self.error, f)

@@ -1,24 +1,24 @@
 //! [`Explorer`]: runs a test in one schedule after another, until one fails.
 
-use crate::explore::choice::{Choice, print, trim};
+use crate::explore::choice::{Choice, print};
 use crate::explore::dfs::Dfs;
 use crate::explore::failure::Failure;
-use crate::explore::line::Line;
+use crate::explore::guest::Fuel;
+use crate::explore::host_names::HostNames;
+use crate::explore::outcome::{Outcome, execute};
 use crate::explore::pct::Pct;
-use crate::explore::quiet::{quietly, text_of};
 use crate::explore::random::{Preemption, Random};
-use crate::explore::run::{Ended, Run};
-use crate::explore::shrink::{Failing, Length, length, shrink};
+use crate::explore::report::Report;
+use crate::explore::run::Settings;
+use crate::explore::shrink::shrink;
 use crate::explore::state::Carried;
-use crate::explore::strategy::{Script, Strategy};
+use crate::explore::strategy::Script;
 use crate::explore::verdict::Verdict;
 use crate::explore::world::World;
-use crate::trace::watch::{Untaken, collecting};
-use crate::unwind::catch;
-use crate::wait::block::own_help;
-use std::collections::HashSet;
-use std::rc::Rc;
+use std::fmt;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
+use wasmtime::Module;
 
 /// Runs a test in many schedules. [`random`](crate::explore::random), [`pct`](crate::explore::pct), [`dfs`](crate::explore::dfs) and
 /// [`replay`](crate::explore::replay) make one.
@@ -27,9 +27,10 @@ use std::sync::Arc;
 pub struct Explorer {
     method: Method,
     seed: Option<u64>,
-    max_steps: usize,
+    /// The most fuel of a step that the schedule ends; zero if it ends none.
     preempt: u32,
     reduces: bool,
+    settings: Settings,
 }
 
 #[derive(Clone, Debug)]
@@ -40,40 +41,28 @@ pub(crate) enum Method {
     Replay { choices: Vec<Choice> },
 }
 
-/// What was explored.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Report {
-    /// The number of schedules that were run.
-    pub schedules: u64,
-    /// The number of runs that were ended early, because they would have repeated others. Only [`Explorer::reduce`] has them.
-    pub redundant: u64,
-    /// The number of steps in all schedules.
-    pub steps: u64,
-    /// The steps of the longest one.
-    pub longest: usize,
-    /// The number of distinct states, if the test has set a hash by [`World::hash_by`].
-    pub states: usize,
-    /// Was every schedule run? Only [`dfs`](crate::explore::dfs) knows.
-    pub is_exhaustive: bool,
-}
-
 /// One schedule in so many is run twice, to see whether it goes the same way.
 const REPEATED: u64 = 128;
 
-/// A run that is over.
-struct Outcome {
-    choices: Vec<Choice>,
-    lines: Vec<Line>,
-    labels: Vec<String>,
-    steps: usize,
-    is_redundant: bool,
-    failure: Option<String>,
-}
+/// How long a test runs before it says how far it is, and then again.
+const PROGRESS: Duration = Duration::from_secs(10);
 
 impl Explorer {
     pub(crate) fn new(method: Method) -> Self {
-        Self { method, seed: None, max_steps: 100_000, preempt: 0, reduces: false }
+        Self {
+            method,
+            seed: None,
+            preempt: 0,
+            reduces: false,
+            settings: Settings {
+                max_steps: 100_000,
+                fuel: Fuel::at_most(1_000_000_000),
+                preempts: false,
+                hashes_guests: false,
+                explains: false,
+                names: Vec::new(),
+            },
+        }
     }
 
     /// Sets the seed. The variable `WASM_JOBS_SEED` of the environment, a number, comes before it.
@@ -84,7 +73,7 @@ impl Explorer {
 
     /// Sets how many steps a schedule may have: 100,000 by default. More are a failure, because a job may go on for ever.
     pub fn max_steps(mut self, steps: usize) -> Self {
-        self.max_steps = steps;
+        self.settings.max_steps = steps;
         self
     }
 
@@ -95,6 +84,65 @@ impl Explorer {
     /// The engine must count fuel: see [`EngineOptions::fuel`](crate::EngineOptions::fuel).
     pub fn preempt(mut self, fuel: u32) -> Self {
         self.preempt = fuel;
+        self.settings.preempts = fuel > 0;
+        self
+    }
+
+    /// Sets how much fuel a step may use: 1,000,000,000 by default, which is about a second. More is a failure, because a guest may go on for
+    /// ever.
+    ///
+    /// This is noticed only if the engine [counts fuel](crate::EngineOptions::fuel) and the test sets no [slice](crate::Slice) for the guest. A guest that goes on for ever in another
+    /// way is a test that does.
+    pub fn max_fuel(mut self, fuel: u64) -> Self {
+        self.settings.fuel = Fuel::at_most(fuel);
+        self
+    }
+
+    /// Names the host functions that guests of this module call, in the steps of a [`Failure`]. `wasm` is what the module was compiled from, as binary: wasmtime does
+    /// not keep it.
+    ///
+    /// # Panics
+    ///
+    /// If `wasm` is no WebAssembly module.
+    ///
+    /// ```
+    /// # use wasm_jobs::explore::{self, World};
+    /// # use wasm_jobs::wasmtime::{Linker, Module, format_err};
+    /// # use wasm_jobs::{EngineOptions, Error, JobPool, engine};
+    /// # let engine = engine(&EngineOptions::default())?;
+    /// let wasm = wat::parse_str(r#"(module
+    ///     (import "shop" "sell" (func $sell))
+    ///     (func (export "buy") call $sell))"#)?;
+    /// let module = Module::new(&engine, &wasm)?;
+    /// let mut linker = Linker::<()>::new(&engine);
+    /// linker.func_wrap("shop", "sell", || Err::<(), _>(format_err!("sold out")))?;
+    /// let pre = linker.instantiate_pre(&module)?;
+    /// let buy = |world: &World| -> Result<(), Error> {
+    ///     let mut call = world.instance(&pre, || ())?.call::<(), ()>("buy", ())?;
+    ///     world.pool().submit(call.to_job()?);
+    ///     call.wait()
+    /// };
+    /// let failure = explore::dfs(10).names(&module, &wasm).check(buy).unwrap_err();
+    /// assert_eq!(
+    ///     failure.steps(),
+    ///     ["buy#0 step 1, submitted: yields", "buy#0 step 2, goes on: calls shop.sell, failed"]
+    /// );
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn names(mut self, module: &Module, wasm: &[u8]) -> Self {
+        match HostNames::new(module, wasm) {
+            Ok(names) => self.settings.names.push(Arc::new(names)),
+            Err(error) => panic!("no wasm of a module: {error}"),
+        }
+        self
+    }
+
+    /// Counts the distinct [states](Report::states) of the guests: of what they export, the memories, and the globals that are numbers. They are looked at when a guest calls the host and
+    /// when it returns to it.
+    ///
+    /// That takes a few microseconds for each 64 KiB in each step.
+    pub fn count_states(mut self) -> Self {
+        self.settings.hashes_guests = true;
         self
     }
 
@@ -152,11 +200,16 @@ impl Explorer {
     /// If `WASM_JOBS_SEED` is set and is no number.
     pub fn check<V: Verdict>(&self, test: impl Fn(&World) -> V) -> Result<Report, Failure> {
         let seed = self.seed_now();
-        let mut carried = Carried { strategy: self.strategy(seed), states: HashSet::new() };
+        let mut carried = self.strategy(seed);
         let mut report = Report::default();
+        let mut next_progress = Instant::now() + PROGRESS;
         while carried.strategy.begin() {
             let outcome;
-            (carried, outcome) = self.execute(carried, &test);
+            (carried, outcome) = execute(self.settings.clone(), carried, &test);
+            if next_progress < Instant::now() {
+                next_progress += PROGRESS;
+                eprintln!("{}: {report}", self.method);
+            }
             if outcome.is_redundant {
                 report.redundant += 1;
                 continue;
@@ -169,7 +222,7 @@ impl Explorer {
                 let again = self.again(outcome.choices.clone(), &test);
                 let outcome = match outcome.difference(&again) {
                     Some(difference) => Outcome { failure: Some(difference), ..outcome },
-                    None if failed => self.shortest(outcome, &test),
+                    None if failed => self.explained(self.shortest(outcome, &test), &test),
                     None => continue,
                 };
                 return Err(self.failure(outcome, seed, report.schedules));
@@ -190,71 +243,29 @@ impl Explorer {
         }
     }
 
-    fn strategy(&self, seed: u64) -> Box<dyn Strategy> {
+    fn strategy(&self, seed: u64) -> Carried {
         let preemption = Preemption { most: self.preempt };
         match &self.method {
-            Method::Random { schedules } => Box::new(Random::new(seed, *schedules, preemption)),
+            Method::Random { schedules } => Carried::of(Random::new(seed, *schedules, preemption)),
             Method::Pct { schedules, depth } => {
-                Box::new(Pct::new(seed, *schedules, *depth, preemption))
+                Carried::of(Pct::new(seed, *schedules, *depth, preemption))
             }
-            Method::Dfs { limit } => Box::new(Dfs::new(*limit, self.reduces)),
-            Method::Replay { choices } => Box::new(Script::new(choices.clone())),
+            Method::Dfs { limit } => Carried::of(Dfs::new(*limit, self.reduces)),
+            Method::Replay { choices } => Carried::of(Script::new(choices.clone())),
         }
-    }
-
-    /// Runs the test once.
-    fn execute<V: Verdict>(
-        &self,
-        carried: Carried,
-        test: &impl Fn(&World) -> V,
-    ) -> (Carried, Outcome) {
-        let run = Arc::new(Run::new(carried, self.max_steps, self.preempt > 0));
-        let help = run.clone();
-        let ((verdict, ended, untaken), mut panics) = quietly(|| {
-            let ((verdict, ended), untaken) = collecting(|| {
-                own_help::with(Rc::new(move || help.help()), || {
-                    let verdict = catch(|| test(&World::new(run.clone())).failure());
-                    let unfinished = run.unfinished();
-                    let nothing = Carried {
-                        strategy: Box::new(Script::new(Vec::new())),
-                        states: HashSet::new(),
-                    };
-                    (verdict, run.close(nothing, unfinished))
-                })
-            });
-            (verdict, ended, untaken)
-        });
-        let Ended {
-            mut carried,
-            mut choices,
-            lines,
-            labels,
-            steps,
-            stop,
-            is_redundant,
-            panics: of_jobs,
-            unfinished,
-        } = ended;
-        carried.strategy.end(steps);
-        let failure = stop.or_else(|| match verdict {
-            Err(payload) => Some(panics.pop().unwrap_or_else(|| text_of(&*payload).to_owned())),
-            Ok(Some(error)) => Some(error),
-            Ok(None) => untaken.first().map(|first| failed(first, of_jobs)).or_else(|| {
-                unfinished.map(|job| {
-                    format!(
-                        "{job} was not run to its end: call `World::run`, or wait for its handle"
-                    )
-                })
-            }),
-        });
-        trim(&mut choices);
-        (carried, Outcome { choices, lines, labels, steps, is_redundant, failure })
     }
 
     /// Runs a schedule again.
     fn again<V: Verdict>(&self, choices: Vec<Choice>, test: &impl Fn(&World) -> V) -> Outcome {
-        let strategy = Box::new(Script::new(choices));
-        self.execute(Carried { strategy, states: HashSet::new() }, test).1
+        execute(self.settings.clone(), Carried::of(Script::new(choices)), test).1
+    }
+
+    /// Runs a schedule that has failed again, to see where guests call the host.
+    fn explained<V: Verdict>(&self, outcome: Outcome, test: &impl Fn(&World) -> V) -> Outcome {
+        let script = Script::new(outcome.choices.clone());
+        let settings = Settings { explains: true, ..self.settings.clone() };
+        let explained = execute(settings, Carried::of(script), test).1;
+        if explained.kind() == outcome.kind() { explained } else { outcome }
     }
 
     fn shortest<V: Verdict>(&self, outcome: Outcome, test: &impl Fn(&World) -> V) -> Outcome {
@@ -269,66 +280,28 @@ impl Explorer {
     }
 
     fn failure(&self, outcome: Outcome, seed: u64, schedules: u64) -> Failure {
-        let (strategy, has_seed) = match &self.method {
-            Method::Random { schedules } => (format!("random({schedules})"), true),
-            Method::Pct { schedules, depth } => (format!("pct({schedules}, {depth})"), true),
-            Method::Dfs { limit } => (format!("dfs({limit})"), false),
-            Method::Replay { .. } => ("replay".into(), false),
-        };
+        let has_seed = matches!(self.method, Method::Random { .. } | Method::Pct { .. });
         Failure {
-            lines: outcome.lines.iter().map(|line| line.print(&outcome.labels)).collect(),
+            steps: outcome.lines.iter().map(|line| line.print(&outcome.labels)).collect(),
+            lines: outcome.lines,
+            labels: outcome.labels,
+            places: outcome.places,
             schedule: print(&outcome.choices),
             message: outcome.failure.unwrap_or_default(),
-            strategy,
+            strategy: self.method.to_string(),
             seed: has_seed.then_some(seed),
             schedules,
         }
     }
 }
 
-/// The message of a failure that nobody took.
-fn failed(untaken: &Untaken, panics: Vec<String>) -> String {
-    let Untaken { name, failure, .. } = untaken;
-    match (name, panics.into_iter().next()) {
-        (None, Some(panic)) => format!("the closure of a job panicked: {panic}"),
-        (None, None) => format!("a call has failed, and nobody took its error: {failure}"),
-        (Some(name), _) => format!("{name} has failed, and nobody took its error: {failure}"),
-    }
-}
-
-impl Outcome {
-    /// The first line of the message: failures with the same one are of the same kind.
-    fn kind(&self) -> &str {
-        self.failure.as_deref().unwrap_or_default().lines().next().unwrap_or_default()
-    }
-
-    /// Where the second run of a schedule went another way.
-    fn difference(&self, again: &Self) -> Option<String> {
-        let is_same = |at: &usize| self.lines.get(*at) == again.lines.get(*at);
-        let most = self.lines.len().max(again.lines.len());
-        let rule = "the same schedule went another way when it was run again: make what the test changes inside of it, and use `World::clock` and `World::pool`";
-        if let Some(at) = (0..most).find(|at| !is_same(at)) {
-            let line = |of: &Self| {
-                let line = of.lines.get(at).map(|line| line.print(&of.labels));
-                line.unwrap_or_else(|| "nothing".into())
-            };
-            let (first, second) = (line(self), line(again));
-            return Some(format!("{rule}\n  step {}: {first}\n  then: {second}", at + 1));
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Random { schedules } => write!(f, "random({schedules})"),
+            Self::Pct { schedules, depth } => write!(f, "pct({schedules}, {depth})"),
+            Self::Dfs { limit } => write!(f, "dfs({limit})"),
+            Self::Replay { .. } => f.write_str("replay"),
         }
-        if self.kind() != again.kind() {
-            let text = |of: &Self| of.failure.clone().unwrap_or_else(|| "success".into());
-            return Some(format!("{rule}\n  its end: {}\n  then: {}", text(self), text(again)));
-        }
-        None
-    }
-}
-
-impl Failing for Outcome {
-    fn choices(&self) -> &[Choice] {
-        &self.choices
-    }
-
-    fn length(&self) -> Length {
-        length(&self.choices, self.steps)
     }
 }

@@ -1,5 +1,6 @@
 //! [`Failure`]: how a schedule has failed, made short, with what is needed to see it again.
 
+use crate::explore::line::Line;
 use std::fmt;
 
 /// A schedule that fails, as short as it could be made.
@@ -8,7 +9,11 @@ use std::fmt;
 #[derive(Clone)]
 pub struct Failure {
     pub(crate) message: String,
-    pub(crate) lines: Vec<String>,
+    pub(crate) lines: Vec<Line>,
+    pub(crate) steps: Vec<String>,
+    /// The labels of the jobs, by their numbers.
+    pub(crate) labels: Vec<String>,
+    pub(crate) places: Vec<String>,
     pub(crate) schedule: String,
     pub(crate) strategy: String,
     pub(crate) seed: Option<u64>,
@@ -25,7 +30,13 @@ impl Failure {
     /// What happened, a line for each step.
     #[must_use]
     pub fn steps(&self) -> &[String] {
-        &self.lines
+        &self.steps
+    }
+
+    /// Where the guests are whose calls are not over, and why those have failed that have. Each has several lines: the functions of the guest, the innermost first.
+    #[must_use]
+    pub fn backtraces(&self) -> &[String] {
+        &self.places
     }
 
     /// The schedule, for [`replay`](crate::explore::replay).
@@ -50,8 +61,14 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}\n", self.message)?;
-        for (number, line) in (1..).zip(&self.lines) {
+        for (number, line) in (1..).zip(&self.steps) {
             writeln!(f, "{number:>4}  {line}")?;
+        }
+        if !self.places.is_empty() {
+            writeln!(f)?;
+        }
+        for place in &self.places {
+            writeln!(f, "{place}")?;
         }
         write!(f, "\nfound by schedule {} of {}", self.schedules, self.strategy)?;
         if let Some(seed) = self.seed {

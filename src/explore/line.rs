@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::panic::Location;
 use std::time::Duration;
 
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Line {
     Step(StepLine),
     /// The test itself.
@@ -14,7 +15,7 @@ pub(crate) enum Line {
 }
 
 /// A step of a job.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct StepLine {
     /// The number of the job.
     pub(crate) job: usize,
@@ -25,6 +26,39 @@ pub(crate) struct StepLine {
     /// The slice of fuel; zero if it was unbounded.
     pub(crate) fuel: u32,
     pub(crate) end: End,
+    /// What it waits for since then, as far as that is known.
+    pub(crate) awaits: Vec<Awaited>,
+}
+
+/// What a job waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Awaited {
+    /// The event that was made at this place.
+    Event(&'static Location<'static>),
+    /// This time of the clock.
+    Time(Duration),
+    /// The job of this number.
+    Job(usize),
+    Access,
+    Stock,
+}
+
+impl Awaited {
+    fn print(self, labels: &dyn Fn(usize) -> String) -> String {
+        match self {
+            Self::Event(made_at) => format!("the event of {}:{}", made_at.file(), made_at.line()),
+            Self::Time(time) => format!("the time {time:?}"),
+            Self::Job(job) => labels(job),
+            Self::Access => "an access".into(),
+            Self::Stock => "an instance of a pool".into(),
+        }
+    }
+
+    /// " for this and that", or nothing.
+    pub(crate) fn print_all(all: &[Self], labels: &dyn Fn(usize) -> String) -> String {
+        let all: Vec<_> = all.iter().map(|awaited| awaited.print(labels)).collect();
+        if all.is_empty() { String::new() } else { format!(" for {}", all.join(" and ")) }
+    }
 }
 
 /// Why a job could go on.
@@ -59,13 +93,19 @@ pub(crate) enum End {
 /// What happened within a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Note {
+    /// A guest calls a host function, as [`HostCall`](crate::explore::host_names::HostCall) prints it.
+    Calls(String),
     Touches(Cow<'static, str>),
-    Chose { value: u32, of: u32 },
+    Chose {
+        value: u32,
+        of: u32,
+    },
 }
 
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Calls(what) => write!(f, "calls {what}"),
             Self::Touches(what) => write!(f, "touches {what}"),
             Self::Chose { value, of } => write!(f, "chose {value} of {of}"),
         }
@@ -97,17 +137,17 @@ impl StepLine {
         if self.fuel > 0 {
             parts.push(format!("has {} of fuel", self.fuel));
         }
-        parts.push(
-            match self.end {
-                End::Never => "has not ended",
-                End::Yielded => "yields",
-                End::Waits => "waits",
-                End::Done => "done",
-                End::Failed => "failed",
-                End::Cancelled => "cancelled",
+        parts.push(match self.end {
+            End::Never => "has not ended".into(),
+            End::Yielded => "yields".into(),
+            End::Waits => {
+                let awaits = Awaited::print_all(&self.awaits, &|job| labels[job].clone());
+                format!("waits{awaits}")
             }
-            .into(),
-        );
+            End::Done => "done".into(),
+            End::Failed => "failed".into(),
+            End::Cancelled => "cancelled".into(),
+        });
         format!("{} step {}, {why}: {}", labels[self.job], self.step, parts.join(", "))
     }
 }

@@ -76,15 +76,20 @@
 //! of it. A wake by another thread is a failure, and so is a run that goes another way when it is repeated.
 
 mod choice;
+mod crossings;
 mod dfs;
 mod explorer;
 mod failure;
 mod footprint;
+mod guest;
+mod host_names;
 mod line;
+mod outcome;
 mod pct;
 mod pool;
 mod quiet;
 mod random;
+mod report;
 mod run;
 mod shrink;
 mod state;
@@ -92,9 +97,10 @@ mod strategy;
 mod verdict;
 mod world;
 
-pub use explorer::{Explorer, Report};
+pub use explorer::Explorer;
 pub use failure::Failure;
 pub use pool::WorldPool;
+pub use report::Report;
 pub use verdict::Verdict;
 pub use world::World;
 

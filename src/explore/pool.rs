@@ -27,6 +27,23 @@ impl WorldPool {
     }
 }
 
+impl WorldPool {
+    pub(crate) fn submit_closure(
+        &self,
+        name: Option<String>,
+        work: impl FnOnce() + Send + 'static,
+    ) -> JobHandle {
+        let (job, handle) = closure::into_job(work);
+        let number = self.run.new_job();
+        self.run.set_handle(number, &handle);
+        if let Some(name) = name {
+            self.run.set_name(number, name);
+        }
+        self.run.submit(number, job);
+        handle
+    }
+}
+
 impl JobPool for WorldPool {
     /// A job that comes by this function has no name, and a new number each time.
     fn enqueue(&self, job: Job) {
@@ -42,11 +59,7 @@ impl JobPool for WorldPool {
     }
 
     fn submit_fn(&self, work: impl FnOnce() + Send + 'static) -> JobHandle {
-        let (job, handle) = closure::into_job(work);
-        let number = self.run.new_job();
-        self.run.set_handle(number, &handle);
-        self.run.submit(number, job);
-        handle
+        self.submit_closure(None, work)
     }
 
     fn submit_after(&self, work: impl IntoJob, after: &[JobHandle]) -> JobHandle {

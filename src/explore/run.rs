@@ -3,23 +3,42 @@
 use crate::call::turn::Job;
 use crate::explore::choice::Choice;
 use crate::explore::footprint::Footprint;
-use crate::explore::line::{Line, Note, Why};
-use crate::explore::state::{Carried, Guest, Hash, Known, Ready, State};
+use crate::explore::guest::{Fuel, Guest, MOST_PARTS};
+use crate::explore::host_names::{HostCall, HostNames};
+use crate::explore::line::{Awaited, Line, Note, Why};
+use crate::explore::state::{Carried, Hash, Known, Ready, State};
 use crate::pool::handle::{JobHandle, Rest};
 use crate::wait::clock::{Clock, ManualClock};
 use parking_lot::Mutex;
 use std::borrow::Cow;
+use std::hash::{Hash as _, Hasher};
 use std::mem;
 use std::panic::resume_unwind;
+use std::sync::Arc;
 use std::thread::{self, ThreadId};
+use twox_hash::XxHash3_64;
+use wasmtime::WasmBacktrace;
 
 pub(crate) struct Run {
     pub(crate) clock: ManualClock,
+    pub(crate) settings: Settings,
+    thread: ThreadId,
+    state: Mutex<State>,
+}
+
+/// What is the same in all runs of a test.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) max_steps: usize,
+    /// By how much fuel a step ends, if the schedule does not say so.
+    pub(crate) fuel: Fuel,
     /// Does the strategy end steps by fuel?
     pub(crate) preempts: bool,
-    thread: ThreadId,
-    max_steps: usize,
-    state: Mutex<State>,
+    /// Are states told apart by what guests export?
+    pub(crate) hashes_guests: bool,
+    /// Is the run to tell where guests call the host? Only the last one of a failure is.
+    pub(crate) explains: bool,
+    pub(crate) names: Vec<Arc<HostNames>>,
 }
 
 /// What a run leaves behind.
@@ -35,20 +54,17 @@ pub(crate) struct Ended {
     pub(crate) panics: Vec<String>,
     /// The label of a job that was not over at the end.
     pub(crate) unfinished: Option<String>,
+    /// Where the guests are whose calls were not over or have failed.
+    pub(crate) places: Vec<String>,
 }
 
 /// The payload of the panic that ends a run which was stopped.
 struct Stopped;
 
 impl Run {
-    pub(crate) fn new(carried: Carried, max_steps: usize, preempts: bool) -> Self {
-        Self {
-            clock: ManualClock::new(),
-            preempts,
-            thread: thread::current().id(),
-            max_steps,
-            state: Mutex::new(State::new(carried)),
-        }
+    pub(crate) fn new(carried: Carried, settings: Settings) -> Self {
+        let state = Mutex::new(State::new(carried, settings.fuel));
+        Self { clock: ManualClock::new(), settings, thread: thread::current().id(), state }
     }
 
     // Jobs come.
@@ -94,7 +110,31 @@ impl Run {
                 )
             });
         }
-        state.put(ready);
+        let dropped = state.put(ready);
+        drop(state);
+        drop(dropped);
+    }
+
+    /// Drops a job that can go on; and one that cannot, as soon as it can.
+    pub(crate) fn drop_job(&self, number: usize) {
+        let dropped = {
+            let mut state = self.state.lock();
+            let place = state.ready.iter().position(|ready| ready.number == number);
+            state.jobs[number].is_to_be_dropped = place.is_none();
+            place.map(|place| state.ready.remove(place))
+        };
+        drop(dropped);
+    }
+
+    /// The number and the label of the job of a handle.
+    pub(crate) fn job_of(&self, handle: &JobHandle) -> Option<(usize, String)> {
+        let state = self.state.lock();
+        let number = state.job_of(std::ptr::from_ref(handle.latch()).addr())?;
+        Some((number, state.jobs[number].label(number)))
+    }
+
+    pub(crate) fn set_name(&self, number: usize, name: String) {
+        self.state.lock().jobs[number].name = Some(name);
     }
 
     // Jobs run.
@@ -134,27 +174,30 @@ impl Run {
             drop(state);
             return self.move_clock();
         }
-        if state.steps == self.max_steps {
-            let most = self.max_steps;
+        if state.steps == self.settings.max_steps {
+            let most = self.settings.max_steps;
             state.stop.get_or_insert_with(|| {
                 format!("there are more than {most} steps: a job goes on for ever, or `Explorer::max_steps` is too low")
             });
         }
-        if state.guests.iter().any(|guest| guest.has_time_slice()) {
+        if state.guests.iter().flatten().any(|guest| guest.has_time_slice()) {
             state.stop.get_or_insert_with(|| {
                 "a guest has a slice of time, whose end no schedule decides: use `Slice::Fuel`"
                     .into()
             });
         }
-        let begun = if state.stop.is_some() { None } else { state.begin_step() };
+        let begun = if state.stop.is_some() { None } else { state.begin_step(self.settings.fuel) };
         let Some((job, line)) = begun else {
             drop(state);
             resume_unwind(Box::new(Stopped));
         };
         drop(state);
-        let next = job.step();
+        let next = self.step(job);
         let mut state = self.state.lock();
-        state.end_step(line, next);
+        let dropped = match state.end_step(line, next) {
+            Some(ready) => state.put(ready),
+            None => None,
+        };
         if state.carried.strategy.wants_footprints() {
             let footprint = if alone { state.footprint(line) } else { Footprint::All };
             state.carried.strategy.stepped(footprint);
@@ -162,14 +205,40 @@ impl Run {
         let hash = state.hash.clone();
         let is_stopped = state.stop.is_some() || state.is_redundant;
         drop(state);
+        drop(dropped);
         if is_stopped {
             resume_unwind(Box::new(Stopped));
         }
-        if let Some(hash) = hash {
-            let hash = hash();
-            self.state.lock().carried.states.insert(hash);
+        if self.settings.hashes_guests || hash.is_some() {
+            let hash = hash.map(|hash| hash());
+            let mut state = self.state.lock();
+            let mut hasher = XxHash3_64::new();
+            (hash, &state.hashes).hash(&mut hasher);
+            state.carried.states.insert(hasher.finish());
         }
         true
+    }
+
+    /// Runs a job to its first stop. A stop because of fuel is none, unless the schedule or the test has set that.
+    fn step(&self, job: Job) -> Option<Job> {
+        let mut next = job.step();
+        let mut parts = 1;
+        loop {
+            let job = next.take()?;
+            let mut state = self.state.lock();
+            if !state.is_part() {
+                return Some(job);
+            }
+            if parts == MOST_PARTS {
+                state.stop.get_or_insert_with(|| {
+                    "a step goes on for ever, or `Explorer::max_fuel` is too low".into()
+                });
+                return Some(job);
+            }
+            drop(state);
+            parts += 1;
+            next = job.step();
+        }
     }
 
     fn move_clock(&self) -> bool {
@@ -188,6 +257,7 @@ impl Run {
     /// Stops the run, because nobody can go on.
     fn stop_in_deadlock(&self, test_waits: bool) -> ! {
         let mut state = self.state.lock();
+        state.note_awaits();
         let mut text =
             String::from("deadlock: no job can go on, and none sleeps on the world's clock");
         if test_waits {
@@ -196,12 +266,16 @@ impl Run {
         for (number, job) in state.jobs.iter().enumerate().filter(|(_, job)| !job.is_over()) {
             let rest = job.handle.as_ref().and_then(|handle| handle.completion().rest());
             let (label, steps) = (job.label(number), job.steps);
+            let label_of = |job: usize| state.jobs[job].label(job);
+            let awaits = Awaited::print_all(&job.awaits, &label_of);
+            let call = job.host_call.as_ref().map(|call| format!(" in {call}"));
+            let call = call.unwrap_or_default();
             text.push_str(&match rest {
                 Some(Rest::Deferred) => format!("\n  {label} waits for jobs before it"),
                 _ if state.running.iter().any(|line| state.line_is_of(*line, number)) => {
-                    format!("\n  {label} blocks in its step {steps}")
+                    format!("\n  {label} blocks in its step {steps}{call}{awaits}")
                 }
-                _ => format!("\n  {label} waits since its step {steps}"),
+                _ => format!("\n  {label} waits since its step {steps}{call}{awaits}"),
             });
         }
         text.push_str(
@@ -229,10 +303,35 @@ impl Run {
         self.state.lock().note(Note::Touches(what));
     }
 
-    pub(crate) fn add_guest(&self, guest: Box<dyn Guest>) {
+    /// The number of a new guest.
+    pub(crate) fn new_guest(&self) -> usize {
         let mut state = self.state.lock();
-        guest.set_fuel(state.slice);
-        state.guests.push(guest);
+        state.guests.push(None);
+        state.hashes.push(0);
+        state.guests.len() - 1
+    }
+
+    pub(crate) fn set_guest(&self, number: usize, guest: Box<dyn Guest>) {
+        let mut state = self.state.lock();
+        guest.set_fuel(state.fuel);
+        state.guests[number] = Some(guest);
+    }
+
+    // What guests do.
+
+    /// What runs from now on is inside of this guest; or, if that is `None`, in the host.
+    pub(crate) fn crosses(&self, inside: Option<usize>) {
+        self.state.lock().inside = inside;
+    }
+
+    /// The guest that runs is about to call the host. If it `stops` first, the call is a part of its next step.
+    pub(crate) fn calls_host(&self, backtrace: &WasmBacktrace, stops: bool) {
+        let call = HostCall::new(&self.settings.names, backtrace);
+        self.state.lock().calls_host(call, stops);
+    }
+
+    pub(crate) fn set_hash(&self, guest: usize, hash: u64) {
+        self.state.lock().hashes[guest] = hash;
     }
 
     pub(crate) fn hash_by(&self, hash: Hash) {
@@ -257,6 +356,7 @@ impl Run {
         drop(state);
         drop(left);
         let mut state = self.state.lock();
+        let places = state.places();
         let jobs = mem::take(&mut state.jobs);
         let ended = Ended {
             carried: mem::replace(&mut state.carried, carried),
@@ -268,6 +368,7 @@ impl Run {
             is_redundant: state.is_redundant,
             panics: jobs.iter().filter_map(|job| job.panic.clone()).collect(),
             unfinished,
+            places,
         };
         drop(state);
         drop(jobs);

@@ -3,22 +3,17 @@
 use crate::call::turn::Job;
 use crate::explore::choice::Choice;
 use crate::explore::footprint::Footprint;
-use crate::explore::line::{End, Line, Note, StepLine, Waker, Why};
+use crate::explore::guest::{Fuel, Guest};
+use crate::explore::host_names::HostCall;
+use crate::explore::line::{Awaited, End, Line, Note, StepLine, Waker, Why};
 use crate::explore::quiet;
 use crate::explore::strategy::Strategy;
 use crate::outcome::JobOutcome;
 use crate::pool::handle::JobHandle;
+use crate::trace::watch;
+use crate::wait::waits_for::{self, WaitsFor};
 use std::collections::HashSet;
 use std::sync::Arc;
-
-/// A guest whose steps may be ended by fuel.
-pub(crate) trait Guest: Send {
-    /// Ends its steps by this fuel; by what it had before, if that is zero.
-    fn set_fuel(&self, fuel: u32);
-
-    /// Has it a slice of time?
-    fn has_time_slice(&self) -> bool;
-}
 
 pub(crate) type Hash = Arc<dyn Fn() -> u64 + Send + Sync>;
 
@@ -27,6 +22,12 @@ pub(crate) struct Carried {
     pub(crate) strategy: Box<dyn Strategy>,
     /// The states that were seen.
     pub(crate) states: HashSet<u64>,
+}
+
+impl Carried {
+    pub(crate) fn of(strategy: impl Strategy + 'static) -> Self {
+        Self { strategy: Box::new(strategy), states: HashSet::new() }
+    }
 }
 
 pub(crate) struct State {
@@ -49,9 +50,14 @@ pub(crate) struct State {
     pub(crate) over: usize,
     /// How often in succession nothing could be done.
     pub(crate) idle: u32,
-    pub(crate) guests: Vec<Box<dyn Guest>>,
-    /// The fuel of the step in progress, or of the last one; zero if it was not ended by fuel.
-    pub(crate) slice: u32,
+    /// The guests, by their numbers; `None` while one is instantiated.
+    pub(crate) guests: Vec<Option<Box<dyn Guest>>>,
+    /// A hash of each guest's exports, if states are told apart by these.
+    pub(crate) hashes: Vec<u64>,
+    /// The guest that runs, and not a host function of its.
+    pub(crate) inside: Option<usize>,
+    /// By how much fuel steps end now.
+    pub(crate) fuel: Fuel,
     pub(crate) hash: Option<Hash>,
     /// Why the run was stopped.
     pub(crate) stop: Option<String>,
@@ -68,6 +74,17 @@ pub(crate) struct Known {
     pub(crate) steps: u32,
     /// The panic of a closure.
     pub(crate) panic: Option<String>,
+    /// The failure of a call, with the functions of the guest if it has trapped.
+    pub(crate) failure: Option<String>,
+    /// The guest inside of which it stopped, and not in a host function.
+    pub(crate) inside: Option<usize>,
+    /// The last call of the host, if the run is to be explained.
+    pub(crate) host_call: Option<HostCall>,
+    /// Has that call not begun yet?
+    pub(crate) is_before_call: bool,
+    pub(crate) awaits: Vec<Awaited>,
+    /// Is it to be dropped when it can go on?
+    pub(crate) is_to_be_dropped: bool,
 }
 
 pub(crate) struct Ready {
@@ -87,7 +104,7 @@ impl Known {
 }
 
 impl State {
-    pub(crate) fn new(carried: Carried) -> Self {
+    pub(crate) fn new(carried: Carried, fuel: Fuel) -> Self {
         Self {
             carried,
             jobs: Vec::new(),
@@ -103,7 +120,9 @@ impl State {
             over: 0,
             idle: 0,
             guests: Vec::new(),
-            slice: 0,
+            hashes: Vec::new(),
+            inside: None,
+            fuel,
             hash: None,
             stop: None,
             is_redundant: false,
@@ -128,10 +147,12 @@ impl State {
     }
 
     /// Takes the job out that the strategy chooses, and begins the line of its step. `None` if the run would repeat others.
-    pub(crate) fn begin_step(&mut self) -> Option<(Job, usize)> {
+    pub(crate) fn begin_step(&mut self, usual: Fuel) -> Option<(Job, usize)> {
         if self.is_redundant {
             return None;
         }
+        // This step may be inside another one, which waits.
+        self.note_awaits();
         self.order.clear();
         let last = self.last.filter(|last| self.ready.iter().any(|ready| ready.number == *last));
         self.order.extend(last);
@@ -147,19 +168,29 @@ impl State {
         let chosen = self.order[choice.value as usize];
         let place = self.ready.partition_point(|ready| ready.number < chosen);
         let Ready { number, job, why } = self.ready.remove(place);
-        if self.slice != choice.fuel {
-            self.slice = choice.fuel;
-            self.guests.iter().for_each(|guest| guest.set_fuel(choice.fuel));
+        let fuel = match choice.fuel {
+            0 => usual,
+            fuel => Fuel::Chosen(fuel),
+        };
+        if self.fuel != fuel {
+            self.fuel = fuel;
+            self.guests.iter().flatten().for_each(|guest| guest.set_fuel(fuel));
         }
         if self.carried.strategy.wants_footprints() {
             (self.known, self.over) = (self.jobs.len(), self.over());
         }
         self.steps += 1;
         self.idle = 0;
-        self.jobs[number].steps += 1;
-        let (notes, end) = (Vec::new(), End::Never);
-        let step = self.jobs[number].steps;
-        let line = StepLine { job: number, step, why, notes, fuel: choice.fuel, end };
+        let known = &mut self.jobs[number];
+        known.steps += 1;
+        known.awaits.clear();
+        self.inside = known.inside;
+        let (mut notes, end, awaits) = (Vec::new(), End::Never, Vec::new());
+        if std::mem::take(&mut known.is_before_call) {
+            notes.extend(known.host_call.as_ref().map(|call| Note::Calls(call.to_string())));
+        }
+        let step = known.steps;
+        let line = StepLine { job: number, step, why, notes, fuel: choice.fuel, end, awaits };
         self.lines.push(Line::Step(line));
         self.running.push(self.lines.len() - 1);
         Some((job, self.lines.len() - 1))
@@ -179,19 +210,23 @@ impl State {
         let is_alone = line + 1 == self.lines.len()
             && self.known == self.jobs.len()
             && self.over() == expected;
-        let touched = step.notes.iter().map(|note| match note {
-            Note::Touches(what) => Some(what.clone()),
-            Note::Chose { .. } => None,
+        let touched = step.notes.iter().filter_map(|note| match note {
+            Note::Touches(what) => Some(Some(what.clone())),
+            Note::Chose { .. } => Some(None),
+            Note::Calls(_) => None,
         });
         let touched: Option<Vec<_>> = touched.collect();
         touched.filter(|_| is_alone).map_or(Footprint::All, Footprint::Of)
     }
 
-    /// Ends the step of this line. `next` is the job, if it has yielded.
-    pub(crate) fn end_step(&mut self, line: usize, next: Option<Job>) {
+    /// Ends the step of this line. `next` is the job, if it has yielded: it can go on.
+    pub(crate) fn end_step(&mut self, line: usize, next: Option<Job>) -> Option<Ready> {
+        self.note_awaits();
         self.running.pop();
-        let Line::Step(step) = &mut self.lines[line] else { return };
+        let inside = self.inside.take();
+        let Line::Step(step) = &mut self.lines[line] else { return None };
         let known = &mut self.jobs[step.job];
+        known.inside = inside;
         let outcome = known.handle.as_ref().and_then(JobHandle::outcome);
         step.end = match (&next, outcome) {
             (Some(_), _) => End::Yielded,
@@ -200,20 +235,100 @@ impl State {
             (None, Some(JobOutcome::Cancelled)) => End::Cancelled,
             (None, Some(JobOutcome::Failed)) => End::Failed,
         };
-        if step.end == End::Failed && known.name.is_none() {
-            known.panic = quiet::last();
+        match step.end {
+            End::Waits => step.awaits.clone_from(&known.awaits),
+            End::Failed if known.name.is_none() => known.panic = quiet::last(),
+            End::Failed => known.failure = watch::last(),
+            _ => {}
         }
         let number = step.job;
         self.last = Some(number);
-        if let Some(job) = next {
-            self.put(Ready { number, job, why: Why::Yielded });
-        }
+        next.map(|job| Ready { number, job, why: Why::Yielded })
     }
 
-    /// A job can go on.
-    pub(crate) fn put(&mut self, ready: Ready) {
+    /// Has the step in progress stopped inside a guest, although neither the schedule nor the test has ended it?
+    pub(crate) fn is_part(&self) -> bool {
+        let guest = self.inside.and_then(|inside| self.guests.get(inside)?.as_ref());
+        matches!(self.fuel, Fuel::Part(_)) && guest.is_some_and(|guest| !guest.has_own_slice())
+    }
+
+    /// Notes what the step in progress waits for, if it does.
+    pub(crate) fn note_awaits(&mut self) {
+        let noted = waits_for::take();
+        let Some(Line::Step(step)) = self.running.last().map(|line| &self.lines[*line]) else {
+            return;
+        };
+        let job = step.job;
+        let mut awaits = Vec::new();
+        for waits_for in noted {
+            match waits_for {
+                WaitsFor::Event(made_at) => awaits.push(Awaited::Event(made_at)),
+                WaitsFor::Time(time) => awaits.push(Awaited::Time(time)),
+                WaitsFor::Access => awaits.push(Awaited::Access),
+                WaitsFor::Stock => awaits.push(Awaited::Stock),
+                WaitsFor::Jobs(latches) => {
+                    let jobs = latches.iter().filter_map(|latch| self.job_of(*latch));
+                    awaits.extend(jobs.map(Awaited::Job));
+                }
+            }
+        }
+        awaits.dedup();
+        self.jobs[job].awaits = awaits;
+    }
+
+    /// The job whose latch has this address.
+    pub(crate) fn job_of(&self, latch: usize) -> Option<usize> {
+        self.jobs.iter().position(|job| {
+            let handle = job.handle.as_ref();
+            handle.is_some_and(|handle| std::ptr::from_ref(handle.latch()).addr() == latch)
+        })
+    }
+
+    /// A job can go on. Returns the job if it is to be dropped instead.
+    #[must_use]
+    pub(crate) fn put(&mut self, ready: Ready) -> Option<Ready> {
+        if std::mem::take(&mut self.jobs[ready.number].is_to_be_dropped) {
+            return Some(ready);
+        }
         let place = self.ready.partition_point(|other| other.number < ready.number);
         self.ready.insert(place, ready);
+        None
+    }
+
+    /// The guest of the step in progress is about to call the host. If it `stops` first, the call is a part of its next step.
+    pub(crate) fn calls_host(&mut self, call: HostCall, stops: bool) {
+        let Some(Line::Step(step)) = self.running.last().map(|line| &mut self.lines[*line]) else {
+            return;
+        };
+        let known = &mut self.jobs[step.job];
+        known.is_before_call = stops;
+        if !stops {
+            step.notes.push(Note::Calls(call.to_string()));
+        }
+        known.host_call = Some(call);
+    }
+
+    /// Where the guests are whose calls are not over, and what has happened to those that have failed.
+    pub(crate) fn places(&self) -> Vec<String> {
+        let place = |(number, job): (usize, &Known)| {
+            let label = job.label(number);
+            if let Some(failure) = &job.failure {
+                return Some(format!("{label} has failed: {failure}"));
+            }
+            let call = job.host_call.as_ref().filter(|_| !job.is_over())?;
+            let mut text = match (&call.name, job.is_before_call) {
+                (Some(name), true) => format!("{label} is about to call {name}"),
+                (Some(name), false) => format!("{label} has called {name}"),
+                (None, true) => format!("{label} is about to call the host"),
+                (None, false) => format!("{label} has called the host"),
+            };
+            for frame in &call.frames {
+                text.push_str("\n  in ");
+                text.push_str(frame);
+            }
+            Some(text)
+        };
+        self.jobs.iter().enumerate().filter_map(place).collect()
     }
 
     /// Notes something in the line of the step in progress.

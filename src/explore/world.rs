@@ -1,18 +1,22 @@
 //! [`World`]: what a test gets: a pool, a clock, and guests that stop before each call of the host.
 
 use crate::error::Error;
+use crate::explore::crossings::Crossings;
+use crate::explore::guest::WorldGuest;
 use crate::explore::pool::WorldPool;
 use crate::explore::run::Run;
-use crate::explore::state::Guest;
 use crate::guest::instance::Instance;
 use crate::guest::limit::options::InstanceOptions;
 use crate::guest::limit::slice::Slice;
+use crate::guest::limit::watch::Watcher;
 use crate::guest::linked::Linked;
+use crate::guest::origin::BoxFuture;
+use crate::pool::handle::JobHandle;
 use crate::wait::clock::ManualClock;
 use std::borrow::Cow;
-use std::cell::Cell;
 use std::fmt;
 use std::sync::Arc;
+use wasmtime::{Engine, StoreContextMut};
 
 /// What a test that is [explored](crate::explore) runs in. Each run has a new one.
 ///
@@ -82,17 +86,52 @@ impl World {
         options: InstanceOptions,
         state: impl Fn() -> S + Send + Sync + 'static,
     ) -> Result<Instance<S>, Error> {
+        let engine = pre.linked().module().engine().clone();
+        self.guest(&engine, options, |options| Instance::with_options(pre, options, state))
+    }
+
+    /// Makes an instance of something other than a module, most often of a component, as [`Instance::with_exports`] does.
+    ///
+    /// Its guest stops before each call of the host only if the options [say so](InstanceOptions::yield_before_host_calls).
+    ///
+    /// # Errors
+    ///
+    /// As [`Instance::with_exports`] and [`instance_with`](Self::instance_with).
+    pub fn instance_with_exports<S: Send + 'static, E: Send + Sync + 'static>(
+        &self,
+        engine: &Engine,
+        options: InstanceOptions,
+        state: impl Fn() -> S + Send + Sync + 'static,
+        exports: impl for<'a> Fn(StoreContextMut<'a, S>) -> BoxFuture<'a, E> + Send + Sync + 'static,
+    ) -> Result<Instance<S, E>, Error> {
+        self.guest(engine, options, |options| {
+            Instance::with_exports(engine, options, state, exports)
+        })
+    }
+
+    /// Makes an instance that is a guest of this world.
+    fn guest<S: Send + 'static, E: Send + Sync + 'static>(
+        &self,
+        engine: &Engine,
+        mut options: InstanceOptions,
+        make: impl FnOnce(InstanceOptions) -> Result<Instance<S, E>, Error>,
+    ) -> Result<Instance<S, E>, Error> {
         check(&options)?;
-        let counts_fuel = pre.linked().module().engine().get_consume_fuel();
-        if self.run.preempts && !counts_fuel {
+        let (settings, counts_fuel) = (&self.run.settings, engine.get_consume_fuel());
+        if settings.preempts && !counts_fuel {
             return Err(Error::Unsupported {
                 what: "a step that ends by fuel",
                 why: "the engine counts none: use `EngineOptions::fuel`, or `EngineOptions::deterministic`".into(),
             });
         }
-        let instance = Instance::with_options(pre, options, state)?;
-        let guest = Sliced { instance: instance.share(), counts_fuel, own: Cell::new(None) };
-        self.run.add_guest(Box::new(guest));
+        let number = self.run.new_guest();
+        let is_watched = counts_fuel || settings.explains || settings.hashes_guests;
+        options.watcher = Watcher(is_watched.then(|| {
+            let stops = options.yield_before_host_calls;
+            Arc::new(Crossings::new(self.run.clone(), number, stops)) as _
+        }));
+        let instance = make(options)?;
+        self.run.set_guest(number, Box::new(WorldGuest::new(&instance, counts_fuel)));
         Ok(instance)
     }
 
@@ -125,6 +164,45 @@ impl World {
         self.run.pick(of)
     }
 
+    /// Cancels a job at any point: the schedule says when. That may be before its first step, or after its end.
+    ///
+    /// It is a job of its own, of one step.
+    ///
+    /// ```
+    /// use wasm_jobs::explore::{self, World};
+    /// use wasm_jobs::{Error, Future, JobPool, yield_now};
+    ///
+    /// let report = explore::dfs(100).run(|world: &World| {
+    ///     let mut call = Future::new(async { Ok(yield_now().await) });
+    ///     world.cancel_at_any_point(&world.pool().submit(call.to_job()?));
+    ///     world.run();
+    ///     assert!(matches!(call.try_get_result(), Ok(Some(())) | Err(Error::Cancelled)));
+    ///     Ok::<(), Error>(())
+    /// });
+    /// assert_eq!(report.schedules, 3); // before, between, and after the two steps
+    /// ```
+    pub fn cancel_at_any_point(&self, job: &JobHandle) {
+        let label = self.run.job_of(job).map_or("a job".into(), |(_, label)| label);
+        let job = job.clone();
+        self.pool().submit_closure(Some(format!("cancel of {label}")), move || job.cancel());
+    }
+
+    /// Drops a job of this world's pool at any point: the schedule says when. Its [`Future`](crate::Future) has the right to resume again, and
+    /// its handle is complete. A job that waits is dropped when it is woken.
+    ///
+    /// It is a job of its own, of one step.
+    ///
+    /// # Panics
+    ///
+    /// If the handle is not that of a job of this world's pool.
+    pub fn drop_at_any_point(&self, job: &JobHandle) {
+        let Some((number, label)) = self.run.job_of(job) else {
+            panic!("the handle is not that of a job of this world's pool")
+        };
+        let run = self.run.clone();
+        self.pool().submit_closure(Some(format!("drop of {label}")), move || run.drop_job(number));
+    }
+
     /// Notes in the line of the step in progress that it touches something.
     pub fn touches(&self, what: impl Into<Cow<'static, str>>) {
         self.run.touches(what.into());
@@ -134,37 +212,6 @@ impl World {
     /// state.
     pub fn hash_by(&self, hash: impl Fn() -> u64 + Send + Sync + 'static) {
         self.run.hash_by(Arc::new(hash));
-    }
-}
-
-/// A guest of a world, whose steps the schedule may end by fuel.
-struct Sliced<S: 'static> {
-    instance: Instance<S>,
-    counts_fuel: bool,
-    /// The slice that it had before, while the schedule ends its steps.
-    own: Cell<Option<Slice>>,
-}
-
-impl<S: Send + 'static> Guest for Sliced<S> {
-    fn set_fuel(&self, fuel: u32) {
-        let slice = match (fuel, self.own.get()) {
-            _ if !self.counts_fuel => return,
-            (0, None) => return,
-            (0, Some(own)) => {
-                self.own.set(None);
-                own
-            }
-            (fuel, own) => {
-                self.own.set(own.or(Some(self.instance.control().slice())));
-                Slice::Fuel(fuel.into())
-            }
-        };
-        // The engine counts fuel, so this is not refused.
-        let _ = self.instance.set_slice(slice);
-    }
-
-    fn has_time_slice(&self) -> bool {
-        matches!(self.instance.control().slice(), Slice::Time(_))
     }
 }
 

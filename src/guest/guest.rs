@@ -10,6 +10,8 @@ use crate::guest::freeze::freezable_module::SavingPlan;
 use crate::guest::freeze::reentry::Reentry;
 use crate::guest::limit::control::Control;
 use crate::guest::limit::limited::Limited;
+#[cfg(feature = "explore")]
+use crate::guest::limit::watch::Watcher;
 #[cfg(feature = "prepare")]
 use crate::guest::linked::LinkedModule;
 use crate::guest::origin::Origin;
@@ -26,6 +28,8 @@ use crate::unwind::ignore_panic;
 use crate::wait::block::block_on;
 use std::mem;
 use std::sync::Arc;
+#[cfg(feature = "explore")]
+use wasmtime::Export;
 use wasmtime::{AsContextMut, Extern, Store};
 
 pub(crate) struct Guest<S: 'static, E = wasmtime::Instance> {
@@ -161,6 +165,11 @@ impl<S: Send + 'static, E> Guest<S, E> {
                     false => block_on(instance),
                 };
                 let instance = instance.map_err(|error| self.not_made(error, origin))?;
+                #[cfg(feature = "explore")]
+                if let Watcher(Some(watcher)) = self.control.watcher() {
+                    let exports = instance.exports(&mut self.store);
+                    watcher.set_exports(exports.map(Export::into_extern).collect());
+                }
                 #[cfg(feature = "prepare")]
                 self.begin_prepared(instance, pre, origin, start)?;
                 self.exports = Some(exports(instance));

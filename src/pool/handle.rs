@@ -6,6 +6,8 @@ use crate::wait::block::{Sleeper, Wanted, help_or_sleep};
 use crate::wait::countdown::{Countdown, Dependent, wait_for_all};
 use crate::wait::latch::{Latch, Wait};
 use crate::wait::ready::Ready;
+#[cfg(feature = "explore")]
+use crate::wait::waits_for::{WaitsFor, note};
 use std::collections::HashSet;
 use std::fmt;
 use std::pin::Pin;
@@ -238,7 +240,22 @@ impl JobHandle {
 
     /// Is the job over? If not, `waker` will be woken when it is.
     pub(crate) fn is_complete_or_wakes(&mut self, waker: &Waker) -> bool {
-        self.wait.is_over_or_wakes(waker)
+        let is_complete = self.wait.is_over_or_wakes(waker);
+        #[cfg(feature = "explore")]
+        if !is_complete {
+            note(|| WaitsFor::Jobs(self.latches()));
+        }
+        is_complete
+    }
+
+    /// The addresses of the latches of the jobs that this stands for.
+    #[cfg(feature = "explore")]
+    fn latches(&self) -> Vec<usize> {
+        let address = |latch: &Latch| std::ptr::from_ref(latch).addr();
+        match self.completion().parts() {
+            [] => vec![address(self.latch())],
+            parts => jobs_of(parts).iter().map(|job| address((**job).as_ref())).collect(),
+        }
     }
 }
 
@@ -252,7 +269,7 @@ impl std::future::Future for JobHandle {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        Pin::new(&mut self.wait).poll(context)
+        if self.is_complete_or_wakes(context.waker()) { Poll::Ready(()) } else { Poll::Pending }
     }
 }
 

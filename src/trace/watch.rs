@@ -1,6 +1,7 @@
 //! [`Watched`]: what a world of `explore` wants to know of a call: its name, and whether it has failed and nobody has taken its error.
 
 use crate::error::Error;
+use crate::error::trap::describe_frame;
 use crate::outcome::Outcome;
 use crate::unwind::catch;
 use std::cell::RefCell;
@@ -45,6 +46,11 @@ pub(crate) fn collecting<R>(code: impl FnOnce() -> R) -> (R, Vec<Untaken>) {
     (result, UNTAKEN.take().unwrap_or_default())
 }
 
+/// The last failure that nobody has taken.
+pub(crate) fn last() -> Option<String> {
+    UNTAKEN.with_borrow(|failures| Some(failures.as_ref()?.last()?.failure.clone()))
+}
+
 /// The text of a failure, if a world runs on this thread. A cancelled call has not failed.
 pub(crate) fn failure<T>(outcome: &Outcome<T>) -> Option<String> {
     match outcome {
@@ -62,10 +68,8 @@ fn text(error: &Error) -> String {
         && let Some(backtrace) = trap.backtrace()
     {
         for frame in backtrace.frames() {
-            let name = frame.func_name().map(str::to_owned);
-            let name = name.unwrap_or_else(|| format!("function {}", frame.func_index()));
             text.push_str("\n  in ");
-            text.push_str(&name);
+            text.push_str(&describe_frame(frame));
         }
     }
     text

@@ -4,6 +4,8 @@
 use crate::sync::Mutex;
 use crate::unwind::{catch, ignore_panic};
 use crate::wait::ready::run_foreign;
+#[cfg(feature = "explore")]
+use crate::wait::waits_for::{WaitsFor, note};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::mem;
@@ -217,6 +219,8 @@ where
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<R> {
         let waker = context.waker().clone();
+        #[cfg(feature = "explore")]
+        note(|| WaitsFor::Access);
         let place = match &mut self.stage {
             Stage::Queued(_, place) => place,
             Stage::New(closure) => {

@@ -5,6 +5,8 @@ use crate::sync::Mutex;
 use crate::wait::alarm::{self, Alarm};
 use crate::wait::block::{Sleeper, Wanted, help_or_sleep};
 use crate::wait::waiters::{Key, Waiters, wake_all};
+#[cfg(feature = "explore")]
+use crate::wait::waits_for::{WaitsFor, note};
 use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, LazyLock};
@@ -319,7 +321,12 @@ impl<C: Sleepers> std::future::Future for Sleeping<C> {
         }
         // A tick moves the clock and then looks for sleepers. So the sleeper enters first and then looks at the clock: one of the two
         // sees the other.
-        if self.is_over() { Poll::Ready(()) } else { Poll::Pending }
+        if self.is_over() {
+            return Poll::Ready(());
+        }
+        #[cfg(feature = "explore")]
+        note(|| WaitsFor::Time(self.deadline));
+        Poll::Pending
     }
 }
 

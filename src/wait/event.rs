@@ -1,8 +1,16 @@
 //! [`Event`]: something in the host that calls wait for. It is a [`Latch`] that can be reset.
 
 use crate::wait::latch::{Latch, Wait};
+#[cfg(feature = "explore")]
+use crate::wait::waits_for::{WaitsFor, note};
 use std::fmt;
 use std::sync::Arc;
+#[cfg(feature = "explore")]
+use std::{
+    panic::Location,
+    pin::Pin,
+    task::{Context, Poll},
+};
 
 /// Something that happens in the host, and that any number of calls may wait for.
 ///
@@ -46,16 +54,23 @@ use std::sync::Arc;
 /// # }
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Event {
     latch: Arc<Latch>,
+    #[cfg(feature = "explore")]
+    made_at: &'static Location<'static>,
 }
 
 impl Event {
     /// An event that is not set.
     #[must_use]
+    #[cfg_attr(feature = "explore", track_caller)]
     pub fn new() -> Self {
-        Self::default()
+        Self {
+            latch: Arc::default(),
+            #[cfg(feature = "explore")]
+            made_at: Location::caller(),
+        }
     }
 
     /// Sets the event, from any thread, and wakes the calls that wait for it, in the order in which they began to wait. They see
@@ -78,7 +93,37 @@ impl Event {
 
     /// Waits until the event is set. The wait begins when this is first polled.
     pub fn wait(&self) -> impl std::future::Future<Output = ()> + Send + 'static + use<> {
-        Wait::new(self.latch.clone())
+        let wait = Wait::new(self.latch.clone());
+        #[cfg(feature = "explore")]
+        let wait = Noted { wait, made_at: self.made_at };
+        wait
+    }
+}
+
+impl Default for Event {
+    #[cfg_attr(feature = "explore", track_caller)]
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A wait that notes which event it is for.
+#[cfg(feature = "explore")]
+struct Noted {
+    wait: Wait,
+    made_at: &'static Location<'static>,
+}
+
+#[cfg(feature = "explore")]
+impl std::future::Future for Noted {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let polled = Pin::new(&mut self.wait).poll(context);
+        if polled.is_pending() {
+            note(|| WaitsFor::Event(self.made_at));
+        }
+        polled
     }
 }
 

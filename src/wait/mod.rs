@@ -17,3 +17,5 @@ pub(crate) mod ready;
 #[cfg_attr(not(wasm_jobs_loom), expect(unreachable_pub, reason = "public for the models alone"))]
 pub(crate) mod stock;
 pub(crate) mod waiters;
+#[cfg(feature = "explore")]
+pub(crate) mod waits_for;

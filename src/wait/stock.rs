@@ -3,6 +3,8 @@
 
 use crate::sync::{Mutex, const_thread_local};
 use crate::wait::ready::run_foreign;
+#[cfg(feature = "explore")]
+use crate::wait::waits_for::{WaitsFor, note};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::mem;
@@ -173,6 +175,8 @@ impl<X> Take<X> {
         };
         drop(shelf);
         drop(before);
+        #[cfg(feature = "explore")]
+        note(|| WaitsFor::Stock);
         None
     }
 }

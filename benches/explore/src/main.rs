@@ -95,5 +95,8 @@ fn main() {
     let theirs = || shuttle::check_random(tasks, SCHEDULES as usize);
     let peer = Other::Peer("shuttle");
     println!("measure=explore {}", compare(peer, ROUNDS, SCHEDULES, || explored(guests), theirs));
-    println!("measure=explore_native {}", compare(peer, ROUNDS, SCHEDULES, || explored(native), theirs));
+    println!(
+        "measure=explore_native {}",
+        compare(peer, ROUNDS, SCHEDULES, || explored(native), theirs)
+    );
 }

@@ -10,6 +10,8 @@ use crate::guest::limit::look::Look;
 use crate::guest::limit::nesting::Enter;
 use crate::guest::limit::slice_state::Apply;
 use crate::guest::limit::stops::Stops;
+#[cfg(feature = "explore")]
+use crate::guest::limit::watch::Watcher;
 use crate::step::interrupt::is_cancelled;
 use crate::step::stop::reasons;
 use crate::wait::alarm;
@@ -40,10 +42,19 @@ impl Control {
         }
         let counts_fuel = store.engine().get_consume_fuel();
         let yields = self.yields_before_host_calls;
-        if counts_fuel || yields || counts_calls || self.nesting.is_limited() {
+        #[cfg(feature = "explore")]
+        let is_watched =
+            self.watcher.0.as_ref().map(|watcher| watcher.set_exports(Vec::new())).is_some();
+        #[cfg(not(feature = "explore"))]
+        let is_watched = false;
+        if counts_fuel || yields || counts_calls || is_watched || self.nesting.is_limited() {
             let control = self.clone();
             let hook = move |mut store: StoreContextMut<'_, S>, hook| {
                 control.count_nesting(hook)?;
+                #[cfg(feature = "explore")]
+                if let Watcher(Some(watcher)) = &control.watcher {
+                    watcher.crosses(hook, &mut store);
+                }
                 if yields && matches!(hook, CallHook::CallingHost) {
                     // The call of the host may be that of an epoch check.
                     control.slice.yield_at_epoch();

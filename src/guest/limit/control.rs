@@ -16,6 +16,8 @@ use crate::guest::limit::slice::Slice;
 use crate::guest::limit::slice_state::{SliceState, StepSlice};
 use crate::guest::limit::stopper::Stopper;
 use crate::guest::limit::stops::Stops;
+#[cfg(feature = "explore")]
+use crate::guest::limit::watch::Watcher;
 use crate::guest::poison::Poison;
 use crate::step::interrupt::{NEVER, step_deadline};
 use crate::timed_out::Timeout;
@@ -48,6 +50,8 @@ pub(crate) struct Control {
     /// The fuel that the store had before some was lent to it, or [`NOT_LENT`].
     before_lending: AtomicU64,
     pub(super) yields_before_host_calls: bool,
+    #[cfg(feature = "explore")]
+    pub(super) watcher: Watcher,
     /// How long a call waits before it is parked, if it is.
     #[cfg(feature = "freeze")]
     park_after: Option<Duration>,
@@ -87,6 +91,8 @@ impl Control {
             fuel: 0.into(),
             before_lending: NOT_LENT.into(),
             yields_before_host_calls: options.yield_before_host_calls,
+            #[cfg(feature = "explore")]
+            watcher: options.watcher,
             #[cfg(feature = "freeze")]
             park_after: options.park_after,
             poison: Poison::default(),
@@ -106,6 +112,12 @@ impl Control {
     #[inline]
     pub(crate) fn stopper(&self) -> &Stopper {
         &self.stopper
+    }
+
+    /// Who watches the guest.
+    #[cfg(feature = "explore")]
+    pub(crate) fn watcher(&self) -> &Watcher {
+        &self.watcher
     }
 
     /// Whether the guest may be called.

@@ -33,3 +33,5 @@ pub(crate) mod stopper;
 pub(crate) mod stops;
 pub(crate) mod target;
 pub(crate) mod ticker;
+#[cfg(feature = "explore")]
+pub(crate) mod watch;

@@ -4,6 +4,8 @@
 use crate::error::Error;
 use crate::guest::limit::slice::Slice;
 use crate::guest::limit::stops::Stops;
+#[cfg(feature = "explore")]
+use crate::guest::limit::watch::Watcher;
 use std::time::Duration;
 use wasmtime::Engine;
 
@@ -45,6 +47,8 @@ pub struct InstanceOptions {
     pub(crate) yield_before_host_calls: bool,
     #[cfg(feature = "freeze")]
     pub(crate) park_after: Option<Duration>,
+    #[cfg(feature = "explore")]
+    pub(crate) watcher: Watcher,
     measure_time: bool,
 }
 

@@ -1,0 +1,119 @@
+//! [`Outcome`]: what became of one run of a test.
+
+use crate::explore::choice::{Choice, trim};
+use crate::explore::line::Line;
+use crate::explore::quiet::{quietly, text_of};
+use crate::explore::run::{Ended, Run, Settings};
+use crate::explore::shrink::{Failing, Length, length};
+use crate::explore::state::Carried;
+use crate::explore::strategy::Script;
+use crate::explore::verdict::Verdict;
+use crate::explore::world::World;
+use crate::trace::watch::{Untaken, collecting};
+use crate::unwind::catch;
+use crate::wait::block::own_help;
+use crate::wait::waits_for::noting;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// A run that is over.
+pub(crate) struct Outcome {
+    pub(crate) choices: Vec<Choice>,
+    pub(crate) lines: Vec<Line>,
+    pub(crate) labels: Vec<String>,
+    pub(crate) places: Vec<String>,
+    pub(crate) steps: usize,
+    pub(crate) is_redundant: bool,
+    pub(crate) failure: Option<String>,
+}
+
+/// Runs a test once.
+pub(crate) fn execute<V: Verdict>(
+    settings: Settings,
+    carried: Carried,
+    test: &impl Fn(&World) -> V,
+) -> (Carried, Outcome) {
+    let run = Arc::new(Run::new(carried, settings));
+    let help = run.clone();
+    let ((verdict, ended, untaken), mut panics) = quietly(|| {
+        let run_once = || {
+            let verdict = catch(|| test(&World::new(run.clone())).failure());
+            let unfinished = run.unfinished();
+            (verdict, run.close(Carried::of(Script::new(Vec::new())), unfinished))
+        };
+        let ((verdict, ended), untaken) =
+            collecting(|| noting(|| own_help::with(Rc::new(move || help.help()), run_once)));
+        (verdict, ended, untaken)
+    });
+    let Ended {
+        mut carried,
+        mut choices,
+        lines,
+        labels,
+        steps,
+        stop,
+        is_redundant,
+        panics: of_jobs,
+        unfinished,
+        places,
+    } = ended;
+    carried.strategy.end(steps);
+    let failure = stop.or_else(|| match verdict {
+        Err(payload) => Some(panics.pop().unwrap_or_else(|| text_of(&*payload).to_owned())),
+        Ok(Some(error)) => Some(error),
+        Ok(None) => untaken.first().map(|first| failed(first, of_jobs)).or_else(|| {
+            unfinished.map(|job| {
+                format!("{job} was not run to its end: call `World::run`, or wait for its handle")
+            })
+        }),
+    });
+    trim(&mut choices);
+    (carried, Outcome { choices, lines, labels, places, steps, is_redundant, failure })
+}
+
+/// The message of a failure that nobody took.
+fn failed(untaken: &Untaken, panics: Vec<String>) -> String {
+    let Untaken { name, failure, .. } = untaken;
+    match (name, panics.into_iter().next()) {
+        (None, Some(panic)) => format!("the closure of a job panicked: {panic}"),
+        (None, None) => format!("a call has failed, and nobody took its error: {failure}"),
+        (Some(name), _) => format!("{name} has failed, and nobody took its error: {failure}"),
+    }
+}
+
+impl Outcome {
+    /// The first line of the message: failures with the same one are of the same kind.
+    pub(crate) fn kind(&self) -> &str {
+        self.failure.as_deref().unwrap_or_default().lines().next().unwrap_or_default()
+    }
+
+    /// Where the second run of a schedule went another way.
+    pub(crate) fn difference(&self, again: &Self) -> Option<String> {
+        let is_same = |at: &usize| self.lines.get(*at) == again.lines.get(*at);
+        let most = self.lines.len().max(again.lines.len());
+        let rule = "the same schedule went another way when it was run again: make what the test changes inside of it, and use `World::clock` and `World::pool`";
+        if let Some(at) = (0..most).find(|at| !is_same(at)) {
+            let line = |of: &Self| {
+                let line = of.lines.get(at).map(|line| line.print(&of.labels));
+                line.unwrap_or_else(|| "nothing".into())
+            };
+            let (first, second) = (line(self), line(again));
+            return Some(format!("{rule}\n  step {}: {first}\n  then: {second}", at + 1));
+        }
+        if self.kind() != again.kind() {
+            let text = |of: &Self| of.failure.clone().unwrap_or_else(|| "success".into());
+            return Some(format!("{rule}\n  its end: {}\n  then: {}", text(self), text(again)));
+        }
+        None
+    }
+}
+
+impl Failing for Outcome {
+    fn choices(&self) -> &[Choice] {
+        &self.choices
+    }
+
+    fn length(&self) -> Length {
+        length(&self.choices, self.steps)
+    }
+}
