@@ -12,8 +12,8 @@ pub(crate) trait Guest: Send {
     /// Has it a slice of time?
     fn has_time_slice(&self) -> bool;
 
-    /// Has the test set a slice?
-    fn has_own_slice(&self) -> bool;
+    /// By how much fuel its steps end then.
+    fn slice(&self, fuel: Fuel) -> Option<u64>;
 }
 
 /// By how much fuel a step ends.
@@ -21,12 +21,11 @@ pub(crate) trait Guest: Send {
 pub(crate) enum Fuel {
     /// So much, because the schedule says so.
     Chosen(u32),
-    /// What the test has set. If that is nothing: so much, and then the step goes on, up to [`MOST_PARTS`] times.
+    /// What the test has set. If that is nothing: so much, and then the step goes on with its next part, up to [`MOST_PARTS`] times.
     Part(u64),
 }
 
-/// In how many parts a step runs that the schedule does not end. After these, it is taken for endless. A guest may also stop within a part, for a
-/// collection of garbage.
+/// The most parts of a step that the schedule does not end. After these, it is taken for endless.
 pub(crate) const MOST_PARTS: u32 = 1_000;
 
 impl Fuel {
@@ -39,13 +38,16 @@ impl Fuel {
 pub(crate) struct WorldGuest<S: 'static, E: 'static> {
     instance: Instance<S, E>,
     counts_fuel: bool,
-    /// The slice that the test has set, while the schedule sets its own.
-    own: Cell<Option<Slice>>,
+    /// The slice that the test has set.
+    own: Cell<Slice>,
+    /// The slice that the world has set.
+    set: Cell<Option<Slice>>,
 }
 
 impl<S: Send + 'static, E: Send + Sync + 'static> WorldGuest<S, E> {
     pub(crate) fn new(instance: &Instance<S, E>, counts_fuel: bool) -> Self {
-        Self { instance: instance.share(), counts_fuel, own: Cell::new(None) }
+        let own = Cell::new(instance.control().slice());
+        Self { instance: instance.share(), counts_fuel, own, set: Cell::new(None) }
     }
 }
 
@@ -54,22 +56,26 @@ impl<S: Send + 'static, E: Send + Sync + 'static> Guest for WorldGuest<S, E> {
         if !self.counts_fuel {
             return;
         }
-        let own = self.own.get().unwrap_or_else(|| self.instance.control().slice());
-        self.own.set(Some(own));
-        let slice = match fuel {
-            Fuel::Chosen(fuel) => Slice::Fuel(fuel.into()),
-            Fuel::Part(fuel) if own == Slice::Unbounded => Slice::Fuel(fuel),
-            Fuel::Part(_) => own,
-        };
+        let now = self.instance.control().slice();
+        if self.set.get() != Some(now) {
+            self.own.set(now);
+        }
+        let slice = self.slice(fuel).map_or(self.own.get(), Slice::Fuel);
+        self.set.set(Some(slice));
         // The engine counts fuel, so this is not refused.
         let _ = self.instance.set_slice(slice);
     }
 
-    fn has_time_slice(&self) -> bool {
-        matches!(self.instance.control().slice(), Slice::Time(_))
+    fn slice(&self, fuel: Fuel) -> Option<u64> {
+        match (fuel, self.own.get()) {
+            (Fuel::Chosen(fuel), _) => Some(fuel.into()),
+            (Fuel::Part(fuel), Slice::Unbounded) => Some(fuel),
+            (Fuel::Part(_), Slice::Fuel(own)) => Some(own),
+            (Fuel::Part(_), Slice::Time(_)) => None,
+        }
     }
 
-    fn has_own_slice(&self) -> bool {
-        self.own.get().is_some_and(|own| own != Slice::Unbounded)
+    fn has_time_slice(&self) -> bool {
+        matches!(self.instance.control().slice(), Slice::Time(_))
     }
 }

@@ -10,8 +10,8 @@ use wasmtime::{Module, WasmBacktrace};
 
 pub(crate) struct HostNames {
     module: Module,
-    /// The names of the host functions by the offsets of their calls in the wasm.
-    calls: HashMap<usize, Box<str>>,
+    /// The names of the host functions that may be called, by the offsets of the calls in the wasm; `None` where the function is not known before.
+    calls: HashMap<usize, Option<Box<str>>>,
 }
 
 impl HostNames {
@@ -30,14 +30,21 @@ impl HostNames {
                 Payload::CodeSectionEntry(body) => {
                     for operator in body.get_operators_reader()?.into_iter_with_offsets() {
                         let (operator, offset) = operator?;
-                        let (Operator::Call { function_index }
-                        | Operator::ReturnCall { function_index }) = operator
-                        else {
-                            continue;
+                        let name = match operator {
+                            Operator::Call { function_index }
+                            | Operator::ReturnCall { function_index } => {
+                                let Some(name) = imported.get(function_index as usize) else {
+                                    continue;
+                                };
+                                Some(name.as_str().into())
+                            }
+                            Operator::CallIndirect { .. }
+                            | Operator::ReturnCallIndirect { .. }
+                            | Operator::CallRef { .. }
+                            | Operator::ReturnCallRef { .. } => None,
+                            _ => continue,
                         };
-                        if let Some(name) = imported.get(function_index as usize) {
-                            calls.insert(offset, name.as_str().into());
-                        }
+                        calls.insert(offset, name);
                     }
                 }
                 _ => {}
@@ -63,12 +70,24 @@ pub(crate) struct HostCall {
 }
 
 impl HostCall {
-    pub(crate) fn new(names: &[Arc<HostNames>], backtrace: &WasmBacktrace) -> Self {
-        let name = backtrace.frames().first().and_then(|frame| {
+    /// `None` if there is no call of a host function: to wasmtime, a guest whose slice of fuel has ended calls the host, too, and so does one whose memory
+    /// grows. Where the wasm is not known, only whether the slice `has_ended` tells.
+    pub(crate) fn new(
+        names: &[Arc<HostNames>],
+        backtrace: &WasmBacktrace,
+        has_ended: bool,
+    ) -> Option<Self> {
+        let frames = backtrace.frames();
+        let known = frames.first().and_then(|frame| {
             let of = names.iter().find(|names| Module::same(&names.module, frame.module()))?;
-            of.calls.get(&frame.module_offset()?).cloned()
+            Some((of, frame.module_offset()?))
         });
-        Self { name, frames: backtrace.frames().iter().map(describe_frame).collect() }
+        let name = match known {
+            Some((of, offset)) => of.calls.get(&offset)?.clone(),
+            None if has_ended => return None,
+            None => None,
+        };
+        Some(Self { name, frames: frames.iter().map(describe_frame).collect() })
     }
 }
 

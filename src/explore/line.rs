@@ -1,8 +1,8 @@
 //! [`Line`]: what happened in one step of a run, as it is compared and printed.
 
+use crate::wait::waits_for::MadeEvent;
 use std::borrow::Cow;
 use std::fmt;
-use std::panic::Location;
 use std::time::Duration;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -33,12 +33,12 @@ pub(crate) struct StepLine {
 /// What a job waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Awaited {
-    /// The event that was made at this place.
-    Event(&'static Location<'static>),
+    Event(MadeEvent),
     /// This time of the clock.
     Time(Duration),
     /// The job of this number.
     Job(usize),
+    MachinesClock,
     Access,
     Stock,
 }
@@ -46,18 +46,19 @@ pub(crate) enum Awaited {
 impl Awaited {
     fn print(self, labels: &dyn Fn(usize) -> String) -> String {
         match self {
-            Self::Event(made_at) => format!("the event of {}:{}", made_at.file(), made_at.line()),
-            Self::Time(time) => format!("the time {time:?}"),
-            Self::Job(job) => labels(job),
-            Self::Access => "an access".into(),
-            Self::Stock => "an instance of a pool".into(),
+            Self::Event(made) => format!("for {made}"),
+            Self::Time(time) => format!("until {time:?}"),
+            Self::Job(job) => format!("for {}", labels(job)),
+            Self::MachinesClock => "for the clock of the machine".into(),
+            Self::Access => "for `AccessQueue::run`".into(),
+            Self::Stock => "for an instance of a pool".into(),
         }
     }
 
-    /// " for this and that", or nothing.
+    /// " for this and until that", or nothing.
     pub(crate) fn print_all(all: &[Self], labels: &dyn Fn(usize) -> String) -> String {
         let all: Vec<_> = all.iter().map(|awaited| awaited.print(labels)).collect();
-        if all.is_empty() { String::new() } else { format!(" for {}", all.join(" and ")) }
+        if all.is_empty() { String::new() } else { format!(" {}", all.join(" and ")) }
     }
 }
 

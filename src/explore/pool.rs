@@ -30,14 +30,14 @@ impl WorldPool {
 impl WorldPool {
     pub(crate) fn submit_closure(
         &self,
-        name: Option<String>,
+        label: Option<String>,
         work: impl FnOnce() + Send + 'static,
     ) -> JobHandle {
         let (job, handle) = closure::into_job(work);
         let number = self.run.new_job();
         self.run.set_handle(number, &handle);
-        if let Some(name) = name {
-            self.run.set_name(number, name);
+        if let Some(label) = label {
+            self.run.set_label(number, label);
         }
         self.run.submit(number, job);
         handle

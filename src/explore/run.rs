@@ -133,8 +133,9 @@ impl Run {
         Some((number, state.jobs[number].label(number)))
     }
 
-    pub(crate) fn set_name(&self, number: usize, name: String) {
-        self.state.lock().jobs[number].name = Some(name);
+    /// Gives a job of the world's own a label.
+    pub(crate) fn set_label(&self, number: usize, label: String) {
+        self.state.lock().jobs[number].own_label = Some(label);
     }
 
     // Jobs run.
@@ -203,6 +204,9 @@ impl Run {
             state.carried.strategy.stepped(footprint);
         }
         let hash = state.hash.clone();
+        if self.settings.explains {
+            state.places = state.places();
+        }
         let is_stopped = state.stop.is_some() || state.is_redundant;
         drop(state);
         drop(dropped);
@@ -219,25 +223,23 @@ impl Run {
         true
     }
 
-    /// Runs a job to its first stop. A stop because of fuel is none, unless the schedule or the test has set that.
+    /// Runs a job to its first stop. The end of a part of a step is none.
     fn step(&self, job: Job) -> Option<Job> {
-        let mut next = job.step();
-        let mut parts = 1;
+        let mut next = job.step()?;
         loop {
-            let job = next.take()?;
             let mut state = self.state.lock();
-            if !state.is_part() {
-                return Some(job);
-            }
-            if parts == MOST_PARTS {
-                state.stop.get_or_insert_with(|| {
-                    "a step goes on for ever, or `Explorer::max_fuel` is too low".into()
-                });
-                return Some(job);
+            match state.parts {
+                0 => return Some(next),
+                MOST_PARTS.. => {
+                    state.stop.get_or_insert_with(|| {
+                        "a step goes on for ever, or `Explorer::max_fuel` is too low".into()
+                    });
+                    return Some(next);
+                }
+                _ => {}
             }
             drop(state);
-            parts += 1;
-            next = job.step();
+            next = next.step()?;
         }
     }
 
@@ -260,14 +262,17 @@ impl Run {
         state.note_awaits();
         let mut text =
             String::from("deadlock: no job can go on, and none sleeps on the world's clock");
-        if test_waits {
+        if test_waits && state.running.is_empty() {
             text.push_str("\n  the test waits");
         }
         for (number, job) in state.jobs.iter().enumerate().filter(|(_, job)| !job.is_over()) {
             let rest = job.handle.as_ref().and_then(|handle| handle.completion().rest());
             let (label, steps) = (job.label(number), job.steps);
             let label_of = |job: usize| state.jobs[job].label(job);
-            let awaits = Awaited::print_all(&job.awaits, &label_of);
+            let is_over =
+                |job: &Awaited| matches!(job, Awaited::Job(job) if state.jobs[*job].is_over());
+            let awaits: Vec<_> = job.awaits.iter().copied().filter(|job| !is_over(job)).collect();
+            let awaits = Awaited::print_all(&awaits, &label_of);
             let call = job.host_call.as_ref().map(|call| format!(" in {call}"));
             let call = call.unwrap_or_default();
             text.push_str(&match rest {
@@ -282,6 +287,9 @@ impl Run {
             "\nwhat waits for another clock, pool or thread has to use `World::clock` and `World::pool`",
         );
         state.stop.get_or_insert(text);
+        if self.settings.explains {
+            state.places = state.places();
+        }
         drop(state);
         resume_unwind(Box::new(Stopped));
     }
@@ -319,15 +327,17 @@ impl Run {
 
     // What guests do.
 
-    /// What runs from now on is inside of this guest; or, if that is `None`, in the host.
-    pub(crate) fn crosses(&self, inside: Option<usize>) {
-        self.state.lock().inside = inside;
+    /// A guest is left, after it has used this fuel since it was entered. Returns whether its slice of fuel has ended.
+    pub(crate) fn leaves_guest(&self, number: usize, used: u64) -> bool {
+        self.state.lock().leaves_guest(number, used)
     }
 
-    /// The guest that runs is about to call the host. If it `stops` first, the call is a part of its next step.
-    pub(crate) fn calls_host(&self, backtrace: &WasmBacktrace, stops: bool) {
-        let call = HostCall::new(&self.settings.names, backtrace);
-        self.state.lock().calls_host(call, stops);
+    /// The guest that runs is about to call the host. If it `stops` first, the call is a part of its next step. If its slice of fuel
+    /// `has_ended`, there may be no call.
+    pub(crate) fn calls_host(&self, backtrace: &WasmBacktrace, stops: bool, has_ended: bool) {
+        if let Some(call) = HostCall::new(&self.settings.names, backtrace, has_ended) {
+            self.state.lock().calls_host(call, stops);
+        }
     }
 
     pub(crate) fn set_hash(&self, guest: usize, hash: u64) {
@@ -356,7 +366,6 @@ impl Run {
         drop(state);
         drop(left);
         let mut state = self.state.lock();
-        let places = state.places();
         let jobs = mem::take(&mut state.jobs);
         let ended = Ended {
             carried: mem::replace(&mut state.carried, carried),
@@ -368,7 +377,7 @@ impl Run {
             is_redundant: state.is_redundant,
             panics: jobs.iter().filter_map(|job| job.panic.clone()).collect(),
             unfinished,
-            places,
+            places: mem::take(&mut state.places),
         };
         drop(state);
         drop(jobs);

@@ -54,13 +54,15 @@ pub(crate) struct State {
     pub(crate) guests: Vec<Option<Box<dyn Guest>>>,
     /// A hash of each guest's exports, if states are told apart by these.
     pub(crate) hashes: Vec<u64>,
-    /// The guest that runs, and not a host function of its.
-    pub(crate) inside: Option<usize>,
+    /// How many parts of the step in progress have ended; zero if it has called the host since.
+    pub(crate) parts: u32,
     /// By how much fuel steps end now.
     pub(crate) fuel: Fuel,
     pub(crate) hash: Option<Hash>,
     /// Why the run was stopped.
     pub(crate) stop: Option<String>,
+    /// Where the guests were after the last step, if the run is to be explained.
+    pub(crate) places: Vec<String>,
     /// The run was ended because it would repeat others.
     pub(crate) is_redundant: bool,
     pub(crate) is_closed: bool,
@@ -70,14 +72,14 @@ pub(crate) struct State {
 #[derive(Default)]
 pub(crate) struct Known {
     pub(crate) name: Option<String>,
+    /// The label of a job of the world's own.
+    pub(crate) own_label: Option<String>,
     pub(crate) handle: Option<JobHandle>,
     pub(crate) steps: u32,
     /// The panic of a closure.
     pub(crate) panic: Option<String>,
     /// The failure of a call, with the functions of the guest if it has trapped.
     pub(crate) failure: Option<String>,
-    /// The guest inside of which it stopped, and not in a host function.
-    pub(crate) inside: Option<usize>,
     /// The last call of the host, if the run is to be explained.
     pub(crate) host_call: Option<HostCall>,
     /// Has that call not begun yet?
@@ -95,7 +97,10 @@ pub(crate) struct Ready {
 
 impl Known {
     pub(crate) fn label(&self, number: usize) -> String {
-        format!("{}#{number}", self.name.as_deref().unwrap_or("job"))
+        match &self.own_label {
+            Some(label) => label.clone(),
+            None => format!("{}#{number}", self.name.as_deref().unwrap_or("job")),
+        }
     }
 
     pub(crate) fn is_over(&self) -> bool {
@@ -121,10 +126,11 @@ impl State {
             idle: 0,
             guests: Vec::new(),
             hashes: Vec::new(),
-            inside: None,
+            parts: 0,
             fuel,
             hash: None,
             stop: None,
+            places: Vec::new(),
             is_redundant: false,
             is_closed: false,
         }
@@ -184,7 +190,7 @@ impl State {
         let known = &mut self.jobs[number];
         known.steps += 1;
         known.awaits.clear();
-        self.inside = known.inside;
+        self.parts = 0;
         let (mut notes, end, awaits) = (Vec::new(), End::Never, Vec::new());
         if std::mem::take(&mut known.is_before_call) {
             notes.extend(known.host_call.as_ref().map(|call| Note::Calls(call.to_string())));
@@ -223,10 +229,9 @@ impl State {
     pub(crate) fn end_step(&mut self, line: usize, next: Option<Job>) -> Option<Ready> {
         self.note_awaits();
         self.running.pop();
-        let inside = self.inside.take();
+        self.parts = 0;
         let Line::Step(step) = &mut self.lines[line] else { return None };
         let known = &mut self.jobs[step.job];
-        known.inside = inside;
         let outcome = known.handle.as_ref().and_then(JobHandle::outcome);
         step.end = match (&next, outcome) {
             (Some(_), _) => End::Yielded,
@@ -246,10 +251,14 @@ impl State {
         next.map(|job| Ready { number, job, why: Why::Yielded })
     }
 
-    /// Has the step in progress stopped inside a guest, although neither the schedule nor the test has ended it?
-    pub(crate) fn is_part(&self) -> bool {
-        let guest = self.inside.and_then(|inside| self.guests.get(inside)?.as_ref());
-        matches!(self.fuel, Fuel::Part(_)) && guest.is_some_and(|guest| !guest.has_own_slice())
+    /// A guest is left, after it has used this fuel since it was entered. Returns whether its slice of fuel has ended.
+    pub(crate) fn leaves_guest(&mut self, number: usize, used: u64) -> bool {
+        let guest = self.guests[number].as_ref();
+        let Some(slice) = guest.and_then(|guest| guest.slice(self.fuel)) else { return false };
+        let has_ended = used >= slice;
+        let is_part = matches!(self.fuel, Fuel::Part(part) if part == slice);
+        self.parts = if has_ended && is_part { self.parts + 1 } else { 0 };
+        has_ended
     }
 
     /// Notes what the step in progress waits for, if it does.
@@ -262,8 +271,9 @@ impl State {
         let mut awaits = Vec::new();
         for waits_for in noted {
             match waits_for {
-                WaitsFor::Event(made_at) => awaits.push(Awaited::Event(made_at)),
+                WaitsFor::Event(made) => awaits.push(Awaited::Event(made)),
                 WaitsFor::Time(time) => awaits.push(Awaited::Time(time)),
+                WaitsFor::MachinesClock => awaits.push(Awaited::MachinesClock),
                 WaitsFor::Access => awaits.push(Awaited::Access),
                 WaitsFor::Stock => awaits.push(Awaited::Stock),
                 WaitsFor::Jobs(latches) => {

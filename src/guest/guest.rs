@@ -168,7 +168,8 @@ impl<S: Send + 'static, E> Guest<S, E> {
                 #[cfg(feature = "explore")]
                 if let Watcher(Some(watcher)) = self.control.watcher() {
                     let exports = instance.exports(&mut self.store);
-                    watcher.set_exports(exports.map(Export::into_extern).collect());
+                    let exports = exports.map(Export::into_extern).collect();
+                    watcher.is_instantiated(exports, &mut self.store.as_context_mut());
                 }
                 #[cfg(feature = "prepare")]
                 self.begin_prepared(instance, pre, origin, start)?;

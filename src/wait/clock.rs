@@ -257,6 +257,8 @@ trait Sleepers: Clock + Unpin {
     fn add(&self, deadline: Duration, waker: Waker) -> Key<Duration>;
     fn replace(&self, key: Key<Duration>, waker: Waker) -> Result<Waker, Waker>;
     fn forget(&self, key: Key<Duration>) -> Option<Waker>;
+    #[cfg(feature = "explore")]
+    fn waits_for(&self, deadline: Duration) -> WaitsFor;
 }
 
 impl Sleepers for ManualClock {
@@ -278,6 +280,11 @@ impl Sleepers for ManualClock {
     fn forget(&self, key: Key<Duration>) -> Option<Waker> {
         self.shared.sleepers.lock().remove(key)
     }
+
+    #[cfg(feature = "explore")]
+    fn waits_for(&self, deadline: Duration) -> WaitsFor {
+        WaitsFor::Time(deadline)
+    }
 }
 
 impl Sleepers for RealtimeClock {
@@ -291,6 +298,11 @@ impl Sleepers for RealtimeClock {
 
     fn forget(&self, key: Key<Duration>) -> Option<Waker> {
         ALARM.forget(key)
+    }
+
+    #[cfg(feature = "explore")]
+    fn waits_for(&self, _: Duration) -> WaitsFor {
+        WaitsFor::MachinesClock
     }
 }
 
@@ -325,7 +337,7 @@ impl<C: Sleepers> std::future::Future for Sleeping<C> {
             return Poll::Ready(());
         }
         #[cfg(feature = "explore")]
-        note(|| WaitsFor::Time(self.deadline));
+        note(|| self.clock.waits_for(self.deadline));
         Poll::Pending
     }
 }

@@ -2,12 +2,11 @@
 
 use crate::wait::latch::{Latch, Wait};
 #[cfg(feature = "explore")]
-use crate::wait::waits_for::{WaitsFor, note};
+use crate::wait::waits_for::{MadeEvent, WaitsFor, note};
 use std::fmt;
 use std::sync::Arc;
 #[cfg(feature = "explore")]
 use std::{
-    panic::Location,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -58,7 +57,7 @@ use std::{
 pub struct Event {
     latch: Arc<Latch>,
     #[cfg(feature = "explore")]
-    made_at: &'static Location<'static>,
+    made: MadeEvent,
 }
 
 impl Event {
@@ -69,7 +68,7 @@ impl Event {
         Self {
             latch: Arc::default(),
             #[cfg(feature = "explore")]
-            made_at: Location::caller(),
+            made: MadeEvent::new(),
         }
     }
 
@@ -95,7 +94,7 @@ impl Event {
     pub fn wait(&self) -> impl std::future::Future<Output = ()> + Send + 'static + use<> {
         let wait = Wait::new(self.latch.clone());
         #[cfg(feature = "explore")]
-        let wait = Noted { wait, made_at: self.made_at };
+        let wait = Noted { wait, made: self.made };
         wait
     }
 }
@@ -111,7 +110,7 @@ impl Default for Event {
 #[cfg(feature = "explore")]
 struct Noted {
     wait: Wait,
-    made_at: &'static Location<'static>,
+    made: MadeEvent,
 }
 
 #[cfg(feature = "explore")]
@@ -121,7 +120,7 @@ impl std::future::Future for Noted {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let polled = Pin::new(&mut self.wait).poll(context);
         if polled.is_pending() {
-            note(|| WaitsFor::Event(self.made_at));
+            note(|| WaitsFor::Event(self.made));
         }
         polled
     }

@@ -51,8 +51,8 @@ fn two_locks_in_two_orders_are_a_deadlock_that_lists_who_waits() {
         assert_eq!(
             failure.message(),
             "deadlock: no job can go on, and none sleeps on the world's clock
-  ab#0 waits since its step 2
-  ba#1 waits since its step 2
+  ab#0 waits since its step 2 for event 2
+  ba#1 waits since its step 2 for event 1
 what waits for another clock, pool or thread has to use `World::clock` and `World::pool`"
         );
         assert_eq!(
@@ -60,8 +60,8 @@ what waits for another clock, pool or thread has to use `World::clock` and `Worl
             [
                 "ab#0 step 1, submitted: yields",
                 "ba#1 step 1, submitted: yields",
-                "ba#1 step 2, goes on: waits",
-                "ab#0 step 2, goes on: waits",
+                "ba#1 step 2, goes on: waits for event 1",
+                "ab#0 step 2, goes on: waits for event 2",
             ]
         );
         assert_eq!(failure.schedule(), "0.1");
@@ -84,9 +84,16 @@ fn a_test_that_waits_for_what_never_comes_is_a_deadlock() {
     let lines: Vec<_> = failure.message().lines().collect();
     assert_eq!(
         lines[1..4],
-        ["  the test waits", "  job#0 waits since its step 1", "  job#1 waits for jobs before it"]
+        [
+            "  the test waits",
+            "  job#0 waits since its step 1 for event 1 (tests/explore/endings.rs:74)",
+            "  job#1 waits for jobs before it"
+        ]
     );
-    assert_eq!(failure.steps(), ["job#0 step 1, submitted: waits"]);
+    assert_eq!(
+        failure.steps(),
+        ["job#0 step 1, submitted: waits for event 1 (tests/explore/endings.rs:74)"]
+    );
 }
 
 #[test]

@@ -34,11 +34,11 @@ fn an_update_that_guests_lose_is_found_and_the_steps_say_what_they_touch() {
             failure.steps(),
             [
                 "add#0 step 1, submitted: yields",
-                "add#0 step 2, goes on: touches stock, yields",
+                "add#0 step 2, goes on: calls the host from add, touches stock, yields",
                 "add#1 step 1, submitted: yields",
-                "add#1 step 2, goes on: touches stock, yields",
-                "add#1 step 3, goes on: touches stock, done",
-                "add#0 step 3, goes on: touches stock, done",
+                "add#1 step 2, goes on: calls the host from add, touches stock, yields",
+                "add#1 step 3, goes on: calls the host from add, touches stock, done",
+                "add#0 step 3, goes on: calls the host from add, touches stock, done",
             ],
             "{failure}"
         );
@@ -50,7 +50,7 @@ fn an_update_that_guests_lose_is_found_and_the_steps_say_what_they_touch() {
 const COMPUTES: &str = r#"(module
     (import "shop" "read" (func $read (result i32)))
     (import "shop" "write" (func $write (param i32)))
-    (func (export "add") (local $read i32) (local $left i32)
+    (func $add (export "add") (local $read i32) (local $left i32)
         (local.set $read (call $read))
         (local.set $left (i32.const 20))
         (loop $again
@@ -79,18 +79,28 @@ fn a_guest_is_preempted_by_fuel_where_it_calls_no_host_function() {
     // Without preemption, each call is one step.
     assert_eq!(explore::dfs(10).run(&test).schedules, 2);
     for explorer in [explore::random(1_000), explore::pct(1_000, 2)] {
+        let explorer = explorer.names(pre.module(), &wat::parse_str(COMPUTES).unwrap());
         let failure = explorer.preempt(100).check(&test).unwrap_err();
         let steps = failure.steps();
         assert_eq!(steps.len(), 3, "{failure}");
-        assert!(steps[0].starts_with("add#0 step 1, submitted: touches stock, has "), "{failure}");
+        assert!(
+            steps[0].starts_with("add#0 step 1, submitted: calls shop.read, touches stock, has "),
+            "{failure}"
+        );
         assert!(steps[0].ends_with(" of fuel, yields"), "{failure}");
-        assert_eq!(steps[1], "add#1 step 1, submitted: touches stock, touches stock, done");
-        assert_eq!(steps[2], "add#0 step 2, goes on: touches stock, done");
+        assert_eq!(
+            steps[1],
+            "add#1 step 1, submitted: calls shop.read, touches stock, calls shop.write, touches stock, done"
+        );
+        assert_eq!(steps[2], "add#0 step 2, goes on: calls shop.write, touches stock, done");
         assert!(
             failure.schedule().starts_with("0+") && failure.schedule().ends_with(".1"),
             "{failure}"
         );
-        let again = explore::replay(failure.schedule()).check(&test).unwrap_err();
+        let again = explore::replay(failure.schedule())
+            .names(pre.module(), &wat::parse_str(COMPUTES).unwrap())
+            .check(&test)
+            .unwrap_err();
         assert_eq!(again.steps(), steps);
     }
 }

@@ -10,7 +10,7 @@ fn guest_of<S: Send + 'static>(
     host: impl Fn(Caller<'_, S>) -> Result<(), wasm_jobs::wasmtime::Error> + Send + Sync + 'static,
 ) -> InstancePre<S> {
     let engine = engine(&EngineOptions::default()).unwrap();
-    let wat = r#"(module (import "env" "host" (func $host)) (func (export "run") (call $host) (call $host)))"#;
+    let wat = r#"(module (import "env" "host" (func $host)) (func $run (export "run") (call $host) (call $host)))"#;
     let module = Module::new(&engine, wat::parse_str(wat).unwrap()).unwrap();
     let mut linker = Linker::<S>::new(&engine);
     linker.func_wrap("env", "host", host).unwrap();
@@ -62,7 +62,10 @@ fn a_host_call_that_fails_is_tried_at_each_place() {
     assert_eq!(failure.message(), "the test gave the error: a host function failed: no connection");
     assert_eq!(
         failure.steps(),
-        ["run#0 step 1, submitted: yields", "run#0 step 2, goes on: chose 1 of 2, failed",]
+        [
+            "run#0 step 1, submitted: yields",
+            "run#0 step 2, goes on: calls the host from run, chose 1 of 2, failed",
+        ]
     );
     let report = explore::dfs(10).run(|world: &World| drop(test(world)));
     assert_eq!((report.schedules, report.is_exhaustive), (3, true));
@@ -99,13 +102,16 @@ fn an_event_that_is_missed_is_found() {
     for explorer in [explore::random(1_000), explore::pct(1_000, 2), explore::dfs(1_000)] {
         let failure = explorer.check(misses).unwrap_err();
         let lines: Vec<_> = failure.message().lines().collect();
-        assert_eq!(lines[1], "  waiter#0 waits since its step 2");
+        assert_eq!(
+            lines[1],
+            "  waiter#0 waits since its step 2 for event 1 (tests/explore/host_functions.rs:78)"
+        );
         assert_eq!(
             failure.steps(),
             [
                 "waiter#0 step 1, submitted: yields",
                 "sender#1 step 1, submitted: done",
-                "waiter#0 step 2, goes on: waits",
+                "waiter#0 step 2, goes on: waits for event 1 (tests/explore/host_functions.rs:78)",
             ]
         );
     }

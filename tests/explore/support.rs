@@ -79,7 +79,7 @@ pub(crate) static ADDS: LazyLock<InstancePre<Shared>> = LazyLock::new(|| {
         r#"(module
             (import "shop" "read" (func $read (result i32)))
             (import "shop" "write" (func $write (param i32)))
-            (func (export "add")
+            (func $add (export "add")
                 (call $write (i32.add (call $read) (i32.const 1)))))"#,
         &EngineOptions::default(),
     )

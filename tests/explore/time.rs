@@ -19,8 +19,8 @@ fn the_clock_moves_to_the_next_deadline_when_no_job_can_go_on() {
     assert_eq!(
         failure.unwrap_err().steps(),
         [
-            "long#0 step 1, submitted: waits",
-            "short#1 step 1, submitted: waits",
+            "long#0 step 1, submitted: waits until 3600s",
+            "short#1 step 1, submitted: waits until 60s",
             "the clock goes to 60s",
             "short#1 step 2, woken by the clock: done",
             "the clock goes to 3600s",

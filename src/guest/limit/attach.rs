@@ -43,8 +43,7 @@ impl Control {
         let counts_fuel = store.engine().get_consume_fuel();
         let yields = self.yields_before_host_calls;
         #[cfg(feature = "explore")]
-        let is_watched =
-            self.watcher.0.as_ref().map(|watcher| watcher.set_exports(Vec::new())).is_some();
+        let is_watched = self.watcher.0.as_ref().map(|watcher| watcher.begins()).is_some();
         #[cfg(not(feature = "explore"))]
         let is_watched = false;
         if counts_fuel || yields || counts_calls || is_watched || self.nesting.is_limited() {

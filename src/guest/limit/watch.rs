@@ -9,13 +9,19 @@ use wasmtime::{AsContextMut, CallHook, Extern, StoreContextMut, Val, WasmBacktra
 pub(crate) trait WatchGuest: Send + Sync {
     fn crosses(&self, hook: CallHook, guest: &mut dyn WatchedGuest);
 
-    /// A new guest exports this from now on. It exports nothing while it is instantiated.
-    fn set_exports(&self, exports: Vec<Extern>);
+    /// A new guest is to be instantiated.
+    fn begins(&self);
+
+    /// The guest is instantiated, and exports this.
+    fn is_instantiated(&self, exports: Vec<Extern>, guest: &mut dyn WatchedGuest);
 }
 
 /// A guest that is at a crossing.
 pub(crate) trait WatchedGuest {
     fn backtrace(&self) -> WasmBacktrace;
+
+    /// The fuel that is left; `None` if the engine counts none.
+    fn fuel(&self) -> Option<u64>;
 
     /// A hash of these exports of its, as far as they are memories, or globals of numbers.
     fn hash(&mut self, exports: &[Extern]) -> u64;
@@ -24,6 +30,10 @@ pub(crate) trait WatchedGuest {
 impl<S: 'static> WatchedGuest for StoreContextMut<'_, S> {
     fn backtrace(&self) -> WasmBacktrace {
         WasmBacktrace::force_capture(self)
+    }
+
+    fn fuel(&self) -> Option<u64> {
+        self.get_fuel().ok()
     }
 
     fn hash(&mut self, exports: &[Extern]) -> u64 {
