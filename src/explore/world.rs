@@ -60,7 +60,9 @@ impl World {
     /// Makes an instance whose guest [stops before each call of the host](InstanceOptions::yield_before_host_calls), so that a step is what
     /// a guest does from one call of the host to the next.
     ///
-    /// If [`Explorer::preempt`](crate::explore::Explorer::preempt) is set, some steps are ended earlier, by slices of fuel.
+    /// If [`Explorer::preempt`](crate::explore::Explorer::preempt) is set, some steps are ended earlier, by slices of fuel. On an engine that
+    /// counts fuel, a guest without a slice of its own gets one in any case, by which a step that [never ends](crate::explore::Explorer::max_fuel) is noticed. Calls through
+    /// [`StoreGuard::parts`](crate::StoreGuard::parts) have to be asynchronous then.
     ///
     /// # Errors
     ///
