@@ -6,6 +6,7 @@ mod guests;
 mod host_functions;
 mod par_map;
 mod pct;
+mod planted;
 mod reduction;
 mod refusals;
 mod replays;

@@ -1,10 +1,10 @@
 //! What the tests share: calls of a number of steps, and a shop in which guests and native calls race.
 
-use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering::Relaxed};
 use std::sync::{Arc, LazyLock};
 use wasm_jobs::explore::World;
 use wasm_jobs::wasmtime::{Caller, InstancePre, Linker, Module};
-use wasm_jobs::{EngineOptions, Error, Future, JobPool, engine, yield_now};
+use wasm_jobs::{EngineOptions, Error, Event, Future, JobPool, engine, yield_now};
 
 /// The work of a call from a future that cannot fail.
 pub(crate) async fn ok<F: std::future::Future>(work: F) -> Result<F::Output, Error> {
@@ -19,6 +19,30 @@ pub(crate) fn steps(count: u32) -> Future<()> {
         }
         Ok(())
     })
+}
+
+/// A lock that calls wait for.
+#[derive(Clone, Default)]
+pub(crate) struct Lock(Arc<(AtomicBool, Event)>);
+
+impl Lock {
+    /// Takes the lock. `looks` is called before each attempt.
+    pub(crate) async fn lock(&self, looks: impl Fn()) {
+        let (is_locked, is_free) = &*self.0;
+        loop {
+            looks();
+            if !is_locked.swap(true, Relaxed) {
+                return;
+            }
+            is_free.reset();
+            is_free.wait().await;
+        }
+    }
+
+    pub(crate) fn unlock(&self) {
+        self.0.0.store(false, Relaxed);
+        self.0.1.set();
+    }
 }
 
 /// A number that two parties change by reading it first, and writing it later.
