@@ -5,6 +5,7 @@ use crate::explore::pool::WorldPool;
 use crate::explore::run::Run;
 use crate::explore::state::Guest;
 use crate::guest::instance::Instance;
+use crate::guest::limit::control::Control;
 use crate::guest::limit::options::InstanceOptions;
 use crate::guest::limit::slice::Slice;
 use crate::guest::linked::Linked;
@@ -91,7 +92,8 @@ impl World {
             });
         }
         let instance = Instance::with_options(pre, options, state)?;
-        let guest = Sliced { instance: instance.share(), counts_fuel, own: Cell::new(None) };
+        let control = instance.control().clone();
+        let guest = Sliced { control, counts_fuel, own: Cell::new(None) };
         self.run.add_guest(Box::new(guest));
         Ok(instance)
     }
@@ -137,15 +139,16 @@ impl World {
     }
 }
 
-/// A guest of a world, whose steps the schedule may end by fuel.
-struct Sliced<S: 'static> {
-    instance: Instance<S>,
+/// A guest of a world, whose steps the schedule may end by fuel. It keeps nothing of the guest but how that is limited: the guest is gone when the
+/// test drops it.
+struct Sliced {
+    control: Arc<Control>,
     counts_fuel: bool,
     /// The slice that it had before, while the schedule ends its steps.
     own: Cell<Option<Slice>>,
 }
 
-impl<S: Send + 'static> Guest for Sliced<S> {
+impl Guest for Sliced {
     fn set_fuel(&self, fuel: u32) {
         let slice = match (fuel, self.own.get()) {
             _ if !self.counts_fuel => return,
@@ -155,16 +158,16 @@ impl<S: Send + 'static> Guest for Sliced<S> {
                 own
             }
             (fuel, own) => {
-                self.own.set(own.or(Some(self.instance.control().slice())));
+                self.own.set(own.or(Some(self.control.slice())));
                 Slice::Fuel(fuel.into())
             }
         };
-        // The engine counts fuel, so this is not refused.
-        let _ = self.instance.set_slice(slice);
+        // No check: the engine counts fuel, and its own slice was checked.
+        self.control.set_slice(slice);
     }
 
     fn has_time_slice(&self) -> bool {
-        matches!(self.instance.control().slice(), Slice::Time(_))
+        matches!(self.control.slice(), Slice::Time(_))
     }
 }
 
