@@ -4,6 +4,7 @@ mod dfs;
 mod endings;
 mod guests;
 mod host_functions;
+mod own;
 mod par_map;
 mod pct;
 mod planted;

@@ -1,13 +1,13 @@
 //! Five bugs that are planted in host functions. Each strategy finds each of them, makes it short, and runs it again; with a host that is
 //! fixed, every schedule passes.
 
-use crate::support::Lock;
+use crate::support::{Lock, guests};
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use wasm_jobs::explore::{self, Explorer, Failure, World};
-use wasm_jobs::wasmtime::{Caller, InstancePre, Linker, Module, WasmTyList};
-use wasm_jobs::{Clock, EngineOptions, Error, Event, Instance, JobPool, engine};
+use wasm_jobs::wasmtime::{Caller, InstancePre, Linker, WasmTyList};
+use wasm_jobs::{Clock, EngineOptions, Error, Event, Instance, JobPool};
 
 /// The two versions of a host.
 #[derive(Clone, Copy, PartialEq)]
@@ -80,12 +80,8 @@ fn assert_same_again(failure: &Failure, faulty: impl Fn(&World) -> Result<(), Er
     assert!(is_same, "{failure}\n\nthen\n\n{again}");
 }
 
-/// Guests of this text, linked with the functions that `define` adds.
-fn guests<S: 'static>(wat: &str, define: impl FnOnce(&mut Linker<S>)) -> InstancePre<S> {
-    let engine = engine(&EngineOptions::default().pooling(10)).unwrap();
-    let mut linker = Linker::new(&engine);
-    define(&mut linker);
-    linker.instantiate_pre(&Module::new(&engine, wat::parse_str(wat).unwrap()).unwrap()).unwrap()
+fn engine_options() -> EngineOptions {
+    EngineOptions::default().pooling(10)
 }
 
 /// The state of a guest: the world, what the host has, and what the guest has of its own.
@@ -154,7 +150,7 @@ fn lost_update(host: Host) -> impl Fn(&World) -> Result<(), Error> {
             (loop $again
                 (br_if $again (i32.eqz
                     (call $write (i32.add (call $read) (i32.const 1))))))))"#;
-    let pre = guests(wat, |linker: &mut Linker<Number>| {
+    let pre = guests(wat, &engine_options(), |linker: &mut Linker<Number>| {
         let read = |caller: Caller<'_, Number>| {
             let State { world, shared, own } = caller.data();
             world.touches("number");
@@ -200,7 +196,7 @@ fn lock_order(host: Host) -> impl Fn(&World) -> Result<(), Error> {
             (call $unlock (local.get $first)))
         (func (export "ab") (call $both (i32.const 0) (i32.const 1)))
         (func (export "ba") (call $both (i32.const 1) (i32.const 0))))"#;
-    let pre = guests(wat, |linker: &mut Linker<Locks>| {
+    let pre = guests(wat, &engine_options(), |linker: &mut Linker<Locks>| {
         waits(linker, "lock", move |State { world, shared, own }, (lock,): (i32,)| {
             let (world, shared) = (world.clone(), shared.clone());
             let has = own.fetch_add(1, Relaxed);
@@ -250,7 +246,7 @@ fn missed_event(host: Host) -> impl Fn(&World) -> Result<(), Error> {
                 (if (i32.lt_s (call $letters) (i32.const 2))
                     (then (call $wait) (br $again)))))
         (func (export "send") (call $post) (call $post)))"#;
-    let pre = guests(wat, |linker: &mut Linker<Mailbox>| {
+    let pre = guests(wat, &engine_options(), |linker: &mut Linker<Mailbox>| {
         let letters = move |caller: Caller<'_, Mailbox>| {
             let State { world, shared, .. } = caller.data();
             world.touches("mailbox");
@@ -298,7 +294,7 @@ fn sleep_as_lock(host: Host) -> impl Fn(&World) -> Result<(), Error> {
         (import "host" "read" (func $read))
         (func (export "writer") (call $nap) (call $nap) (call $write))
         (func (export "reader") (call $wait) (call $read)))"#;
-    let pre = guests(wat, |linker: &mut Linker<Page>| {
+    let pre = guests(wat, &engine_options(), |linker: &mut Linker<Page>| {
         let nap =
             |State { world, .. }: &Page, (): ()| world.clock().sleep(Duration::from_millis(500));
         waits(linker, "nap", nap);
@@ -348,7 +344,7 @@ fn cancel_half_way(host: Host) -> impl Fn(&World) -> Result<(), Error> {
         (func (export "transfer")
             (call $withdraw (i32.const 5))
             (call $deposit (i32.const 5))))"#;
-    let pre = guests(wat, |linker: &mut Linker<Accounts>| {
+    let pre = guests(wat, &engine_options(), |linker: &mut Linker<Accounts>| {
         let withdraw = move |caller: Caller<'_, Accounts>, amount: i32| {
             caller.data().world.touches("accounts");
             if host == Host::Faulty {

@@ -1,6 +1,6 @@
 //! What the tests share: calls of a number of steps, and a shop in which guests and native calls race.
 
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, LazyLock};
 use wasm_jobs::explore::World;
 use wasm_jobs::wasmtime::{Caller, InstancePre, Linker, Module};
@@ -42,6 +42,30 @@ impl Lock {
     pub(crate) fn unlock(&self) {
         self.0.0.store(false, Relaxed);
         self.0.1.set();
+    }
+}
+
+/// Counts what was dropped.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Drops(Arc<AtomicUsize>);
+
+impl Drops {
+    pub(crate) fn get(&self) -> usize {
+        self.0.load(Relaxed)
+    }
+
+    /// A guard that counts its drop here.
+    pub(crate) fn guard(&self) -> Guard {
+        Guard(self.clone())
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Guard(Drops);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.0.0.fetch_add(1, Relaxed);
     }
 }
 
@@ -109,10 +133,19 @@ pub(crate) static ADDS: LazyLock<InstancePre<Shared>> = LazyLock::new(|| {
     )
 });
 
-pub(crate) fn linked(wat: &str, options: &EngineOptions) -> InstancePre<Shared> {
+/// Guests of this text, linked with the functions that `define` adds.
+pub(crate) fn guests<S: 'static>(
+    wat: &str,
+    options: &EngineOptions,
+    define: impl FnOnce(&mut Linker<S>),
+) -> InstancePre<S> {
     let engine = engine(options).unwrap();
-    let module = Module::new(&engine, wat::parse_str(wat).unwrap()).unwrap();
-    let mut linker = Linker::<Shared>::new(&engine);
+    let mut linker = Linker::new(&engine);
+    define(&mut linker);
+    linker.instantiate_pre(&Module::new(&engine, wat::parse_str(wat).unwrap()).unwrap()).unwrap()
+}
+
+pub(crate) fn linked(wat: &str, options: &EngineOptions) -> InstancePre<Shared> {
     let read = |caller: Caller<'_, Shared>| {
         caller.data().world.touches("stock");
         caller.data().stock.get()
@@ -121,9 +154,10 @@ pub(crate) fn linked(wat: &str, options: &EngineOptions) -> InstancePre<Shared> 
         caller.data().world.touches("stock");
         caller.data().stock.set(value);
     };
-    linker.func_wrap("shop", "read", read).unwrap();
-    linker.func_wrap("shop", "write", write).unwrap();
-    linker.instantiate_pre(&module).unwrap()
+    guests(wat, options, |linker| {
+        linker.func_wrap("shop", "read", read).unwrap();
+        linker.func_wrap("shop", "write", write).unwrap();
+    })
 }
 
 /// A guest that squares numbers, and calls no host function.
