@@ -49,7 +49,7 @@ const DIAMOND: [(&str, &str); 4] = [("b", "a"), ("c", "a"), ("d", "b"), ("d", "c
 
 #[test]
 fn a_diamond_runs_in_its_order_whatever_is_cancelled() {
-    in_many_orders(4_000, |world: &World| -> Result<(), Error> {
+    in_many_orders(5_000, |world: &World| -> Result<(), Error> {
         let (pool, log, drops) = (world.pool(), Log::default(), Drops::default());
         let mut calls = ["a", "b", "c", "d"].map(|name| call(&log, name, &drops, false));
         let a = pool.submit(calls[0].to_job()?);
@@ -78,7 +78,7 @@ fn a_diamond_runs_in_its_order_whatever_is_cancelled() {
 
 #[test]
 fn a_diamond_that_needs_success_stops_where_one_has_not_succeeded() {
-    let (_, ends) = in_many_orders_with_ends(4_000, |world: &World| {
+    let (_, ends) = in_many_orders_with_ends(5_000, |world: &World| {
         let (pool, log, drops) = (world.pool(), Log::default(), Drops::default());
         // One of them may fail, or may be cancelled at any time.
         let (chosen, way) = (world.choose(4) as usize, world.choose(3));
@@ -130,7 +130,7 @@ fn a_diamond_that_needs_success_stops_where_one_has_not_succeeded() {
 
 #[test]
 fn the_owner_of_a_job_that_others_wait_for_is_dropped() {
-    in_many_orders(4_000, |world: &World| -> Result<(), Error> {
+    in_many_orders(5_000, |world: &World| -> Result<(), Error> {
         let (pool, log, drops) = (world.pool(), Log::default(), Drops::default());
         let mut first = call(&log, "first", &drops, false);
         let job = pool.submit(first.to_job()?);
@@ -160,7 +160,7 @@ fn the_owner_of_a_job_that_others_wait_for_is_dropped() {
 
 #[test]
 fn a_graph_is_built_while_its_jobs_run() {
-    in_many_orders(4_000, |world: &World| -> Result<(), Error> {
+    in_many_orders(5_000, |world: &World| -> Result<(), Error> {
         let (pool, log, drops) = (world.pool(), Log::default(), Drops::default());
         let mut parts = ["a", "b"].map(|name| call(&log, name, &drops, false));
         let mut jobs = Vec::new();
@@ -202,7 +202,7 @@ fn a_graph_is_built_while_its_jobs_run() {
 
 #[test]
 fn the_first_of_several_jobs_wins_and_the_others_are_cancelled() {
-    let (_, ends) = in_many_orders_with_ends(4_000, |world: &World| {
+    let (_, ends) = in_many_orders_with_ends(5_000, |world: &World| {
         let (pool, log, drops) = (world.pool(), Log::default(), Drops::default());
         let names = ["a", "b", "c"];
         let mut calls = names.map(|name| call(&log, name, &drops, name == "b"));
@@ -250,7 +250,7 @@ fn the_first_of_several_jobs_wins_and_the_others_are_cancelled() {
 
 #[test]
 fn a_chain_that_is_cancelled_in_the_middle_lets_those_behind_it_go_on() {
-    in_many_orders(4_000, |world: &World| -> Result<(), Error> {
+    in_many_orders(5_000, |world: &World| -> Result<(), Error> {
         let (pool, event, log) = (world.pool(), Event::new(), Log::default());
         let logs = |name| {
             let log = log.clone();
@@ -304,7 +304,7 @@ fn a_host_function_builds_a_graph_and_awaits_it() {
         });
         define.unwrap();
     });
-    in_many_orders(1_000, |world: &World| -> Result<(), Error> {
+    in_many_orders(2_000, |world: &World| -> Result<(), Error> {
         let host = (world.clone(), Log::default());
         let guest = {
             let host = host.clone();

@@ -3,6 +3,8 @@
 mod graphs;
 mod instances;
 mod waiting;
+#[cfg(feature = "wasi")]
+mod wasi;
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
