@@ -8,6 +8,8 @@ mod own;
 mod par_map;
 mod pct;
 mod planted;
+#[path = "../shared/random_graph.rs"]
+mod random_graph;
 mod reduction;
 mod refusals;
 mod replays;

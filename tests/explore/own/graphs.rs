@@ -2,12 +2,16 @@
 
 use super::waiting::assert_result;
 use super::{in_many_orders, in_many_orders_with_ends};
+use crate::random_graph;
 use crate::support::{Drops, guests};
 use std::slice::from_ref;
 use std::sync::{Arc, Mutex};
-use wasm_jobs::explore::World;
+use std::time::Duration;
+use wasm_jobs::explore::{self, World};
 use wasm_jobs::wasmtime::Caller;
-use wasm_jobs::{EngineOptions, Error, Event, Future, JobHandle, JobOutcome, JobPool, yield_now};
+use wasm_jobs::{
+    Clock, EngineOptions, Error, Event, Future, JobHandle, JobOutcome, JobPool, yield_now,
+};
 
 /// The names of jobs, in the order in which they ended.
 #[derive(Clone, Default)]
@@ -326,4 +330,29 @@ fn a_host_function_builds_a_graph_and_awaits_it() {
         }
         Ok(())
     });
+}
+
+#[test]
+fn random_graphs_run_in_their_order() {
+    let run = |world: &World, seed| {
+        let pool = world.pool();
+        // A slow call waits for an event that another job sets, and sleeps.
+        let rings = {
+            let (pool, clock) = (pool.clone(), world.clock());
+            move || {
+                let (event, sleep) = (Event::new(), clock.sleep(Duration::from_secs(1)));
+                let wait = event.wait();
+                pool.submit_fn(move || event.set());
+                async {
+                    wait.await;
+                    sleep.await;
+                }
+            }
+        };
+        random_graph::run(&pool, 12, || (), rings, seed)
+    };
+    for seed in 0..20 {
+        explore::random(100).run(|world: &World| run(world, seed));
+        explore::pct(100, 4).run(|world: &World| run(world, seed));
+    }
 }

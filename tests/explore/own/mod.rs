@@ -2,6 +2,7 @@
 
 mod graphs;
 mod instances;
+mod programs;
 mod waiting;
 #[cfg(feature = "wasi")]
 mod wasi;

@@ -291,7 +291,7 @@ fn jobs_are_idle_together_when_none_of_them_can_go_on() {
 }
 
 /// Waits for an event or for the time, whichever comes first. Is it the event?
-async fn event_within(
+pub(super) async fn event_within(
     event: impl std::future::Future<Output = ()>,
     mut sleep: Pin<Box<dyn std::future::Future<Output = ()> + Send>>,
 ) -> bool {
