@@ -1,8 +1,9 @@
 //! [`Guest`]: a guest of a world, whose steps the schedule ends by fuel.
 
-use crate::guest::instance::Instance;
+use crate::guest::limit::control::Control;
 use crate::guest::limit::slice::Slice;
 use std::cell::Cell;
+use std::sync::Arc;
 
 /// What the run does with a guest, of whatever state and exports.
 pub(crate) trait Guest: Send {
@@ -35,8 +36,9 @@ impl Fuel {
     }
 }
 
-pub(crate) struct WorldGuest<S: 'static, E: 'static> {
-    instance: Instance<S, E>,
+/// It keeps nothing of the guest but how that is limited: the guest is gone when the test drops it.
+pub(crate) struct WorldGuest {
+    control: Arc<Control>,
     counts_fuel: bool,
     /// The slice that the test has set.
     own: Cell<Slice>,
@@ -44,26 +46,26 @@ pub(crate) struct WorldGuest<S: 'static, E: 'static> {
     set: Cell<Option<Slice>>,
 }
 
-impl<S: Send + 'static, E: Send + Sync + 'static> WorldGuest<S, E> {
-    pub(crate) fn new(instance: &Instance<S, E>, counts_fuel: bool) -> Self {
-        let own = Cell::new(instance.control().slice());
-        Self { instance: instance.share(), counts_fuel, own, set: Cell::new(None) }
+impl WorldGuest {
+    pub(crate) fn new(control: Arc<Control>, counts_fuel: bool) -> Self {
+        let own = Cell::new(control.slice());
+        Self { control, counts_fuel, own, set: Cell::new(None) }
     }
 }
 
-impl<S: Send + 'static, E: Send + Sync + 'static> Guest for WorldGuest<S, E> {
+impl Guest for WorldGuest {
     fn set_fuel(&self, fuel: Fuel) {
         if !self.counts_fuel {
             return;
         }
-        let now = self.instance.control().slice();
+        let now = self.control.slice();
         if self.set.get() != Some(now) {
             self.own.set(now);
         }
         let slice = self.slice(fuel).map_or(self.own.get(), Slice::Fuel);
         self.set.set(Some(slice));
-        // The engine counts fuel, so this is not refused.
-        let _ = self.instance.set_slice(slice);
+        // No check: the engine counts fuel, and its own slice was checked.
+        self.control.set_slice(slice);
     }
 
     fn slice(&self, fuel: Fuel) -> Option<u64> {
@@ -76,6 +78,6 @@ impl<S: Send + 'static, E: Send + Sync + 'static> Guest for WorldGuest<S, E> {
     }
 
     fn has_time_slice(&self) -> bool {
-        matches!(self.instance.control().slice(), Slice::Time(_))
+        matches!(self.control.slice(), Slice::Time(_))
     }
 }

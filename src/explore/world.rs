@@ -133,7 +133,8 @@ impl World {
             Arc::new(Crossings::new(self.run.clone(), number, stops)) as _
         }));
         let instance = make(options)?;
-        self.run.set_guest(number, Box::new(WorldGuest::new(&instance, counts_fuel)));
+        self.run
+            .set_guest(number, Box::new(WorldGuest::new(instance.control().clone(), counts_fuel)));
         Ok(instance)
     }
 

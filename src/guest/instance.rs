@@ -296,7 +296,7 @@ impl<S: Send + 'static, E: Send + Sync + 'static> Instance<S, E> {
         Self { home: self.home.clone(), recipe: self.recipe.clone(), _loan: None }
     }
 
-    pub(crate) fn control(&self) -> &Control {
+    pub(crate) fn control(&self) -> &Arc<Control> {
         &self.recipe.control
     }
 

@@ -5,8 +5,12 @@ mod endings;
 mod guests;
 mod host_functions;
 mod lines;
+mod own;
 mod par_map;
 mod pct;
+mod planted;
+#[path = "../shared/random_graph.rs"]
+mod random_graph;
 mod reduction;
 mod refusals;
 mod replays;

@@ -1,10 +1,10 @@
 //! What the tests share: calls of a number of steps, and a shop in which guests and native calls race.
 
-use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, LazyLock};
 use wasm_jobs::explore::World;
 use wasm_jobs::wasmtime::{Caller, InstancePre, Linker, Module};
-use wasm_jobs::{EngineOptions, Error, Future, JobPool, engine, yield_now};
+use wasm_jobs::{EngineOptions, Error, Event, Future, JobPool, engine, yield_now};
 
 /// The work of a call from a future that cannot fail.
 pub(crate) async fn ok<F: std::future::Future>(work: F) -> Result<F::Output, Error> {
@@ -19,6 +19,54 @@ pub(crate) fn steps(count: u32) -> Future<()> {
         }
         Ok(())
     })
+}
+
+/// A lock that calls wait for.
+#[derive(Clone, Default)]
+pub(crate) struct Lock(Arc<(AtomicBool, Event)>);
+
+impl Lock {
+    /// Takes the lock. `looks` is called before each attempt.
+    pub(crate) async fn lock(&self, looks: impl Fn()) {
+        let (is_locked, is_free) = &*self.0;
+        loop {
+            looks();
+            if !is_locked.swap(true, Relaxed) {
+                return;
+            }
+            is_free.reset();
+            is_free.wait().await;
+        }
+    }
+
+    pub(crate) fn unlock(&self) {
+        self.0.0.store(false, Relaxed);
+        self.0.1.set();
+    }
+}
+
+/// Counts what was dropped.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Drops(Arc<AtomicUsize>);
+
+impl Drops {
+    pub(crate) fn get(&self) -> usize {
+        self.0.load(Relaxed)
+    }
+
+    /// A guard that counts its drop here.
+    pub(crate) fn guard(&self) -> Guard {
+        Guard(self.clone())
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Guard(Drops);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.0.0.fetch_add(1, Relaxed);
+    }
 }
 
 /// A number that two parties change by reading it first, and writing it later.
@@ -85,10 +133,19 @@ pub(crate) static ADDS: LazyLock<InstancePre<Shared>> = LazyLock::new(|| {
     )
 });
 
-pub(crate) fn linked(wat: &str, options: &EngineOptions) -> InstancePre<Shared> {
+/// Guests of this text, linked with the functions that `define` adds.
+pub(crate) fn guests<S: 'static>(
+    wat: &str,
+    options: &EngineOptions,
+    define: impl FnOnce(&mut Linker<S>),
+) -> InstancePre<S> {
     let engine = engine(options).unwrap();
-    let module = Module::new(&engine, wat::parse_str(wat).unwrap()).unwrap();
-    let mut linker = Linker::<Shared>::new(&engine);
+    let mut linker = Linker::new(&engine);
+    define(&mut linker);
+    linker.instantiate_pre(&Module::new(&engine, wat::parse_str(wat).unwrap()).unwrap()).unwrap()
+}
+
+pub(crate) fn linked(wat: &str, options: &EngineOptions) -> InstancePre<Shared> {
     let read = |caller: Caller<'_, Shared>| {
         caller.data().world.touches("stock");
         caller.data().stock.get()
@@ -97,9 +154,10 @@ pub(crate) fn linked(wat: &str, options: &EngineOptions) -> InstancePre<Shared> 
         caller.data().world.touches("stock");
         caller.data().stock.set(value);
     };
-    linker.func_wrap("shop", "read", read).unwrap();
-    linker.func_wrap("shop", "write", write).unwrap();
-    linker.instantiate_pre(&module).unwrap()
+    guests(wat, options, |linker| {
+        linker.func_wrap("shop", "read", read).unwrap();
+        linker.func_wrap("shop", "write", write).unwrap();
+    })
 }
 
 /// A guest that squares numbers, and calls no host function.

@@ -22,6 +22,8 @@ mod layers;
 mod lending;
 mod outcomes;
 mod pools;
+#[path = "../shared/random_graph.rs"]
+mod random_graph;
 mod results;
 mod runners;
 mod sending;
