@@ -155,3 +155,68 @@ fn a_guest_that_traps_is_a_failure_unless_its_error_is_taken() {
     assert!(message.ends_with("\n  in deep\n  in trap"), "{message}");
     assert_eq!(failure.steps(), ["trap#0 step 1, submitted: failed"]);
 }
+
+/// A component that adds one to the stock, by two host functions.
+#[cfg(feature = "component-model")]
+const COMPONENT: &str = r#"(component
+    (import "read" (func $read (result s32)))
+    (import "write" (func $write (param "value" s32)))
+    (core func $core_read (canon lower (func $read)))
+    (core func $core_write (canon lower (func $write)))
+    (core module $m
+        (import "shop" "read" (func $read (result i32)))
+        (import "shop" "write" (func $write (param i32)))
+        (func (export "add") (call $write (i32.add (call $read) (i32.const 1)))))
+    (core instance $i (instantiate $m (with "shop" (instance
+        (export "read" (func $core_read))
+        (export "write" (func $core_write))))))
+    (func (export "add") (canon lift (core func $i "add"))))"#;
+
+#[cfg(feature = "component-model")]
+#[test]
+fn components_race_as_modules_do() {
+    use wasm_jobs::wasmtime::StoreContextMut;
+    use wasm_jobs::wasmtime::component::{Component, Linker};
+
+    let engine = wasm_jobs::engine(&EngineOptions::default()).unwrap();
+    let component = Component::new(&engine, wat::parse_str(COMPONENT).unwrap()).unwrap();
+    let mut linker = Linker::<Shared>::new(&engine);
+    let mut root = linker.root();
+    let read = |store: StoreContextMut<'_, Shared>, ()| Ok((store.data().stock.get(),));
+    let write = |store: StoreContextMut<'_, Shared>, (value,): (i32,)| {
+        store.data().stock.set(value);
+        Ok(())
+    };
+    root.func_wrap("read", read).unwrap();
+    root.func_wrap("write", write).unwrap();
+    let pre = linker.instantiate_pre(&component).unwrap();
+    let test = |world: &World| -> Result<(), Error> {
+        let stock = Counter::default();
+        let mut calls = Vec::new();
+        for name in ["ann", "bob"] {
+            let pre = pre.clone();
+            let options = InstanceOptions::default().yield_before_host_calls(true);
+            let state = shared(world, &stock);
+            let guest = world.instance_with_exports(&engine, options, state, move |store| {
+                let pre = pre.clone();
+                Box::pin(async move { pre.instantiate_async(store).await })
+            })?;
+            let call = guest.start(|mut store, instance| {
+                Box::pin(async move {
+                    let add = instance.get_typed_func::<(), ()>(&mut store, "add")?;
+                    add.call_async(&mut store, ()).await
+                })
+            })?;
+            calls.push(call.named(name));
+        }
+        run_all(world, &mut calls)?;
+        for call in &mut calls {
+            call.try_get_result()?;
+        }
+        assert_eq!(stock.get(), 2, "an update is lost");
+        Ok(())
+    };
+    let failure = explore::dfs(1_000).check(test).unwrap_err();
+    assert_eq!(failure.schedule(), "0x2.1", "{failure}");
+    assert_eq!(failure.steps().len(), 6, "{failure}");
+}
