@@ -2,7 +2,7 @@
 
 use crate::explore::choice::{Choice, print};
 use crate::explore::dfs::Dfs;
-use crate::explore::failure::Failure;
+use crate::explore::failure::{Failure, Found};
 use crate::explore::guest::Fuel;
 use crate::explore::host_names::HostNames;
 use crate::explore::outcome::{Outcome, execute};
@@ -98,12 +98,14 @@ impl Explorer {
         self
     }
 
-    /// Names the host functions that guests of this module call, in the steps of a [`Failure`]. `wasm` is what the module was compiled from, as binary: wasmtime does
-    /// not keep it.
+    /// Names the host functions that guests of this module call, in the steps of a [`Failure`].
+    ///
+    /// `wasm` is what wasmtime has compiled the module from, in the binary format. wasmtime does not keep it. For a prepared module, it is what the
+    /// transformation has made.
     ///
     /// # Panics
     ///
-    /// If `wasm` is no WebAssembly module.
+    /// If `wasm` is no WebAssembly module, or has other imports or exports than this one.
     ///
     /// ```
     /// # use wasm_jobs::explore::{self, World};
@@ -131,7 +133,8 @@ impl Explorer {
     /// ```
     pub fn names(mut self, module: &Module, wasm: &[u8]) -> Self {
         match HostNames::new(module, wasm) {
-            Ok(names) => self.settings.names.push(Arc::new(names)),
+            Ok(Some(names)) => self.settings.names.push(Arc::new(names)),
+            Ok(None) => panic!("the module was not compiled from this wasm"),
             Err(error) => panic!("no wasm of a module: {error}"),
         }
         self
@@ -281,7 +284,7 @@ impl Explorer {
 
     fn failure(&self, outcome: Outcome, seed: u64, schedules: u64) -> Failure {
         let has_seed = matches!(self.method, Method::Random { .. } | Method::Pct { .. });
-        Failure {
+        let found = Found {
             steps: outcome.lines.iter().map(|line| line.print(&outcome.labels)).collect(),
             lines: outcome.lines,
             labels: outcome.labels,
@@ -291,7 +294,8 @@ impl Explorer {
             strategy: self.method.to_string(),
             seed: has_seed.then_some(seed),
             schedules,
-        }
+        };
+        Failure { found: Box::new(found) }
     }
 }
 

@@ -8,6 +8,12 @@ use std::fmt;
 /// Its `Display` shows the message, a line for each step, and the schedule for [`replay`](crate::explore::replay).
 #[derive(Clone)]
 pub struct Failure {
+    /// In a box, because an error is to be small.
+    pub(crate) found: Box<Found>,
+}
+
+#[derive(Clone)]
+pub(crate) struct Found {
     pub(crate) message: String,
     pub(crate) lines: Vec<Line>,
     pub(crate) steps: Vec<String>,
@@ -24,57 +30,57 @@ impl Failure {
     /// What went wrong: the panic of the test with its place, its error, the error of a job that nobody took, or that no job could go on.
     #[must_use]
     pub fn message(&self) -> &str {
-        &self.message
+        &self.found.message
     }
 
     /// What happened, a line for each step.
     #[must_use]
     pub fn steps(&self) -> &[String] {
-        &self.steps
+        &self.found.steps
     }
 
     /// Where the guests are whose calls are not over, and why those have failed that have. Each has several lines: the functions of the guest, the innermost first.
     #[must_use]
     pub fn backtraces(&self) -> &[String] {
-        &self.places
+        &self.found.places
     }
 
     /// The schedule, for [`replay`](crate::explore::replay).
     #[must_use]
     pub fn schedule(&self) -> &str {
-        &self.schedule
+        &self.found.schedule
     }
 
     /// The seed of the strategy, if it has one.
     #[must_use]
     pub fn seed(&self) -> Option<u64> {
-        self.seed
+        self.found.seed
     }
 
     /// Which schedule it was that failed, from one.
     #[must_use]
     pub fn found_by(&self) -> u64 {
-        self.schedules
+        self.found.schedules
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}\n", self.message)?;
-        for (number, line) in (1..).zip(&self.steps) {
+        writeln!(f, "{}\n", self.found.message)?;
+        for (number, line) in (1..).zip(&self.found.steps) {
             writeln!(f, "{number:>4}  {line}")?;
         }
-        if !self.places.is_empty() {
+        if !self.found.places.is_empty() {
             writeln!(f)?;
         }
-        for place in &self.places {
+        for place in &self.found.places {
             writeln!(f, "{place}")?;
         }
-        write!(f, "\nfound by schedule {} of {}", self.schedules, self.strategy)?;
-        if let Some(seed) = self.seed {
+        write!(f, "\nfound by schedule {} of {}", self.found.schedules, self.found.strategy)?;
+        if let Some(seed) = self.found.seed {
             write!(f, " with WASM_JOBS_SEED={seed}")?;
         }
-        write!(f, "; to run it again: wasm_jobs::explore::replay({:?})", self.schedule)
+        write!(f, "; to run it again: wasm_jobs::explore::replay({:?})", self.found.schedule)
     }
 }
 

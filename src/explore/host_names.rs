@@ -15,15 +15,31 @@ pub(crate) struct HostNames {
 }
 
 impl HostNames {
-    pub(crate) fn new(module: &Module, wasm: &[u8]) -> Result<Self, BinaryReaderError> {
+    /// `None` if the module was not compiled from this wasm, as far as its imports and exports tell.
+    pub(crate) fn new(module: &Module, wasm: &[u8]) -> Result<Option<Self>, BinaryReaderError> {
         let (mut imported, mut calls) = (Vec::new(), HashMap::new());
+        let (mut imports_left, mut exports_left) = (module.imports(), module.exports());
         for payload in Parser::new(0).parse_all(wasm) {
             match payload? {
                 Payload::ImportSection(imports) => {
                     for import in imports.into_imports() {
                         let import = import?;
+                        let other = imports_left.next();
+                        if other.is_none_or(|other| {
+                            (other.module(), other.name()) != (import.module, import.name)
+                        }) {
+                            return Ok(None);
+                        }
                         if matches!(import.ty, TypeRef::Func(_) | TypeRef::FuncExact(_)) {
                             imported.push(format!("{}.{}", import.module, import.name));
+                        }
+                    }
+                }
+                Payload::ExportSection(exports) => {
+                    for export in exports {
+                        let (export, other) = (export?, exports_left.next());
+                        if other.is_none_or(|other| other.name() != export.name) {
+                            return Ok(None);
                         }
                     }
                 }
@@ -50,7 +66,8 @@ impl HostNames {
                 _ => {}
             }
         }
-        Ok(Self { module: module.clone(), calls })
+        let is_it = imports_left.next().is_none() && exports_left.next().is_none();
+        Ok(is_it.then(|| Self { module: module.clone(), calls }))
     }
 }
 

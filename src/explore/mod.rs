@@ -1,5 +1,8 @@
 //! Runs a test once for each order in which guests and host can meet.
 //!
+//! It sees the orders of steps. It sees neither orders inside one host function that does not await, between two threads for example, nor weak
+//! memory orderings, because everything runs on one thread, nor a guest's `memory.atomic.wait`, which would block that thread.
+//!
 //! Several guests that share something of the host's (a market, a mailbox, a world) can meet there in many orders, and a test that runs them on a
 //! pool sees one of these. Here a [`World`] is the pool: all jobs run on the test's own thread, one [step](crate::Step) at a time, and a
 //! strategy chooses which job takes the next step. The test runs again and again, each time in another order, until one fails. The
@@ -62,12 +65,6 @@
 //! pools does. To let others go on in every order, await instead.
 //!
 //! The test itself is no job: it goes on as soon as what it waits for is there. What is to race has to be a job.
-//!
-//! # What cannot be seen
-//!
-//! - Orders inside one host function that does not await, between two threads for example.
-//! - Weak memory orderings: everything runs on one thread.
-//! - `memory.atomic.wait` of a guest, which would block that thread.
 //!
 //! # What to use inside
 //!

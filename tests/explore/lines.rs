@@ -112,6 +112,14 @@ fn a_deadlock_says_which_host_function_waits_for_what_and_where_the_guest_is() {
 }
 
 #[test]
+#[should_panic(expected = "the module was not compiled from this wasm")]
+fn the_wasm_of_another_module_has_no_names() {
+    let guest = guest(&EngineOptions::default());
+    let other = GUEST.replace("look", "peek");
+    let _ = explore::dfs(1).names(guest.pre.module(), &wat::parse_str(other).unwrap());
+}
+
+#[test]
 #[should_panic(expected = "no wasm of a module: ")]
 fn what_is_no_wasm_has_no_names() {
     let guest = guest(&EngineOptions::default());
