@@ -86,12 +86,6 @@ fn explored(test: impl Fn(&World) -> Result<(), Error>) {
 }
 
 fn main() {
-    if let Some(count) = std::env::args().nth(1) {
-        let start = std::time::Instant::now();
-        explore::random(count.parse().unwrap()).run(guests);
-        println!("{:?}", start.elapsed());
-        return;
-    }
     let theirs = || shuttle::check_random(tasks, SCHEDULES as usize);
     let peer = Other::Peer("shuttle");
     println!("measure=explore {}", compare(peer, ROUNDS, SCHEDULES, || explored(guests), theirs));
