@@ -39,7 +39,8 @@ impl WatchGuest for Crossings {
     fn crosses(&self, hook: CallHook, guest: &mut dyn WatchedGuest) {
         let fuel = guest.fuel();
         if matches!(hook, CallHook::CallingWasm | CallHook::ReturningFromHost) {
-            return self.fuel.store(fuel.unwrap_or(0), Relaxed);
+            self.fuel.store(fuel.unwrap_or(0), Relaxed);
+            return self.run.enters_guest();
         }
         let used = fuel.map_or(0, |fuel| self.fuel.load(Relaxed).saturating_sub(fuel));
         let has_ended = self.run.leaves_guest(self.number, used);

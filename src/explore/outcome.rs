@@ -58,6 +58,7 @@ pub(crate) fn execute<V: Verdict>(
         places,
     } = ended;
     carried.strategy.end(steps);
+    carried.lines = lines.len();
     let failure = stop.or_else(|| match verdict {
         Err(payload) => Some(panics.pop().unwrap_or_else(|| text_of(&*payload).to_owned())),
         Ok(Some(error)) => Some(error),

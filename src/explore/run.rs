@@ -228,7 +228,9 @@ impl Run {
         let mut next = job.step()?;
         loop {
             let mut state = self.state.lock();
+            let stops_again = state.stops_again();
             match state.parts {
+                0 if stops_again => {}
                 0 => return Some(next),
                 MOST_PARTS.. => {
                     state.stop.get_or_insert_with(|| {
@@ -326,6 +328,10 @@ impl Run {
     }
 
     // What guests do.
+
+    pub(crate) fn enters_guest(&self) {
+        self.state.lock().enters_guest();
+    }
 
     /// A guest is left, after it has used this fuel since it was entered. Returns whether its slice of fuel has ended.
     pub(crate) fn leaves_guest(&self, number: usize, used: u64) -> bool {

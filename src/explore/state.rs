@@ -22,11 +22,13 @@ pub(crate) struct Carried {
     pub(crate) strategy: Box<dyn Strategy>,
     /// The states that were seen.
     pub(crate) states: HashSet<u64>,
+    /// The lines of the last run: the next one may have as many.
+    pub(crate) lines: usize,
 }
 
 impl Carried {
     pub(crate) fn of(strategy: impl Strategy + 'static) -> Self {
-        Self { strategy: Box::new(strategy), states: HashSet::new() }
+        Self { strategy: Box::new(strategy), states: HashSet::new(), lines: 0 }
     }
 }
 
@@ -56,6 +58,8 @@ pub(crate) struct State {
     pub(crate) hashes: Vec<u64>,
     /// How many parts of the step in progress have ended; zero if it has called the host since.
     pub(crate) parts: u32,
+    /// Has the slice of the guest ended that was left last?
+    pub(crate) has_ended: bool,
     /// By how much fuel steps end now.
     pub(crate) fuel: Fuel,
     pub(crate) hash: Option<Hash>,
@@ -85,6 +89,9 @@ pub(crate) struct Known {
     /// Has that call not begun yet?
     pub(crate) is_before_call: bool,
     pub(crate) awaits: Vec<Awaited>,
+    /// Did its last step end with its slice of fuel, before the guest was to call the host? wasmtime calls the host for that, so the guest may
+    /// stop again there.
+    pub(crate) may_stop_again: bool,
     /// Is it to be dropped when it can go on?
     pub(crate) is_to_be_dropped: bool,
 }
@@ -110,6 +117,7 @@ impl Known {
 
 impl State {
     pub(crate) fn new(carried: Carried, fuel: Fuel) -> Self {
+        let lines = carried.lines;
         Self {
             carried,
             jobs: Vec::new(),
@@ -118,8 +126,8 @@ impl State {
             running: Vec::new(),
             last: None,
             is_ticking: false,
-            choices: Vec::new(),
-            lines: Vec::new(),
+            choices: Vec::with_capacity(lines),
+            lines: Vec::with_capacity(lines),
             steps: 0,
             known: 0,
             over: 0,
@@ -127,6 +135,7 @@ impl State {
             guests: Vec::new(),
             hashes: Vec::new(),
             parts: 0,
+            has_ended: false,
             fuel,
             hash: None,
             stop: None,
@@ -190,7 +199,7 @@ impl State {
         let known = &mut self.jobs[number];
         known.steps += 1;
         known.awaits.clear();
-        self.parts = 0;
+        (self.parts, self.has_ended) = (0, false);
         let (mut notes, end, awaits) = (Vec::new(), End::Never, Vec::new());
         if std::mem::take(&mut known.is_before_call) {
             notes.extend(known.host_call.as_ref().map(|call| Note::Calls(call.to_string())));
@@ -229,9 +238,11 @@ impl State {
     pub(crate) fn end_step(&mut self, line: usize, next: Option<Job>) -> Option<Ready> {
         self.note_awaits();
         self.running.pop();
+        let has_ended = std::mem::take(&mut self.has_ended);
         self.parts = 0;
         let Line::Step(step) = &mut self.lines[line] else { return None };
         let known = &mut self.jobs[step.job];
+        known.may_stop_again = has_ended && next.is_some();
         let outcome = known.handle.as_ref().and_then(JobHandle::outcome);
         step.end = match (&next, outcome) {
             (Some(_), _) => End::Yielded,
@@ -258,7 +269,24 @@ impl State {
         let has_ended = used >= slice;
         let is_part = matches!(self.fuel, Fuel::Part(part) if part == slice);
         self.parts = if has_ended && is_part { self.parts + 1 } else { 0 };
+        self.has_ended = has_ended;
         has_ended
+    }
+
+    /// A guest is entered.
+    pub(crate) fn enters_guest(&mut self) {
+        self.has_ended = false;
+        if let Some(Line::Step(step)) = self.running.last().map(|line| &self.lines[*line]) {
+            self.jobs[step.job].may_stop_again = false;
+        }
+    }
+
+    /// Is the stop of the step in progress only a part of where its last step ended?
+    pub(crate) fn stops_again(&mut self) -> bool {
+        match self.running.last().map(|line| &self.lines[*line]) {
+            Some(Line::Step(step)) => std::mem::take(&mut self.jobs[step.job].may_stop_again),
+            _ => false,
+        }
     }
 
     /// Notes what the step in progress waits for, if it does.

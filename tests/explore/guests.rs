@@ -1,6 +1,6 @@
 //! Guests that race in the host.
 
-use crate::support::{ADDS, Counter, Shared, linked, run_all, shared};
+use crate::support::{ADDS, Counter, Shared, linked, run_all, shared, steps};
 use wasm_jobs::explore::{self, World};
 use wasm_jobs::wasmtime::InstancePre;
 use wasm_jobs::{EngineOptions, Error, InstanceOptions, JobPool};
@@ -103,6 +103,35 @@ fn a_guest_is_preempted_by_fuel_where_it_calls_no_host_function() {
             .unwrap_err();
         assert_eq!(again.steps(), steps);
     }
+}
+
+#[test]
+fn a_guest_that_is_preempted_stops_once_for_each_slice() {
+    let pre = linked(COMPUTES, &EngineOptions::default().deterministic());
+    let test = |world: &World| -> Result<(), Error> {
+        let stock = Counter::default();
+        let guest = world.instance(&pre, shared(world, &stock))?;
+        let mut call = guest.call::<(), ()>("add", ())?;
+        world.pool().submit(call.to_job()?);
+        // Steps are preempted only where there is a choice.
+        let mut other = steps(200);
+        world.pool().submit(other.to_job()?);
+        world.run();
+        Err(Error::other("to see the steps"))
+    };
+    let failure = explore::replay("1.1.1+60.1+60").check(test).unwrap_err();
+    let of_guest = failure.steps().iter().filter(|step| step.starts_with("add#0"));
+    let of_guest: Vec<_> = of_guest.map(|step| step.split(": ").nth(1).unwrap()).collect();
+    assert_eq!(
+        of_guest,
+        [
+            "yields",
+            "calls the host from add, touches stock, has 60 of fuel, yields",
+            "yields",
+            "calls the host from add, touches stock, done",
+        ],
+        "{failure}"
+    );
 }
 
 #[test]
