@@ -326,6 +326,8 @@ impl<C: Sleepers> std::future::Future for Sleeping<C> {
         if self.is_over() {
             return Poll::Ready(());
         }
+        #[cfg(feature = "explore")]
+        note(|| self.clock.waits_for(self.deadline));
         let waker = context.waker().clone();
         match self.key {
             Some(key) => drop(self.clock.replace(key, waker)),
@@ -333,12 +335,7 @@ impl<C: Sleepers> std::future::Future for Sleeping<C> {
         }
         // A tick moves the clock and then looks for sleepers. So the sleeper enters first and then looks at the clock: one of the two
         // sees the other.
-        if self.is_over() {
-            return Poll::Ready(());
-        }
-        #[cfg(feature = "explore")]
-        note(|| self.clock.waits_for(self.deadline));
-        Poll::Pending
+        if self.is_over() { Poll::Ready(()) } else { Poll::Pending }
     }
 }
 
