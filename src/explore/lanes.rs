@@ -113,6 +113,8 @@ impl Owner {
 
 struct Lane {
     name: String,
+    /// How it looks before its first box.
+    ahead: Ahead,
     left: usize,
     width: usize,
 }
@@ -295,7 +297,11 @@ impl<'a> Picture<'a> {
         for (owner, letters) in owners.iter().zip(letters) {
             let name = wrap(owner.name(labels), letters, 1).remove(0);
             let width = letters * LETTER + 2 * INSIDE;
-            lanes.push(Lane { name, left, width });
+            let ahead = match owner {
+                Owner::Job(_) => Ahead::Nothing,
+                _ => Ahead::Line,
+            };
+            lanes.push(Lane { name, ahead, left, width });
             left += width + GAP;
         }
         let width = left.max(NARROWEST);

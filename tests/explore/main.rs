@@ -4,6 +4,7 @@ mod dfs;
 mod endings;
 mod guests;
 mod host_functions;
+mod lanes;
 mod par_map;
 mod pct;
 mod reduction;

@@ -56,7 +56,8 @@ impl Picture<'_> {
             writeln!(svg, r#"<path d="M{from} {y}H{to}"/>"#)?;
         }
         writeln!(svg, r##"</g>\n<g class="lanes" stroke="#9aa5b1" stroke-width="1.5">"##)?;
-        let mut open = vec![(0, Ahead::Nothing); self.lanes.len()];
+        let first = self.rows.first().map_or(self.bottom, |row| row.top - BETWEEN);
+        let mut open: Vec<_> = self.lanes.iter().map(|lane| (first, lane.ahead)).collect();
         let mut draw = |lane: usize, (from, ahead): (usize, Ahead), to: usize| {
             let dashes = match ahead {
                 Ahead::Nothing => return Ok(()),
@@ -76,7 +77,7 @@ impl Picture<'_> {
         svg.push_str("</g>\n");
         for row in self.rows.iter().step_by(REPEATED) {
             let (top, y) = (row.top + BETWEEN / 2 - NAMES, row.top - NAMES + 23);
-            for Lane { name, left, width } in &self.lanes {
+            for Lane { name, left, width, .. } in &self.lanes {
                 let middle = left + width / 2;
                 writeln!(
                     svg,
