@@ -66,7 +66,7 @@ const REPEATED: usize = 30;
 const TITLE_LETTER: usize = 10;
 const TITLE: usize = 22;
 
-/// The width below which no picture is, so that there is room for the title.
+/// The least width of a picture, so that there is room for the title.
 const NARROWEST: usize = 640;
 
 /// How many arrows have a place of their own between two lanes, how far from the left lane the first one is, and how far from that the next.
