@@ -73,7 +73,11 @@ pub(crate) enum Why {
 /// What wakes a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Waker {
-    Job(usize),
+    /// A job, in the step of this line.
+    Job {
+        job: usize,
+        line: usize,
+    },
     Test,
     Clock,
     Thread,
@@ -129,11 +133,17 @@ impl StepLine {
         let why = match self.why {
             Why::Submitted => "submitted".into(),
             Why::Yielded => "goes on".into(),
-            Why::WokenBy(Waker::Job(by)) => format!("woken by {}", labels[by]),
+            Why::WokenBy(Waker::Job { job, .. }) => format!("woken by {}", labels[job]),
             Why::WokenBy(Waker::Test) => "woken by the test".into(),
             Why::WokenBy(Waker::Clock) => "woken by the clock".into(),
             Why::WokenBy(Waker::Thread) => "woken by another thread".into(),
         };
+        let parts = self.parts(labels).join(", ");
+        format!("{} step {}, {why}: {parts}", labels[self.job], self.step)
+    }
+
+    /// What happened in the step, and last how it ended.
+    pub(crate) fn parts(&self, labels: &[String]) -> Vec<String> {
         let mut parts: Vec<_> = self.notes.iter().map(Note::to_string).collect();
         if self.fuel > 0 {
             parts.push(format!("has {} of fuel", self.fuel));
@@ -149,6 +159,6 @@ impl StepLine {
             End::Failed => "failed".into(),
             End::Cancelled => "cancelled".into(),
         });
-        format!("{} step {}, {why}: {}", labels[self.job], self.step, parts.join(", "))
+        parts
     }
 }

@@ -80,6 +80,7 @@ mod failure;
 mod footprint;
 mod guest;
 mod host_names;
+mod lanes;
 mod line;
 mod outcome;
 mod pct;

@@ -150,9 +150,9 @@ impl State {
         if !is_own_thread {
             return Waker::Thread;
         }
-        match self.running.last().map(|line| &self.lines[*line]) {
+        match self.running.last().map(|line| (*line, &self.lines[*line])) {
             _ if self.is_ticking => Waker::Clock,
-            Some(Line::Step(step)) => Waker::Job(step.job),
+            Some((line, Line::Step(step))) => Waker::Job { job: step.job, line },
             _ => Waker::Test,
         }
     }

@@ -4,6 +4,7 @@ mod dfs;
 mod endings;
 mod guests;
 mod host_functions;
+mod lanes;
 mod lines;
 mod own;
 mod par_map;
