@@ -9,6 +9,7 @@ use crate::explore::strategy::Strategy;
 use crate::outcome::JobOutcome;
 use crate::pool::handle::JobHandle;
 use std::collections::HashSet;
+use std::mem;
 use std::sync::Arc;
 
 /// A guest whose steps may be ended by fuel.
@@ -50,6 +51,9 @@ pub(crate) struct State {
     /// How often in succession nothing could be done.
     pub(crate) idle: u32,
     pub(crate) guests: Vec<Box<dyn Guest>>,
+    /// Has a guest come since the last step began? Its slice is set when the next one begins, and not before: what makes the guest may note the
+    /// slice that it has, as a pool of instances does.
+    pub(crate) has_new_guest: bool,
     /// The fuel of the step in progress, or of the last one; zero if it was not ended by fuel.
     pub(crate) slice: u32,
     pub(crate) hash: Option<Hash>,
@@ -103,6 +107,7 @@ impl State {
             over: 0,
             idle: 0,
             guests: Vec::new(),
+            has_new_guest: false,
             slice: 0,
             hash: None,
             stop: None,
@@ -147,7 +152,7 @@ impl State {
         let chosen = self.order[choice.value as usize];
         let place = self.ready.partition_point(|ready| ready.number < chosen);
         let Ready { number, job, why } = self.ready.remove(place);
-        if self.slice != choice.fuel {
+        if mem::take(&mut self.has_new_guest) || self.slice != choice.fuel {
             self.slice = choice.fuel;
             self.guests.iter().for_each(|guest| guest.set_fuel(choice.fuel));
         }

@@ -9,7 +9,7 @@ use wasm_jobs::explore::{self, World};
 use wasm_jobs::wasmtime::{Caller, InstancePre};
 use wasm_jobs::{
     EngineOptions, Error, Event, Future, Instance, InstancePool, Instances, JobOutcome, JobPool,
-    PoolStats, yield_now,
+    PoolStats, Slice, yield_now,
 };
 
 /// The state of a guest.
@@ -73,6 +73,25 @@ fn an_instance_that_is_dropped_is_gone_at_once() {
             drop(world.instance(&pre, move || guard.guard())?);
             assert_eq!(drops.get(), round);
         }
+        Ok(())
+    });
+}
+
+#[test]
+fn an_instance_that_is_made_in_a_step_that_fuel_ends_keeps_its_own_slice() {
+    let pre = guests("(module)", &EngineOptions::default().deterministic(), |_| {});
+    explore::random(100).preempt(100).run(|world: &World| -> Result<(), Error> {
+        let (maker, pre) = (world.clone(), pre.clone());
+        let instances = InstancePool::new(2, move || maker.instance(&pre, || ()))?;
+        let held = instances.try_get()?;
+        let gets = instances.clone();
+        world.pool().submit_fn(move || drop(gets.try_get().unwrap()));
+        world.pool().submit_fn(|| ());
+        world.run();
+        // The second instance was given back twice: in that step, and here.
+        drop(instances.try_get()?);
+        assert_eq!(instances.try_get()?.slice(), Slice::Unbounded);
+        drop(held);
         Ok(())
     });
 }
