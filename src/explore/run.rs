@@ -6,6 +6,7 @@ use crate::explore::footprint::Footprint;
 use crate::explore::line::{Line, Note, Why};
 use crate::explore::state::{Carried, Guest, Hash, Known, Ready, State};
 use crate::pool::handle::{JobHandle, Rest};
+use crate::unwind::ignore_panic;
 use crate::wait::clock::{Clock, ManualClock};
 use parking_lot::Mutex;
 use std::borrow::Cow;
@@ -231,8 +232,8 @@ impl Run {
 
     pub(crate) fn add_guest(&self, guest: Box<dyn Guest>) {
         let mut state = self.state.lock();
-        guest.set_fuel(state.slice);
         state.guests.push(guest);
+        state.has_new_guest = true;
     }
 
     pub(crate) fn hash_by(&self, hash: Hash) {
@@ -255,7 +256,7 @@ impl Run {
         state.is_closed = true;
         let left = (mem::take(&mut state.ready), mem::take(&mut state.guests), state.hash.take());
         drop(state);
-        drop(left);
+        ignore_panic(|| drop(left));
         let mut state = self.state.lock();
         let jobs = mem::take(&mut state.jobs);
         let ended = Ended {

@@ -180,3 +180,23 @@ fn a_cancel_and_a_dropped_call_are_no_failures() {
         Ok(())
     });
 }
+
+#[test]
+fn a_destructor_that_panics_at_the_end_of_a_run_is_no_failure_of_the_next_one() {
+    struct Panics;
+
+    impl Drop for Panics {
+        fn drop(&mut self) {
+            panic!("a destructor");
+        }
+    }
+
+    let report = explore::dfs(10).run(|world: &World| {
+        let panics = Panics;
+        world.hash_by(move || u64::from(std::ptr::from_ref(&panics).is_null()));
+        world.pool().submit_fn(|| ());
+        world.pool().submit_fn(|| ());
+        world.run();
+    });
+    assert_eq!(report.schedules, 2);
+}
