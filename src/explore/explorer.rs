@@ -212,7 +212,7 @@ impl Explorer {
         let help = run.clone();
         let ((verdict, ended, untaken), mut panics) = quietly(|| {
             let ((verdict, ended), untaken) = collecting(|| {
-                own_help::with(Rc::new(move || help.help()), || {
+                own_help::with(Rc::new(move |wanted| help.help(wanted)), || {
                     let verdict = catch(|| test(&World::new(run.clone())).failure());
                     let unfinished = run.unfinished();
                     let nothing = Carried {

@@ -7,6 +7,7 @@ use crate::explore::line::{Line, Note, Why};
 use crate::explore::state::{Carried, Guest, Hash, Known, Ready, State};
 use crate::pool::handle::{JobHandle, Rest};
 use crate::unwind::ignore_panic;
+use crate::wait::block::Wanted;
 use crate::wait::clock::{Clock, ManualClock};
 use parking_lot::Mutex;
 use std::borrow::Cow;
@@ -101,8 +102,8 @@ impl Run {
     // Jobs run.
 
     /// What a thread of this run does instead of sleeping.
-    pub(crate) fn help(&self) {
-        if self.advance(false) {
+    pub(crate) fn help(&self, wanted: Wanted) {
+        if self.advance(false, wanted) {
             return;
         }
         // What this thread waits for may have come without a step. It looks, and comes back if not.
@@ -117,7 +118,7 @@ impl Run {
     }
 
     pub(crate) fn run_all(&self) {
-        while self.advance(true) {}
+        while self.advance(true, Wanted::Any) {}
         if self.state.lock().jobs.iter().any(|job| !job.is_over()) {
             self.stop_in_deadlock(false);
         }
@@ -125,11 +126,12 @@ impl Run {
 
     /// Gives one job a step, or moves the clock. False if there is neither a job that can go on nor a sleeper. Unless the step is `alone`, what comes
     /// right after it, before the next step, may touch anything.
+    /// If turns of calls are `wanted`, no closure begins while a call can go on.
     ///
     /// # Panics
     ///
     /// If the run was stopped.
-    fn advance(&self, alone: bool) -> bool {
+    fn advance(&self, alone: bool, wanted: Wanted) -> bool {
         let mut state = self.state.lock();
         if state.ready.is_empty() && state.stop.is_none() {
             drop(state);
@@ -147,7 +149,7 @@ impl Run {
                     .into()
             });
         }
-        let begun = if state.stop.is_some() { None } else { state.begin_step() };
+        let begun = if state.stop.is_some() { None } else { state.begin_step(wanted) };
         let Some((job, line)) = begun else {
             drop(state);
             resume_unwind(Box::new(Stopped));

@@ -8,6 +8,7 @@ use crate::explore::quiet;
 use crate::explore::strategy::Strategy;
 use crate::outcome::JobOutcome;
 use crate::pool::handle::JobHandle;
+use crate::wait::block::Wanted;
 use std::collections::HashSet;
 use std::mem;
 use std::sync::Arc;
@@ -133,14 +134,18 @@ impl State {
     }
 
     /// Takes the job out that the strategy chooses, and begins the line of its step. `None` if the run would repeat others.
-    pub(crate) fn begin_step(&mut self) -> Option<(Job, usize)> {
+    pub(crate) fn begin_step(&mut self, wanted: Wanted) -> Option<(Job, usize)> {
         if self.is_redundant {
             return None;
         }
         self.order.clear();
-        let last = self.last.filter(|last| self.ready.iter().any(|ready| ready.number == *last));
+        // A closure might wait for the same as the thread that waits here, on top of it, and keep it from what it is given.
+        let only_calls =
+            wanted.is_turns() && self.ready.iter().any(|ready| ready.job.is_of_a_call());
+        let ready = self.ready.iter().filter(|ready| !only_calls || ready.job.is_of_a_call());
+        let numbers = ready.map(|ready| ready.number);
+        let last = self.last.filter(|last| numbers.clone().any(|number| number == *last));
         self.order.extend(last);
-        let numbers = self.ready.iter().map(|ready| ready.number);
         self.order.extend(numbers.filter(|number| Some(*number) != last));
         let Some(choice) = self.carried.strategy.next(&self.order) else {
             self.is_redundant = true;
