@@ -1,5 +1,6 @@
 //! The library's own waiting, graphs and sleepers, in many orders: what is promised holds in each of them.
 
+mod blocking;
 mod graphs;
 mod instances;
 mod programs;
