@@ -151,6 +151,7 @@ impl Run {
         }
         let begun = if state.stop.is_some() { None } else { state.begin_step(wanted) };
         let Some((job, line)) = begun else {
+            state.is_unwinding = true;
             drop(state);
             resume_unwind(Box::new(Stopped));
         };
@@ -211,6 +212,7 @@ impl Run {
             "\nwhat waits for another clock, pool or thread has to use `World::clock` and `World::pool`",
         );
         state.stop.get_or_insert(text);
+        state.is_unwinding = true;
         drop(state);
         resume_unwind(Box::new(Stopped));
     }

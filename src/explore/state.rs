@@ -60,6 +60,8 @@ pub(crate) struct State {
     pub(crate) hash: Option<Hash>,
     /// Why the run was stopped.
     pub(crate) stop: Option<String>,
+    /// The run was stopped inside the steps in progress: what blocks there is unwound.
+    pub(crate) is_unwinding: bool,
     /// The run was ended because it would repeat others.
     pub(crate) is_redundant: bool,
     pub(crate) is_closed: bool,
@@ -112,6 +114,7 @@ impl State {
             slice: 0,
             hash: None,
             stop: None,
+            is_unwinding: false,
             is_redundant: false,
             is_closed: false,
         }
@@ -204,6 +207,7 @@ impl State {
         let known = &mut self.jobs[step.job];
         let outcome = known.handle.as_ref().and_then(JobHandle::outcome);
         step.end = match (&next, outcome) {
+            _ if self.is_unwinding => End::Never,
             (Some(_), _) => End::Yielded,
             (None, None) => End::Waits,
             (None, Some(JobOutcome::Succeeded)) => End::Done,

@@ -90,6 +90,20 @@ fn a_test_that_waits_for_what_never_comes_is_a_deadlock() {
 }
 
 #[test]
+fn a_job_that_blocks_when_its_run_is_stopped_has_not_ended() {
+    let blocks = |world: &World| -> Result<(), Error> {
+        let mut never = Future::new(ok(Event::new().wait()));
+        let job = world.pool().submit(never.to_job()?);
+        world.pool().submit_fn(move || job.wait());
+        world.run();
+        Ok(())
+    };
+    let failure = explore::dfs(1).check(blocks).unwrap_err();
+    assert!(failure.steps()[1].ends_with("has not ended"), "{failure}");
+    assert!(failure.message().contains("blocks in its step 1"), "{failure}");
+}
+
+#[test]
 fn a_job_that_goes_on_for_ever_has_too_many_steps() {
     let for_ever = |world: &World| -> Result<(), Error> {
         let mut call = steps(u32::MAX);
