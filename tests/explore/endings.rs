@@ -1,36 +1,16 @@
 //! What is wrong by itself: deadlocks, jobs that go on for ever, errors that nobody takes, jobs that are left, and runs that differ.
 
-use crate::support::{ok, run_all, steps};
+use crate::support::{Lock, ok, run_all, steps};
 use std::cell::Cell;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use wasm_jobs::explore::{self, World};
 use wasm_jobs::{Error, Event, Future, JobPool, yield_now};
-
-/// A lock that calls wait for.
-#[derive(Clone, Default)]
-struct Lock(Arc<(AtomicBool, Event)>);
-
-impl Lock {
-    async fn lock(&self) {
-        while self.0.0.swap(true, Relaxed) {
-            self.0.1.reset();
-            self.0.1.wait().await;
-        }
-    }
-
-    fn unlock(&self) {
-        self.0.0.store(false, Relaxed);
-        self.0.1.set();
-    }
-}
 
 fn takes_both(first: &Lock, second: &Lock) -> Future<()> {
     let (first, second) = (first.clone(), second.clone());
     Future::new(async move {
-        first.lock().await;
+        first.lock(|| ()).await;
         yield_now().await;
-        second.lock().await;
+        second.lock(|| ()).await;
         second.unlock();
         first.unlock();
         Ok(())
