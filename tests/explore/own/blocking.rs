@@ -114,7 +114,7 @@ fn closures_block_until_an_instance_is_theirs() {
         &EngineOptions::default().pooling(4),
         |_| {},
     );
-    in_many_orders(2_000, |world: &World| -> Result<(), Error> {
+    in_many_orders(1_000, |world: &World| -> Result<(), Error> {
         let (pool, drops) = (world.pool(), Drops::default());
         let (maker, pre) = (world.clone(), pre.clone());
         let instances = InstancePool::new(1, move || maker.instance(&pre, || ()))?;

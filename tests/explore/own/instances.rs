@@ -98,7 +98,7 @@ fn an_instance_that_is_made_in_a_step_that_fuel_ends_keeps_its_own_slice() {
 
 #[test]
 fn an_instance_is_free_when_its_call_is_over_and_poisoned_if_that_was_half_way() {
-    in_many_orders(2_000, |world: &World| -> Result<(), Error> {
+    in_many_orders(1_000, |world: &World| -> Result<(), Error> {
         let (pool, shared) = (world.pool(), Shared::default());
         let guest = Arc::new(shared.guest(world)?);
         let fails = i32::from(world.choose(2) == 1);
@@ -149,7 +149,7 @@ fn an_instance_is_free_when_its_call_is_over_and_poisoned_if_that_was_half_way()
 
 #[test]
 fn callers_share_an_instance_and_none_is_lost() {
-    let (_, ends) = in_many_orders_with_ends(2_000, |world: &World| {
+    let (_, ends) = in_many_orders_with_ends(1_000, |world: &World| {
         let (pool, shared) = (world.pool(), Shared::default());
         let (maker, made) = (shared.clone(), world.clone());
         let instances = InstancePool::new(1, move || maker.guest(&made))?;
@@ -190,7 +190,7 @@ fn callers_share_an_instance_and_none_is_lost() {
 
 #[test]
 fn an_instance_that_a_caller_does_not_wait_for_any_more_goes_to_the_next_one() {
-    in_many_orders(2_000, |world: &World| -> Result<(), Error> {
+    in_many_orders(1_000, |world: &World| -> Result<(), Error> {
         let (pool, shared) = (world.pool(), Shared::default());
         shared.event.set();
         let (maker, made) = (shared.clone(), world.clone());
@@ -246,7 +246,7 @@ impl Drop for Leaves {
 
 #[test]
 fn par_map_gives_each_input_one_result_whatever_is_cancelled() {
-    in_many_orders(2_000, |world: &World| -> Result<(), Error> {
+    in_many_orders(1_000, |world: &World| -> Result<(), Error> {
         let (pool, shared) = (world.pool(), Shared::default());
         shared.event.set();
         let instances = [shared.guest(world)?, shared.guest(world)?];
