@@ -36,7 +36,10 @@ pub(crate) trait Runnable: Send + Sync {
     /// The job was dropped without a turn.
     fn give_back(&self);
     /// Is it a call, and not a closure?
-    #[cfg(all(any(feature = "rayon", wasm_jobs_loom), any(feature = "wasm", wasm_jobs_loom)))]
+    #[cfg(any(
+        feature = "explore",
+        all(any(feature = "rayon", wasm_jobs_loom), any(feature = "wasm", wasm_jobs_loom))
+    ))]
     fn is_call(&self) -> bool {
         true
     }
@@ -96,7 +99,10 @@ impl Job {
     }
 
     /// Is it a call's, and not a closure's?
-    #[cfg(all(any(feature = "rayon", wasm_jobs_loom), any(feature = "wasm", wasm_jobs_loom)))]
+    #[cfg(any(
+        feature = "explore",
+        all(any(feature = "rayon", wasm_jobs_loom), any(feature = "wasm", wasm_jobs_loom))
+    ))]
     pub(crate) fn is_of_a_call(&self) -> bool {
         self.runnable.as_ref().is_some_and(|runnable| runnable.is_call())
     }

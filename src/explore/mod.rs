@@ -62,7 +62,7 @@
 //! they await something that is not ready, such as [`yield_now`](crate::yield_now). The closure of a job is one step.
 //!
 //! A job that blocks, in a host function or in a closure, has other jobs run on top of it until what it waits for is over, as a worker of rayon's
-//! pools does. To let others go on in every order, await instead.
+//! pools does; while it blocks for an instance of a pool, no closure begins unless nothing else can go on. To let others go on in every order, await instead.
 //!
 //! The test itself is no job: it goes on as soon as what it waits for is there. What is to race has to be a job.
 //!

@@ -41,8 +41,9 @@ pub(crate) fn execute<V: Verdict>(
             let unfinished = run.unfinished();
             (verdict, run.close(Carried::of(Script::new(Vec::new())), unfinished))
         };
-        let ((verdict, ended), untaken) =
-            collecting(|| noting(|| own_help::with(Rc::new(move || help.help()), run_once)));
+        let ((verdict, ended), untaken) = collecting(|| {
+            noting(|| own_help::with(Rc::new(move |wanted| help.help(wanted)), run_once))
+        });
         (verdict, ended, untaken)
     });
     let Ended {

@@ -8,6 +8,8 @@ use crate::explore::host_names::{HostCall, HostNames};
 use crate::explore::line::{Awaited, Line, Note, Why};
 use crate::explore::state::{Carried, Hash, Known, Ready, State};
 use crate::pool::handle::{JobHandle, Rest};
+use crate::unwind::ignore_panic;
+use crate::wait::block::Wanted;
 use crate::wait::clock::{Clock, ManualClock};
 use parking_lot::Mutex;
 use std::borrow::Cow;
@@ -141,8 +143,8 @@ impl Run {
     // Jobs run.
 
     /// What a thread of this run does instead of sleeping.
-    pub(crate) fn help(&self) {
-        if self.advance(false) {
+    pub(crate) fn help(&self, wanted: Wanted) {
+        if self.advance(false, wanted) {
             return;
         }
         // What this thread waits for may have come without a step. It looks, and comes back if not.
@@ -157,7 +159,7 @@ impl Run {
     }
 
     pub(crate) fn run_all(&self) {
-        while self.advance(true) {}
+        while self.advance(true, Wanted::Any) {}
         if self.state.lock().jobs.iter().any(|job| !job.is_over()) {
             self.stop_in_deadlock(false);
         }
@@ -165,11 +167,12 @@ impl Run {
 
     /// Gives one job a step, or moves the clock. False if there is neither a job that can go on nor a sleeper. Unless the step is `alone`, what comes
     /// right after it, before the next step, may touch anything.
+    /// If turns of calls are `wanted`, no closure begins while a call can go on.
     ///
     /// # Panics
     ///
     /// If the run was stopped.
-    fn advance(&self, alone: bool) -> bool {
+    fn advance(&self, alone: bool, wanted: Wanted) -> bool {
         let mut state = self.state.lock();
         if state.ready.is_empty() && state.stop.is_none() {
             drop(state);
@@ -187,8 +190,10 @@ impl Run {
                     .into()
             });
         }
-        let begun = if state.stop.is_some() { None } else { state.begin_step(self.settings.fuel) };
+        let usual = self.settings.fuel;
+        let begun = if state.stop.is_some() { None } else { state.begin_step(usual, wanted) };
         let Some((job, line)) = begun else {
+            state.is_unwinding = true;
             drop(state);
             resume_unwind(Box::new(Stopped));
         };
@@ -292,6 +297,7 @@ impl Run {
         if self.settings.explains {
             state.places = state.places();
         }
+        state.is_unwinding = true;
         drop(state);
         resume_unwind(Box::new(Stopped));
     }
@@ -323,8 +329,8 @@ impl Run {
 
     pub(crate) fn set_guest(&self, number: usize, guest: Box<dyn Guest>) {
         let mut state = self.state.lock();
-        guest.set_fuel(state.fuel);
         state.guests[number] = Some(guest);
+        state.has_new_guest = true;
     }
 
     // What guests do.
@@ -370,7 +376,7 @@ impl Run {
         state.is_closed = true;
         let left = (mem::take(&mut state.ready), mem::take(&mut state.guests), state.hash.take());
         drop(state);
-        drop(left);
+        ignore_panic(|| drop(left));
         let mut state = self.state.lock();
         let jobs = mem::take(&mut state.jobs);
         let ended = Ended {

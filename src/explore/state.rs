@@ -11,8 +11,10 @@ use crate::explore::strategy::Strategy;
 use crate::outcome::JobOutcome;
 use crate::pool::handle::JobHandle;
 use crate::trace::watch;
+use crate::wait::block::Wanted;
 use crate::wait::waits_for::{self, WaitsFor};
 use std::collections::HashSet;
+use std::mem;
 use std::sync::Arc;
 
 pub(crate) type Hash = Arc<dyn Fn() -> u64 + Send + Sync>;
@@ -54,6 +56,9 @@ pub(crate) struct State {
     pub(crate) idle: u32,
     /// The guests, by their numbers; `None` while one is instantiated.
     pub(crate) guests: Vec<Option<Box<dyn Guest>>>,
+    /// Has a guest come since the last step began? Its slice is set when the next one begins, and not before: what makes the guest may note the
+    /// slice that it has, as a pool of instances does.
+    pub(crate) has_new_guest: bool,
     /// A hash of each guest's exports, if states are told apart by these.
     pub(crate) hashes: Vec<u64>,
     /// How many parts of the step in progress have ended; zero if it has called the host since.
@@ -65,6 +70,8 @@ pub(crate) struct State {
     pub(crate) hash: Option<Hash>,
     /// Why the run was stopped.
     pub(crate) stop: Option<String>,
+    /// The run was stopped inside the steps in progress: what blocks there is unwound.
+    pub(crate) is_unwinding: bool,
     /// Where the guests were after the last step, if the run is to be explained.
     pub(crate) places: Vec<String>,
     /// The run was ended because it would repeat others.
@@ -133,12 +140,14 @@ impl State {
             over: 0,
             idle: 0,
             guests: Vec::new(),
+            has_new_guest: false,
             hashes: Vec::new(),
             parts: 0,
             has_ended: false,
             fuel,
             hash: None,
             stop: None,
+            is_unwinding: false,
             places: Vec::new(),
             is_redundant: false,
             is_closed: false,
@@ -162,16 +171,20 @@ impl State {
     }
 
     /// Takes the job out that the strategy chooses, and begins the line of its step. `None` if the run would repeat others.
-    pub(crate) fn begin_step(&mut self, usual: Fuel) -> Option<(Job, usize)> {
+    pub(crate) fn begin_step(&mut self, usual: Fuel, wanted: Wanted) -> Option<(Job, usize)> {
         if self.is_redundant {
             return None;
         }
         // This step may be inside another one, which waits.
         self.note_awaits();
         self.order.clear();
-        let last = self.last.filter(|last| self.ready.iter().any(|ready| ready.number == *last));
+        // A closure might wait for the same as the thread that waits here, on top of it, and keep it from what it is given.
+        let only_calls =
+            wanted.is_turns() && self.ready.iter().any(|ready| ready.job.is_of_a_call());
+        let ready = self.ready.iter().filter(|ready| !only_calls || ready.job.is_of_a_call());
+        let numbers = ready.map(|ready| ready.number);
+        let last = self.last.filter(|last| numbers.clone().any(|number| number == *last));
         self.order.extend(last);
-        let numbers = self.ready.iter().map(|ready| ready.number);
         self.order.extend(numbers.filter(|number| Some(*number) != last));
         let Some(choice) = self.carried.strategy.next(&self.order) else {
             self.is_redundant = true;
@@ -187,7 +200,7 @@ impl State {
             0 => usual,
             fuel => Fuel::Chosen(fuel),
         };
-        if self.fuel != fuel {
+        if mem::take(&mut self.has_new_guest) || self.fuel != fuel {
             self.fuel = fuel;
             self.guests.iter().flatten().for_each(|guest| guest.set_fuel(fuel));
         }
@@ -201,7 +214,7 @@ impl State {
         known.awaits.clear();
         (self.parts, self.has_ended) = (0, false);
         let (mut notes, end, awaits) = (Vec::new(), End::Never, Vec::new());
-        if std::mem::take(&mut known.is_before_call) {
+        if mem::take(&mut known.is_before_call) {
             notes.extend(known.host_call.as_ref().map(|call| Note::Calls(call.to_string())));
         }
         let step = known.steps;
@@ -238,13 +251,14 @@ impl State {
     pub(crate) fn end_step(&mut self, line: usize, next: Option<Job>) -> Option<Ready> {
         self.note_awaits();
         self.running.pop();
-        let has_ended = std::mem::take(&mut self.has_ended);
+        let has_ended = mem::take(&mut self.has_ended);
         self.parts = 0;
         let Line::Step(step) = &mut self.lines[line] else { return None };
         let known = &mut self.jobs[step.job];
         known.may_stop_again = has_ended && next.is_some();
         let outcome = known.handle.as_ref().and_then(JobHandle::outcome);
         step.end = match (&next, outcome) {
+            _ if self.is_unwinding => End::Never,
             (Some(_), _) => End::Yielded,
             (None, None) => End::Waits,
             (None, Some(JobOutcome::Succeeded)) => End::Done,
@@ -284,7 +298,7 @@ impl State {
     /// Is the stop of the step in progress only a part of where its last step ended?
     pub(crate) fn stops_again(&mut self) -> bool {
         match self.running.last().map(|line| &self.lines[*line]) {
-            Some(Line::Step(step)) => std::mem::take(&mut self.jobs[step.job].may_stop_again),
+            Some(Line::Step(step)) => mem::take(&mut self.jobs[step.job].may_stop_again),
             _ => false,
         }
     }
@@ -325,7 +339,7 @@ impl State {
     /// A job can go on. Returns the job if it is to be dropped instead.
     #[must_use]
     pub(crate) fn put(&mut self, ready: Ready) -> Option<Ready> {
-        if std::mem::take(&mut self.jobs[ready.number].is_to_be_dropped) {
+        if mem::take(&mut self.jobs[ready.number].is_to_be_dropped) {
             return Some(ready);
         }
         let place = self.ready.partition_point(|other| other.number < ready.number);

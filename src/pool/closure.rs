@@ -64,7 +64,10 @@ impl<F: FnOnce() + Send + 'static, Q: Send + 'static> ClosureJob<F, Q> {
 }
 
 impl<F: FnOnce() + Send + 'static, Q: Send + 'static> Runnable for ClosureJob<F, Q> {
-    #[cfg(all(any(feature = "rayon", wasm_jobs_loom), any(feature = "wasm", wasm_jobs_loom)))]
+    #[cfg(any(
+        feature = "explore",
+        all(any(feature = "rayon", wasm_jobs_loom), any(feature = "wasm", wasm_jobs_loom))
+    ))]
     fn is_call(&self) -> bool {
         false
     }

@@ -63,7 +63,7 @@ pub(crate) enum Wanted {
 
 impl Wanted {
     /// Does the worker run only turns of calls?
-    #[cfg(any(feature = "rayon", wasm_jobs_loom))]
+    #[cfg(any(feature = "explore", feature = "rayon", wasm_jobs_loom))]
     pub(crate) fn is_turns(self) -> bool {
         #[cfg(any(feature = "wasm", wasm_jobs_loom))]
         return matches!(self, Self::Turns);
@@ -89,7 +89,7 @@ pub(crate) fn help_by(help: Help) {
 pub(crate) fn help_or_sleep(sleeper: &Sleeper, wanted: Wanted) {
     notify_all();
     #[cfg(feature = "explore")]
-    if own_help::help() {
+    if own_help::help(wanted) {
         return;
     }
     if !HELP.get().is_some_and(|help| help(sleeper, wanted)) {
@@ -115,7 +115,7 @@ pub(crate) fn block_on<F: std::future::Future>(future: F) -> F::Output {
             Poll::Pending => {
                 notify_all();
                 #[cfg(feature = "explore")]
-                if own_help::help() {
+                if own_help::help(Wanted::Any) {
                     continue;
                 }
                 sleeper.sleep();
@@ -127,20 +127,23 @@ pub(crate) fn block_on<F: std::future::Future>(future: F) -> F::Output {
 /// Threads that help in a way of their own, in every wait.
 #[cfg(feature = "explore")]
 pub(crate) mod own_help {
+    use super::Wanted;
     use std::cell::RefCell;
     use std::rc::Rc;
 
+    type OwnHelp = Rc<dyn Fn(Wanted)>;
+
     thread_local! {
-        static OWN: RefCell<Option<Rc<dyn Fn()>>> = const { RefCell::new(None) };
+        static OWN: RefCell<Option<OwnHelp>> = const { RefCell::new(None) };
     }
 
     /// Runs `code` on this thread, which calls `help` instead of sleeping, as often as a wait is not over.
-    pub(crate) fn with<R>(help: Rc<dyn Fn()>, code: impl FnOnce() -> R) -> R {
+    pub(crate) fn with<R>(help: OwnHelp, code: impl FnOnce() -> R) -> R {
         let _restore = Restore(OWN.replace(Some(help)));
         code()
     }
 
-    struct Restore(Option<Rc<dyn Fn()>>);
+    struct Restore(Option<OwnHelp>);
 
     impl Drop for Restore {
         fn drop(&mut self) {
@@ -149,9 +152,9 @@ pub(crate) mod own_help {
     }
 
     /// Calls this thread's help. False if it has none.
-    pub(super) fn help() -> bool {
+    pub(super) fn help(wanted: Wanted) -> bool {
         let Some(help) = OWN.with_borrow(Clone::clone) else { return false };
-        help();
+        help(wanted);
         true
     }
 }

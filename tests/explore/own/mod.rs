@@ -1,5 +1,6 @@
 //! The library's own waiting, graphs and sleepers, in many orders: what is promised holds in each of them.
 
+mod blocking;
 mod graphs;
 mod instances;
 mod programs;
@@ -12,7 +13,7 @@ use std::collections::BTreeSet;
 use wasm_jobs::Error;
 use wasm_jobs::explore::{self, Report, World};
 
-/// Runs a test in as many orders, if there are as many, by each strategy. Returns the report of `dfs`.
+/// Runs a test in so many orders by each strategy, or in all if `dfs` comes to their end. Returns the report of `dfs`.
 fn in_many_orders(schedules: u64, test: impl Fn(&World) -> Result<(), Error>) -> Report {
     explore::random(schedules).run(&test);
     explore::pct(schedules, 3).run(&test);

@@ -128,7 +128,7 @@ impl Pollable for Input {
 
 #[test]
 fn programs_sleep_for_as_long_as_they_want_and_tell_so_in_the_order_of_time() {
-    let (_, ends) = in_many_orders_with_ends(2_000, |world: &World| {
+    let (_, ends) = in_many_orders_with_ends(1_000, |world: &World| {
         let (told, input) = (Told::default(), Input::default());
         let naps = [(1, 3), (2, 2), (4, 1)];
         let mut calls = Vec::new();
@@ -159,7 +159,7 @@ fn programs_sleep_for_as_long_as_they_want_and_tell_so_in_the_order_of_time() {
 fn a_program_waits_for_input_until_a_time() {
     // The input comes before that time, at that time, or after it.
     for (at, expected) in [(5, &[1][..]), (10, &[2, 3]), (11, &[2])] {
-        let (_, ends) = in_many_orders_with_ends(1_000, |world: &World| {
+        let (_, ends) = in_many_orders_with_ends(700, |world: &World| {
             let (told, input) = (Told::default(), Input::default());
             let guest = guest(world, &told, &input)?;
             let mut call = guest.call::<i32, i32>("wait", 10)?;
@@ -187,7 +187,7 @@ fn a_program_waits_for_input_until_a_time() {
 
 #[test]
 fn a_program_that_is_cancelled_in_its_sleep_leaves_nothing_behind() {
-    let (_, ends) = in_many_orders_with_ends(2_000, |world: &World| {
+    let (_, ends) = in_many_orders_with_ends(1_000, |world: &World| {
         let (told, input) = (Told::default(), Input::default());
         let guest = guest(world, &told, &input)?;
         let mut call = guest.call::<i32, i32>("wait", 10)?;
@@ -228,7 +228,7 @@ fn a_program_that_is_cancelled_in_its_sleep_leaves_nothing_behind() {
 
 #[test]
 fn programs_that_yield_meet_in_every_order() {
-    let (report, ends) = in_many_orders_with_ends(2_000, |world: &World| {
+    let (report, ends) = in_many_orders_with_ends(1_000, |world: &World| {
         let (told, input) = (Told::default(), Input::default());
         let guests = [guest(world, &told, &input)?, guest(world, &told, &input)?];
         let mut calls = Vec::new();
@@ -249,7 +249,7 @@ fn programs_that_yield_meet_in_every_order() {
 
 #[test]
 fn programs_wake_each_other_by_their_input_and_sleep_in_between() {
-    in_many_orders(2_000, |world: &World| -> Result<(), Error> {
+    in_many_orders(1_000, |world: &World| -> Result<(), Error> {
         let told = Told::default();
         let inputs = [Input::default(), Input::default()];
         let guests = [guest(world, &told, &inputs[0])?, guest(world, &told, &inputs[1])?];
