@@ -158,6 +158,12 @@ impl Job {
         next
     }
 
+    /// How the next turn of the call gets into its pool's queue; `None` for a closure.
+    #[cfg(feature = "explore")]
+    pub(crate) fn schedule(&self) -> Option<Arc<dyn Schedule>> {
+        self.runnable.as_ref()?.schedule()
+    }
+
     /// The name of the call, if it has one.
     #[cfg(feature = "explore")]
     pub(crate) fn name(&self) -> Option<String> {

@@ -9,7 +9,7 @@ use crate::explore::outcome::{Outcome, execute};
 use crate::explore::pct::Pct;
 use crate::explore::random::{Preemption, Random};
 use crate::explore::report::Report;
-use crate::explore::run::Settings;
+use crate::explore::settings::Settings;
 use crate::explore::shrink::shrink;
 use crate::explore::state::Carried;
 use crate::explore::strategy::Script;
@@ -57,6 +57,7 @@ impl Explorer {
             settings: Settings {
                 max_steps: 100_000,
                 fuel: Fuel::at_most(1_000_000_000),
+                steps_take_time: false,
                 preempts: false,
                 hashes_guests: false,
                 explains: false,
@@ -74,6 +75,41 @@ impl Explorer {
     /// Sets how many steps a schedule may have: 100,000 by default. More are a failure, because a job may go on for ever.
     pub fn max_steps(mut self, steps: usize) -> Self {
         self.settings.max_steps = steps;
+        self
+    }
+
+    /// Lets the clock move to the next deadline before any step, as if the steps before that had taken so long. Without this it moves when no job
+    /// can go on, as if steps took no time; so a sleep never ends too early, and what relies on its length is not found.
+    ///
+    /// ```
+    /// use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+    /// use std::{sync::Arc, time::Duration};
+    /// use wasm_jobs::explore::{self, World};
+    /// use wasm_jobs::{Clock, Error, Future, JobPool, yield_now};
+    ///
+    /// // The reader sleeps until the file is written, as it thinks.
+    /// let sleeps = |world: &World| -> Result<(), Error> {
+    ///     let is_written = Arc::new(AtomicBool::new(false));
+    ///     let (written, nap) = (is_written.clone(), world.clock().sleep(Duration::from_secs(1)));
+    ///     let mut writer = Future::new(async move {
+    ///         yield_now().await;
+    ///         Ok(written.store(true, Relaxed))
+    ///     });
+    ///     let mut reader = Future::new(async move {
+    ///         nap.await;
+    ///         Ok(assert!(is_written.load(Relaxed), "read too early"))
+    ///     });
+    ///     for runner in [writer.to_job()?, reader.to_job()?] {
+    ///         world.pool().submit(runner);
+    ///     }
+    ///     world.run();
+    ///     reader.try_get_result().map(|_| ())
+    /// };
+    /// assert!(explore::dfs(1_000).check(sleeps).is_ok());
+    /// assert!(explore::dfs(1_000).steps_take_time().check(sleeps).is_err());
+    /// ```
+    pub fn steps_take_time(mut self) -> Self {
+        self.settings.steps_take_time = true;
         self
     }
 
@@ -268,17 +304,17 @@ impl Explorer {
         let script = Script::new(outcome.choices.clone());
         let settings = Settings { explains: true, ..self.settings.clone() };
         let explained = execute(settings, Carried::of(script), test).1;
-        if explained.kind() == outcome.kind() { explained } else { outcome }
+        if explained.kind == outcome.kind { explained } else { outcome }
     }
 
     fn shortest<V: Verdict>(&self, outcome: Outcome, test: &impl Fn(&World) -> V) -> Outcome {
         if let Method::Replay { .. } = self.method {
             return outcome;
         }
-        let kind = outcome.kind().to_owned();
+        let kind = outcome.kind.clone();
         shrink(outcome, |choices| {
             let found = self.again(choices, test);
-            (found.failure.is_some() && found.kind() == kind).then_some(found)
+            (found.failure.is_some() && found.kind == kind).then_some(found)
         })
     }
 

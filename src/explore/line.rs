@@ -100,6 +100,10 @@ pub(crate) enum End {
 pub(crate) enum Note {
     /// A guest calls a host function, as [`HostCall`](crate::explore::host_names::HostCall) prints it.
     Calls(String),
+    /// It goes on in a host function.
+    IsIn(String),
+    /// It has ended another job.
+    Ends(String),
     Touches(Cow<'static, str>),
     Chose {
         value: u32,
@@ -111,6 +115,8 @@ impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Calls(what) => write!(f, "calls {what}"),
+            Self::IsIn(what) => write!(f, "in {what}"),
+            Self::Ends(what) => write!(f, "ends {what}"),
             Self::Touches(what) => write!(f, "touches {what}"),
             Self::Chose { value, of } => write!(f, "chose {value} of {of}"),
         }

@@ -74,12 +74,14 @@
 
 mod choice;
 mod crossings;
+mod deadlock;
 mod dfs;
 mod explorer;
 mod failure;
 mod footprint;
 mod guest;
 mod host_names;
+mod job;
 mod lanes;
 mod line;
 mod outcome;
@@ -89,8 +91,10 @@ mod quiet;
 mod random;
 mod report;
 mod run;
+mod settings;
 mod shrink;
 mod state;
+mod steps;
 mod strategy;
 mod verdict;
 mod world;

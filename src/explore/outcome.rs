@@ -3,7 +3,8 @@
 use crate::explore::choice::{Choice, trim};
 use crate::explore::line::Line;
 use crate::explore::quiet::{quietly, text_of};
-use crate::explore::run::{Ended, Run, Settings};
+use crate::explore::run::{Ended, Run};
+use crate::explore::settings::Settings;
 use crate::explore::shrink::{Failing, Length, length};
 use crate::explore::state::Carried;
 use crate::explore::strategy::Script;
@@ -25,6 +26,8 @@ pub(crate) struct Outcome {
     pub(crate) steps: usize,
     pub(crate) is_redundant: bool,
     pub(crate) failure: Option<String>,
+    /// Failures with the same one are of the same kind.
+    pub(crate) kind: String,
 }
 
 /// Runs a test once.
@@ -37,7 +40,7 @@ pub(crate) fn execute<V: Verdict>(
     let help = run.clone();
     let ((verdict, ended, untaken), mut panics) = quietly(|| {
         let run_once = || {
-            let verdict = catch(|| test(&World::new(run.clone())).failure());
+            let verdict = catch(|| World::with(run.clone(), |world| test(world).failure()));
             let unfinished = run.unfinished();
             (verdict, run.close(Carried::of(Script::new(Vec::new())), unfinished))
         };
@@ -60,6 +63,7 @@ pub(crate) fn execute<V: Verdict>(
     } = ended;
     carried.strategy.end(steps);
     carried.lines = lines.len();
+    let (kind, stop) = stop.map_or((None, None), |stop| (stop.kind, Some(stop.text)));
     let failure = stop.or_else(|| match verdict {
         Err(payload) => Some(panics.pop().unwrap_or_else(|| text_of(&*payload).to_owned())),
         Ok(Some(error)) => Some(error),
@@ -70,7 +74,9 @@ pub(crate) fn execute<V: Verdict>(
         }),
     });
     trim(&mut choices);
-    (carried, Outcome { choices, lines, labels, places, steps, is_redundant, failure })
+    let first_line = || failure.as_deref().unwrap_or_default().lines().next().unwrap_or_default();
+    let kind = kind.unwrap_or_else(|| first_line().to_owned());
+    (carried, Outcome { choices, lines, labels, places, steps, is_redundant, failure, kind })
 }
 
 /// The message of a failure that nobody took.
@@ -84,11 +90,6 @@ fn failed(untaken: &Untaken, panics: Vec<String>) -> String {
 }
 
 impl Outcome {
-    /// The first line of the message: failures with the same one are of the same kind.
-    pub(crate) fn kind(&self) -> &str {
-        self.failure.as_deref().unwrap_or_default().lines().next().unwrap_or_default()
-    }
-
     /// Where the second run of a schedule went another way.
     pub(crate) fn difference(&self, again: &Self) -> Option<String> {
         let is_same = |at: &usize| self.lines.get(*at) == again.lines.get(*at);
@@ -102,7 +103,7 @@ impl Outcome {
             let (first, second) = (line(self), line(again));
             return Some(format!("{rule}\n  step {}: {first}\n  then: {second}", at + 1));
         }
-        if self.kind() != again.kind() {
+        if self.kind != again.kind {
             let text = |of: &Self| of.failure.clone().unwrap_or_else(|| "success".into());
             return Some(format!("{rule}\n  its end: {}\n  then: {}", text(self), text(again)));
         }

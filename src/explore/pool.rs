@@ -45,10 +45,8 @@ impl WorldPool {
 }
 
 impl JobPool for WorldPool {
-    /// A job that comes by this function has no name, and a new number each time.
     fn enqueue(&self, job: Job) {
-        let number = self.run.new_job();
-        self.run.wake(number, job);
+        self.run.enqueue(job);
     }
 
     fn submit<T: Send + 'static>(&self, runner: FutureRunner<T>) -> JobHandle {

@@ -2,12 +2,15 @@
 
 use crate::call::turn::Job;
 use crate::explore::choice::Choice;
+use crate::explore::deadlock::deadlock;
 use crate::explore::footprint::Footprint;
-use crate::explore::guest::{Fuel, Guest, MOST_PARTS};
-use crate::explore::host_names::{HostCall, HostNames};
-use crate::explore::line::{Awaited, Line, Note, Why};
-use crate::explore::state::{Carried, Hash, Known, Ready, State};
-use crate::pool::handle::{JobHandle, Rest};
+use crate::explore::guest::{Guest, MOST_PARTS};
+use crate::explore::host_names::HostCall;
+use crate::explore::job::{Ready, WorldJob};
+use crate::explore::line::{Line, Note, Waker, Why};
+use crate::explore::settings::Settings;
+use crate::explore::state::{Begun, Carried, Hash, State, Stop};
+use crate::pool::handle::JobHandle;
 use crate::unwind::ignore_panic;
 use crate::wait::block::Wanted;
 use crate::wait::clock::{Clock, ManualClock};
@@ -18,6 +21,7 @@ use std::mem;
 use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::thread::{self, ThreadId};
+use std::time::Duration;
 use twox_hash::XxHash3_64;
 use wasmtime::WasmBacktrace;
 
@@ -28,21 +32,6 @@ pub(crate) struct Run {
     state: Mutex<State>,
 }
 
-/// What is the same in all runs of a test.
-#[derive(Clone, Debug)]
-pub(crate) struct Settings {
-    pub(crate) max_steps: usize,
-    /// By how much fuel a step ends, if the schedule does not say so.
-    pub(crate) fuel: Fuel,
-    /// Does the strategy end steps by fuel?
-    pub(crate) preempts: bool,
-    /// Are states told apart by what guests export?
-    pub(crate) hashes_guests: bool,
-    /// Is the run to tell where guests call the host? Only the last one of a failure is.
-    pub(crate) explains: bool,
-    pub(crate) names: Vec<Arc<HostNames>>,
-}
-
 /// What a run leaves behind.
 pub(crate) struct Ended {
     pub(crate) carried: Carried,
@@ -50,7 +39,7 @@ pub(crate) struct Ended {
     pub(crate) lines: Vec<Line>,
     pub(crate) labels: Vec<String>,
     pub(crate) steps: usize,
-    pub(crate) stop: Option<String>,
+    pub(crate) stop: Option<Stop>,
     pub(crate) is_redundant: bool,
     /// The panics of closures that were jobs.
     pub(crate) panics: Vec<String>,
@@ -74,8 +63,25 @@ impl Run {
     /// The number of a new job.
     pub(crate) fn new_job(&self) -> usize {
         let mut state = self.state.lock();
-        state.jobs.push(Known::default());
+        state.jobs.push(WorldJob::default());
         state.jobs.len() - 1
+    }
+
+    /// A job of another pool is enqueued here, which may be one that has waited.
+    pub(crate) fn enqueue(&self, job: Job) {
+        let schedule = job.schedule().as_ref().map(Arc::downgrade);
+        let known = schedule.as_ref().and_then(|schedule| {
+            let state = self.state.lock();
+            state.jobs.iter().position(|job| job.is_call_of(schedule))
+        });
+        match known {
+            Some(number) => self.wake(number, job),
+            None => {
+                let number = self.new_job();
+                self.state.lock().jobs[number].schedule = schedule;
+                self.submit(number, job);
+            }
+        }
     }
 
     pub(crate) fn set_handle(&self, number: usize, handle: &JobHandle) {
@@ -89,8 +95,14 @@ impl Run {
 
     /// A job that has waited can go on.
     pub(crate) fn wake(&self, number: usize, job: Job) {
-        let waker = self.state.lock().waker(thread::current().id() == self.thread);
-        self.put(Ready { number, job, why: Why::WokenBy(waker) });
+        let why = {
+            let state = self.state.lock();
+            match state.waker(thread::current().id() == self.thread) {
+                Waker::Test if state.jobs[number].steps == 0 => Why::Submitted,
+                waker => Why::WokenBy(waker),
+            }
+        };
+        self.put(Ready { number, job, why });
     }
 
     fn put(&self, ready: Ready) {
@@ -106,11 +118,9 @@ impl Run {
         }
         if !is_own_thread {
             let label = state.jobs[ready.number].label(ready.number);
-            state.stop.get_or_insert_with(|| {
-                format!(
-                    "{label} was woken by another thread, at a time that no schedule decides: use `World::clock` and `World::pool`"
-                )
-            });
+            state.stop_because(format!(
+                "{label} was woken by another thread, at a time that no schedule decides: use `World::clock` and `World::pool`"
+            ));
         }
         let dropped = state.put(ready);
         drop(state);
@@ -123,6 +133,7 @@ impl Run {
             let mut state = self.state.lock();
             let place = state.ready.iter().position(|ready| ready.number == number);
             state.jobs[number].is_to_be_dropped = place.is_none();
+            state.jobs[number].is_active &= place.is_none();
             place.map(|place| state.ready.remove(place))
         };
         drop(dropped);
@@ -176,31 +187,49 @@ impl Run {
         let mut state = self.state.lock();
         if state.ready.is_empty() && state.stop.is_none() {
             drop(state);
-            return self.move_clock();
+            let deadline = self.clock.next_deadline();
+            return deadline.map(|deadline| self.move_clock(deadline)).is_some();
         }
         if state.steps == self.settings.max_steps {
             let most = self.settings.max_steps;
-            state.stop.get_or_insert_with(|| {
-                format!("there are more than {most} steps: a job goes on for ever, or `Explorer::max_steps` is too low")
-            });
+            state.stop_because(format!(
+                "there are more than {most} steps: a job goes on for ever, or `Explorer::max_steps` is too low"
+            ));
         }
         if state.guests.iter().flatten().any(|guest| guest.has_time_slice()) {
-            state.stop.get_or_insert_with(|| {
-                "a guest has a slice of time, whose end no schedule decides: use `Slice::Fuel`"
-                    .into()
-            });
+            let why =
+                "a guest has a slice of time, whose end no schedule decides: use `Slice::Fuel`";
+            state.stop_because(why.into());
         }
-        let usual = self.settings.fuel;
-        let begun = if state.stop.is_some() { None } else { state.begin_step(usual, wanted) };
-        let Some((job, line)) = begun else {
-            state.is_unwinding = true;
-            drop(state);
-            resume_unwind(Box::new(Stopped));
+        let deadline =
+            if self.settings.steps_take_time { self.clock.next_deadline() } else { None };
+        let begun = match state.stop {
+            Some(_) => Begun::Redundant,
+            None => state.begin_step(&self.settings, wanted, deadline),
+        };
+        let (job, line) = match begun {
+            Begun::Step(job, line) => (job, line),
+            Begun::Clock(deadline) => {
+                drop(state);
+                self.move_clock(deadline);
+                let mut state = self.state.lock();
+                if state.carried.strategy.wants_footprints() {
+                    state.carried.strategy.stepped(Footprint::All);
+                }
+                return true;
+            }
+            Begun::Redundant => {
+                state.is_unwinding = true;
+                drop(state);
+                resume_unwind(Box::new(Stopped));
+            }
         };
         drop(state);
+        let schedule = job.schedule();
         let next = self.step(job);
+        let outcome = schedule.and_then(|schedule| schedule.latch().outcome());
         let mut state = self.state.lock();
-        let dropped = match state.end_step(line, next) {
+        let dropped = match state.end_step(line, next, outcome) {
             Some(ready) => state.put(ready),
             None => None,
         };
@@ -210,6 +239,7 @@ impl Run {
         }
         let hash = state.hash.clone();
         if self.settings.explains {
+            state.note_ends(line);
             state.places = state.places();
         }
         let is_stopped = state.stop.is_some() || state.is_redundant;
@@ -238,9 +268,8 @@ impl Run {
                 0 if stops_again => {}
                 0 => return Some(next),
                 MOST_PARTS.. => {
-                    state.stop.get_or_insert_with(|| {
-                        "a step goes on for ever, or `Explorer::max_fuel` is too low".into()
-                    });
+                    let why = "a step goes on for ever, or `Explorer::max_fuel` is too low";
+                    state.stop_because(why.into());
                     return Some(next);
                 }
                 _ => {}
@@ -250,8 +279,7 @@ impl Run {
         }
     }
 
-    fn move_clock(&self) -> bool {
-        let Some(deadline) = self.clock.next_deadline() else { return false };
+    fn move_clock(&self, deadline: Duration) {
         {
             let mut state = self.state.lock();
             state.lines.push(Line::Clock(deadline));
@@ -260,40 +288,14 @@ impl Run {
         }
         self.clock.tick(deadline.saturating_sub(self.clock.now()));
         self.state.lock().is_ticking = false;
-        true
     }
 
     /// Stops the run, because nobody can go on.
     fn stop_in_deadlock(&self, test_waits: bool) -> ! {
         let mut state = self.state.lock();
         state.note_awaits();
-        let mut text =
-            String::from("deadlock: no job can go on, and none sleeps on the world's clock");
-        if test_waits && state.running.is_empty() {
-            text.push_str("\n  the test waits");
-        }
-        for (number, job) in state.jobs.iter().enumerate().filter(|(_, job)| !job.is_over()) {
-            let rest = job.handle.as_ref().and_then(|handle| handle.completion().rest());
-            let (label, steps) = (job.label(number), job.steps);
-            let label_of = |job: usize| state.jobs[job].label(job);
-            let is_over =
-                |job: &Awaited| matches!(job, Awaited::Job(job) if state.jobs[*job].is_over());
-            let awaits: Vec<_> = job.awaits.iter().copied().filter(|job| !is_over(job)).collect();
-            let awaits = Awaited::print_all(&awaits, &label_of);
-            let call = job.host_call.as_ref().map(|call| format!(" in {call}"));
-            let call = call.unwrap_or_default();
-            text.push_str(&match rest {
-                Some(Rest::Deferred) => format!("\n  {label} waits for jobs before it"),
-                _ if state.running.iter().any(|line| state.line_is_of(*line, number)) => {
-                    format!("\n  {label} blocks in its step {steps}{call}{awaits}")
-                }
-                _ => format!("\n  {label} waits since its step {steps}{call}{awaits}"),
-            });
-        }
-        text.push_str(
-            "\nwhat waits for another clock, pool or thread has to use `World::clock` and `World::pool`",
-        );
-        state.stop.get_or_insert(text);
+        let stop = deadlock(&state, test_waits);
+        state.stop.get_or_insert(stop);
         if self.settings.explains {
             state.places = state.places();
         }

@@ -2,20 +2,16 @@
 
 use crate::call::turn::Job;
 use crate::explore::choice::Choice;
-use crate::explore::footprint::Footprint;
 use crate::explore::guest::{Fuel, Guest};
 use crate::explore::host_names::HostCall;
-use crate::explore::line::{Awaited, End, Line, Note, StepLine, Waker, Why};
-use crate::explore::quiet;
+use crate::explore::job::{Ready, WorldJob};
+use crate::explore::line::{Awaited, Line, Note, Waker};
 use crate::explore::strategy::Strategy;
-use crate::outcome::JobOutcome;
-use crate::pool::handle::JobHandle;
-use crate::trace::watch;
-use crate::wait::block::Wanted;
 use crate::wait::waits_for::{self, WaitsFor};
 use std::collections::HashSet;
 use std::mem;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub(crate) type Hash = Arc<dyn Fn() -> u64 + Send + Sync>;
 
@@ -36,7 +32,7 @@ impl Carried {
 
 pub(crate) struct State {
     pub(crate) carried: Carried,
-    pub(crate) jobs: Vec<Known>,
+    pub(crate) jobs: Vec<WorldJob>,
     /// The jobs that can go on, by their numbers, in ascending order.
     pub(crate) ready: Vec<Ready>,
     /// The numbers of these in the order for the strategy. Kept for its allocation.
@@ -69,7 +65,7 @@ pub(crate) struct State {
     pub(crate) fuel: Fuel,
     pub(crate) hash: Option<Hash>,
     /// Why the run was stopped.
-    pub(crate) stop: Option<String>,
+    pub(crate) stop: Option<Stop>,
     /// The run was stopped inside the steps in progress: what blocks there is unwound.
     pub(crate) is_unwinding: bool,
     /// Where the guests were after the last step, if the run is to be explained.
@@ -79,47 +75,21 @@ pub(crate) struct State {
     pub(crate) is_closed: bool,
 }
 
-/// A job of this run.
-#[derive(Default)]
-pub(crate) struct Known {
-    pub(crate) name: Option<String>,
-    /// The label of a job of the world's own.
-    pub(crate) own_label: Option<String>,
-    pub(crate) handle: Option<JobHandle>,
-    pub(crate) steps: u32,
-    /// The panic of a closure.
-    pub(crate) panic: Option<String>,
-    /// The failure of a call, with the functions of the guest if it has trapped.
-    pub(crate) failure: Option<String>,
-    /// The last call of the host, if the run is to be explained.
-    pub(crate) host_call: Option<HostCall>,
-    /// Has that call not begun yet?
-    pub(crate) is_before_call: bool,
-    pub(crate) awaits: Vec<Awaited>,
-    /// Did its last step end with its slice of fuel, before the guest was to call the host? wasmtime calls the host for that, so the guest may
-    /// stop again there.
-    pub(crate) may_stop_again: bool,
-    /// Is it to be dropped when it can go on?
-    pub(crate) is_to_be_dropped: bool,
+/// Why a run was stopped.
+pub(crate) struct Stop {
+    /// Failures with the same one are of the same kind. `None` if it is the text.
+    pub(crate) kind: Option<String>,
+    pub(crate) text: String,
 }
 
-pub(crate) struct Ready {
-    pub(crate) number: usize,
-    pub(crate) job: Job,
-    pub(crate) why: Why,
-}
-
-impl Known {
-    pub(crate) fn label(&self, number: usize) -> String {
-        match &self.own_label {
-            Some(label) => label.clone(),
-            None => format!("{}#{number}", self.name.as_deref().unwrap_or("job")),
-        }
-    }
-
-    pub(crate) fn is_over(&self) -> bool {
-        self.handle.as_ref().is_none_or(JobHandle::is_complete)
-    }
+/// What the strategy has chosen.
+pub(crate) enum Begun {
+    /// A job takes a step, of which this is the line.
+    Step(Job, usize),
+    /// The clock moves to this deadline.
+    Clock(Duration),
+    /// Nothing: the run would repeat others.
+    Redundant,
 }
 
 impl State {
@@ -170,110 +140,8 @@ impl State {
         matches!(&self.lines[line], Line::Step(step) if step.job == job)
     }
 
-    /// Takes the job out that the strategy chooses, and begins the line of its step. `None` if the run would repeat others.
-    pub(crate) fn begin_step(&mut self, usual: Fuel, wanted: Wanted) -> Option<(Job, usize)> {
-        if self.is_redundant {
-            return None;
-        }
-        // This step may be inside another one, which waits.
-        self.note_awaits();
-        self.order.clear();
-        // A closure might wait for the same as the thread that waits here, on top of it, and keep it from what it is given.
-        let only_calls =
-            wanted.is_turns() && self.ready.iter().any(|ready| ready.job.is_of_a_call());
-        let ready = self.ready.iter().filter(|ready| !only_calls || ready.job.is_of_a_call());
-        let numbers = ready.map(|ready| ready.number);
-        let last = self.last.filter(|last| numbers.clone().any(|number| number == *last));
-        self.order.extend(last);
-        self.order.extend(numbers.filter(|number| Some(*number) != last));
-        let Some(choice) = self.carried.strategy.next(&self.order) else {
-            self.is_redundant = true;
-            return None;
-        };
-        if self.order.len() > 1 {
-            self.choices.push(choice);
-        }
-        let chosen = self.order[choice.value as usize];
-        let place = self.ready.partition_point(|ready| ready.number < chosen);
-        let Ready { number, job, why } = self.ready.remove(place);
-        let fuel = match choice.fuel {
-            0 => usual,
-            fuel => Fuel::Chosen(fuel),
-        };
-        if mem::take(&mut self.has_new_guest) || self.fuel != fuel {
-            self.fuel = fuel;
-            self.guests.iter().flatten().for_each(|guest| guest.set_fuel(fuel));
-        }
-        if self.carried.strategy.wants_footprints() {
-            (self.known, self.over) = (self.jobs.len(), self.over());
-        }
-        self.steps += 1;
-        self.idle = 0;
-        let known = &mut self.jobs[number];
-        known.steps += 1;
-        known.awaits.clear();
-        (self.parts, self.has_ended) = (0, false);
-        let (mut notes, end, awaits) = (Vec::new(), End::Never, Vec::new());
-        if mem::take(&mut known.is_before_call) {
-            notes.extend(known.host_call.as_ref().map(|call| Note::Calls(call.to_string())));
-        }
-        let step = known.steps;
-        let line = StepLine { job: number, step, why, notes, fuel: choice.fuel, end, awaits };
-        self.lines.push(Line::Step(line));
-        self.running.push(self.lines.len() - 1);
-        Some((job, self.lines.len() - 1))
-    }
-
-    /// How many jobs are over.
-    pub(crate) fn over(&self) -> usize {
-        self.jobs.iter().filter(|job| job.is_over()).count()
-    }
-
-    /// What the step of this line, which has just ended, has touched. A step that chooses, has others inside it, submits jobs or ends other jobs
-    /// may touch anything.
-    pub(crate) fn footprint(&self, line: usize) -> Footprint {
-        let is_own_end = |end| matches!(end, End::Done | End::Failed | End::Cancelled);
-        let Line::Step(step) = &self.lines[line] else { return Footprint::All };
-        let expected = self.over + usize::from(is_own_end(step.end));
-        let is_alone = line + 1 == self.lines.len()
-            && self.known == self.jobs.len()
-            && self.over() == expected;
-        let touched = step.notes.iter().filter_map(|note| match note {
-            Note::Touches(what) => Some(Some(what.clone())),
-            Note::Chose { .. } => Some(None),
-            Note::Calls(_) => None,
-        });
-        let touched: Option<Vec<_>> = touched.collect();
-        touched.filter(|_| is_alone).map_or(Footprint::All, Footprint::Of)
-    }
-
-    /// Ends the step of this line. `next` is the job, if it has yielded: it can go on.
-    pub(crate) fn end_step(&mut self, line: usize, next: Option<Job>) -> Option<Ready> {
-        self.note_awaits();
-        self.running.pop();
-        let has_ended = mem::take(&mut self.has_ended);
-        self.parts = 0;
-        let Line::Step(step) = &mut self.lines[line] else { return None };
-        let known = &mut self.jobs[step.job];
-        known.may_stop_again = has_ended && next.is_some();
-        let outcome = known.handle.as_ref().and_then(JobHandle::outcome);
-        step.end = match (&next, outcome) {
-            _ if self.is_unwinding => End::Never,
-            (Some(_), _) => End::Yielded,
-            (None, None) => End::Waits,
-            (None, Some(JobOutcome::Succeeded)) => End::Done,
-            (None, Some(JobOutcome::Cancelled)) => End::Cancelled,
-            (None, Some(JobOutcome::Failed)) => End::Failed,
-        };
-        match step.end {
-            End::Waits => step.awaits.clone_from(&known.awaits),
-            End::Failed if known.name.is_none() => known.panic = quiet::last(),
-            End::Failed => known.failure = watch::last(),
-            _ => {}
-        }
-        let number = step.job;
-        self.last = Some(number);
-        next.map(|job| Ready { number, job, why: Why::Yielded })
+    pub(crate) fn stop_because(&mut self, text: String) {
+        self.stop.get_or_insert(Stop { kind: None, text });
     }
 
     /// A guest is left, after it has used this fuel since it was entered. Returns whether its slice of fuel has ended.
@@ -291,7 +159,8 @@ impl State {
     pub(crate) fn enters_guest(&mut self) {
         self.has_ended = false;
         if let Some(Line::Step(step)) = self.running.last().map(|line| &self.lines[*line]) {
-            self.jobs[step.job].may_stop_again = false;
+            let known = &mut self.jobs[step.job];
+            (known.may_stop_again, known.is_in_call) = (false, false);
         }
     }
 
@@ -342,6 +211,7 @@ impl State {
         if mem::take(&mut self.jobs[ready.number].is_to_be_dropped) {
             return Some(ready);
         }
+        self.jobs[ready.number].is_active = true;
         let place = self.ready.partition_point(|other| other.number < ready.number);
         self.ready.insert(place, ready);
         None
@@ -353,7 +223,7 @@ impl State {
             return;
         };
         let known = &mut self.jobs[step.job];
-        known.is_before_call = stops;
+        (known.is_before_call, known.is_in_call) = (stops, !stops);
         if !stops {
             step.notes.push(Note::Calls(call.to_string()));
         }
@@ -362,7 +232,7 @@ impl State {
 
     /// Where the guests are whose calls are not over, and what has happened to those that have failed.
     pub(crate) fn places(&self) -> Vec<String> {
-        let place = |(number, job): (usize, &Known)| {
+        let place = |(number, job): (usize, &WorldJob)| {
             let label = job.label(number);
             if let Some(failure) = &job.failure {
                 return Some(format!("{label} has failed: {failure}"));

@@ -14,21 +14,56 @@ use crate::guest::origin::BoxFuture;
 use crate::pool::handle::JobHandle;
 use crate::wait::clock::ManualClock;
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::fmt;
 use std::sync::Arc;
 use wasmtime::{Engine, StoreContextMut};
 
 /// What a test that is [explored](crate::explore) runs in. Each run has a new one.
 ///
-/// A clone is a handle of the same world, for host functions: put it into the state of the guest.
+/// A clone is a handle of the same world. Host functions find it in the state of the guest, or by [`current`](Self::current).
 #[derive(Clone)]
 pub struct World {
     run: Arc<Run>,
 }
 
+thread_local! {
+    /// The world of the run in progress on this thread.
+    static CURRENT: RefCell<Option<World>> = const { RefCell::new(None) };
+}
+
 impl World {
-    pub(crate) fn new(run: Arc<Run>) -> Self {
-        Self { run }
+    /// Runs `code` in a new world.
+    pub(crate) fn with<R>(run: Arc<Run>, code: impl FnOnce(&World) -> R) -> R {
+        struct Restore(Option<World>);
+        impl Drop for Restore {
+            fn drop(&mut self) {
+                CURRENT.set(self.0.take());
+            }
+        }
+
+        let world = Self { run };
+        let _restore = Restore(CURRENT.replace(Some(world.clone())));
+        code(&world)
+    }
+
+    /// The world of the run in progress on this thread; `None` outside of a run. Host functions that are also used without a world need no handle of
+    /// one in their state then.
+    ///
+    /// ```
+    /// use wasm_jobs::explore::{self, World};
+    ///
+    /// fn look_at_stock() {
+    ///     if let Some(world) = World::current() {
+    ///         world.touches("stock");
+    ///     }
+    /// }
+    /// look_at_stock();
+    /// explore::dfs(1).run(|_: &World| look_at_stock());
+    /// ```
+    #[must_use]
+    pub fn current() -> Option<World> {
+        CURRENT.try_with(|world| world.borrow().clone()).ok().flatten()
     }
 
     /// The pool whose jobs are run in the order of the schedule.

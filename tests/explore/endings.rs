@@ -66,13 +66,13 @@ fn a_test_that_waits_for_what_never_comes_is_a_deadlock() {
         lines[1..4],
         [
             "  the test waits",
-            "  job#0 waits since its step 1 for event 1 (tests/explore/endings.rs:74)",
+            "  job#0 waits since its step 1 for event 1 (tests/explore/endings.rs:54)",
             "  job#1 waits for jobs before it"
         ]
     );
     assert_eq!(
         failure.steps(),
-        ["job#0 step 1, submitted: waits for event 1 (tests/explore/endings.rs:74)"]
+        ["job#0 step 1, submitted: waits for event 1 (tests/explore/endings.rs:54)"]
     );
 }
 

@@ -1,6 +1,5 @@
 //! What the lines of a failure say: which host functions guests call, what waiting calls wait for, and where guests are.
 
-use crate::support::{Counter, run_all, steps};
 use std::time::Duration;
 use wasm_jobs::explore::{self, Failure, World};
 use wasm_jobs::wasmtime::{Caller, InstancePre, Linker, Module, format_err};
@@ -183,141 +182,81 @@ fn a_sleeper_that_is_cut_short_says_until_when_it_sleeps() {
     );
 }
 
-/// Never ends, and calls no host function.
-const ENDLESS: &str = r#"(module
-    (func (export "endless") (loop $again (br $again)))
-    (func (export "long") (param $left i32)
-        (loop $again
-            (local.set $left (i32.sub (local.get $left) (i32.const 1)))
-            (br_if $again (local.get $left)))))"#;
+/// A pool of the host's that puts its jobs into that of the world.
+#[derive(Clone)]
+struct Wrapped(wasm_jobs::explore::WorldPool);
 
-#[test]
-fn a_step_that_never_ends_is_a_failure_and_a_long_one_is_not() {
-    let engine = engine(&EngineOptions::default().fuel(true)).unwrap();
-    let module = Module::new(&engine, wat::parse_str(ENDLESS).unwrap()).unwrap();
-    let pre = Linker::<()>::new(&engine).instantiate_pre(&module).unwrap();
-    for stops in [false, true] {
-        let options = InstanceOptions::default().yield_before_host_calls(stops);
-        let test = |name: &'static str, left: Option<i32>| {
-            let (pre, options) = (&pre, options.clone());
-            move |world: &World| -> Result<(), Error> {
-                let instance = world.instance_with(pre, options.clone(), || ())?;
-                let mut call = match left {
-                    Some(left) => instance.call::<i32, ()>(name, left)?,
-                    None => instance.call::<(), ()>(name, ())?,
-                };
-                world.pool().submit(call.to_job()?);
-                world.run();
-                call.try_get_result().map(|_| ())
-            }
-        };
-        let explorer = explore::dfs(1).max_fuel(1_000_000);
-        let failure = explorer.check(test("endless", None)).unwrap_err();
-        assert_eq!(
-            failure.message(),
-            "a step goes on for ever, or `Explorer::max_fuel` is too low"
-        );
-        assert_eq!(failure.steps(), ["endless#0 step 1, submitted: yields"]);
-        // Six instructions a turn.
-        let report = explorer.run(test("long", Some(150_000)));
-        assert_eq!(report.steps, 1);
-        let failure = explorer.check(test("long", Some(200_000))).unwrap_err();
-        assert!(failure.message().starts_with("a step goes on for ever"), "{failure}");
+impl JobPool for Wrapped {
+    fn enqueue(&self, job: wasm_jobs::Job) {
+        self.0.enqueue(job);
     }
 }
 
-/// Writes a number where the host has told it to.
-const WRITES: &str = r#"(module
-    (import "env" "next" (func $next (result i32)))
-    (memory (export "memory") 1)
-    (global (export "count") (mut i32) (i32.const 0))
-    (func (export "write")
-        (i32.store8 (call $next) (i32.const 1))))"#;
-
 #[test]
-fn states_are_told_apart_by_what_guests_export() {
-    let engine = engine(&EngineOptions::default()).unwrap();
-    let module = Module::new(&engine, wat::parse_str(WRITES).unwrap()).unwrap();
-    let mut linker = Linker::<Counter>::new(&engine);
-    let next = |caller: Caller<'_, Counter>| {
-        let next = caller.data().get();
-        caller.data().set(next + 1);
-        next
-    };
-    linker.func_wrap("env", "next", next).unwrap();
-    let pre = linker.instantiate_pre(&module).unwrap();
-    let test = |guests: usize| {
-        let pre = &pre;
+fn a_job_of_a_pool_around_the_worlds_own_is_one_job() {
+    let test = |is_set: bool| {
         move |world: &World| -> Result<(), Error> {
-            let counter = Counter::default();
-            let mut calls = Vec::new();
-            for _ in 0..guests {
-                let counter = counter.clone();
-                let guest = world.instance(pre, move || counter.clone())?;
-                // A reset makes a new store, whose exports are others.
-                guest.reset()?;
-                calls.push(guest.call::<(), ()>("write", ())?);
+            let (pool, event) = (Wrapped(world.pool()), Event::new());
+            let wait = event.wait();
+            let mut waits = Future::new(async move { Ok(wait.await) }).named("waits");
+            pool.submit(waits.to_job()?);
+            if is_set {
+                pool.submit_fn(move || event.set());
             }
-            run_all(world, &mut calls)
+            world.run();
+            waits.try_get_result().map(|_| ())
         }
     };
-    // Nothing is written; the guest has written 1 to place 0.
-    let one = explore::dfs(100).count_states().run(test(1));
-    assert_eq!((one.schedules, one.states), (1, 2));
-    // The first, the second, or both have written; and which of them has written to which place.
-    let two = explore::dfs(100).count_states().run(test(2));
-    assert_eq!((two.schedules, two.states), (6, 5));
-    assert_eq!(explore::dfs(100).run(test(2)).states, 0);
-    assert_eq!(
-        two.to_string(),
-        "6 schedules, 24 steps, 4 in the longest one, 5 states, all schedules were run"
+    let failure = explore::dfs(1).check(test(false)).unwrap_err();
+    assert!(failure.message().starts_with("deadlock: "), "{failure}");
+    assert!(
+        failure.message().contains("\n  waits#0 waits since its step 1 for event 1 "),
+        "{failure}"
     );
+    let report = explore::dfs(10).run(test(true));
+    assert_eq!((report.schedules, report.steps, report.is_exhaustive), (2, 5, true));
+    let left = explore::dfs(1).check(|world: &World| drop(Wrapped(world.pool()).submit_fn(|| ())));
+    assert!(left.unwrap_err().message().starts_with("job#0 was not run to its end"));
 }
 
 #[test]
-fn a_job_is_cancelled_or_dropped_at_any_point() {
-    let cancelled = explore::dfs(100).run(|world: &World| -> Result<(), Error> {
-        let mut call = steps(2);
-        world.cancel_at_any_point(&world.pool().submit(call.to_job()?));
-        world.run();
-        assert!(matches!(call.try_get_result(), Ok(Some(())) | Err(Error::Cancelled)));
-        Ok(())
-    });
-    assert_eq!((cancelled.schedules, cancelled.is_exhaustive), (3, true));
-    let failure = explore::dfs(100).check(|world: &World| -> Result<(), Error> {
-        let mut call = steps(2);
-        let job = world.pool().submit(call.to_job()?);
-        world.drop_at_any_point(&job);
-        world.run();
-        assert!(job.is_complete());
-        // A call whose runner was dropped has not ended, and can be resumed by its owner.
-        assert!(call.has_result(), "the runner was dropped");
-        Ok(())
+fn a_step_says_in_which_host_function_it_goes_on_and_which_jobs_it_ends() {
+    let guest = guest(&EngineOptions::default());
+    let failure = explore::dfs(1).names(guest.pre.module(), &guest.wasm).check(|world: &World| {
+        {
+            let event = Event::new();
+            let state = event.clone();
+            let instance = world.instance(&guest.pre, move || state.clone())?;
+            let mut call = instance.call::<(), ()>("buy", ())?;
+            world.pool().submit(call.to_job()?);
+            let mut asleep = Future::new({
+                let wait = Event::new().wait();
+                async move { Ok(wait.await) }
+            })
+            .named("asleep");
+            let job = world.pool().submit(asleep.to_job()?);
+            world.pool().submit_after(
+                move || {
+                    event.set();
+                    job.cancel();
+                },
+                &[],
+            );
+            world.run();
+            call.try_get_result()
+        }
+        .map(drop)
     });
     let failure = failure.unwrap_err();
-    assert!(failure.message().ends_with("the runner was dropped"), "{failure}");
-    assert_eq!(failure.steps(), ["drop of job#0 step 1, submitted: done"]);
-    explore::dfs(100).run(|world: &World| -> Result<(), Error> {
-        let mut call = steps(2);
-        world.drop_at_any_point(&world.pool().submit(call.to_job()?));
-        world.run();
-        call.wait()
-    });
-    // A job that waits is dropped when it is woken.
-    explore::dfs(100).run(|world: &World| -> Result<(), Error> {
-        let (event, pool) = (Event::new(), world.pool());
-        let waits = event.wait();
-        let mut call = Future::new(async move { Ok(waits.await) });
-        let job = pool.submit(call.to_job()?);
-        world.drop_at_any_point(&job);
-        pool.submit_fn(move || event.set());
-        world.run();
-        call.wait()
-    });
-}
-
-#[test]
-#[should_panic(expected = "the handle is not that of a job of this world's pool")]
-fn only_a_job_of_the_world_can_be_dropped() {
-    explore::dfs(1).run(|world: &World| world.drop_at_any_point(&JobHandle::all([])));
+    let steps: Vec<_> = failure.steps().iter().map(|step| step.split(" (").next()).collect();
+    assert_eq!(
+        steps[3..],
+        [
+            Some("buy#0 step 4, goes on: calls shop.wait, waits for event 1"),
+            Some("asleep#1 step 1, submitted: waits for event 2"),
+            Some("job#2 step 1, submitted: ends asleep#1, done"),
+            Some("buy#0 step 5, woken by job#2: in shop.wait, yields"),
+            Some("buy#0 step 6, goes on: calls the host from outer, failed"),
+        ]
+    );
 }

@@ -15,6 +15,7 @@ mod random_graph;
 mod reduction;
 mod refusals;
 mod replays;
+mod settings;
 mod support;
 mod time;
 mod waits;
