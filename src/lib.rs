@@ -127,7 +127,7 @@
 //! - `freeze`: a call that is suspended in the middle of its guest's functions, as data: [`Future::freeze`], [`Frozen`], and
 //!   [parked calls](InstanceOptions::park_after).
 //! - `serde`: `Serialize` and `Deserialize` for the data of `checkpoint`.
-//! - `explore`: runs a test once for each order in which guests and host can meet: [`explore`].
+//! - `explore`: runs a test in many orders of the steps of guests and host: [`explore`].
 //! - `tracing`: spans and events for a subscriber of the crate `tracing`.
 
 // The private tour, from the top to the bottom. A file imports from its own folder and from those below it.

@@ -48,7 +48,7 @@ fn main() -> Result {
     let failure = found.expect_err("there is a race");
     println!(
         "Of the orders that pct tries, number {} does not:\n\n{failure}\n",
-        failure.found_by()
+        failure.schedule_number()
     );
 
     let again = hasty.names(explore::replay(failure.schedule())).check(hasty_day);
@@ -88,7 +88,7 @@ fn a_day(market: &Market, world: Option<&World>) -> Result {
     match world {
         Some(world) => {
             submit(&world.pool(), &mut calls)?;
-            world.run();
+            world.run_all();
         }
         None => JobHandle::all(submit(&RayonGlobal, &mut calls)?).wait(),
     }
@@ -205,7 +205,7 @@ impl Market {
     fn names(&self, explorer: Explorer) -> Explorer {
         let wasm = |wat| wat::parse_str(wat).expect("it was parsed before");
         explorer
-            .names(self.buyer.module(), &wasm(BUYER))
-            .names(self.merchant.module(), &wasm(MERCHANT))
+            .host_names(self.buyer.module(), &wasm(BUYER))
+            .host_names(self.merchant.module(), &wasm(MERCHANT))
     }
 }

@@ -59,7 +59,10 @@ impl fmt::Display for Trap {
 pub(crate) fn describe_frame(frame: &wasmtime::FrameInfo) -> String {
     let symbol = frame.symbols().first();
     let name = symbol.and_then(|symbol| symbol.name()).or_else(|| frame.func_name());
-    let mut text = name.map_or_else(|| format!("function {}", frame.func_index()), str::to_owned);
+    let mut text = match name {
+        Some(name) => format!("{:#}", rustc_demangle::demangle(name)),
+        None => format!("function {}", frame.func_index()),
+    };
     if let Some(symbol) = symbol
         && let (Some(file), Some(line)) = (symbol.file(), symbol.line())
     {

@@ -4,7 +4,7 @@ use crate::explore::run::Run;
 use crate::guest::limit::watch::{WatchGuest, WatchedGuest};
 use parking_lot::Mutex;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use wasmtime::{CallHook, Extern};
 
 /// Tells the run of each crossing between a guest and the host.
@@ -16,15 +16,18 @@ pub(crate) struct Crossings {
     number: usize,
     /// Does the guest stop before it calls the host?
     stops: bool,
-    /// The fuel that was left when the guest was last entered.
+    /// The fuel that was left where the slice in progress began, which is where the guest was first entered in a step.
     fuel: AtomicU64,
+    /// The number of that step.
+    step: AtomicUsize,
     /// The exports by which states are told apart.
     exports: Mutex<Vec<Extern>>,
 }
 
 impl Crossings {
     pub(crate) fn new(run: Arc<Run>, number: usize, stops: bool) -> Self {
-        Self { run, number, stops, fuel: AtomicU64::new(0), exports: Mutex::default() }
+        let (fuel, step, exports) = (AtomicU64::new(0), AtomicUsize::new(0), Mutex::default());
+        Self { run, number, stops, fuel, step, exports }
     }
 
     fn hash(&self, guest: &mut dyn WatchedGuest) {
@@ -37,13 +40,19 @@ impl Crossings {
 
 impl WatchGuest for Crossings {
     fn crosses(&self, hook: CallHook, guest: &mut dyn WatchedGuest) {
-        let fuel = guest.fuel();
+        let fuel = guest.fuel().unwrap_or(0);
         if matches!(hook, CallHook::CallingWasm | CallHook::ReturningFromHost) {
-            self.fuel.store(fuel.unwrap_or(0), Relaxed);
-            return self.run.enters_guest();
+            let step = self.run.enters_guest();
+            if self.step.swap(step, Relaxed) != step {
+                self.fuel.store(fuel, Relaxed);
+            }
+            return;
         }
-        let used = fuel.map_or(0, |fuel| self.fuel.load(Relaxed).saturating_sub(fuel));
+        let used = self.fuel.load(Relaxed).saturating_sub(fuel);
         let has_ended = self.run.leaves_guest(self.number, used);
+        if has_ended {
+            self.fuel.store(fuel, Relaxed);
+        }
         if matches!(hook, CallHook::CallingHost) && self.run.settings.explains {
             self.run.calls_host(&guest.backtrace(), self.stops, has_ended);
         }

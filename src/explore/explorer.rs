@@ -1,12 +1,13 @@
 //! [`Explorer`]: runs a test in one schedule after another, until one fails.
 
-use crate::explore::choice::{Choice, print};
+use crate::explore::choice::{Choice, parse, print};
 use crate::explore::dfs::Dfs;
 use crate::explore::failure::{Failure, Found};
 use crate::explore::guest::Fuel;
 use crate::explore::host_names::HostNames;
 use crate::explore::outcome::{Outcome, execute};
 use crate::explore::pct::Pct;
+use crate::explore::progress::Progress;
 use crate::explore::random::{Preemption, Random};
 use crate::explore::report::Report;
 use crate::explore::settings::Settings;
@@ -17,7 +18,7 @@ use crate::explore::verdict::Verdict;
 use crate::explore::world::World;
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use wasmtime::Module;
 
 /// Runs a test in many schedules. [`random`](crate::explore::random), [`pct`](crate::explore::pct), [`dfs`](crate::explore::dfs) and
@@ -30,6 +31,8 @@ pub struct Explorer {
     /// The most fuel of a step that the schedule ends; zero if it ends none.
     preempt: u32,
     reduces: bool,
+    is_exhaustive: bool,
+    max_time: Option<Duration>,
     settings: Settings,
 }
 
@@ -44,9 +47,6 @@ pub(crate) enum Method {
 /// One schedule in so many is run twice, to see whether it goes the same way.
 const REPEATED: u64 = 128;
 
-/// How long a test runs before it says how far it is, and then again.
-const PROGRESS: Duration = Duration::from_secs(10);
-
 impl Explorer {
     pub(crate) fn new(method: Method) -> Self {
         Self {
@@ -54,6 +54,8 @@ impl Explorer {
             seed: None,
             preempt: 0,
             reduces: false,
+            is_exhaustive: false,
+            max_time: None,
             settings: Settings {
                 max_steps: 100_000,
                 fuel: Fuel::at_most(1_000_000_000),
@@ -66,7 +68,7 @@ impl Explorer {
         }
     }
 
-    /// Sets the seed. The variable `WASM_JOBS_SEED` of the environment, a number, comes before it.
+    /// Sets the seed of [`random`](crate::explore::random) or [`pct`](crate::explore::pct). If `WASM_JOBS_SEED` is set in the environment, a decimal number of 64 bits, it overrides this.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
         self
@@ -102,7 +104,7 @@ impl Explorer {
     ///     for runner in [writer.to_job()?, reader.to_job()?] {
     ///         world.pool().submit(runner);
     ///     }
-    ///     world.run();
+    ///     world.run_all();
     ///     reader.try_get_result().map(|_| ())
     /// };
     /// assert!(explore::dfs(1_000).check(sleeps).is_ok());
@@ -113,22 +115,54 @@ impl Explorer {
         self
     }
 
-    /// Ends some steps of guests early, by a slice of 1 to `fuel` units of fuel: a fourth of all steps with [`random`](crate::explore::random), and half
-    /// of the change points with [`pct`](crate::explore::pct). Guests share no memory with each other, so this matters for what they compute between two calls of the host
-    /// only if the host looks at it meanwhile.
+    /// Ends some steps of guests early, by a slice of 1 to `fuel` units of fuel: with [`random`](crate::explore::random) a fourth of the steps at which several jobs can go on,
+    /// and with [`pct`](crate::explore::pct) half of the change points. With [`dfs`](crate::explore::dfs) it ends none, and zero turns it off.
     ///
-    /// The engine must count fuel: see [`EngineOptions::fuel`](crate::EngineOptions::fuel).
+    /// Use this if the host reads a guest's memory while the guest computes. Otherwise stops before calls of the host are enough. The engine must count
+    /// fuel: see [`EngineOptions::fuel`](crate::EngineOptions::fuel).
     pub fn preempt(mut self, fuel: u32) -> Self {
         self.preempt = fuel;
         self.settings.preempts = fuel > 0;
         self
     }
 
-    /// Sets how much fuel a step may use: 1,000,000,000 by default, which is about a second. More is a failure, because a guest may go on for
-    /// ever.
+    /// Makes it a failure if not [all](Report::is_exhaustive) schedules are run. Without this, it is none if [`dfs`](crate::explore::dfs) reaches its
+    /// limit.
     ///
-    /// This is noticed only if the engine [counts fuel](crate::EngineOptions::fuel) and the test sets no [slice](crate::Slice) for the guest. A guest that goes on for ever in another
-    /// way is a test that does.
+    /// ```
+    /// use wasm_jobs::explore::{self, World};
+    /// # use wasm_jobs::JobPool;
+    ///
+    /// let test = |world: &World| {
+    ///     (0..4).for_each(|_| drop(world.pool().submit_fn(|| ())));
+    ///     world.run_all();
+    /// };
+    /// assert!(explore::dfs(24).exhaustive().check(test).is_ok());
+    /// assert!(explore::dfs(20).exhaustive().check(test).is_err());
+    /// ```
+    pub fn exhaustive(mut self) -> Self {
+        self.is_exhaustive = true;
+        self
+    }
+
+    /// Sets after how much time no further schedule is begun. The [`Report`] says how many were run.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use wasm_jobs::explore;
+    ///
+    /// let report = explore::random(u64::MAX).max_time(Duration::from_millis(10)).run(|_| ());
+    /// assert!(report.schedules > 0);
+    /// ```
+    pub fn max_time(mut self, time: Duration) -> Self {
+        self.max_time = Some(time);
+        self
+    }
+
+    /// Sets how much fuel a guest may use in a step: 1,000,000,000 by default. It is rounded up to a multiple of 1,000. More is a failure, because the
+    /// guest may go on for ever.
+    ///
+    /// This is noticed only if the engine [counts fuel](crate::EngineOptions::fuel) and the test sets no [slice](crate::Slice) for the guest. Otherwise an endless guest hangs the test.
     pub fn max_fuel(mut self, fuel: u64) -> Self {
         self.settings.fuel = Fuel::at_most(fuel);
         self
@@ -141,7 +175,7 @@ impl Explorer {
     ///
     /// # Panics
     ///
-    /// If `wasm` is no WebAssembly module, or has other imports or exports than this one.
+    /// If `wasm` is no WebAssembly module in the binary format, or has other imports or exports than `module`.
     ///
     /// ```
     /// # use wasm_jobs::explore::{self, World};
@@ -160,14 +194,14 @@ impl Explorer {
     ///     world.pool().submit(call.to_job()?);
     ///     call.wait()
     /// };
-    /// let failure = explore::dfs(10).names(&module, &wasm).check(buy).unwrap_err();
+    /// let failure = explore::dfs(10).host_names(&module, &wasm).check(buy).unwrap_err();
     /// assert_eq!(
     ///     failure.steps(),
     ///     ["buy#0 step 1, submitted: yields", "buy#0 step 2, goes on: calls shop.sell, failed"]
     /// );
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn names(mut self, module: &Module, wasm: &[u8]) -> Self {
+    pub fn host_names(mut self, module: &Module, wasm: &[u8]) -> Self {
         match HostNames::new(module, wasm) {
             Ok(Some(names)) => self.settings.names.push(Arc::new(names)),
             Ok(None) => panic!("the module was not compiled from this wasm"),
@@ -185,11 +219,12 @@ impl Explorer {
         self
     }
 
-    /// Has [`dfs`](crate::explore::dfs) run one of several schedules that differ only in the order of steps which touch nothing in common.
+    /// Has [`dfs`](crate::explore::dfs) run one of several schedules that differ only in the order of steps which touch nothing in common, by sleep sets (Godefroid,
+    /// "Partial-Order Methods for the Verification of Concurrent Systems", LNCS 1032, 1996). With other strategies it does nothing.
     ///
-    /// With this you promise that the steps of jobs declare by [`World::touches`] all that they share with other jobs: data that one of them
+    /// With this you promise that the steps of jobs declare by [`World::touches`] or [`World::reads`] all that they share with other jobs: data that one of them
     /// changes, but also events and locks, and whether another job is over. A step that declares nothing shares nothing. Steps within
-    /// [`World::run`] are reduced. Steps that run while the test or a job waits for something in another way are not, and neither are steps that
+    /// [`World::run_all`] are reduced. Steps that run while the test or a job waits for something in another way are not, and neither are steps that
     /// choose, submit jobs or cancel them.
     ///
     /// ```
@@ -201,7 +236,7 @@ impl Explorer {
     ///         let seen = world.clone();
     ///         world.pool().submit_fn(move || seen.touches(drawer));
     ///     }
-    ///     world.run();
+    ///     world.run_all();
     /// };
     /// assert_eq!(explore::dfs(1_000).run(test).schedules, 24);
     /// assert_eq!(explore::dfs(1_000).reduce().run(test).schedules, 2);
@@ -213,11 +248,11 @@ impl Explorer {
 
     /// Runs a test in one schedule after another, until one fails.
     ///
-    /// One schedule in 128 is run twice, to see whether it goes the same way.
+    /// See [`check`](Self::check), which returns the [`Failure`].
     ///
     /// # Panics
     ///
-    /// If a schedule fails, with the text of the [`Failure`].
+    /// If a schedule fails, with the text of the [`Failure`]; and as [`check`](Self::check) does.
     #[track_caller]
     pub fn run<V: Verdict>(&self, test: impl Fn(&World) -> V) -> Report {
         match self.check(test) {
@@ -228,27 +263,28 @@ impl Explorer {
 
     /// Runs a test in one schedule after another, until one fails, as [`run`](Self::run) does.
     ///
+    /// One schedule in 128 is run twice, to see whether it goes the same way. Every ten seconds, a line on the standard error says how far this is.
+    ///
     /// Panics of the test are caught, and are not printed: for that, this process gets a panic hook, which passes all others on.
     ///
     /// # Errors
     ///
-    /// The [`Failure`], made as short as possible.
+    /// The [`Failure`]. It is made shorter by up to 2,000 more runs, as long as the first line of its message stays the same; for a deadlock, as long as the
+    /// same jobs wait.
     ///
     /// # Panics
     ///
-    /// If `WASM_JOBS_SEED` is set and is no number.
+    /// If `WASM_JOBS_SEED` is set and is no number, or `WASM_JOBS_SCHEDULE` and is no schedule.
     pub fn check<V: Verdict>(&self, test: impl Fn(&World) -> V) -> Result<Report, Failure> {
-        let seed = self.seed_now();
-        let mut carried = self.strategy(seed);
+        let this = self.with_environment();
+        let seed = this.seed.unwrap_or(0);
+        let mut carried = this.strategy(seed);
         let mut report = Report::default();
-        let mut next_progress = Instant::now() + PROGRESS;
+        let mut progress = Progress::new();
         while carried.strategy.begin() {
             let outcome;
-            (carried, outcome) = execute(self.settings.clone(), carried, &test);
-            if next_progress < Instant::now() {
-                next_progress += PROGRESS;
-                eprintln!("{}: {report}", self.method);
-            }
+            (carried, outcome) = execute(this.settings.clone(), carried, &test);
+            progress.tell(|| format!("{}: {report}", this.method));
             if outcome.is_redundant {
                 report.redundant += 1;
                 continue;
@@ -256,30 +292,56 @@ impl Explorer {
             report.schedules += 1;
             report.steps += outcome.steps as u64;
             report.longest = report.longest.max(outcome.steps);
+            report.states = carried.states.len();
             let failed = outcome.failure.is_some();
+            if let Some(why) = carried.strategy.misfit() {
+                let failure = Some(format!("the schedule is not one of this test: {why}"));
+                return Err(this.failure(Outcome { failure, ..outcome }, seed, report));
+            }
             if failed || report.schedules % REPEATED == 1 {
-                let again = self.again(outcome.choices.clone(), &test);
-                let outcome = match outcome.difference(&again) {
-                    Some(difference) => Outcome { failure: Some(difference), ..outcome },
-                    None if failed => self.explained(self.shortest(outcome, &test), &test),
-                    None => continue,
+                let again = this.again(outcome.choices.clone(), &test, failed);
+                let outcome = match (outcome.difference(&again), &this.method) {
+                    (Some(difference), _) => Outcome { failure: Some(difference), ..outcome },
+                    (None, _) if !failed => continue,
+                    (None, Method::Replay { .. }) => again,
+                    (None, _) => {
+                        let shortest = this.shortest(outcome, &test);
+                        this.again(shortest.choices, &test, true)
+                    }
                 };
-                return Err(self.failure(outcome, seed, report.schedules));
+                return Err(this.failure(outcome, seed, report));
+            }
+            if this.max_time.is_some_and(|most| progress.elapsed() >= most) {
+                break;
             }
         }
-        report.states = carried.states.len();
         report.is_exhaustive = carried.strategy.is_exhausted();
+        if this.is_exhaustive && !report.is_exhaustive {
+            let why = format!("{} has ended before all schedules were run", this.method);
+            let outcome = Outcome { failure: Some(why), ..Outcome::default() };
+            return Err(this.failure(outcome, seed, report));
+        }
         Ok(report)
     }
 
-    fn seed_now(&self) -> u64 {
-        match std::env::var("WASM_JOBS_SEED") {
-            Ok(seed) => match seed.trim().parse() {
-                Ok(seed) => seed,
+    /// With the seed and the schedule of the environment, if these are set.
+    fn with_environment(&self) -> Self {
+        let mut this = self.clone();
+        let variable =
+            |name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
+        if let Some(seed) = variable("WASM_JOBS_SEED") {
+            match seed.trim().parse() {
+                Ok(seed) => this.seed = Some(seed),
                 Err(_) => panic!("WASM_JOBS_SEED={seed:?} is no number"),
-            },
-            Err(_) => self.seed.unwrap_or(0),
+            }
         }
+        if let Some(schedule) = variable("WASM_JOBS_SCHEDULE") {
+            match parse(&schedule) {
+                Some(choices) => this.method = Method::Replay { choices },
+                None => panic!("WASM_JOBS_SCHEDULE={schedule:?} is no schedule"),
+            }
+        }
+        this
     }
 
     fn strategy(&self, seed: u64) -> Carried {
@@ -294,31 +356,28 @@ impl Explorer {
         }
     }
 
-    /// Runs a schedule again.
-    fn again<V: Verdict>(&self, choices: Vec<Choice>, test: &impl Fn(&World) -> V) -> Outcome {
-        execute(self.settings.clone(), Carried::of(Script::new(choices)), test).1
-    }
-
-    /// Runs a schedule that has failed again, to see where guests call the host.
-    fn explained<V: Verdict>(&self, outcome: Outcome, test: &impl Fn(&World) -> V) -> Outcome {
-        let script = Script::new(outcome.choices.clone());
-        let settings = Settings { explains: true, ..self.settings.clone() };
-        let explained = execute(settings, Carried::of(script), test).1;
-        if explained.kind == outcome.kind { explained } else { outcome }
+    /// Runs a schedule again, and has it explained or not.
+    fn again<V: Verdict>(
+        &self,
+        choices: Vec<Choice>,
+        test: &impl Fn(&World) -> V,
+        explains: bool,
+    ) -> Outcome {
+        let settings = Settings { explains, ..self.settings.clone() };
+        execute(settings, Carried::of(Script::new(choices)), test).1
     }
 
     fn shortest<V: Verdict>(&self, outcome: Outcome, test: &impl Fn(&World) -> V) -> Outcome {
-        if let Method::Replay { .. } = self.method {
-            return outcome;
-        }
         let kind = outcome.kind.clone();
+        let mut progress = Progress::new();
         shrink(outcome, |choices| {
-            let found = self.again(choices, test);
+            progress.tell(|| format!("{}: a failure is made shorter", self.method));
+            let found = self.again(choices, test, false);
             (found.failure.is_some() && found.kind == kind).then_some(found)
         })
     }
 
-    fn failure(&self, outcome: Outcome, seed: u64, schedules: u64) -> Failure {
+    fn failure(&self, outcome: Outcome, seed: u64, report: Report) -> Failure {
         let has_seed = matches!(self.method, Method::Random { .. } | Method::Pct { .. });
         let found = Found {
             steps: outcome.lines.iter().map(|line| line.print(&outcome.labels)).collect(),
@@ -329,7 +388,7 @@ impl Explorer {
             message: outcome.failure.unwrap_or_default(),
             strategy: self.method.to_string(),
             seed: has_seed.then_some(seed),
-            schedules,
+            report,
         };
         Failure { found: Box::new(found) }
     }

@@ -1,9 +1,10 @@
 //! [`Failure`]: how a schedule has failed, made short, with what is needed to see it again.
 
 use crate::explore::line::Line;
+use crate::explore::report::Report;
 use std::fmt;
 
-/// A schedule that fails, as short as it could be made.
+/// A schedule that fails, made [shorter](crate::explore::Explorer::check).
 ///
 /// Its `Display` shows the message, a line for each step, and the schedule for [`replay`](crate::explore::replay).
 #[derive(Clone)]
@@ -23,7 +24,7 @@ pub(crate) struct Found {
     pub(crate) schedule: String,
     pub(crate) strategy: String,
     pub(crate) seed: Option<u64>,
-    pub(crate) schedules: u64,
+    pub(crate) report: Report,
 }
 
 impl Failure {
@@ -39,7 +40,7 @@ impl Failure {
         &self.found.steps
     }
 
-    /// Where the guests are whose calls are not over, and why those have failed that have. Each has several lines: the functions of the guest, the innermost first.
+    /// For each unfinished call that has called the host, the functions of its guest, the innermost first. For each job that has failed, its error or panic.
     #[must_use]
     pub fn backtraces(&self) -> &[String] {
         &self.found.places
@@ -59,8 +60,16 @@ impl Failure {
 
     /// Which schedule it was that failed, from one.
     #[must_use]
-    pub fn found_by(&self) -> u64 {
-        self.found.schedules
+    pub fn schedule_number(&self) -> u64 {
+        self.found.report.schedules
+    }
+}
+
+impl Failure {
+    /// What was explored until this schedule was found, with it.
+    #[must_use]
+    pub fn report(&self) -> &Report {
+        &self.found.report
     }
 }
 
@@ -76,11 +85,19 @@ impl fmt::Display for Failure {
         for place in &self.found.places {
             writeln!(f, "{place}")?;
         }
-        write!(f, "\nfound by schedule {} of {}", self.found.schedules, self.found.strategy)?;
+        write!(
+            f,
+            "\nfound by schedule {} of {}",
+            self.found.report.schedules, self.found.strategy
+        )?;
         if let Some(seed) = self.found.seed {
             write!(f, " with WASM_JOBS_SEED={seed}")?;
         }
-        write!(f, "; to run it again: wasm_jobs::explore::replay({:?})", self.found.schedule)
+        write!(
+            f,
+            "\nto run it again: WASM_JOBS_SCHEDULE={0} in the environment, or wasm_jobs::explore::replay({0:?})",
+            self.found.schedule
+        )
     }
 }
 

@@ -6,15 +6,23 @@ use std::borrow::Cow;
 pub(crate) enum Footprint {
     /// It may touch anything.
     All,
-    Of(Vec<Cow<'static, str>>),
+    Of(Vec<(Cow<'static, str>, Access)>),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    Reads,
+    Changes,
 }
 
 impl Footprint {
-    /// Do the two steps touch nothing in common?
+    /// Do the two steps touch nothing in common, but for what both of them only read?
     pub(crate) fn is_apart_from(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Of(these), Self::Of(those)) => !these.iter().any(|this| those.contains(this)),
-            _ => false,
-        }
+        let (Self::Of(these), Self::Of(those)) = (self, other) else { return false };
+        let is_common = |(this, how): &(Cow<'_, str>, Access)| {
+            let both_read = |other| (*how, other) == (Access::Reads, Access::Reads);
+            those.iter().any(|(that, other)| this == that && !both_read(*other))
+        };
+        !these.iter().any(is_common)
     }
 }

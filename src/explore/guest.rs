@@ -20,7 +20,7 @@ pub(crate) trait Guest: Send {
 /// By how much fuel a step ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fuel {
-    /// So much, because the schedule says so.
+    /// The schedule ends the step after this fuel.
     Chosen(u32),
     /// What the test has set. If that is nothing: so much, and then the step goes on with its next part, up to [`MOST_PARTS`] times.
     Part(u64),

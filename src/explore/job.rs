@@ -19,8 +19,11 @@ pub(crate) struct WorldJob {
     pub(crate) schedule: Option<Weak<dyn Schedule>>,
     /// Can it go on, or is it in a step?
     pub(crate) is_active: bool,
+    /// The jobs before it.
+    pub(crate) after: Vec<usize>,
+    pub(crate) is_closure: bool,
     pub(crate) steps: u32,
-    /// The panic of a closure.
+    /// The panic that it has ended with, and the place of that.
     pub(crate) panic: Option<String>,
     /// The failure of a call, with the functions of the guest if it has trapped.
     pub(crate) failure: Option<String>,
@@ -72,6 +75,12 @@ impl WorldJob {
             return Some(Note::Calls(call));
         }
         self.is_in_call.then_some(Note::IsIn(call))
+    }
+
+    /// The panic that it has ended with, and the name of the call; `None` for a closure.
+    pub(crate) fn panic(&self) -> Option<(Option<String>, String)> {
+        let name = if self.is_closure { None } else { Some(self.name.clone()?) };
+        Some((name, self.panic.clone()?))
     }
 
     pub(crate) fn is_over(&self) -> bool {

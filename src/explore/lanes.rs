@@ -24,7 +24,7 @@ impl Failure {
     ///     let mut guest = Future::new(async { Ok(rings.await) }).named("guest");
     ///     world.pool().submit(guest.to_job()?);
     ///     world.pool().submit_fn(move || bell.set());
-    ///     world.run();
+    ///     world.run_all();
     ///     Err(Error::other("nobody opens"))
     /// };
     /// let failure = explore::dfs(10).check(test).unwrap_err();

@@ -104,11 +104,19 @@ pub(crate) enum Note {
     IsIn(String),
     /// It has ended another job.
     Ends(String),
+    Reads(Cow<'static, str>),
     Touches(Cow<'static, str>),
     Chose {
         value: u32,
         of: u32,
     },
+}
+
+impl Note {
+    /// Does it stand only in the lines of a run that is explained?
+    fn explains(&self) -> bool {
+        matches!(self, Self::Calls(_) | Self::IsIn(_) | Self::Ends(_))
+    }
 }
 
 impl fmt::Display for Note {
@@ -117,6 +125,7 @@ impl fmt::Display for Note {
             Self::Calls(what) => write!(f, "calls {what}"),
             Self::IsIn(what) => write!(f, "in {what}"),
             Self::Ends(what) => write!(f, "ends {what}"),
+            Self::Reads(what) => write!(f, "reads {what}"),
             Self::Touches(what) => write!(f, "touches {what}"),
             Self::Chose { value, of } => write!(f, "chose {value} of {of}"),
         }
@@ -124,6 +133,18 @@ impl fmt::Display for Note {
 }
 
 impl Line {
+    /// Has the same happened, as far as it does not depend on whether the run was explained?
+    pub(crate) fn is_as(&self, other: &Self) -> bool {
+        let plain = |step: &StepLine| StepLine {
+            notes: step.notes.iter().filter(|note| !note.explains()).cloned().collect(),
+            ..step.clone()
+        };
+        match (self, other) {
+            (Self::Step(this), Self::Step(that)) => plain(this) == plain(that),
+            _ => self == other,
+        }
+    }
+
     /// The line as text. The jobs have these labels, by their numbers.
     pub(crate) fn print(&self, labels: &[String]) -> String {
         match self {

@@ -18,6 +18,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 /// A run that is over.
+#[derive(Default)]
 pub(crate) struct Outcome {
     pub(crate) choices: Vec<Choice>,
     pub(crate) lines: Vec<Line>,
@@ -69,7 +70,9 @@ pub(crate) fn execute<V: Verdict>(
         Ok(Some(error)) => Some(error),
         Ok(None) => untaken.first().map(|first| failed(first, of_jobs)).or_else(|| {
             unfinished.map(|job| {
-                format!("{job} was not run to its end: call `World::run`, or wait for its handle")
+                format!(
+                    "{job} was not run to its end: call `World::run_all`, or wait for its handle"
+                )
             })
         }),
     });
@@ -80,19 +83,26 @@ pub(crate) fn execute<V: Verdict>(
 }
 
 /// The message of a failure that nobody took.
-fn failed(untaken: &Untaken, panics: Vec<String>) -> String {
+fn failed(untaken: &Untaken, panics: Vec<(Option<String>, String)>) -> String {
     let Untaken { name, failure, .. } = untaken;
-    match (name, panics.into_iter().next()) {
+    let panic = panics.into_iter().find(|(of, _)| of == name).map(|(_, panic)| panic);
+    match (name, panic) {
         (None, Some(panic)) => format!("the closure of a job panicked: {panic}"),
         (None, None) => format!("a call has failed, and nobody took its error: {failure}"),
-        (Some(name), _) => format!("{name} has failed, and nobody took its error: {failure}"),
+        (Some(name), Some(panic)) => {
+            format!("{name} has failed, and nobody took its error: {panic}")
+        }
+        (Some(name), None) => format!("{name} has failed, and nobody took its error: {failure}"),
     }
 }
 
 impl Outcome {
     /// Where the second run of a schedule went another way.
     pub(crate) fn difference(&self, again: &Self) -> Option<String> {
-        let is_same = |at: &usize| self.lines.get(*at) == again.lines.get(*at);
+        let is_same = |at: &usize| match (self.lines.get(*at), again.lines.get(*at)) {
+            (Some(this), Some(that)) => this.is_as(that),
+            _ => false,
+        };
         let most = self.lines.len().max(again.lines.len());
         let rule = "the same schedule went another way when it was run again: make what the test changes inside of it, and use `World::clock` and `World::pool`";
         if let Some(at) = (0..most).find(|at| !is_same(at)) {
@@ -101,7 +111,7 @@ impl Outcome {
                 line.unwrap_or_else(|| "nothing".into())
             };
             let (first, second) = (line(self), line(again));
-            return Some(format!("{rule}\n  step {}: {first}\n  then: {second}", at + 1));
+            return Some(format!("{rule}\n  line {}: {first}\n  then: {second}", at + 1));
         }
         if self.kind != again.kind {
             let text = |of: &Self| of.failure.clone().unwrap_or_else(|| "success".into());

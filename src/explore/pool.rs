@@ -12,7 +12,7 @@ use std::sync::Arc;
 /// The pool of a [`World`](crate::explore::World), from [`World::pool`](crate::explore::World::pool).
 ///
 /// Its jobs run on the thread of the test: while that waits for one of them, for a call or for a coroutine, and in
-/// [`World::run`](crate::explore::World::run).
+/// [`World::run_all`](crate::explore::World::run_all).
 #[derive(Clone)]
 pub struct WorldPool {
     pub(crate) run: Arc<Run>,
@@ -25,9 +25,7 @@ impl WorldPool {
         let run = self.run.clone();
         (number, submit(Box::new(move |job| run.wake(number, job))))
     }
-}
 
-impl WorldPool {
     pub(crate) fn submit_closure(
         &self,
         label: Option<String>,
@@ -63,12 +61,14 @@ impl JobPool for WorldPool {
     fn submit_after(&self, work: impl IntoJob, after: &[JobHandle]) -> JobHandle {
         let (number, handle) = self.new_job(|enqueue| work.submit_after(after, false, enqueue));
         self.run.set_handle(number, &handle);
+        self.run.set_after(number, after);
         handle
     }
 
     fn submit_after_ok(&self, work: impl IntoJob, after: &[JobHandle]) -> JobHandle {
         let (number, handle) = self.new_job(|enqueue| work.submit_after(after, true, enqueue));
         self.run.set_handle(number, &handle);
+        self.run.set_after(number, after);
         handle
     }
 }

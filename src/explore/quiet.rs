@@ -56,6 +56,11 @@ pub(crate) fn last() -> Option<String> {
     PANICS.with_borrow(|panics| panics.as_ref()?.last().cloned())
 }
 
+/// How many panics there were on this thread.
+pub(crate) fn count() -> usize {
+    PANICS.with_borrow(|panics| panics.as_ref().map_or(0, Vec::len))
+}
+
 /// The message of a panic.
 pub(crate) fn text_of(payload: &dyn Any) -> &str {
     let text = payload.downcast_ref::<&str>().copied();

@@ -6,20 +6,17 @@ use crate::explore::deadlock::deadlock;
 use crate::explore::footprint::Footprint;
 use crate::explore::guest::{Guest, MOST_PARTS};
 use crate::explore::host_names::HostCall;
-use crate::explore::job::{Ready, WorldJob};
-use crate::explore::line::{Line, Note, Waker, Why};
+use crate::explore::job::WorldJob;
+use crate::explore::line::{Line, Note};
 use crate::explore::settings::Settings;
 use crate::explore::state::{Begun, Carried, Hash, State, Stop};
-use crate::pool::handle::JobHandle;
 use crate::unwind::ignore_panic;
 use crate::wait::block::Wanted;
 use crate::wait::clock::{Clock, ManualClock};
 use parking_lot::Mutex;
-use std::borrow::Cow;
 use std::hash::{Hash as _, Hasher};
 use std::mem;
 use std::panic::resume_unwind;
-use std::sync::Arc;
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 use twox_hash::XxHash3_64;
@@ -28,8 +25,8 @@ use wasmtime::WasmBacktrace;
 pub(crate) struct Run {
     pub(crate) clock: ManualClock,
     pub(crate) settings: Settings,
-    thread: ThreadId,
-    state: Mutex<State>,
+    pub(crate) thread: ThreadId,
+    pub(crate) state: Mutex<State>,
 }
 
 /// What a run leaves behind.
@@ -41,8 +38,8 @@ pub(crate) struct Ended {
     pub(crate) steps: usize,
     pub(crate) stop: Option<Stop>,
     pub(crate) is_redundant: bool,
-    /// The panics of closures that were jobs.
-    pub(crate) panics: Vec<String>,
+    /// The panics of jobs, each with the name of the call; `None` for a closure.
+    pub(crate) panics: Vec<(Option<String>, String)>,
     /// The label of a job that was not over at the end.
     pub(crate) unfinished: Option<String>,
     /// Where the guests are whose calls were not over or have failed.
@@ -56,99 +53,6 @@ impl Run {
     pub(crate) fn new(carried: Carried, settings: Settings) -> Self {
         let state = Mutex::new(State::new(carried, settings.fuel));
         Self { clock: ManualClock::new(), settings, thread: thread::current().id(), state }
-    }
-
-    // Jobs come.
-
-    /// The number of a new job.
-    pub(crate) fn new_job(&self) -> usize {
-        let mut state = self.state.lock();
-        state.jobs.push(WorldJob::default());
-        state.jobs.len() - 1
-    }
-
-    /// A job of another pool is enqueued here, which may be one that has waited.
-    pub(crate) fn enqueue(&self, job: Job) {
-        let schedule = job.schedule().as_ref().map(Arc::downgrade);
-        let known = schedule.as_ref().and_then(|schedule| {
-            let state = self.state.lock();
-            state.jobs.iter().position(|job| job.is_call_of(schedule))
-        });
-        match known {
-            Some(number) => self.wake(number, job),
-            None => {
-                let number = self.new_job();
-                self.state.lock().jobs[number].schedule = schedule;
-                self.submit(number, job);
-            }
-        }
-    }
-
-    pub(crate) fn set_handle(&self, number: usize, handle: &JobHandle) {
-        self.state.lock().jobs[number].handle = Some(handle.clone());
-    }
-
-    /// A job that is new can go on.
-    pub(crate) fn submit(&self, number: usize, job: Job) {
-        self.put(Ready { number, job, why: Why::Submitted });
-    }
-
-    /// A job that has waited can go on.
-    pub(crate) fn wake(&self, number: usize, job: Job) {
-        let why = {
-            let state = self.state.lock();
-            match state.waker(thread::current().id() == self.thread) {
-                Waker::Test if state.jobs[number].steps == 0 => Why::Submitted,
-                waker => Why::WokenBy(waker),
-            }
-        };
-        self.put(Ready { number, job, why });
-    }
-
-    fn put(&self, ready: Ready) {
-        let is_own_thread = thread::current().id() == self.thread;
-        let mut state = self.state.lock();
-        if state.is_closed {
-            drop(state);
-            return drop(ready);
-        }
-        let known = &mut state.jobs[ready.number];
-        if known.name.is_none() {
-            known.name = ready.job.name();
-        }
-        if !is_own_thread {
-            let label = state.jobs[ready.number].label(ready.number);
-            state.stop_because(format!(
-                "{label} was woken by another thread, at a time that no schedule decides: use `World::clock` and `World::pool`"
-            ));
-        }
-        let dropped = state.put(ready);
-        drop(state);
-        drop(dropped);
-    }
-
-    /// Drops a job that can go on; and one that cannot, as soon as it can.
-    pub(crate) fn drop_job(&self, number: usize) {
-        let dropped = {
-            let mut state = self.state.lock();
-            let place = state.ready.iter().position(|ready| ready.number == number);
-            state.jobs[number].is_to_be_dropped = place.is_none();
-            state.jobs[number].is_active &= place.is_none();
-            place.map(|place| state.ready.remove(place))
-        };
-        drop(dropped);
-    }
-
-    /// The number and the label of the job of a handle.
-    pub(crate) fn job_of(&self, handle: &JobHandle) -> Option<(usize, String)> {
-        let state = self.state.lock();
-        let number = state.job_of(std::ptr::from_ref(handle.latch()).addr())?;
-        Some((number, state.jobs[number].label(number)))
-    }
-
-    /// Gives a job of the world's own a label.
-    pub(crate) fn set_label(&self, number: usize, label: String) {
-        self.state.lock().jobs[number].own_label = Some(label);
     }
 
     // Jobs run.
@@ -263,16 +167,13 @@ impl Run {
         let mut next = job.step()?;
         loop {
             let mut state = self.state.lock();
-            let stops_again = state.stops_again();
-            match state.parts {
-                0 if stops_again => {}
-                0 => return Some(next),
-                MOST_PARTS.. => {
-                    let why = "a step goes on for ever, or `Explorer::max_fuel` is too low";
-                    state.stop_because(why.into());
-                    return Some(next);
-                }
-                _ => {}
+            if !state.is_part && !state.stops_again() {
+                return Some(next);
+            }
+            if state.parts >= MOST_PARTS {
+                let why = "a step goes on for ever, or `Explorer::max_fuel` is too low";
+                state.stop_because(why.into());
+                return Some(next);
             }
             drop(state);
             next = next.step()?;
@@ -317,8 +218,8 @@ impl Run {
         value
     }
 
-    pub(crate) fn touches(&self, what: Cow<'static, str>) {
-        self.state.lock().note(Note::Touches(what));
+    pub(crate) fn note(&self, note: Note) {
+        self.state.lock().note(note);
     }
 
     /// The number of a new guest.
@@ -337,11 +238,12 @@ impl Run {
 
     // What guests do.
 
-    pub(crate) fn enters_guest(&self) {
-        self.state.lock().enters_guest();
+    /// A guest is entered. Returns the number of the step.
+    pub(crate) fn enters_guest(&self) -> usize {
+        self.state.lock().enters_guest()
     }
 
-    /// A guest is left, after it has used this fuel since it was entered. Returns whether its slice of fuel has ended.
+    /// A guest is left, after it has used this fuel of its slice. Returns whether its slice of fuel has ended.
     pub(crate) fn leaves_guest(&self, number: usize, used: u64) -> bool {
         self.state.lock().leaves_guest(number, used)
     }
@@ -389,7 +291,7 @@ impl Run {
             steps: state.steps,
             stop: state.stop.take(),
             is_redundant: state.is_redundant,
-            panics: jobs.iter().filter_map(|job| job.panic.clone()).collect(),
+            panics: jobs.iter().filter_map(WorldJob::panic).collect(),
             unfinished,
             places: mem::take(&mut state.places),
         };

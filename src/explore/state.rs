@@ -57,10 +57,16 @@ pub(crate) struct State {
     pub(crate) has_new_guest: bool,
     /// A hash of each guest's exports, if states are told apart by these.
     pub(crate) hashes: Vec<u64>,
-    /// How many parts of the step in progress have ended; zero if it has called the host since.
+    /// How many parts of the step in progress have ended.
     pub(crate) parts: u32,
-    /// Has the slice of the guest ended that was left last?
+    /// Is the stop that comes now the end of a part?
+    pub(crate) is_part: bool,
+    /// Whether the guest that was left last had used up its slice of fuel.
     pub(crate) has_ended: bool,
+    /// The step in progress may touch anything.
+    pub(crate) touches_all: bool,
+    /// How many panics there were before the step in progress.
+    pub(crate) panics: usize,
     /// By how much fuel steps end now.
     pub(crate) fuel: Fuel,
     pub(crate) hash: Option<Hash>,
@@ -113,6 +119,9 @@ impl State {
             has_new_guest: false,
             hashes: Vec::new(),
             parts: 0,
+            is_part: false,
+            touches_all: false,
+            panics: 0,
             has_ended: false,
             fuel,
             hash: None,
@@ -144,24 +153,26 @@ impl State {
         self.stop.get_or_insert(Stop { kind: None, text });
     }
 
-    /// A guest is left, after it has used this fuel since it was entered. Returns whether its slice of fuel has ended.
+    /// A guest is left, after it has used this fuel of its slice. Returns whether its slice of fuel has ended.
     pub(crate) fn leaves_guest(&mut self, number: usize, used: u64) -> bool {
         let guest = self.guests[number].as_ref();
         let Some(slice) = guest.and_then(|guest| guest.slice(self.fuel)) else { return false };
         let has_ended = used >= slice;
         let is_part = matches!(self.fuel, Fuel::Part(part) if part == slice);
-        self.parts = if has_ended && is_part { self.parts + 1 } else { 0 };
         self.has_ended = has_ended;
+        self.is_part = has_ended && is_part;
+        self.parts += u32::from(self.is_part);
         has_ended
     }
 
-    /// A guest is entered.
-    pub(crate) fn enters_guest(&mut self) {
+    /// A guest is entered. Returns the number of the step.
+    pub(crate) fn enters_guest(&mut self) -> usize {
         self.has_ended = false;
         if let Some(Line::Step(step)) = self.running.last().map(|line| &self.lines[*line]) {
             let known = &mut self.jobs[step.job];
             (known.may_stop_again, known.is_in_call) = (false, false);
         }
+        self.steps
     }
 
     /// Is the stop of the step in progress only a part of where its last step ended?
@@ -234,7 +245,7 @@ impl State {
     pub(crate) fn places(&self) -> Vec<String> {
         let place = |(number, job): (usize, &WorldJob)| {
             let label = job.label(number);
-            if let Some(failure) = &job.failure {
+            if let Some(failure) = job.panic.as_ref().or(job.failure.as_ref()) {
                 return Some(format!("{label} has failed: {failure}"));
             }
             let call = job.host_call.as_ref().filter(|_| !job.is_over())?;

@@ -1,7 +1,7 @@
 //! How a step begins, and how it ends: what of the [`State`] changes then.
 
 use crate::call::turn::Job;
-use crate::explore::footprint::Footprint;
+use crate::explore::footprint::{Access, Footprint};
 use crate::explore::guest::Fuel;
 use crate::explore::job::Ready;
 use crate::explore::line::{End, Line, Note, StepLine, Why};
@@ -56,10 +56,12 @@ impl State {
         }
         self.steps += 1;
         self.idle = 0;
-        (self.parts, self.has_ended) = (0, false);
+        (self.parts, self.is_part, self.has_ended) = (0, false, false);
+        (self.touches_all, self.panics) = (false, quiet::count());
         let known = &mut self.jobs[number];
         known.steps += 1;
         known.is_active = true;
+        known.is_closure = !job.is_of_a_call();
         known.awaits.clear();
         let notes = known.call_note().into_iter().collect();
         let (step, fuel, end) = (known.steps, choice.fuel, End::Never);
@@ -103,11 +105,13 @@ impl State {
         let is_own_end = |end| matches!(end, End::Done | End::Failed | End::Cancelled);
         let Line::Step(step) = &self.lines[line] else { return Footprint::All };
         let expected = self.over + usize::from(is_own_end(step.end));
-        let is_alone = line + 1 == self.lines.len()
+        let is_alone = !self.touches_all
+            && line + 1 == self.lines.len()
             && self.known == self.jobs.len()
             && self.over() == expected;
         let touched = step.notes.iter().filter_map(|note| match note {
-            Note::Touches(what) => Some(Some(what.clone())),
+            Note::Reads(what) => Some(Some((what.clone(), Access::Reads))),
+            Note::Touches(what) => Some(Some((what.clone(), Access::Changes))),
             Note::Chose { .. } => Some(None),
             Note::Calls(_) | Note::IsIn(_) | Note::Ends(_) => None,
         });
@@ -125,7 +129,7 @@ impl State {
         self.note_awaits();
         self.running.pop();
         let has_ended = mem::take(&mut self.has_ended);
-        self.parts = 0;
+        self.is_part = false;
         let Line::Step(step) = &mut self.lines[line] else { return None };
         let known = &mut self.jobs[step.job];
         known.may_stop_again = has_ended && next.is_some();
@@ -141,10 +145,13 @@ impl State {
         };
         match step.end {
             End::Waits => step.awaits.clone_from(&known.awaits),
-            End::Failed if known.name.is_none() => known.panic = quiet::last(),
-            End::Failed => known.failure = watch::last(),
+            End::Failed => {
+                known.panic = quiet::last().filter(|_| quiet::count() > self.panics);
+                known.failure = if known.is_closure { None } else { watch::last() };
+            }
             _ => {}
         }
+        self.panics = quiet::count();
         let number = step.job;
         self.last = Some(number);
         next.map(|job| Ready { number, job, why: Why::Yielded })

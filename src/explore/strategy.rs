@@ -26,6 +26,11 @@ pub(crate) trait Strategy: Send {
     /// The run is over, and had this many steps.
     fn end(&mut self, steps: usize);
 
+    /// Why the schedule is not one of this test, if it was given.
+    fn misfit(&self) -> Option<&str> {
+        None
+    }
+
     /// Was every schedule run?
     fn is_exhausted(&self) -> bool {
         false
@@ -34,19 +39,29 @@ pub(crate) trait Strategy: Send {
 
 /// Makes the choices of a list, once, and then zeros.
 pub(crate) struct Script {
-    choices: std::vec::IntoIter<Choice>,
+    choices: Vec<Choice>,
+    /// How many were made.
+    made: usize,
     has_begun: bool,
+    misfit: Option<String>,
 }
 
 impl Script {
     pub(crate) fn new(choices: Vec<Choice>) -> Self {
-        Self { choices: choices.into_iter(), has_begun: false }
+        Self { choices, made: 0, has_begun: false, misfit: None }
     }
 
     /// A choice may be too great, if the test is not the one that the schedule was made for.
     fn choice(&mut self, of: usize) -> Choice {
-        let Choice { value, fuel } = self.choices.next().unwrap_or_default();
+        let Choice { value, fuel } = self.choices.get(self.made).copied().unwrap_or_default();
+        self.made += 1;
         let most = u32::try_from(of - 1).unwrap_or(u32::MAX);
+        if value > most {
+            let number = self.made;
+            self.misfit.get_or_insert_with(|| {
+                format!("its choice {number} is {value}, and the test has {of} possibilities there")
+            });
+        }
         Choice { value: value.min(most), fuel }
     }
 }
@@ -64,5 +79,15 @@ impl Strategy for Script {
         self.choice(of as usize).value
     }
 
-    fn end(&mut self, _: usize) {}
+    fn end(&mut self, _: usize) {
+        let left = self.choices.len().saturating_sub(self.made);
+        if left > 0 {
+            self.misfit
+                .get_or_insert_with(|| format!("the test ends {left} choices before its end"));
+        }
+    }
+
+    fn misfit(&self) -> Option<&str> {
+        self.misfit.as_deref()
+    }
 }

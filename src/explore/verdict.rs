@@ -25,7 +25,7 @@ pub(crate) mod sealed {
 
     impl<E: fmt::Display> Verdict for Result<(), E> {
         fn failure(self) -> Option<String> {
-            self.err().map(|error| format!("the test gave the error: {error}"))
+            self.err().map(|error| format!("the test gave the error: {error:#}"))
         }
     }
 }

@@ -3,6 +3,7 @@
 use crate::error::Error;
 use crate::explore::crossings::Crossings;
 use crate::explore::guest::WorldGuest;
+use crate::explore::line::Note;
 use crate::explore::pool::WorldPool;
 use crate::explore::run::Run;
 use crate::guest::instance::Instance;
@@ -19,7 +20,9 @@ use std::fmt;
 use std::sync::Arc;
 use wasmtime::{Engine, StoreContextMut};
 
-/// What a test that is [explored](crate::explore) runs in. Each run has a new one.
+/// The pool, the clock and the guests of one run of a test that is [explored](crate::explore). Each run has a new one.
+///
+/// An instance that the world has not made runs in it, too, but does not stop before calls of the host.
 ///
 /// A clone is a handle of the same world. Host functions find it in the state of the guest, or by [`current`](Self::current).
 #[derive(Clone)]
@@ -83,7 +86,7 @@ impl World {
     ///     let night = world.clock().sleep(Duration::from_secs(8 * 60 * 60));
     ///     let mut sleeper = Future::new(async { Ok(night.await) });
     ///     world.pool().submit(sleeper.to_job()?);
-    ///     world.run(); // in no time
+    ///     world.run_all(); // in no time
     ///     sleeper.try_get_result().map(|_| ())
     /// });
     /// ```
@@ -107,11 +110,11 @@ impl World {
         pre: &impl Linked<S>,
         state: impl Fn() -> S + Send + Sync + 'static,
     ) -> Result<Instance<S>, Error> {
-        let options = InstanceOptions::default().yield_before_host_calls(true);
-        self.instance_with(pre, options, state)
+        self.instance_with(pre, InstanceOptions::default(), state)
     }
 
-    /// Makes an instance within limits. Its guest stops before each call of the host only if the options say so.
+    /// Makes an instance within limits, whose guest stops before each call of the host unless the options
+    /// [say otherwise](InstanceOptions::yield_before_host_calls).
     ///
     /// # Errors
     ///
@@ -129,7 +132,7 @@ impl World {
 
     /// Makes an instance of something other than a module, most often of a component, as [`Instance::with_exports`] does.
     ///
-    /// Its guest stops before each call of the host only if the options [say so](InstanceOptions::yield_before_host_calls).
+    /// Its guest stops before each call of the host, too. The names of these are not known.
     ///
     /// # Errors
     ///
@@ -162,11 +165,11 @@ impl World {
             });
         }
         let number = self.run.new_guest();
+        let stops = *options.yield_before_host_calls.get_or_insert(true);
         let is_watched = counts_fuel || settings.explains || settings.hashes_guests;
-        options.watcher = Watcher(is_watched.then(|| {
-            let stops = options.yield_before_host_calls;
-            Arc::new(Crossings::new(self.run.clone(), number, stops)) as _
-        }));
+        options.watcher = Watcher(
+            is_watched.then(|| Arc::new(Crossings::new(self.run.clone(), number, stops)) as _),
+        );
         let instance = make(options)?;
         self.run
             .set_guest(number, Box::new(WorldGuest::new(instance.control().clone(), counts_fuel)));
@@ -176,7 +179,7 @@ impl World {
     /// Runs all jobs to their ends, those too that are submitted meanwhile.
     ///
     /// Call it in the test itself, not in a job, which would wait for its own end.
-    pub fn run(&self) {
+    pub fn run_all(&self) {
         self.run.run_all();
     }
 
@@ -213,7 +216,7 @@ impl World {
     /// let report = explore::dfs(100).run(|world: &World| {
     ///     let mut call = Future::new(async { Ok(yield_now().await) });
     ///     world.cancel_at_any_point(&world.pool().submit(call.to_job()?));
-    ///     world.run();
+    ///     world.run_all();
     ///     assert!(matches!(call.try_get_result(), Ok(Some(())) | Err(Error::Cancelled)));
     ///     Ok::<(), Error>(())
     /// });
@@ -241,13 +244,19 @@ impl World {
         self.pool().submit_closure(Some(format!("drop of {label}")), move || run.drop_job(number));
     }
 
-    /// Notes in the line of the step in progress that it touches something.
+    /// Notes in the line of the step in progress that it touches something which jobs share.
     pub fn touches(&self, what: impl Into<Cow<'static, str>>) {
-        self.run.touches(what.into());
+        self.run.note(Note::Touches(what.into()));
+    }
+
+    /// Notes in the line of the step in progress that it reads something which jobs share, and does not change it. The order of two steps that only read
+    /// it makes no difference to [`Explorer::reduce`](crate::explore::Explorer::reduce).
+    pub fn reads(&self, what: impl Into<Cow<'static, str>>) {
+        self.run.note(Note::Reads(what.into()));
     }
 
     /// Counts the distinct states of the run for the [report](crate::explore::Report::states): after each step, `hash` gives a hash of the
-    /// state.
+    /// state. A second call replaces the first.
     pub fn hash_by(&self, hash: impl Fn() -> u64 + Send + Sync + 'static) {
         self.run.hash_by(Arc::new(hash));
     }

@@ -250,7 +250,7 @@ impl JobHandle {
 
     /// The addresses of the latches of the jobs that this stands for.
     #[cfg(feature = "explore")]
-    fn latches(&self) -> Vec<usize> {
+    pub(crate) fn latches(&self) -> Vec<usize> {
         let address = |latch: &Latch| std::ptr::from_ref(latch).addr();
         match self.completion().parts() {
             [] => vec![address(self.latch())],

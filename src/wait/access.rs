@@ -219,8 +219,6 @@ where
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<R> {
         let waker = context.waker().clone();
-        #[cfg(feature = "explore")]
-        note(|| WaitsFor::Access);
         let place = match &mut self.stage {
             Stage::Queued(_, place) => place,
             Stage::New(closure) => {
@@ -230,6 +228,8 @@ where
                 let place = Arc::new(Place(Mutex::new(State::Waiting(closure, waker))));
                 let number = self.queue.lock().add(place.clone());
                 self.stage = Stage::Queued(number, place);
+                #[cfg(feature = "explore")]
+                note(|| WaitsFor::Access);
                 return Poll::Pending;
             }
         };
@@ -251,6 +251,8 @@ where
         };
         drop(state);
         drop(before);
+        #[cfg(feature = "explore")]
+        note(|| WaitsFor::Access);
         Poll::Pending
     }
 }

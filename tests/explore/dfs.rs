@@ -19,7 +19,7 @@ fn two_calls_of_m_and_n_steps_have_as_many_schedules_as_there_are_orders() {
             let (mut one, mut other) = (steps(m), steps(n));
             world.pool().submit(one.to_job()?);
             world.pool().submit(other.to_job()?);
-            world.run();
+            world.run_all();
             Ok(())
         });
         let (m, n) = (u64::from(m), u64::from(n));
@@ -50,7 +50,7 @@ fn two_guests_of_two_host_calls_have_twenty_schedules() {
             seen.lock().unwrap().push(watched.get());
             watched.get().unsigned_abs().into()
         });
-        world.run();
+        world.run_all();
         *losses.borrow_mut() += i32::from(stock.get() == 1);
         orders.borrow_mut().insert(order.lock().unwrap().clone());
         Ok(())
@@ -80,7 +80,7 @@ fn a_limit_ends_the_search_before_all_were_run() {
 #[test]
 fn a_lost_update_is_found_surely() {
     let failure = explore::dfs(100).check(lost_update).unwrap_err();
-    assert_eq!((failure.found_by(), failure.schedule(), failure.seed()), (2, "0.1", None));
+    assert_eq!((failure.schedule_number(), failure.schedule(), failure.seed()), (2, "0.1", None));
 }
 
 #[test]

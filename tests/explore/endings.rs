@@ -67,7 +67,7 @@ fn a_test_that_waits_for_what_never_comes_is_a_deadlock() {
         [
             "  the test waits",
             "  job#0 waits since its step 1 for event 1 (tests/explore/endings.rs:54)",
-            "  job#1 waits for jobs before it"
+            "  job#1 waits for job#0, before its first step"
         ]
     );
     assert_eq!(
@@ -82,7 +82,7 @@ fn a_job_that_blocks_when_its_run_is_stopped_has_not_ended() {
         let mut never = Future::new(ok(Event::new().wait()));
         let job = world.pool().submit(never.to_job()?);
         world.pool().submit_fn(move || job.wait());
-        world.run();
+        world.run_all();
         Ok(())
     };
     let failure = explore::dfs(1).check(blocks).unwrap_err();
@@ -121,14 +121,14 @@ fn an_error_that_nobody_takes_is_a_failure() {
 fn an_error_of_the_test_is_a_failure() {
     let failure = explore::dfs(10).check(|_: &World| Err::<(), _>("it rains")).unwrap_err();
     assert_eq!(failure.message(), "the test gave the error: it rains");
-    assert_eq!((failure.found_by(), failure.steps().len()), (1, 0));
+    assert_eq!((failure.schedule_number(), failure.steps().len()), (1, 0));
 }
 
 #[test]
 fn a_closure_that_panics_is_a_failure_with_the_place_of_its_panic() {
     let panics = |world: &World| {
         world.pool().submit_fn(|| panic!("out of paint"));
-        world.run();
+        world.run_all();
     };
     let failure = explore::dfs(10).check(panics).unwrap_err();
     let message = failure.message();
@@ -145,7 +145,7 @@ fn a_job_that_is_left_is_a_failure() {
         explore::dfs(10).check(|world: &World| drop(world.pool().submit_fn(|| ()))).unwrap_err();
     assert_eq!(
         failure.message(),
-        "job#0 was not run to its end: call `World::run`, or wait for its handle"
+        "job#0 was not run to its end: call `World::run_all`, or wait for its handle"
     );
 }
 
@@ -163,7 +163,7 @@ fn a_run_that_goes_another_way_is_a_failure() {
     assert!(lines[0].starts_with("the same schedule went another way when it was run again"));
     assert_eq!(
         lines[1..],
-        ["  step 1: job#0 step 1, submitted: done", "  then: job#0 step 1, submitted: yields"]
+        ["  line 1: job#0 step 1, submitted: done", "  then: job#0 step 1, submitted: yields"]
     );
 }
 
@@ -176,7 +176,7 @@ fn a_cancel_and_a_dropped_call_are_no_failures() {
         world.pool().submit(other.to_job()?).wait();
         handle.cancel();
         drop(dropped);
-        world.run();
+        world.run_all();
         assert!(matches!(cancelled.try_get_result(), Err(Error::Cancelled) | Ok(Some(()))));
         Ok(())
     });
@@ -197,7 +197,7 @@ fn a_destructor_that_panics_at_the_end_of_a_run_is_no_failure_of_the_next_one() 
         world.hash_by(move || size_of_val(&panics) as u64);
         world.pool().submit_fn(|| ());
         world.pool().submit_fn(|| ());
-        world.run();
+        world.run_all();
     });
     assert_eq!(report.schedules, 2);
 }

@@ -62,7 +62,8 @@ const COMPUTES: &str = r#"(module
 fn two_that_compute(pre: &InstancePre<Shared>) -> impl Fn(&World) -> Result<(), Error> {
     |world: &World| {
         let stock = Counter::default();
-        let guest = || world.instance_with(pre, InstanceOptions::default(), shared(world, &stock));
+        let options = InstanceOptions::default().yield_before_host_calls(false);
+        let guest = || world.instance_with(pre, options.clone(), shared(world, &stock));
         let guests = [guest()?, guest()?];
         let mut calls =
             [guests[0].call::<(), ()>("add", ())?, guests[1].call::<(), ()>("add", ())?];
@@ -79,7 +80,7 @@ fn a_guest_is_preempted_by_fuel_where_it_calls_no_host_function() {
     // Without preemption, each call is one step.
     assert_eq!(explore::dfs(10).run(&test).schedules, 2);
     for explorer in [explore::random(1_000), explore::pct(1_000, 2)] {
-        let explorer = explorer.names(pre.module(), &wat::parse_str(COMPUTES).unwrap());
+        let explorer = explorer.host_names(pre.module(), &wat::parse_str(COMPUTES).unwrap());
         let failure = explorer.preempt(100).check(&test).unwrap_err();
         let steps = failure.steps();
         assert_eq!(steps.len(), 3, "{failure}");
@@ -98,7 +99,7 @@ fn a_guest_is_preempted_by_fuel_where_it_calls_no_host_function() {
             "{failure}"
         );
         let again = explore::replay(failure.schedule())
-            .names(pre.module(), &wat::parse_str(COMPUTES).unwrap())
+            .host_names(pre.module(), &wat::parse_str(COMPUTES).unwrap())
             .check(&test)
             .unwrap_err();
         assert_eq!(again.steps(), steps);
@@ -116,7 +117,7 @@ fn a_guest_that_is_preempted_stops_once_for_each_slice() {
         // Steps are preempted only where there is a choice.
         let mut other = steps(200);
         world.pool().submit(other.to_job()?);
-        world.run();
+        world.run_all();
         Err(Error::other("to see the steps"))
     };
     let failure = explore::replay("1.1.1+60.1+60").check(test).unwrap_err();

@@ -58,7 +58,7 @@ fn a_host_call_that_fails_is_tried_at_each_place() {
     };
     // Which fails: neither call, the second one, the first one.
     let failure = explore::dfs(10).check(test).unwrap_err();
-    assert_eq!((failure.found_by(), failure.schedule()), (2, "1"));
+    assert_eq!((failure.schedule_number(), failure.schedule()), (2, "1"));
     assert_eq!(failure.message(), "the test gave the error: a host function failed: no connection");
     assert_eq!(
         failure.steps(),

@@ -192,7 +192,7 @@ fn ends_of_steps_look_different() {
         world.pool().submit(fails.to_job()?);
         world.pool().submit(done.to_job()?);
         let _ = own.set(world.pool().submit(cancelled.to_job()?));
-        world.run();
+        world.run_all();
         Ok(())
     });
     let failure = failure.unwrap_err();

@@ -54,12 +54,12 @@ fn fails(guest: &Guest, stops: bool, is_set: bool, with_names: bool) -> Failure 
         let instance = world.instance_with(&guest.pre, options, move || event.clone())?;
         let mut call = instance.call::<(), ()>("buy", ())?;
         world.pool().submit(call.to_job()?);
-        world.run();
+        world.run_all();
         call.try_get_result().map(|_| ())
     };
     let mut explorer = explore::dfs(1);
     if with_names {
-        explorer = explorer.names(guest.pre.module(), &guest.wasm);
+        explorer = explorer.host_names(guest.pre.module(), &guest.wasm);
     }
     explorer.check(test).unwrap_err()
 }
@@ -115,14 +115,14 @@ fn a_deadlock_says_which_host_function_waits_for_what_and_where_the_guest_is() {
 fn the_wasm_of_another_module_has_no_names() {
     let guest = guest(&EngineOptions::default());
     let other = GUEST.replace("look", "peek");
-    let _ = explore::dfs(1).names(guest.pre.module(), &wat::parse_str(other).unwrap());
+    let _ = explore::dfs(1).host_names(guest.pre.module(), &wat::parse_str(other).unwrap());
 }
 
 #[test]
 #[should_panic(expected = "no wasm of a module: ")]
 fn what_is_no_wasm_has_no_names() {
     let guest = guest(&EngineOptions::default());
-    let _ = explore::dfs(1).names(guest.pre.module(), b"(module)");
+    let _ = explore::dfs(1).host_names(guest.pre.module(), b"(module)");
 }
 
 #[test]
@@ -143,7 +143,7 @@ fn a_waiting_call_is_listed_with_all_that_it_waits_for() {
         .named("access");
         pool.submit(access.to_job()?);
         pool.submit_fn(move || waiting.wait());
-        world.run();
+        world.run_all();
         Ok(())
     });
     let never = never.unwrap_err();
@@ -173,7 +173,7 @@ fn a_sleeper_that_is_cut_short_says_until_when_it_sleeps() {
             Ok(event.wait().await)
         });
         world.pool().submit(naps.to_job()?);
-        world.run();
+        world.run_all();
         Ok(())
     });
     assert_eq!(
@@ -203,7 +203,7 @@ fn a_job_of_a_pool_around_the_worlds_own_is_one_job() {
             if is_set {
                 pool.submit_fn(move || event.set());
             }
-            world.run();
+            world.run_all();
             waits.try_get_result().map(|_| ())
         }
     };
@@ -222,31 +222,32 @@ fn a_job_of_a_pool_around_the_worlds_own_is_one_job() {
 #[test]
 fn a_step_says_in_which_host_function_it_goes_on_and_which_jobs_it_ends() {
     let guest = guest(&EngineOptions::default());
-    let failure = explore::dfs(1).names(guest.pre.module(), &guest.wasm).check(|world: &World| {
-        {
-            let event = Event::new();
-            let state = event.clone();
-            let instance = world.instance(&guest.pre, move || state.clone())?;
-            let mut call = instance.call::<(), ()>("buy", ())?;
-            world.pool().submit(call.to_job()?);
-            let mut asleep = Future::new({
-                let wait = Event::new().wait();
-                async move { Ok(wait.await) }
-            })
-            .named("asleep");
-            let job = world.pool().submit(asleep.to_job()?);
-            world.pool().submit_after(
-                move || {
-                    event.set();
-                    job.cancel();
-                },
-                &[],
-            );
-            world.run();
-            call.try_get_result()
-        }
-        .map(drop)
-    });
+    let failure =
+        explore::dfs(1).host_names(guest.pre.module(), &guest.wasm).check(|world: &World| {
+            {
+                let event = Event::new();
+                let state = event.clone();
+                let instance = world.instance(&guest.pre, move || state.clone())?;
+                let mut call = instance.call::<(), ()>("buy", ())?;
+                world.pool().submit(call.to_job()?);
+                let mut asleep = Future::new({
+                    let wait = Event::new().wait();
+                    async move { Ok(wait.await) }
+                })
+                .named("asleep");
+                let job = world.pool().submit(asleep.to_job()?);
+                world.pool().submit_after(
+                    move || {
+                        event.set();
+                        job.cancel();
+                    },
+                    &[],
+                );
+                world.run_all();
+                call.try_get_result()
+            }
+            .map(drop)
+        });
     let failure = failure.unwrap_err();
     let steps: Vec<_> = failure.steps().iter().map(|step| step.split(" (").next()).collect();
     assert_eq!(

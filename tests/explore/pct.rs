@@ -37,7 +37,7 @@ fn a_bug_of_depth_two_is_hit_as_often_as_the_bound_says() {
         });
         world.pool().submit(first.to_job()?);
         world.pool().submit(second.to_job()?);
-        world.run();
+        world.run_all();
         hits.set(hits.get() + u32::from(second.try_get_result()? == Some(5)));
         Ok(())
     });
@@ -61,7 +61,7 @@ fn the_same_seed_gives_the_same_schedules() {
             handles[1].wait();
             let done = handles.iter().map(|handle| u64::from(handle.is_complete()));
             choices.set(done.fold(choices.get(), |sum, done| sum.wrapping_mul(31) + done));
-            world.run();
+            world.run_all();
             Ok(())
         });
         choices.get()

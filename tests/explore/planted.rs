@@ -136,7 +136,7 @@ fn run_each<S: Send + 'static>(
         world.pool().submit(call.to_job()?);
         calls.push(call);
     }
-    world.run();
+    world.run_all();
     calls.iter_mut().try_for_each(|call| call.try_get_result().map(|_| ()))
 }
 
@@ -368,7 +368,7 @@ fn cancel_half_way(host: Host) -> impl Fn(&World) -> Result<(), Error> {
         let mut call = guest.call::<(), ()>("transfer", ())?;
         let job = world.pool().submit(call.to_job()?);
         world.pool().submit_fn(move || job.cancel());
-        world.run();
+        world.run_all();
         assert!(matches!(call.try_get_result(), Ok(Some(())) | Err(Error::Cancelled)));
         assert_eq!(state.shared.lock().unwrap().iter().sum::<i32>(), 10, "money is lost");
         Ok(())

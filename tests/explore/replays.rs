@@ -36,7 +36,7 @@ fn what_is_printed_has_the_message_the_steps_and_the_schedule() {
     let text = failure.to_string();
     let (message, rest) = text.split_once("\n\n").unwrap();
     assert_eq!(message, failure.message());
-    let (found_by, seed) = (failure.found_by(), in_force(7));
+    let (found_by, seed) = (failure.schedule_number(), in_force(7));
     assert_eq!(
         rest,
         format!(
@@ -45,7 +45,8 @@ fn what_is_printed_has_the_message_the_steps_and_the_schedule() {
    3  b#1 step 2, goes on: done
    4  a#0 step 2, goes on: done
 
-found by schedule {found_by} of random(100) with WASM_JOBS_SEED={seed}; to run it again: wasm_jobs::explore::replay(\"0.1\")"
+found by schedule {found_by} of random(100) with WASM_JOBS_SEED={seed}
+to run it again: WASM_JOBS_SCHEDULE=0.1 in the environment, or wasm_jobs::explore::replay(\"0.1\")"
         )
     );
 }
@@ -56,7 +57,7 @@ fn run_panics_with_the_failure() {
     let text = panic.downcast_ref::<String>().unwrap();
     assert!(
         text.ends_with(
-            "found by schedule 2 of dfs(100); to run it again: wasm_jobs::explore::replay(\"0.1\")"
+            "found by schedule 2 of dfs(100)\nto run it again: WASM_JOBS_SCHEDULE=0.1 in the environment, or wasm_jobs::explore::replay(\"0.1\")"
         ),
         "{text}"
     );
@@ -72,7 +73,7 @@ fn the_same_seed_gives_the_same_schedules() {
                 let order = order.clone();
                 world.pool().submit_fn(move || order.lock().unwrap().push(job));
             }
-            world.run();
+            world.run_all();
             orders.borrow_mut().push(order.lock().unwrap().clone());
         });
         orders.into_inner()

@@ -108,7 +108,7 @@ pub(crate) fn run_all<T: Send + 'static>(
     for call in calls {
         world.pool().submit(call.to_job()?);
     }
-    world.run();
+    world.run_all();
     Ok(())
 }
 

@@ -26,7 +26,7 @@ fn a_wait_inside_a_job_runs_the_others_on_top_of_it() {
     let failure = explore::dfs(100).check(|world: &World| {
         let pool = world.pool();
         world.pool().submit_fn(move || pool.submit_fn(|| ()).wait());
-        world.run();
+        world.run_all();
         Err::<(), _>("to see the steps")
     });
     let failure = failure.unwrap_err();
@@ -46,7 +46,7 @@ fn graphs_run_in_their_order() {
         let parts = [pool.submit_fn(add(1)), pool.submit_fn(add(2))];
         let seen = sum.clone();
         pool.submit_after(move || assert_eq!(seen.load(Relaxed), 3), &parts);
-        world.run();
+        world.run_all();
     });
 }
 

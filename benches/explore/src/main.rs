@@ -45,7 +45,7 @@ fn guests(world: &World) -> Result<(), Error> {
         world.pool().submit(call.to_job()?);
         calls.push(call);
     }
-    world.run();
+    world.run_all();
     calls.iter_mut().try_for_each(|call| call.try_get_result().map(drop))
 }
 
@@ -62,7 +62,7 @@ fn native(world: &World) -> Result<(), Error> {
         world.pool().submit(call.to_job()?);
         calls.push(call);
     }
-    world.run();
+    world.run_all();
     calls.iter_mut().try_for_each(|call| call.try_get_result().map(drop))
 }
 
@@ -85,12 +85,15 @@ fn explored(test: impl Fn(&World) -> Result<(), Error>) {
     assert_eq!(report.steps, SCHEDULES * 60);
 }
 
+type Test = fn(&World) -> Result<(), Error>;
+
+const ALL: [(&str, Test); 2] = [("explore", guests), ("explore_native", native)];
+
 fn main() {
-    let theirs = || shuttle::check_random(tasks, SCHEDULES as usize);
-    let peer = Other::Peer("shuttle");
-    println!("measure=explore {}", compare(peer, ROUNDS, SCHEDULES, || explored(guests), theirs));
-    println!(
-        "measure=explore_native {}",
-        compare(peer, ROUNDS, SCHEDULES, || explored(native), theirs)
-    );
+    for (name, test) in ALL {
+        let ours = || explored(test);
+        let theirs = || shuttle::check_random(tasks, SCHEDULES as usize);
+        let finding = compare(Other::Peer("shuttle"), ROUNDS, SCHEDULES, ours, theirs);
+        println!("measure={name} {finding}");
+    }
 }

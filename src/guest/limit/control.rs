@@ -90,7 +90,7 @@ impl Control {
             fuel_of_a_call: options.fuel,
             fuel: 0.into(),
             before_lending: NOT_LENT.into(),
-            yields_before_host_calls: options.yield_before_host_calls,
+            yields_before_host_calls: options.yield_before_host_calls.unwrap_or(false),
             #[cfg(feature = "explore")]
             watcher: options.watcher,
             #[cfg(feature = "freeze")]

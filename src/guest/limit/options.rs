@@ -44,7 +44,8 @@ pub struct InstanceOptions {
     pub(crate) memory: Option<usize>,
     pub(crate) table_elements: Option<usize>,
     pub(crate) nesting: Option<u32>,
-    pub(crate) yield_before_host_calls: bool,
+    /// `None` if nothing was set: guests of a world of `explore` yield then, and others do not.
+    pub(crate) yield_before_host_calls: Option<bool>,
     #[cfg(feature = "freeze")]
     pub(crate) park_after: Option<Duration>,
     #[cfg(feature = "explore")]
@@ -204,7 +205,7 @@ impl InstanceOptions {
     /// ```
     #[must_use]
     pub fn yield_before_host_calls(mut self, enable: bool) -> Self {
-        self.yield_before_host_calls = enable;
+        self.yield_before_host_calls = Some(enable);
         self
     }
 

@@ -51,7 +51,7 @@ fn coroutines_sleep_and_wake_each_other_and_jobs() {
         let expected = [("slept", SECOND), ("back", SECOND), ("slept", 2 * SECOND)];
         assert_eq!(*log.borrow(), expected);
         assert_result(&mut job, &handle);
-        world.run();
+        world.run_all();
         assert!(other.is_complete());
         Ok(())
     });
@@ -141,7 +141,7 @@ fn closures_block_until_an_instance_is_theirs() {
         });
         let cancels = job.clone();
         pool.submit_fn(move || cancels.cancel());
-        world.run();
+        world.run_all();
         assert_eq!(JobHandle::all(closures).outcome(), Some(JobOutcome::Succeeded));
         assert_result(&mut holds, &job);
         let stats = instances.stats();

@@ -67,7 +67,7 @@ fn a_diamond_runs_in_its_order_whatever_is_cancelled() {
             cancels.cancel();
             assert!(cancels.is_complete(), "a job that is in no step, or waits for others");
         });
-        world.run();
+        world.run_all();
         log.assert_order(&DIAMOND);
         assert_eq!(drops.get(), 4);
         for (name, (call, job)) in ["a", "b", "c", "d"].iter().zip(calls.iter_mut().zip(&jobs)) {
@@ -100,7 +100,7 @@ fn a_diamond_that_needs_success_stops_where_one_has_not_succeeded() {
         }
         let all = JobHandle::all(jobs.clone());
         all.wait();
-        world.run();
+        world.run_all();
         log.assert_order(&DIAMOND);
         assert_eq!(drops.get(), 4);
         let outcomes = jobs.each_ref().map(|job| job.outcome().unwrap());
@@ -148,7 +148,7 @@ fn the_owner_of_a_job_that_others_wait_for_is_dropped() {
             drop(first);
             assert!(seen.is_complete());
         });
-        world.run();
+        world.run_all();
         assert_eq!(drops.get(), 4);
         let succeeded = job.outcome() == Some(JobOutcome::Succeeded);
         assert!(succeeded || job.outcome() == Some(JobOutcome::Cancelled));
@@ -195,7 +195,7 @@ fn a_graph_is_built_while_its_jobs_run() {
         pool.submit(builder.to_job()?);
         let cancels = jobs[0].clone();
         pool.submit_fn(move || cancels.cancel());
-        world.run();
+        world.run_all();
         assert_eq!(builder.try_get_result()?, Some(Some(JobOutcome::Succeeded)));
         assert!(["sum", "ok", "last", "b"].iter().all(|name| log.has(name)));
         log.assert_order(&[("sum", "a"), ("sum", "b"), ("ok", "sum"), ("last", "ok")]);
@@ -230,7 +230,7 @@ fn the_first_of_several_jobs_wins_and_the_others_are_cancelled() {
         any.wait();
         let outcome = any.outcome().unwrap();
         assert!(jobs.iter().any(|job| job.outcome() == Some(outcome)));
-        world.run();
+        world.run_all();
         assert_eq!(any.outcome(), Some(outcome), "it does not change");
         assert_eq!(after.outcome(), Some(JobOutcome::Succeeded));
         assert_eq!(
@@ -279,7 +279,7 @@ fn a_chain_that_is_cancelled_in_the_middle_lets_those_behind_it_go_on() {
         });
         pool.submit_after(move || event.set(), from_ref(&middle));
         // The gate is opened by a job after the middle one, which only the cancel can bring to its end.
-        world.run();
+        world.run_all();
         assert!(log.has("last") && !log.has("middle"));
         assert_eq!(middle.outcome(), Some(JobOutcome::Cancelled));
         assert_eq!(last.outcome(), Some(JobOutcome::Succeeded));
@@ -318,7 +318,7 @@ fn a_host_function_builds_a_graph_and_awaits_it() {
         let job = world.pool().submit(call.to_job()?);
         let cancels = job.clone();
         world.pool().submit_fn(move || cancels.cancel());
-        world.run();
+        world.run_all();
         let log = host.1.0.lock().unwrap();
         // The jobs that the host function has submitted are nobody's, and run to their ends.
         let graph = ["part", "part", "whole"];

@@ -87,7 +87,7 @@ fn an_instance_that_is_made_in_a_step_that_fuel_ends_keeps_its_own_slice() {
         let gets = instances.clone();
         world.pool().submit_fn(move || drop(gets.try_get().unwrap()));
         world.pool().submit_fn(|| ());
-        world.run();
+        world.run_all();
         // The second instance was given back twice: in that step, and here.
         drop(instances.try_get()?);
         assert_eq!(instances.try_get()?.slice(), Slice::Unbounded);
@@ -128,7 +128,7 @@ fn an_instance_is_free_when_its_call_is_over_and_poisoned_if_that_was_half_way()
             },
             std::slice::from_ref(&job),
         );
-        world.run();
+        world.run_all();
         assert_eq!(next.outcome(), Some(JobOutcome::Succeeded));
         match (call.try_get_result(), job.outcome()) {
             (Ok(Some(1)), Some(JobOutcome::Succeeded)) => assert_eq!(fails, 0),
@@ -165,7 +165,7 @@ fn callers_share_an_instance_and_none_is_lost() {
         let (cancels, event) = (jobs[0].clone(), shared.event.clone());
         pool.submit_fn(move || cancels.cancel());
         pool.submit_fn(move || event.set());
-        world.run();
+        world.run_all();
         let mut calls = 0;
         for (number, request) in requests.iter_mut().enumerate() {
             match request.try_get_result() {
@@ -219,7 +219,7 @@ fn an_instance_that_a_caller_does_not_wait_for_any_more_goes_to_the_next_one() {
             let cancels = job.clone();
             pool.submit_fn(move || cancels.cancel());
         }
-        world.run();
+        world.run_all();
         for (number, caller) in callers.iter_mut().enumerate() {
             match caller.try_get_result() {
                 Ok(Some(_)) => {}
@@ -273,7 +273,7 @@ fn par_map_gives_each_input_one_result_whatever_is_cancelled() {
                 }
             }
         }
-        world.run();
+        world.run_all();
         for guest in &instances {
             if guest.is_poisoned() {
                 guest.reset()?;

@@ -58,7 +58,7 @@ impl Shared {
     async fn perform(&self, world: &World, operation: Operation, own: &mut u32) {
         match operation {
             Operation::Read(variable) => {
-                world.touches(VARIABLES[variable]);
+                world.reads(VARIABLES[variable]);
                 *own = self.variables.lock().unwrap()[variable];
             }
             Operation::Add(variable) => {
@@ -94,10 +94,11 @@ impl Shared {
     }
 }
 
-/// The results of the calls, each with the time of its end, and the variables. The time is `None` if the call was cancelled.
+/// The results of the calls, each with the time of its end, and the variables. `None` stands for a call that was cancelled or dropped.
 type End = ([Option<(u32, Duration)>; 3], [u32; 2]);
 
-fn ends(explorer: &Explorer, program: &[Vec<Operation>]) -> (Report, BTreeSet<End>) {
+/// Explores a program. In some, a job is dropped at any point.
+fn ends(explorer: &Explorer, program: &[Vec<Operation>], drops: bool) -> (Report, BTreeSet<End>) {
     let ends = RefCell::new(BTreeSet::new());
     let report = explorer.run(|world: &World| -> Result<(), Error> {
         let shared = Arc::new(Shared::default());
@@ -120,7 +121,11 @@ fn ends(explorer: &Explorer, program: &[Vec<Operation>]) -> (Report, BTreeSet<En
             let job = world.pool().submit(call.to_job()?);
             shared.jobs.lock().unwrap().push(job);
         }
-        world.run();
+        if drops {
+            let job = shared.jobs.lock().unwrap()[0].clone();
+            world.drop_at_any_point(&job);
+        }
+        world.run_all();
         let mut results = [None; 3];
         for (result, call) in results.iter_mut().zip(&mut calls) {
             *result = match call.try_get_result() {
@@ -141,18 +146,39 @@ const PROGRAMS: u32 = 60;
 fn programs_come_to_the_same_ends_with_and_without_reduction() {
     let mut random = Random(7);
     let mut fewer = 0;
-    for _ in 0..PROGRAMS {
+    for number in 0..PROGRAMS {
         let lengths = [1 + random.below(3), 1 + random.below(3), 1 + random.below(3)];
         let program =
             lengths.map(|length| (0..length).map(|_| operation(&mut random)).collect::<Vec<_>>());
+        let drops = number % 3 == 0;
         let all = explore::dfs(u64::MAX);
-        let (full, expected) = ends(&all, &program);
-        let (reduced, found) = ends(&all.reduce(), &program);
-        let (_, by_chance) = ends(&explore::random(200), &program);
+        let (full, expected) = ends(&all, &program, drops);
+        let (reduced, found) = ends(&all.reduce(), &program, drops);
+        let (_, by_chance) = ends(&explore::random(200), &program, drops);
         assert!(full.is_exhaustive && reduced.is_exhaustive);
         assert_eq!(found, expected, "{program:?}");
         assert!(by_chance.is_subset(&expected), "{program:?}");
         fewer += u32::from((reduced.schedules + reduced.redundant) * 2 < full.schedules);
     }
     assert!(fewer > PROGRAMS / 2, "{fewer}");
+}
+
+#[test]
+fn programs_come_to_the_same_ends_where_steps_take_time() {
+    let mut random = Random(11);
+    let mut more = 0;
+    for _ in 0..12 {
+        let lengths = [1 + random.below(2), 1 + random.below(2), 1];
+        let program =
+            lengths.map(|length| (0..length).map(|_| operation(&mut random)).collect::<Vec<_>>());
+        let all = explore::dfs(u64::MAX);
+        let (_, without) = ends(&all, &program, false);
+        let (full, expected) = ends(&all.clone().steps_take_time(), &program, false);
+        let (reduced, found) = ends(&all.steps_take_time().reduce(), &program, false);
+        assert!(full.is_exhaustive && reduced.is_exhaustive);
+        assert_eq!(found, expected, "{program:?}");
+        assert!(without.is_subset(&expected), "{program:?}");
+        more += u32::from(without.len() < expected.len());
+    }
+    assert!(more > 2, "{more}");
 }

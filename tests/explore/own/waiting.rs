@@ -64,7 +64,7 @@ fn calls_that_wait_are_woken_cancelled_and_dropped() {
             drop(dropped);
             assert_eq!(job.outcome(), was_over.or(Some(JobOutcome::Cancelled)));
         });
-        world.run();
+        world.run_all();
         assert_eq!(drops.get(), 3);
         assert_eq!(jobs[0].outcome(), Some(JobOutcome::Succeeded));
         assert_result(&mut woken, &jobs[0]);
@@ -94,7 +94,7 @@ fn a_job_that_several_await_ends_in_one_way_for_all_of_them() {
         pool.submit_fn(move || cancels.cancel());
         job.wait();
         let outcome = job.outcome();
-        world.run();
+        world.run_all();
         for watcher in &mut watchers {
             assert_eq!(watcher.try_get_result()?, Some(outcome));
         }
@@ -125,7 +125,7 @@ fn a_call_that_awaits_a_job_takes_it_with_it_when_it_is_cancelled() {
             assert!(cancels.is_complete() && of_inner.is_complete());
             assert_eq!(seen.get(), 2);
         });
-        world.run();
+        world.run_all();
         assert_eq!(drops.get(), 2);
         assert_result(&mut outer, &outer_job);
         let worst = if outer_job.outcome() == Some(JobOutcome::Succeeded) {
@@ -166,7 +166,7 @@ fn a_runner_that_is_dropped_half_way_gives_the_call_to_whoever_awaits_it() {
                 cancels.cancel();
             }
         });
-        world.run();
+        world.run_all();
         assert_eq!(drops.get(), 1);
         assert!(is_cancelled || job.outcome() == Some(JobOutcome::Succeeded));
         assert_result(&mut outer, &job);
@@ -194,7 +194,7 @@ fn a_call_goes_from_job_to_job_and_back_to_its_owner() {
             Err(other) => panic!("{other:?}"),
         });
         pool.submit_fn(move || event.set());
-        world.run();
+        world.run_all();
         assert_eq!(drops.get(), 1);
         assert!(drops_it || first.outcome() == Some(JobOutcome::Succeeded));
         Ok(())
@@ -235,7 +235,7 @@ fn closures_that_wait_for_access_run_in_the_order_of_their_arrival_unless_they_a
             Ok(visitors)
         });
         pool.submit(owner.to_job()?);
-        world.run();
+        world.run_all();
         let visitors = owner.try_get_result()?.unwrap();
         let mut expected = arrived.lock().unwrap().clone();
         // A call may be cancelled after its closure has run, and before it took the result.
@@ -281,7 +281,7 @@ fn jobs_are_idle_together_when_none_of_them_can_go_on() {
             Ok(())
         });
         pool.submit(watcher.to_job()?);
-        world.run();
+        world.run_all();
         watcher.try_get_result()?;
         for (call, job) in calls.iter_mut().zip(&jobs) {
             assert_result(call, job);
@@ -330,7 +330,7 @@ fn a_call_waits_for_an_event_until_a_deadline() {
             Ok(clock.sleepers())
         });
         pool.submit(late.to_job()?);
-        world.run();
+        world.run_all();
         assert_eq!(late.try_get_result()?, Some(0), "nobody sleeps who has not to");
         assert_eq!(world.clock().now(), 3 * SECOND);
         Ok(waits.try_get_result()?.unwrap())
@@ -365,7 +365,7 @@ fn coroutines_go_on_when_what_they_await_ends_in_any_way() {
         pool.submit_fn(move || cancels.cancel());
         pool.submit_fn(move || event.set());
         coroutines.run();
-        world.run();
+        world.run_all();
         let succeeded = jobs.iter().filter(|job| job.outcome() == Some(JobOutcome::Succeeded));
         assert_eq!(sum.load(Relaxed) as usize, 2 + 10 * succeeded.count());
         assert_eq!(drops.get(), 2);

@@ -140,7 +140,7 @@ fn programs_sleep_for_as_long_as_they_want_and_tell_so_in_the_order_of_time() {
             calls.push(call);
             guests.push(guest);
         }
-        world.run();
+        world.run_all();
         for call in &mut calls {
             assert_eq!(call.try_get_result()?, Some(()));
         }
@@ -173,7 +173,7 @@ fn a_program_waits_for_input_until_a_time() {
                 Ok(())
             });
             world.pool().submit(sets.to_job()?);
-            world.run();
+            world.run_all();
             let end = call.try_get_result()?.unwrap();
             assert_eq!(world.clock().now(), at * MS);
             assert_eq!(world.clock().sleepers(), 0, "the time that it does not wait for");
@@ -202,7 +202,7 @@ fn a_program_that_is_cancelled_in_its_sleep_leaves_nothing_behind() {
             Ok(())
         });
         world.pool().submit(other.to_job()?);
-        world.run();
+        world.run_all();
         other.try_get_result()?;
         assert_eq!(input.drops.get(), 1, "what it waited with is dropped");
         assert_eq!(world.clock().now(), at * MS);
@@ -237,7 +237,7 @@ fn programs_that_yield_meet_in_every_order() {
             world.pool().submit(call.to_job()?);
             calls.push(call);
         }
-        world.run();
+        world.run_all();
         calls.iter_mut().try_for_each(|call| call.try_get_result().map(drop))?;
         let told = told.lock().unwrap().iter().map(|(_, name)| *name).collect::<Vec<_>>();
         Ok(told)
@@ -270,7 +270,7 @@ fn programs_wake_each_other_by_their_input_and_sleep_in_between() {
         }
         let first = inputs[0].has_come.clone();
         world.pool().submit_fn(move || first.set());
-        world.run();
+        world.run_all();
         for call in &mut calls {
             assert_eq!(call.try_get_result()?, Some(vec![1, 1]));
         }
