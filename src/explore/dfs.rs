@@ -7,7 +7,7 @@
 
 use crate::explore::choice::Choice;
 use crate::explore::footprint::Footprint;
-use crate::explore::strategy::Strategy;
+use crate::explore::strategy::{Strategy, WENT_ANOTHER_WAY};
 use std::mem;
 
 pub(crate) struct Dfs {
@@ -20,6 +20,7 @@ pub(crate) struct Dfs {
     at: usize,
     /// The nodes of the steps in progress: those inside others last.
     open: Vec<usize>,
+    misfit: Option<String>,
 }
 
 enum Node {
@@ -48,7 +49,23 @@ impl Step {
 
 impl Dfs {
     pub(crate) fn new(limit: u64, reduces: bool) -> Self {
-        Self { left: limit, reduces, is_over: false, path: Vec::new(), at: 0, open: Vec::new() }
+        Self {
+            left: limit,
+            reduces,
+            is_over: false,
+            path: Vec::new(),
+            at: 0,
+            open: Vec::new(),
+            misfit: None,
+        }
+    }
+
+    /// After the same choices, other ones are possible than before.
+    fn goes_another_way(&mut self) {
+        let choices = self.at;
+        self.misfit.get_or_insert_with(|| {
+            format!("{WENT_ANOTHER_WAY}\n  after the first {choices} choices, other jobs can go on than before")
+        });
     }
 
     /// The jobs that sleep after the last step.
@@ -83,17 +100,18 @@ impl Strategy for Dfs {
             self.path.push(Node::Step(step));
         }
         let chosen = match &mut self.path[self.at] {
-            Node::Step(step) => {
+            Node::Step(step) if step.ready == ready => {
                 step.footprint = None;
                 step.chosen
             }
-            Node::Pick { .. } => 0,
+            _ => {
+                self.goes_another_way();
+                0
+            }
         };
         self.open.push(self.at);
         self.at += 1;
-        // A test that goes another way when it is repeated may offer fewer possibilities than it did.
-        let value = chosen.min(ready.len() - 1);
-        Some(Choice { value: u32::try_from(value).unwrap_or(u32::MAX), fuel: 0 })
+        Some(Choice { value: u32::try_from(chosen).unwrap_or(u32::MAX), fuel: 0 })
     }
 
     fn pick(&mut self, of: u32) -> u32 {
@@ -101,8 +119,11 @@ impl Strategy for Dfs {
             self.path.push(Node::Pick { value: 0, of });
         }
         let value = match self.path[self.at] {
-            Node::Pick { value, .. } => value.min(of - 1),
-            Node::Step(_) => 0,
+            Node::Pick { value, of: before } if before == of => value,
+            _ => {
+                self.goes_another_way();
+                0
+            }
         };
         self.at += 1;
         value
@@ -142,6 +163,10 @@ impl Strategy for Dfs {
             self.path.pop();
         }
         self.is_over = true;
+    }
+
+    fn misfit(&self) -> Option<&str> {
+        self.misfit.as_deref()
     }
 
     fn is_exhausted(&self) -> bool {

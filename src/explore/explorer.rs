@@ -58,7 +58,7 @@ impl Explorer {
             max_time: None,
             settings: Settings {
                 max_steps: 100_000,
-                fuel: Fuel::at_most(1_000_000_000),
+                fuel: Fuel::Most(1_000_000_000),
                 steps_take_time: false,
                 preempts: false,
                 hashes_guests: false,
@@ -159,12 +159,11 @@ impl Explorer {
         self
     }
 
-    /// Sets how much fuel a guest may use in a step: 1,000,000,000 by default. It is rounded up to a multiple of 1,000. More is a failure, because the
-    /// guest may go on for ever.
+    /// Sets how much fuel a guest may use in a step: 1,000,000,000 by default. More is a failure, because the guest may go on for ever.
     ///
     /// This is noticed only if the engine [counts fuel](crate::EngineOptions::fuel) and the test sets no [slice](crate::Slice) for the guest. Otherwise an endless guest hangs the test.
     pub fn max_fuel(mut self, fuel: u64) -> Self {
-        self.settings.fuel = Fuel::at_most(fuel);
+        self.settings.fuel = Fuel::Most(fuel);
         self
     }
 
@@ -295,7 +294,7 @@ impl Explorer {
             report.states = carried.states.len();
             let failed = outcome.failure.is_some();
             if let Some(why) = carried.strategy.misfit() {
-                let failure = Some(format!("the schedule is not one of this test: {why}"));
+                let failure = Some(why.to_owned());
                 return Err(this.failure(Outcome { failure, ..outcome }, seed, report));
             }
             if failed || report.schedules % REPEATED == 1 {
@@ -329,13 +328,13 @@ impl Explorer {
         let mut this = self.clone();
         let variable =
             |name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
-        if let Some(seed) = variable("WASM_JOBS_SEED") {
+        if let Some(seed) = variable("WASM_JOBS_SEED").filter(|seed| !seed.is_empty()) {
             match seed.trim().parse() {
                 Ok(seed) => this.seed = Some(seed),
                 Err(_) => panic!("WASM_JOBS_SEED={seed:?} is no number"),
             }
         }
-        if let Some(schedule) = variable("WASM_JOBS_SCHEDULE") {
+        if let Some(schedule) = variable("WASM_JOBS_SCHEDULE").filter(|text| !text.is_empty()) {
             match parse(&schedule) {
                 Some(choices) => this.method = Method::Replay { choices },
                 None => panic!("WASM_JOBS_SCHEDULE={schedule:?} is no schedule"),

@@ -10,6 +10,9 @@ pub(crate) trait Guest: Send {
     /// Ends its steps by this fuel.
     fn set_fuel(&self, fuel: Fuel);
 
+    /// Has the test set a slice?
+    fn has_own_slice(&self) -> bool;
+
     /// Has it a slice of time?
     fn has_time_slice(&self) -> bool;
 
@@ -22,18 +25,8 @@ pub(crate) trait Guest: Send {
 pub(crate) enum Fuel {
     /// The schedule ends the step after this fuel.
     Chosen(u32),
-    /// What the test has set. If that is nothing: so much, and then the step goes on with its next part, up to [`MOST_PARTS`] times.
-    Part(u64),
-}
-
-/// The most parts of a step that the schedule does not end. After these, it is taken for endless.
-pub(crate) const MOST_PARTS: u32 = 1_000;
-
-impl Fuel {
-    /// No end, but for a step that uses more than this.
-    pub(crate) fn at_most(fuel: u64) -> Self {
-        Self::Part(fuel.div_ceil(MOST_PARTS.into()).max(1))
-    }
+    /// The step ends by the slice that the test has set. If there is none, more than this is a failure.
+    Most(u64),
 }
 
 /// It keeps nothing of the guest but how that is limited: the guest is gone when the test drops it.
@@ -42,14 +35,16 @@ pub(crate) struct WorldGuest {
     counts_fuel: bool,
     /// The slice that the test has set.
     own: Cell<Slice>,
-    /// The slice that the world has set.
+    /// The slice that the world has set last, and the last one that was not chosen by the schedule. A pool of instances notes the latter, and may
+    /// set it again.
     set: Cell<Option<Slice>>,
+    usual: Cell<Option<Slice>>,
 }
 
 impl WorldGuest {
     pub(crate) fn new(control: Arc<Control>, counts_fuel: bool) -> Self {
         let own = Cell::new(control.slice());
-        Self { control, counts_fuel, own, set: Cell::new(None) }
+        Self { control, counts_fuel, own, set: Cell::new(None), usual: Cell::new(None) }
     }
 }
 
@@ -59,11 +54,14 @@ impl Guest for WorldGuest {
             return;
         }
         let now = self.control.slice();
-        if self.set.get() != Some(now) {
+        if self.set.get() != Some(now) && self.usual.get() != Some(now) {
             self.own.set(now);
         }
         let slice = self.slice(fuel).map_or(self.own.get(), Slice::Fuel);
         self.set.set(Some(slice));
+        if matches!(fuel, Fuel::Most(_)) {
+            self.usual.set(Some(slice));
+        }
         // No check: the engine counts fuel, and its own slice was checked.
         self.control.set_slice(slice);
     }
@@ -71,10 +69,14 @@ impl Guest for WorldGuest {
     fn slice(&self, fuel: Fuel) -> Option<u64> {
         match (fuel, self.own.get()) {
             (Fuel::Chosen(fuel), _) => Some(fuel.into()),
-            (Fuel::Part(fuel), Slice::Unbounded) => Some(fuel),
-            (Fuel::Part(_), Slice::Fuel(own)) => Some(own),
-            (Fuel::Part(_), Slice::Time(_)) => None,
+            (Fuel::Most(fuel), Slice::Unbounded) => Some(fuel),
+            (Fuel::Most(_), Slice::Fuel(own)) => Some(own),
+            (Fuel::Most(_), Slice::Time(_)) => None,
         }
+    }
+
+    fn has_own_slice(&self) -> bool {
+        self.own.get() != Slice::Unbounded
     }
 
     fn has_time_slice(&self) -> bool {

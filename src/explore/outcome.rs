@@ -7,7 +7,7 @@ use crate::explore::run::{Ended, Run};
 use crate::explore::settings::Settings;
 use crate::explore::shrink::{Failing, Length, length};
 use crate::explore::state::Carried;
-use crate::explore::strategy::Script;
+use crate::explore::strategy::{Script, WENT_ANOTHER_WAY};
 use crate::explore::verdict::Verdict;
 use crate::explore::world::World;
 use crate::trace::watch::{Untaken, collecting};
@@ -39,14 +39,19 @@ pub(crate) fn execute<V: Verdict>(
 ) -> (Carried, Outcome) {
     let run = Arc::new(Run::new(carried, settings));
     let help = run.clone();
-    let ((verdict, ended, untaken), mut panics) = quietly(|| {
+    let ((verdict, ended, untaken), panics) = quietly(|| {
         let run_once = || {
             let verdict = catch(|| World::with(run.clone(), |world| test(world).failure()));
             let unfinished = run.unfinished();
             (verdict, run.close(Carried::of(Script::new(Vec::new())), unfinished))
         };
         let ((verdict, ended), untaken) = collecting(|| {
-            noting(|| own_help::with(Rc::new(move |wanted| help.help(wanted)), run_once))
+            noting(|| {
+                own_help::with(
+                    Rc::new(move |wanted, was_woken| help.help(wanted, was_woken)),
+                    run_once,
+                )
+            })
         });
         (verdict, ended, untaken)
     });
@@ -66,7 +71,16 @@ pub(crate) fn execute<V: Verdict>(
     carried.lines = lines.len();
     let (kind, stop) = stop.map_or((None, None), |stop| (stop.kind, Some(stop.text)));
     let failure = stop.or_else(|| match verdict {
-        Err(payload) => Some(panics.pop().unwrap_or_else(|| text_of(&*payload).to_owned())),
+        Err(payload) => {
+            // A destructor may have panicked since then.
+            let text = text_of(&*payload);
+            Some(
+                panics
+                    .into_iter()
+                    .rfind(|panic| panic.ends_with(text))
+                    .unwrap_or_else(|| text.into()),
+            )
+        }
         Ok(Some(error)) => Some(error),
         Ok(None) => untaken.first().map(|first| failed(first, of_jobs)).or_else(|| {
             unfinished.map(|job| {
@@ -104,7 +118,7 @@ impl Outcome {
             _ => false,
         };
         let most = self.lines.len().max(again.lines.len());
-        let rule = "the same schedule went another way when it was run again: make what the test changes inside of it, and use `World::clock` and `World::pool`";
+        let rule = WENT_ANOTHER_WAY;
         if let Some(at) = (0..most).find(|at| !is_same(at)) {
             let line = |of: &Self| {
                 let line = of.lines.get(at).map(|line| line.print(&of.labels));
@@ -112,6 +126,11 @@ impl Outcome {
             };
             let (first, second) = (line(self), line(again));
             return Some(format!("{rule}\n  line {}: {first}\n  then: {second}", at + 1));
+        }
+        if let Some((first, second)) =
+            self.labels.iter().zip(&again.labels).find(|(first, second)| first != second)
+        {
+            return Some(format!("{rule}\n  a job: {first}\n  then: {second}"));
         }
         if self.kind != again.kind {
             let text = |of: &Self| of.failure.clone().unwrap_or_else(|| "success".into());

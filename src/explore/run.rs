@@ -1,15 +1,15 @@
 //! [`Run`]: one run of a test. It has the jobs that can go on, has the strategy choose among them, and gives the chosen one a step.
 
 use crate::call::turn::Job;
-use crate::explore::choice::Choice;
+use crate::explore::choice::{Choice, print};
 use crate::explore::deadlock::deadlock;
 use crate::explore::footprint::Footprint;
-use crate::explore::guest::{Guest, MOST_PARTS};
+use crate::explore::guest::Guest;
 use crate::explore::host_names::HostCall;
 use crate::explore::job::WorldJob;
 use crate::explore::line::{Line, Note};
 use crate::explore::settings::Settings;
-use crate::explore::state::{Begun, Carried, Hash, State, Stop};
+use crate::explore::state::{Begun, Carried, Hash, Left, State, Stop};
 use crate::unwind::ignore_panic;
 use crate::wait::block::Wanted;
 use crate::wait::clock::{Clock, ManualClock};
@@ -58,7 +58,12 @@ impl Run {
     // Jobs run.
 
     /// What a thread of this run does instead of sleeping.
-    pub(crate) fn help(&self, wanted: Wanted) {
+    /// It does not help if what it waits for has woken it since it looked.
+    pub(crate) fn help(&self, wanted: Wanted, was_woken: bool) {
+        if was_woken {
+            self.state.lock().idle = 0;
+            return;
+        }
         if self.advance(false, wanted) {
             return;
         }
@@ -89,7 +94,12 @@ impl Run {
     /// If the run was stopped.
     fn advance(&self, alone: bool, wanted: Wanted) -> bool {
         let mut state = self.state.lock();
-        if state.ready.is_empty() && state.stop.is_none() {
+        let is_unwinding = thread::panicking();
+        if is_unwinding && state.steps > 2 * self.settings.max_steps {
+            drop(state);
+            self.stop_in_deadlock(true);
+        }
+        if state.ready.is_empty() && (state.stop.is_none() || is_unwinding) {
             drop(state);
             let deadline = self.clock.next_deadline();
             return deadline.map(|deadline| self.move_clock(deadline)).is_some();
@@ -107,10 +117,7 @@ impl Run {
         }
         let deadline =
             if self.settings.steps_take_time { self.clock.next_deadline() } else { None };
-        let begun = match state.stop {
-            Some(_) => Begun::Redundant,
-            None => state.begin_step(&self.settings, wanted, deadline),
-        };
+        let begun = state.begin_step(&self.settings, wanted, deadline);
         let (job, line) = match begun {
             Begun::Step(job, line) => (job, line),
             Begun::Clock(deadline) => {
@@ -122,12 +129,14 @@ impl Run {
                 }
                 return true;
             }
-            Begun::Redundant => {
+            Begun::Nothing => {
                 state.is_unwinding = true;
                 drop(state);
                 resume_unwind(Box::new(Stopped));
             }
         };
+        // The strategy knows nothing of steps after a stop.
+        let is_chosen = !state.is_stopped();
         drop(state);
         let schedule = job.schedule();
         let next = self.step(job);
@@ -137,7 +146,7 @@ impl Run {
             Some(ready) => state.put(ready),
             None => None,
         };
-        if state.carried.strategy.wants_footprints() {
+        if is_chosen && state.carried.strategy.wants_footprints() {
             let footprint = if alone { state.footprint(line) } else { Footprint::All };
             state.carried.strategy.stepped(footprint);
         }
@@ -146,10 +155,11 @@ impl Run {
             state.note_ends(line);
             state.places = state.places();
         }
-        let is_stopped = state.stop.is_some() || state.is_redundant;
+        let is_stopped = state.is_stopped();
         drop(state);
         drop(dropped);
-        if is_stopped {
+        // A destructor that waits while the test unwinds may not unwind. It gets what it waits for.
+        if is_stopped && !thread::panicking() {
             resume_unwind(Box::new(Stopped));
         }
         if self.settings.hashes_guests || hash.is_some() {
@@ -162,22 +172,10 @@ impl Run {
         true
     }
 
-    /// Runs a job to its first stop. The end of a part of a step is none.
+    /// Runs a job to its first stop.
     fn step(&self, job: Job) -> Option<Job> {
-        let mut next = job.step()?;
-        loop {
-            let mut state = self.state.lock();
-            if !state.is_part && !state.stops_again() {
-                return Some(next);
-            }
-            if state.parts >= MOST_PARTS {
-                let why = "a step goes on for ever, or `Explorer::max_fuel` is too low";
-                state.stop_because(why.into());
-                return Some(next);
-            }
-            drop(state);
-            next = next.step()?;
-        }
+        let next = job.step()?;
+        if self.state.lock().stops_again() { next.step() } else { Some(next) }
     }
 
     fn move_clock(&self, deadline: Duration) {
@@ -196,6 +194,16 @@ impl Run {
         let mut state = self.state.lock();
         state.note_awaits();
         let stop = deadlock(&state, test_waits);
+        if thread::panicking() {
+            // A destructor waits for ever, and the process will abort, because a destructor may not unwind.
+            let lines: Vec<_> = state.stop.iter().map(|stop| &*stop.text).collect();
+            let schedule = print(&state.choices);
+            eprintln!(
+                "{}\nwhile the test unwinds: {}\nthe schedule: {schedule}",
+                lines.join("\n"),
+                stop.text
+            );
+        }
         state.stop.get_or_insert(stop);
         if self.settings.explains {
             state.places = state.places();
@@ -210,6 +218,9 @@ impl Run {
     pub(crate) fn pick(&self, of: u32) -> u32 {
         let mut state = self.state.lock();
         if of == 1 {
+            return 0;
+        }
+        if state.is_stopped() {
             return 0;
         }
         let value = state.carried.strategy.pick(of);
@@ -230,10 +241,14 @@ impl Run {
         state.guests.len() - 1
     }
 
+    /// Its slice is not that of the step in progress, but the usual one until the next step begins: what makes the guest may note the slice that it
+    /// has, as a pool of instances does.
     pub(crate) fn set_guest(&self, number: usize, guest: Box<dyn Guest>) {
+        guest.set_fuel(self.settings.fuel);
         let mut state = self.state.lock();
-        state.guests[number] = Some(guest);
-        state.has_new_guest = true;
+        if let Some(place) = state.guests.get_mut(number) {
+            *place = Some(guest);
+        }
     }
 
     // What guests do.
@@ -243,8 +258,8 @@ impl Run {
         self.state.lock().enters_guest()
     }
 
-    /// A guest is left, after it has used this fuel of its slice. Returns whether its slice of fuel has ended.
-    pub(crate) fn leaves_guest(&self, number: usize, used: u64) -> bool {
+    /// A guest is left, after it has used this fuel of its slice.
+    pub(crate) fn leaves_guest(&self, number: usize, used: u64) -> Left {
         self.state.lock().leaves_guest(number, used)
     }
 
@@ -257,7 +272,9 @@ impl Run {
     }
 
     pub(crate) fn set_hash(&self, guest: usize, hash: u64) {
-        self.state.lock().hashes[guest] = hash;
+        if let Some(place) = self.state.lock().hashes.get_mut(guest) {
+            *place = hash;
+        }
     }
 
     pub(crate) fn hash_by(&self, hash: Hash) {

@@ -52,15 +52,8 @@ pub(crate) struct State {
     pub(crate) idle: u32,
     /// The guests, by their numbers; `None` while one is instantiated.
     pub(crate) guests: Vec<Option<Box<dyn Guest>>>,
-    /// Has a guest come since the last step began? Its slice is set when the next one begins, and not before: what makes the guest may note the
-    /// slice that it has, as a pool of instances does.
-    pub(crate) has_new_guest: bool,
     /// A hash of each guest's exports, if states are told apart by these.
     pub(crate) hashes: Vec<u64>,
-    /// How many parts of the step in progress have ended.
-    pub(crate) parts: u32,
-    /// Is the stop that comes now the end of a part?
-    pub(crate) is_part: bool,
     /// Whether the guest that was left last had used up its slice of fuel.
     pub(crate) has_ended: bool,
     /// The step in progress may touch anything.
@@ -88,14 +81,24 @@ pub(crate) struct Stop {
     pub(crate) text: String,
 }
 
+/// How much of its slice of fuel a guest has used that is left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Left {
+    Within,
+    /// All, so the guest may not be about to call the host.
+    AtItsEnd,
+    /// As much as no step may.
+    Endless,
+}
+
 /// What the strategy has chosen.
 pub(crate) enum Begun {
     /// A job takes a step, of which this is the line.
     Step(Job, usize),
     /// The clock moves to this deadline.
     Clock(Duration),
-    /// Nothing: the run would repeat others.
-    Redundant,
+    /// Nothing, because the run was stopped, or would repeat others.
+    Nothing,
 }
 
 impl State {
@@ -116,10 +119,7 @@ impl State {
             over: 0,
             idle: 0,
             guests: Vec::new(),
-            has_new_guest: false,
             hashes: Vec::new(),
-            parts: 0,
-            is_part: false,
             touches_all: false,
             panics: 0,
             has_ended: false,
@@ -149,20 +149,34 @@ impl State {
         matches!(&self.lines[line], Line::Step(step) if step.job == job)
     }
 
+    /// The run is to end: it was stopped, or would repeat others.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stop.is_some() || self.is_redundant
+    }
+
     pub(crate) fn stop_because(&mut self, text: String) {
         self.stop.get_or_insert(Stop { kind: None, text });
     }
 
-    /// A guest is left, after it has used this fuel of its slice. Returns whether its slice of fuel has ended.
-    pub(crate) fn leaves_guest(&mut self, number: usize, used: u64) -> bool {
-        let guest = self.guests[number].as_ref();
-        let Some(slice) = guest.and_then(|guest| guest.slice(self.fuel)) else { return false };
-        let has_ended = used >= slice;
-        let is_part = matches!(self.fuel, Fuel::Part(part) if part == slice);
-        self.has_ended = has_ended;
-        self.is_part = has_ended && is_part;
-        self.parts += u32::from(self.is_part);
-        has_ended
+    /// A guest is left, after it has used this fuel of its slice. Returns whether the slice has ended, if the schedule or the test has set it.
+    pub(crate) fn leaves_guest(&mut self, number: usize, used: u64) -> Left {
+        let guest = self.guests.get(number).and_then(Option::as_ref);
+        let slice = guest.and_then(|guest| Some((guest, guest.slice(self.fuel)?)));
+        match slice {
+            Some((_, slice)) if used < slice => {}
+            Some((guest, _)) if matches!(self.fuel, Fuel::Most(_)) && !guest.has_own_slice() => {
+                let why = "a step goes on for ever, or `Explorer::max_fuel` is too low";
+                self.stop_because(why.into());
+                return Left::Endless;
+            }
+            Some(_) => {
+                self.has_ended = true;
+                return Left::AtItsEnd;
+            }
+            None => {}
+        }
+        self.has_ended = false;
+        Left::Within
     }
 
     /// A guest is entered. Returns the number of the step.

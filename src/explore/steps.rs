@@ -1,6 +1,7 @@
 //! How a step begins, and how it ends: what of the [`State`] changes then.
 
 use crate::call::turn::Job;
+use crate::explore::choice::Choice;
 use crate::explore::footprint::{Access, Footprint};
 use crate::explore::guest::Fuel;
 use crate::explore::job::Ready;
@@ -12,6 +13,7 @@ use crate::outcome::JobOutcome;
 use crate::trace::watch;
 use crate::wait::block::Wanted;
 use std::mem;
+use std::thread;
 use std::time::Duration;
 
 /// What stands for the clock among the jobs that a strategy chooses from.
@@ -25,17 +27,24 @@ impl State {
         wanted: Wanted,
         deadline: Option<Duration>,
     ) -> Begun {
-        if self.is_redundant {
-            return Begun::Redundant;
+        let is_stopped = self.is_stopped();
+        if is_stopped && !thread::panicking() {
+            return Begun::Nothing;
         }
         // This step may be inside another one, which waits.
         self.note_awaits();
         self.find_order(wanted, deadline.is_some());
-        let Some(choice) = self.carried.strategy.next(&self.order) else {
+        // A destructor that waits while the test unwinds gets what it waits for, in any order.
+        let choice =
+            if is_stopped { Some(Choice::NONE) } else { self.carried.strategy.next(&self.order) };
+        let Some(choice) = choice else {
             self.is_redundant = true;
-            return Begun::Redundant;
+            if !thread::panicking() {
+                return Begun::Nothing;
+            }
+            return self.begin_step(settings, wanted, deadline);
         };
-        if self.order.len() > 1 {
+        if self.order.len() > 1 && !is_stopped {
             self.choices.push(choice);
         }
         let chosen = self.order[choice.value as usize];
@@ -56,7 +65,7 @@ impl State {
         }
         self.steps += 1;
         self.idle = 0;
-        (self.parts, self.is_part, self.has_ended) = (0, false, false);
+        self.has_ended = false;
         (self.touches_all, self.panics) = (false, quiet::count());
         let known = &mut self.jobs[number];
         known.steps += 1;
@@ -88,10 +97,8 @@ impl State {
 
     /// Has the steps of guests end by this fuel.
     fn set_fuel(&mut self, fuel: Fuel) {
-        if mem::take(&mut self.has_new_guest) || self.fuel != fuel {
-            self.fuel = fuel;
-            self.guests.iter().flatten().for_each(|guest| guest.set_fuel(fuel));
-        }
+        self.fuel = fuel;
+        self.guests.iter().flatten().for_each(|guest| guest.set_fuel(fuel));
     }
 
     /// How many jobs are over.
@@ -129,7 +136,6 @@ impl State {
         self.note_awaits();
         self.running.pop();
         let has_ended = mem::take(&mut self.has_ended);
-        self.is_part = false;
         let Line::Step(step) = &mut self.lines[line] else { return None };
         let known = &mut self.jobs[step.job];
         known.may_stop_again = has_ended && next.is_some();

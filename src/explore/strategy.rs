@@ -26,7 +26,7 @@ pub(crate) trait Strategy: Send {
     /// The run is over, and had this many steps.
     fn end(&mut self, steps: usize);
 
-    /// Why the schedule is not one of this test, if it was given.
+    /// Why the run was not one of the schedule.
     fn misfit(&self) -> Option<&str> {
         None
     }
@@ -36,6 +36,9 @@ pub(crate) trait Strategy: Send {
         false
     }
 }
+
+/// The first line of a failure by a test that is not the same each time.
+pub(crate) const WENT_ANOTHER_WAY: &str = "the same schedule went another way when it was run again: make what the test changes inside of it, and use `World::clock` and `World::pool`";
 
 /// Makes the choices of a list, once, and then zeros.
 pub(crate) struct Script {
@@ -59,7 +62,7 @@ impl Script {
         if value > most {
             let number = self.made;
             self.misfit.get_or_insert_with(|| {
-                format!("its choice {number} is {value}, and the test has {of} possibilities there")
+                format!("the schedule is not one of this test: its choice {number} is {value}, and there are {of} possibilities")
             });
         }
         Choice { value: value.min(most), fuel }
@@ -82,8 +85,9 @@ impl Strategy for Script {
     fn end(&mut self, _: usize) {
         let left = self.choices.len().saturating_sub(self.made);
         if left > 0 {
-            self.misfit
-                .get_or_insert_with(|| format!("the test ends {left} choices before its end"));
+            self.misfit.get_or_insert_with(|| {
+                format!("the schedule is not one of this test, which ends {left} choices before")
+            });
         }
     }
 

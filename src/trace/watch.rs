@@ -29,7 +29,7 @@ thread_local! {
 
 /// Does a world run on this thread?
 pub(crate) fn is_on() -> bool {
-    UNTAKEN.with_borrow(Option::is_some)
+    UNTAKEN.try_with(|failures| failures.borrow().is_some()).unwrap_or(false)
 }
 
 /// Runs `code`, and returns the failures that nobody took meanwhile, in their order.
@@ -95,8 +95,8 @@ impl Watched {
 
     pub(crate) fn failed(&self, failure: String) {
         let untaken = Untaken { of: self.address(), name: self.name(), failure };
-        UNTAKEN.with_borrow_mut(|place| {
-            if let Some(failures) = place {
+        let _ = UNTAKEN.try_with(|place| {
+            if let Some(failures) = &mut *place.borrow_mut() {
                 failures.push(untaken);
             }
         });
@@ -104,8 +104,8 @@ impl Watched {
 
     /// The owner took the failure. An earlier call at the same address may have left an entry of its own before this one's.
     pub(crate) fn failure_taken(&self) {
-        UNTAKEN.with_borrow_mut(|place| {
-            if let Some(failures) = place
+        let _ = UNTAKEN.try_with(|place| {
+            if let Some(failures) = &mut *place.borrow_mut()
                 && let Some(at) = failures.iter().rposition(|failure| failure.of == self.address())
             {
                 failures.remove(at);

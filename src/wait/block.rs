@@ -3,6 +3,8 @@
 
 use crate::sync::{Parker, Unparker};
 use crate::wait::ready::notify_all;
+#[cfg(feature = "explore")]
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::task::{Wake, Waker};
 
@@ -12,26 +14,45 @@ use std::task::{Wake, Waker};
 pub(crate) struct Sleeper {
     parker: Parker,
     waker: Waker,
+    #[cfg(feature = "explore")]
+    was_woken: Arc<AtomicBool>,
 }
 
 #[derive(Debug)]
-struct Unpark(Unparker);
+struct Unpark {
+    unparker: Unparker,
+    #[cfg(feature = "explore")]
+    was_woken: Arc<AtomicBool>,
+}
 
 impl Wake for Unpark {
     fn wake(self: Arc<Self>) {
-        self.0.unpark();
+        self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.0.unpark();
+        #[cfg(feature = "explore")]
+        self.was_woken.store(true, Relaxed);
+        self.unparker.unpark();
     }
 }
 
 impl Sleeper {
     pub(crate) fn new() -> Self {
         let parker = Parker::new();
-        let waker = Waker::from(Arc::new(Unpark(parker.unparker().clone())));
-        Self { parker, waker }
+        #[cfg(feature = "explore")]
+        let was_woken = Arc::new(AtomicBool::new(false));
+        let waker = Waker::from(Arc::new(Unpark {
+            unparker: parker.unparker().clone(),
+            #[cfg(feature = "explore")]
+            was_woken: was_woken.clone(),
+        }));
+        Self {
+            parker,
+            waker,
+            #[cfg(feature = "explore")]
+            was_woken,
+        }
     }
 
     pub(crate) fn waker(&self) -> &Waker {
@@ -89,7 +110,7 @@ pub(crate) fn help_by(help: Help) {
 pub(crate) fn help_or_sleep(sleeper: &Sleeper, wanted: Wanted) {
     notify_all();
     #[cfg(feature = "explore")]
-    if own_help::help(wanted) {
+    if own_help::help(wanted, sleeper) {
         return;
     }
     if !HELP.get().is_some_and(|help| help(sleeper, wanted)) {
@@ -115,7 +136,7 @@ pub(crate) fn block_on<F: std::future::Future>(future: F) -> F::Output {
             Poll::Pending => {
                 notify_all();
                 #[cfg(feature = "explore")]
-                if own_help::help(Wanted::Any) {
+                if own_help::help(Wanted::Any, &sleeper) {
                     continue;
                 }
                 sleeper.sleep();
@@ -127,11 +148,12 @@ pub(crate) fn block_on<F: std::future::Future>(future: F) -> F::Output {
 /// Threads that help in a way of their own, in every wait.
 #[cfg(feature = "explore")]
 pub(crate) mod own_help {
-    use super::Wanted;
+    use super::{Relaxed, Sleeper, Wanted};
     use std::cell::RefCell;
     use std::rc::Rc;
 
-    type OwnHelp = Rc<dyn Fn(Wanted)>;
+    /// It is told what is wanted, and whether the wait was woken since the last time.
+    type OwnHelp = Rc<dyn Fn(Wanted, bool)>;
 
     thread_local! {
         static OWN: RefCell<Option<OwnHelp>> = const { RefCell::new(None) };
@@ -152,9 +174,10 @@ pub(crate) mod own_help {
     }
 
     /// Calls this thread's help. False if it has none.
-    pub(super) fn help(wanted: Wanted) -> bool {
-        let Some(help) = OWN.with_borrow(Clone::clone) else { return false };
-        help(wanted);
+    pub(super) fn help(wanted: Wanted, sleeper: &Sleeper) -> bool {
+        // A thread that ends may still wait.
+        let Ok(Some(help)) = OWN.try_with(|own| own.borrow().clone()) else { return false };
+        help(wanted, sleeper.was_woken.swap(false, Relaxed));
         true
     }
 }

@@ -1,6 +1,7 @@
 //! Tests of `explore`: how schedules are chosen, run, made short and replayed. Everything runs on the thread of the test.
 
 mod dfs;
+mod edges;
 mod endings;
 mod guests;
 mod host_functions;

@@ -39,7 +39,7 @@ fn a_step_that_never_ends_is_a_failure_and_a_long_one_is_not() {
             failure.message(),
             "a step goes on for ever, or `Explorer::max_fuel` is too low"
         );
-        assert_eq!(failure.steps(), ["endless#0 step 1, submitted: yields"]);
+        assert_eq!(failure.steps(), ["endless#0 step 1, submitted: failed"]);
         // Six instructions a turn.
         let report = explorer.run(test("long", Some(150_000)));
         assert_eq!(report.steps, 1);

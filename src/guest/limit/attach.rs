@@ -52,7 +52,7 @@ impl Control {
                 control.count_nesting(hook)?;
                 #[cfg(feature = "explore")]
                 if let Watcher(Some(watcher)) = &control.watcher {
-                    watcher.crosses(hook, &mut store);
+                    watcher.crosses(hook, &mut store)?;
                 }
                 if yields && matches!(hook, CallHook::CallingHost) {
                     // The call of the host may be that of an epoch check.

@@ -7,7 +7,8 @@ use wasmtime::{AsContextMut, CallHook, Extern, StoreContextMut, Val, WasmBacktra
 
 /// Is told of each crossing between a guest and the host.
 pub(crate) trait WatchGuest: Send + Sync {
-    fn crosses(&self, hook: CallHook, guest: &mut dyn WatchedGuest);
+    /// An error ends the call.
+    fn crosses(&self, hook: CallHook, guest: &mut dyn WatchedGuest) -> wasmtime::Result<()>;
 
     /// A new guest is to be instantiated.
     fn begins(&self);
