@@ -1,6 +1,6 @@
 //! What is rare: guests that compute for long, destructors that wait, start functions, and what outlives a run.
 
-use crate::support::{Counter, guests, linked, run_all, shared};
+use crate::support::{Counter, guests, linked, ok, run_all, shared};
 use std::sync::Mutex;
 use wasm_jobs::explore::{self, World};
 use wasm_jobs::{EngineOptions, Error, Event, Future, JobHandle, JobPool, RayonGlobal, yield_now};
@@ -132,7 +132,7 @@ fn a_thread_local_waits_when_its_thread_ends() {
     impl Drop for Last {
         fn drop(&mut self) {
             let wait = || {
-                let mut call = Future::new(async { Ok::<_, Error>(yield_now().await) });
+                let mut call = Future::new(ok(yield_now()));
                 RayonGlobal.submit(call.to_job().unwrap()).wait();
             };
             let _ = self.0.send(std::panic::catch_unwind(wait).is_ok());
@@ -145,7 +145,7 @@ fn a_thread_local_waits_when_its_thread_ends() {
         // The library's own are made later, and so end before.
         let event = Event::new();
         event.set();
-        Future::new(async move { Ok::<_, Error>(event.wait().await) }).wait().unwrap();
+        Future::new(ok(event.wait())).wait().unwrap();
     });
     thread.join().unwrap();
     assert!(receiver.recv().unwrap());

@@ -1,5 +1,6 @@
 //! What the lines of a failure say: which host functions guests call, what waiting calls wait for, and where guests are.
 
+use crate::support::ok;
 use std::time::Duration;
 use wasm_jobs::explore::{self, Failure, World};
 use wasm_jobs::wasmtime::{Caller, InstancePre, Linker, Module, format_err};
@@ -131,14 +132,14 @@ fn a_waiting_call_is_listed_with_all_that_it_waits_for() {
         let (pool, event, queue) = (world.pool(), Event::new(), AccessQueue::<u8>::new());
         let (first, second) = (pool.submit_fn(|| ()), pool.submit_fn(|| ()));
         let asleep = event.clone();
-        let mut waits = Future::new(async move { Ok(asleep.wait().await) }).named("waits");
+        let mut waits = Future::new(ok(asleep.wait())).named("waits");
         let waiting = pool.submit(waits.to_job()?);
         let all = JobHandle::all([waiting.clone(), first, second]);
-        let mut for_all = Future::new(async move { Ok(all.await) }).named("all");
+        let mut for_all = Future::new(ok(all)).named("all");
         pool.submit(for_all.to_job()?);
         let mut access = Future::new({
             let access = queue.with(|_| ());
-            async move { Ok(access.await) }
+            ok(access)
         })
         .named("access");
         pool.submit(access.to_job()?);
@@ -170,7 +171,8 @@ fn a_sleeper_that_is_cut_short_says_until_when_it_sleeps() {
         let (clock, event) = (world.clock(), Event::new());
         let mut naps = Future::new(async move {
             clock.sleep(Duration::from_secs(5)).await;
-            Ok(event.wait().await)
+            event.wait().await;
+            Ok(())
         });
         world.pool().submit(naps.to_job()?);
         world.run_all();
@@ -198,7 +200,7 @@ fn a_job_of_a_pool_around_the_worlds_own_is_one_job() {
         move |world: &World| -> Result<(), Error> {
             let (pool, event) = (Wrapped(world.pool()), Event::new());
             let wait = event.wait();
-            let mut waits = Future::new(async move { Ok(wait.await) }).named("waits");
+            let mut waits = Future::new(ok(wait)).named("waits");
             pool.submit(waits.to_job()?);
             if is_set {
                 pool.submit_fn(move || event.set());
@@ -232,7 +234,7 @@ fn a_step_says_in_which_host_function_it_goes_on_and_which_jobs_it_ends() {
                 world.pool().submit(call.to_job()?);
                 let mut asleep = Future::new({
                     let wait = Event::new().wait();
-                    async move { Ok(wait.await) }
+                    ok(wait)
                 })
                 .named("asleep");
                 let job = world.pool().submit(asleep.to_job()?);
