@@ -1,9 +1,9 @@
 //! What is rare: guests that compute for long, destructors that wait, start functions, and what outlives a run.
 
-use crate::support::{Counter, guests, linked, ok, run_all, shared};
+use crate::support::{Counter, guests, linked, run_all, shared};
 use std::sync::Mutex;
 use wasm_jobs::explore::{self, World};
-use wasm_jobs::{EngineOptions, Error, Event, Future, JobHandle, JobPool, RayonGlobal, yield_now};
+use wasm_jobs::{EngineOptions, Error, Future, JobHandle, JobPool, yield_now};
 
 /// A guest that computes for so many rounds, of some units of fuel each, between its two calls of the host, and comes to the second one in a straight line.
 fn computes(rounds: u32) -> String {
@@ -126,14 +126,18 @@ fn an_instance_outlives_its_world() {
     assert!(World::current().is_none());
 }
 
+#[cfg(feature = "rayon")]
 #[test]
 fn a_thread_local_waits_when_its_thread_ends() {
+    use crate::support::ok;
+    use wasm_jobs::Event;
+
     struct Last(std::sync::mpsc::Sender<bool>);
     impl Drop for Last {
         fn drop(&mut self) {
             let wait = || {
                 let mut call = Future::new(ok(yield_now()));
-                RayonGlobal.submit(call.to_job().unwrap()).wait();
+                wasm_jobs::RayonGlobal.submit(call.to_job().unwrap()).wait();
             };
             let _ = self.0.send(std::panic::catch_unwind(wait).is_ok());
         }
