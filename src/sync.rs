@@ -246,3 +246,25 @@ mod mocked {
 pub(crate) use mocked::*;
 #[cfg(not(wasm_jobs_loom))]
 pub(crate) use real::*;
+
+/// Sets a thread-local while `code` runs, also if that panics. Returns what `code` returns, and what the thread-local is then.
+#[cfg(feature = "explore")]
+pub(crate) fn set_while<T: 'static, R>(
+    local: &'static std::thread::LocalKey<std::cell::RefCell<Option<T>>>,
+    value: T,
+    code: impl FnOnce() -> R,
+) -> (R, Option<T>) {
+    struct Restore<T: 'static>(
+        &'static std::thread::LocalKey<std::cell::RefCell<Option<T>>>,
+        Option<T>,
+    );
+    impl<T> Drop for Restore<T> {
+        fn drop(&mut self) {
+            self.0.set(self.1.take());
+        }
+    }
+
+    let _restore = Restore(local, local.replace(Some(value)));
+    let result = code();
+    (result, local.take())
+}

@@ -1,5 +1,5 @@
-//! [`Traced`]: reports a call or a closure to a subscriber of `tracing`, with a span for each step, and events. Without the feature
-//! `tracing`, everything here is empty, so that its users need no `cfg`.
+//! [`Traced`]: reports a call or a closure to a subscriber of `tracing`, with a span for each step, and events; and its name and its failure to a
+//! world of `explore`. Without these two features, everything here is empty, so that its users need no `cfg`.
 
 #[cfg(feature = "tracing")]
 mod emit;

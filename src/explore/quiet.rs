@@ -1,6 +1,7 @@
 //! [`quietly`]: runs code whose panics are kept, and not printed. A test that fails is run many times to make it short, and the last one alone is
 //! to be shown.
 
+use crate::sync::set_while;
 use std::any::Any;
 use std::cell::RefCell;
 use std::panic::{self, PanicHookInfo};
@@ -13,13 +14,6 @@ thread_local! {
 
 /// Runs code on this thread, and returns the panics, those that were caught too, in their order.
 pub(crate) fn quietly<R>(code: impl FnOnce() -> R) -> (R, Vec<String>) {
-    struct Restore(Option<Vec<String>>);
-    impl Drop for Restore {
-        fn drop(&mut self) {
-            PANICS.set(self.0.take());
-        }
-    }
-
     static ONCE: Once = Once::new();
     // The hook stays, and passes on what happens outside of this.
     ONCE.call_once(|| {
@@ -30,9 +24,8 @@ pub(crate) fn quietly<R>(code: impl FnOnce() -> R) -> (R, Vec<String>) {
             }
         }));
     });
-    let _restore = Restore(PANICS.replace(Some(Vec::new())));
-    let result = code();
-    (result, PANICS.take().unwrap_or_default())
+    let (result, panics) = set_while(&PANICS, Vec::new(), code);
+    (result, panics.unwrap_or_default())
 }
 
 /// Keeps a panic, if this thread is quiet.

@@ -13,6 +13,7 @@ use crate::guest::limit::watch::Watcher;
 use crate::guest::linked::Linked;
 use crate::guest::origin::BoxFuture;
 use crate::pool::handle::JobHandle;
+use crate::sync::set_while;
 use crate::wait::clock::ManualClock;
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -38,16 +39,8 @@ thread_local! {
 impl World {
     /// Runs `code` in a new world.
     pub(crate) fn with<R>(run: Arc<Run>, code: impl FnOnce(&World) -> R) -> R {
-        struct Restore(Option<World>);
-        impl Drop for Restore {
-            fn drop(&mut self) {
-                CURRENT.set(self.0.take());
-            }
-        }
-
         let world = Self { run };
-        let _restore = Restore(CURRENT.replace(Some(world.clone())));
-        code(&world)
+        set_while(&CURRENT, world.clone(), || code(&world)).0
     }
 
     /// The world of the run in progress on this thread; `None` outside of a run. Host functions that are also used without a world need no handle of

@@ -3,6 +3,7 @@
 use crate::error::Error;
 use crate::error::trap::describe_frame;
 use crate::outcome::Outcome;
+use crate::sync::set_while;
 use crate::unwind::catch;
 use std::cell::RefCell;
 use std::sync::OnceLock;
@@ -34,16 +35,8 @@ pub(crate) fn is_on() -> bool {
 
 /// Runs `code`, and returns the failures that nobody took meanwhile, in their order.
 pub(crate) fn collecting<R>(code: impl FnOnce() -> R) -> (R, Vec<Untaken>) {
-    struct Restore(Option<Vec<Untaken>>);
-    impl Drop for Restore {
-        fn drop(&mut self) {
-            UNTAKEN.set(self.0.take());
-        }
-    }
-
-    let _restore = Restore(UNTAKEN.replace(Some(Vec::new())));
-    let result = code();
-    (result, UNTAKEN.take().unwrap_or_default())
+    let (result, untaken) = set_while(&UNTAKEN, Vec::new(), code);
+    (result, untaken.unwrap_or_default())
 }
 
 /// The last failure that nobody has taken.

@@ -149,6 +149,7 @@ pub(crate) fn block_on<F: std::future::Future>(future: F) -> F::Output {
 #[cfg(feature = "explore")]
 pub(crate) mod own_help {
     use super::{Relaxed, Sleeper, Wanted};
+    use crate::sync::set_while;
     use std::cell::RefCell;
     use std::rc::Rc;
 
@@ -161,16 +162,7 @@ pub(crate) mod own_help {
 
     /// Runs `code` on this thread, which calls `help` instead of sleeping, as often as a wait is not over.
     pub(crate) fn with<R>(help: OwnHelp, code: impl FnOnce() -> R) -> R {
-        let _restore = Restore(OWN.replace(Some(help)));
-        code()
-    }
-
-    struct Restore(Option<OwnHelp>);
-
-    impl Drop for Restore {
-        fn drop(&mut self) {
-            OWN.set(self.0.take());
-        }
+        set_while(&OWN, help, code).0
     }
 
     /// Calls this thread's help. False if it has none.

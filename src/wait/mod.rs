@@ -3,7 +3,7 @@
 //! A [`latch`] keeps its [`waiters`] and notifies them when it is set; a [`countdown`] waits for several latches, and [`ready`] notifies what
 //! these make ready, one after another. An [`event`] is a latch that users set. A [`clock`] keeps waiters by time, and the [`alarm`] is the
 //! thread behind the real-time clock. An [`access`] queue has closures that wait for a value of another thread. A [`stock`] has things that many
-//! share. [`block`] is how a thread waits.
+//! share. [`block`] is how a thread waits. By `waits_for`, each wait tells a world of `explore` what it is for.
 
 pub(crate) mod access;
 pub(crate) mod alarm;

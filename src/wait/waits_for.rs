@@ -1,5 +1,6 @@
 //! [`WaitsFor`]: what the call in progress waits for. Each wait that is not over notes it, for a world of `explore` that runs on this thread.
 
+use crate::sync::set_while;
 use std::cell::RefCell;
 use std::fmt;
 use std::panic::Location;
@@ -63,7 +64,9 @@ impl fmt::Display for MadeEvent {
         }
         // The caller of `default` may be std's own code.
         let file = self.at.file();
-        if file.starts_with("/rustc/") { Ok(()) } else { write!(f, " ({file}:{})", self.at.line()) }
+        let std = ["/library/core/src/", "/library/alloc/src/", "/library/std/src/"];
+        let is_of_std = std.iter().any(|std| file.replace('\\', "/").contains(std));
+        if is_of_std { Ok(()) } else { write!(f, " ({file}:{})", self.at.line()) }
     }
 }
 
@@ -86,13 +89,5 @@ pub(crate) fn take() -> Vec<WaitsFor> {
 
 /// Runs `code`, and has the waits on this thread noted.
 pub(crate) fn noting<R>(code: impl FnOnce() -> R) -> R {
-    struct Restore(Option<Noted>);
-    impl Drop for Restore {
-        fn drop(&mut self) {
-            NOTED.set(self.0.take());
-        }
-    }
-
-    let _restore = Restore(NOTED.replace(Some(Noted::default())));
-    code()
+    set_while(&NOTED, Noted::default(), code).0
 }

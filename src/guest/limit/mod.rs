@@ -2,7 +2,7 @@
 //! ([`InstanceOptions`](options::InstanceOptions)).
 //!
 //! [`control`] holds a guest to its limits. It is made of small state machines, each in a file: [`slice_state`], [`epoch`],
-//! [`call_time`], [`nesting`], [`growth`]. `attach` has the guest's store ask it. [`host_calls`] makes a guest yield before it calls the host. [`limited`] is a call that keeps to all of them.
+//! [`call_time`], [`nesting`], [`growth`]. `attach` has the guest's store ask it. [`host_calls`] makes a guest yield before it calls the host, and `watch` tells a world of `explore` when it does. [`limited`] is a call that keeps to all of them.
 //!
 //! What [`stops`] a running guest is the epoch, or its own flag, as its [`stopper`] knows; each makes it [`look`] whether it has to stop. Its engine's [`ticker`] advances
 //! the epoch, and has the [`flags`] of its guests, of which a [`flag`] is one instance's. The thread of the [`schedule`] decides when a
