@@ -111,8 +111,8 @@ impl World {
     ///
     /// # Errors
     ///
-    /// As [`instance`](Self::instance), and [`Error::Unsupported`] for options that depend on the machine's clock: slices of time and
-    /// timeouts.
+    /// As [`instance`](Self::instance), and [`Error::Unsupported`] for options that depend on the machine's clock: slices of time, timeouts, and a
+    /// time other than zero after which calls are parked.
     pub fn instance_with<S: Send + 'static>(
         &self,
         pre: &impl Linked<S>,
@@ -257,6 +257,10 @@ impl World {
 
 /// Refuses what would depend on the machine's clock.
 fn check(options: &InstanceOptions) -> Result<(), Error> {
+    #[cfg(feature = "freeze")]
+    let parks_later = options.park_after.is_some_and(|time| !time.is_zero());
+    #[cfg(not(feature = "freeze"))]
+    let parks_later = false;
     let what = if matches!(options.slice, Slice::Time(_)) {
         "a slice of time"
     } else if options.running_timeout.is_some()
@@ -264,6 +268,8 @@ fn check(options: &InstanceOptions) -> Result<(), Error> {
         || options.begun_timeout.is_some()
     {
         "a timeout"
+    } else if parks_later {
+        "a time after which calls are parked"
     } else {
         return Ok(());
     };

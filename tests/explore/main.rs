@@ -9,6 +9,8 @@ mod lanes;
 mod lines;
 mod own;
 mod par_map;
+#[cfg(feature = "freeze")]
+mod parked;
 mod pct;
 mod planted;
 #[path = "../shared/random_graph.rs"]

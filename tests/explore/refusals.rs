@@ -10,7 +10,11 @@ fn slices_of_time_and_timeouts_are_refused() {
     explore::dfs(1).run(|world: &World| {
         let second = Duration::from_secs(1);
         let options = InstanceOptions::default();
+        #[cfg(feature = "freeze")]
+        let parks = options.clone().park_after(second);
         for (options, what) in [
+            #[cfg(feature = "freeze")]
+            (parks, "a time after which calls are parked"),
             (options.clone().slice(Slice::Time(second)), "a slice of time"),
             (options.clone().running_timeout(second), "a timeout"),
             (options.clone().elapsed_timeout(second), "a timeout"),
