@@ -1,14 +1,12 @@
 //! [`Explorer`]: runs a test in one schedule after another, until one fails.
 
 use crate::explore::choice::{Choice, parse, print};
-use crate::explore::dfs::Dfs;
 use crate::explore::failure::{Failure, Found};
 use crate::explore::guest::Fuel;
 use crate::explore::host_names::HostNames;
+use crate::explore::method::Method;
 use crate::explore::outcome::{Outcome, execute};
-use crate::explore::pct::Pct;
 use crate::explore::progress::Progress;
-use crate::explore::random::{Preemption, Random};
 use crate::explore::report::Report;
 use crate::explore::settings::Settings;
 use crate::explore::shrink::shrink;
@@ -16,7 +14,6 @@ use crate::explore::state::Carried;
 use crate::explore::strategy::Script;
 use crate::explore::verdict::Verdict;
 use crate::explore::world::World;
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 use wasmtime::Module;
@@ -34,14 +31,6 @@ pub struct Explorer {
     is_exhaustive: bool,
     max_time: Option<Duration>,
     settings: Settings,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) enum Method {
-    Random { schedules: u64 },
-    Pct { schedules: u64, depth: u32 },
-    Dfs { limit: u64 },
-    Replay { choices: Vec<Choice> },
 }
 
 /// One schedule in so many is run twice, to see whether it goes the same way.
@@ -277,7 +266,7 @@ impl Explorer {
     pub fn check<V: Verdict>(&self, test: impl Fn(&World) -> V) -> Result<Report, Failure> {
         let this = self.with_environment();
         let seed = this.seed.unwrap_or(0);
-        let mut carried = this.strategy(seed);
+        let mut carried = this.method.strategy(seed, this.preempt, this.reduces);
         let mut report = Report::default();
         let mut progress = Progress::new();
         while carried.strategy.begin() {
@@ -343,18 +332,6 @@ impl Explorer {
         this
     }
 
-    fn strategy(&self, seed: u64) -> Carried {
-        let preemption = Preemption { most: self.preempt };
-        match &self.method {
-            Method::Random { schedules } => Carried::of(Random::new(seed, *schedules, preemption)),
-            Method::Pct { schedules, depth } => {
-                Carried::of(Pct::new(seed, *schedules, *depth, preemption))
-            }
-            Method::Dfs { limit } => Carried::of(Dfs::new(*limit, self.reduces)),
-            Method::Replay { choices } => Carried::of(Script::new(choices.clone())),
-        }
-    }
-
     /// Runs a schedule again, and has it explained or not.
     fn again<V: Verdict>(
         &self,
@@ -390,16 +367,5 @@ impl Explorer {
             report,
         };
         Failure { found: Box::new(found) }
-    }
-}
-
-impl fmt::Display for Method {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Random { schedules } => write!(f, "random({schedules})"),
-            Self::Pct { schedules, depth } => write!(f, "pct({schedules}, {depth})"),
-            Self::Dfs { limit } => write!(f, "dfs({limit})"),
-            Self::Replay { .. } => f.write_str("replay"),
-        }
     }
 }

@@ -92,6 +92,7 @@ mod host_names;
 mod job;
 mod lanes;
 mod line;
+mod method;
 mod outcome;
 mod pct;
 mod pool;
@@ -116,7 +117,7 @@ pub use verdict::Verdict;
 pub use world::World;
 
 use crate::explore::choice::parse;
-use crate::explore::explorer::Method;
+use crate::explore::method::Method;
 
 /// Runs a test `schedules` times, and chooses among the jobs that can go on at random, with equal probability.
 ///
