@@ -31,6 +31,6 @@ impl fmt::Display for Report {
         if *states > 0 {
             write!(f, ", {states} states")?;
         }
-        f.write_str(if *is_exhaustive { ", which are all" } else { "" })
+        f.write_str(if *is_exhaustive { ", the search is complete" } else { "" })
     }
 }
