@@ -92,7 +92,7 @@ impl Run {
     /// The number and the label of the job of a handle.
     pub(crate) fn job_of(&self, handle: &JobHandle) -> Option<(usize, String)> {
         let state = self.state.lock();
-        let number = state.job_of(std::ptr::from_ref(handle.latch()).addr())?;
+        let number = state.job_of(handle.latch().address())?;
         Some((number, state.jobs[number].label(number)))
     }
 

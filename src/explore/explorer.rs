@@ -357,11 +357,8 @@ impl Explorer {
         let has_seed = matches!(self.method, Method::Random { .. } | Method::Pct { .. });
         let found = Found {
             steps: outcome.lines.iter().map(|line| line.print(&outcome.labels)).collect(),
-            lines: outcome.lines,
-            labels: outcome.labels,
-            places: outcome.places,
             schedule: print(&outcome.choices),
-            message: outcome.failure.unwrap_or_default(),
+            outcome,
             strategy: self.method.to_string(),
             seed: has_seed.then_some(seed),
             report,

@@ -1,6 +1,6 @@
 //! [`Failure`]: how a schedule has failed, made short, with what is needed to see it again.
 
-use crate::explore::line::Line;
+use crate::explore::outcome::Outcome;
 use crate::explore::report::Report;
 use std::fmt;
 
@@ -15,12 +15,9 @@ pub struct Failure {
 
 #[derive(Clone)]
 pub(crate) struct Found {
-    pub(crate) message: String,
-    pub(crate) lines: Vec<Line>,
+    pub(crate) outcome: Outcome,
+    /// The lines as text.
     pub(crate) steps: Vec<String>,
-    /// The labels of the jobs, by their numbers.
-    pub(crate) labels: Vec<String>,
-    pub(crate) places: Vec<String>,
     pub(crate) schedule: String,
     pub(crate) strategy: String,
     pub(crate) seed: Option<u64>,
@@ -31,7 +28,7 @@ impl Failure {
     /// What went wrong: the panic of the test with its place, its error, the error of a job that nobody took, or that no job could go on.
     #[must_use]
     pub fn message(&self) -> &str {
-        &self.found.message
+        self.found.outcome.failure.as_deref().unwrap_or_default()
     }
 
     /// What happened, a line for each step.
@@ -43,7 +40,7 @@ impl Failure {
     /// For each unfinished call that has called the host, the functions of its guest, the innermost first. For each job that has failed, its error or panic.
     #[must_use]
     pub fn backtraces(&self) -> &[String] {
-        &self.found.places
+        &self.found.outcome.places
     }
 
     /// The schedule, for [`replay`](crate::explore::replay).
@@ -63,9 +60,7 @@ impl Failure {
     pub fn schedule_number(&self) -> u64 {
         self.found.report.schedules
     }
-}
 
-impl Failure {
     /// What was explored until this schedule was found, with it.
     #[must_use]
     pub fn report(&self) -> &Report {
@@ -75,14 +70,14 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}\n", self.found.message)?;
+        writeln!(f, "{}\n", self.message())?;
         for (number, line) in (1..).zip(&self.found.steps) {
             writeln!(f, "{number:>4}  {line}")?;
         }
-        if !self.found.places.is_empty() {
+        if !self.found.outcome.places.is_empty() {
             writeln!(f)?;
         }
-        for place in &self.found.places {
+        for place in &self.found.outcome.places {
             writeln!(f, "{place}")?;
         }
         write!(

@@ -2,8 +2,9 @@
 //!
 //! This file says where everything is, and [`draw`] (next file) draws it. No text can be measured here, so all letters have one width, and more room than they need.
 
-use crate::explore::failure::{Failure, Found};
+use crate::explore::failure::Failure;
 use crate::explore::line::{End, Line, StepLine, Waker, Why};
+use crate::explore::outcome::Outcome;
 use std::mem;
 
 mod draw;
@@ -261,7 +262,7 @@ struct Picture<'a> {
 
 impl<'a> Picture<'a> {
     fn new(failure: &'a Failure) -> Self {
-        let Found { lines, labels, .. } = &*failure.found;
+        let Outcome { lines, labels, .. } = &failure.found.outcome;
         let wakers = lines.iter().filter_map(waker).map(Owner::of_waker);
         let mut owners: Vec<_> = lines.iter().map(Owner::of).chain(wakers).collect();
         owners.sort_unstable();

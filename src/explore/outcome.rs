@@ -18,11 +18,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 /// A run that is over.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Outcome {
     pub(crate) choices: Vec<Choice>,
     pub(crate) lines: Vec<Line>,
+    /// The labels of the jobs, by their numbers.
     pub(crate) labels: Vec<String>,
+    /// Where the guests are whose calls were not over or have failed.
     pub(crate) places: Vec<String>,
     pub(crate) steps: usize,
     pub(crate) is_redundant: bool,
@@ -74,12 +76,8 @@ pub(crate) fn execute<V: Verdict>(
         Err(payload) => {
             // A destructor may have panicked since then.
             let text = text_of(&*payload);
-            Some(
-                panics
-                    .into_iter()
-                    .rfind(|panic| panic.ends_with(text))
-                    .unwrap_or_else(|| text.into()),
-            )
+            let panic = panics.into_iter().rfind(|panic| panic.ends_with(text));
+            Some(panic.unwrap_or_else(|| text.into()))
         }
         Ok(Some(error)) => Some(error),
         Ok(None) => untaken.first().map(|first| failed(first, of_jobs)).or_else(|| {
@@ -100,14 +98,11 @@ pub(crate) fn execute<V: Verdict>(
 fn failed(untaken: &Untaken, panics: Vec<(Option<String>, String)>) -> String {
     let Untaken { name, failure, .. } = untaken;
     let panic = panics.into_iter().find(|(of, _)| of == name).map(|(_, panic)| panic);
-    match (name, panic) {
-        (None, Some(panic)) => format!("the closure of a job panicked: {panic}"),
-        (None, None) => format!("a call has failed, and nobody took its error: {failure}"),
-        (Some(name), Some(panic)) => {
-            format!("{name} has failed, and nobody took its error: {panic}")
-        }
-        (Some(name), None) => format!("{name} has failed, and nobody took its error: {failure}"),
+    if let (None, Some(panic)) = (name, &panic) {
+        return format!("the closure of a job panicked: {panic}");
     }
+    let (name, why) = (name.as_deref().unwrap_or("a call"), panic.as_ref().unwrap_or(failure));
+    format!("{name} has failed, and nobody took its error: {why}")
 }
 
 impl Outcome {

@@ -57,8 +57,7 @@ impl Run {
 
     // Jobs run.
 
-    /// What a thread of this run does instead of sleeping.
-    /// It does not help if what it waits for has woken it since it looked.
+    /// What a thread of this run does instead of sleeping. It does not help if what it waits for has woken it since it looked.
     pub(crate) fn help(&self, wanted: Wanted, was_woken: bool) {
         if was_woken {
             self.state.lock().idle = 0;
@@ -217,10 +216,7 @@ impl Run {
 
     pub(crate) fn pick(&self, of: u32) -> u32 {
         let mut state = self.state.lock();
-        if of == 1 {
-            return 0;
-        }
-        if state.is_stopped() {
+        if of == 1 || state.is_stopped() {
             return 0;
         }
         let value = state.carried.strategy.pick(of);

@@ -5,7 +5,7 @@ use crate::explore::choice::Choice;
 use crate::explore::guest::{Fuel, Guest};
 use crate::explore::host_names::HostCall;
 use crate::explore::job::{Ready, WorldJob};
-use crate::explore::line::{Awaited, Line, Note, Waker};
+use crate::explore::line::{Awaited, Line, Note, StepLine, Waker};
 use crate::explore::strategy::Strategy;
 use crate::wait::waits_for::{self, WaitsFor};
 use std::collections::HashSet;
@@ -145,6 +145,20 @@ impl State {
         }
     }
 
+    /// The step in progress: the innermost, if some are inside others.
+    fn running_step(&mut self) -> Option<&mut StepLine> {
+        match &mut self.lines[*self.running.last()?] {
+            Line::Step(step) => Some(step),
+            Line::Test(_) | Line::Clock(_) => None,
+        }
+    }
+
+    /// The job that takes this step.
+    fn running_job(&mut self) -> Option<&mut WorldJob> {
+        let number = self.running_step()?.job;
+        Some(&mut self.jobs[number])
+    }
+
     pub(crate) fn line_is_of(&self, line: usize, job: usize) -> bool {
         matches!(&self.lines[line], Line::Step(step) if step.job == job)
     }
@@ -182,28 +196,21 @@ impl State {
     /// A guest is entered. Returns the number of the step.
     pub(crate) fn enters_guest(&mut self) -> usize {
         self.has_ended = false;
-        if let Some(Line::Step(step)) = self.running.last().map(|line| &self.lines[*line]) {
-            let known = &mut self.jobs[step.job];
-            (known.may_stop_again, known.is_in_call) = (false, false);
+        if let Some(job) = self.running_job() {
+            (job.may_stop_again, job.is_in_call) = (false, false);
         }
         self.steps
     }
 
     /// Is the stop of the step in progress only a part of where its last step ended?
     pub(crate) fn stops_again(&mut self) -> bool {
-        match self.running.last().map(|line| &self.lines[*line]) {
-            Some(Line::Step(step)) => mem::take(&mut self.jobs[step.job].may_stop_again),
-            _ => false,
-        }
+        self.running_job().is_some_and(|job| mem::take(&mut job.may_stop_again))
     }
 
     /// Notes what the step in progress waits for, if it does.
     pub(crate) fn note_awaits(&mut self) {
         let noted = waits_for::take();
-        let Some(Line::Step(step)) = self.running.last().map(|line| &self.lines[*line]) else {
-            return;
-        };
-        let job = step.job;
+        let Some(job) = self.running_step().map(|step| step.job) else { return };
         let mut awaits = Vec::new();
         for waits_for in noted {
             match waits_for {
@@ -226,7 +233,7 @@ impl State {
     pub(crate) fn job_of(&self, latch: usize) -> Option<usize> {
         self.jobs.iter().position(|job| {
             let handle = job.handle.as_ref();
-            handle.is_some_and(|handle| std::ptr::from_ref(handle.latch()).addr() == latch)
+            handle.is_some_and(|handle| handle.latch().address() == latch)
         })
     }
 
@@ -244,14 +251,13 @@ impl State {
 
     /// The guest of the step in progress is about to call the host. If it `stops` first, the call is a part of its next step.
     pub(crate) fn calls_host(&mut self, call: HostCall, stops: bool) {
-        let Some(Line::Step(step)) = self.running.last().map(|line| &mut self.lines[*line]) else {
-            return;
-        };
-        let known = &mut self.jobs[step.job];
-        (known.is_before_call, known.is_in_call) = (stops, !stops);
+        let Some(step) = self.running_step() else { return };
         if !stops {
             step.notes.push(Note::Calls(call.to_string()));
         }
+        let job = step.job;
+        let known = &mut self.jobs[job];
+        (known.is_before_call, known.is_in_call) = (stops, !stops);
         known.host_call = Some(call);
     }
 
@@ -280,9 +286,9 @@ impl State {
 
     /// Notes something in the line of the step in progress.
     pub(crate) fn note(&mut self, note: Note) {
-        match self.running.last().map(|line| &mut self.lines[*line]) {
-            Some(Line::Step(step)) => step.notes.push(note),
-            _ => self.lines.push(Line::Test(note)),
+        match self.running_step() {
+            Some(step) => step.notes.push(note),
+            None => self.lines.push(Line::Test(note)),
         }
     }
 }

@@ -251,10 +251,9 @@ impl JobHandle {
     /// The addresses of the latches of the jobs that this stands for.
     #[cfg(feature = "explore")]
     pub(crate) fn latches(&self) -> Vec<usize> {
-        let address = |latch: &Latch| std::ptr::from_ref(latch).addr();
         match self.completion().parts() {
-            [] => vec![address(self.latch())],
-            parts => jobs_of(parts).iter().map(|job| address((**job).as_ref())).collect(),
+            [] => vec![self.latch().address()],
+            parts => jobs_of(parts).iter().map(|job| (**job).as_ref().address()).collect(),
         }
     }
 }

@@ -56,6 +56,12 @@ impl AsRef<Latch> for Latch {
 }
 
 impl Latch {
+    /// The address, which tells this latch from others that exist.
+    #[cfg(feature = "explore")]
+    pub(crate) fn address(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+
     /// Sets the latch of an event.
     pub(crate) fn set(&self) {
         self.complete(JobOutcome::Succeeded);

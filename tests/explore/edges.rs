@@ -1,9 +1,9 @@
 //! What is rare: guests that compute for long, destructors that wait, start functions, and what outlives a run.
 
-use crate::support::{Counter, guests, linked, run_all, shared};
+use crate::support::{Counter, guests, guests_lose_update, linked, shared};
 use std::sync::Mutex;
 use wasm_jobs::explore::{self, World};
-use wasm_jobs::{EngineOptions, Error, Future, JobHandle, JobPool, yield_now};
+use wasm_jobs::{EngineOptions, Error, Future, InstanceOptions, JobHandle, JobPool, yield_now};
 
 /// A guest that computes for so many rounds, of some units of fuel each, between its two calls of the host, and comes to the second one in a straight line.
 fn computes(rounds: u32) -> String {
@@ -25,24 +25,15 @@ fn computes(rounds: u32) -> String {
 fn a_guest_that_computes_for_long_stops_before_each_call_of_the_host() {
     for rounds in [1, 142_500, 142_750, 166_400, 200_000] {
         let pre = linked(&computes(rounds), &EngineOptions::default().deterministic());
-        let test = |world: &World| -> Result<(), Error> {
-            let stock = Counter::default();
-            let guest = || world.instance(&pre, shared(world, &stock));
-            let guests = [guest()?, guest()?];
-            let mut calls =
-                [guests[0].call::<(), ()>("add", ())?, guests[1].call::<(), ()>("add", ())?];
-            run_all(world, &mut calls)?;
-            assert_eq!(stock.get(), 2, "an update is lost");
-            Ok(())
-        };
+        let test = guests_lose_update(&pre, InstanceOptions::default());
         // Nearly as much as a step needs, as much, and more.
         for fuel in [1_000_000_000, 7 * u64::from(rounds) + 100] {
-            let failure = explore::dfs(100).max_fuel(fuel).check(test).unwrap_err();
+            let failure = explore::dfs(100).max_fuel(fuel).check(&test).unwrap_err();
             assert_eq!(failure.schedule(), "0x2.1", "{rounds} rounds, {failure}");
         }
         let most = 5 * u64::from(rounds);
         if rounds > 1 {
-            let failure = explore::dfs(100).max_fuel(most).check(test).unwrap_err();
+            let failure = explore::dfs(100).max_fuel(most).check(&test).unwrap_err();
             assert!(failure.message().starts_with("a step goes on for ever"), "{failure}");
         }
     }

@@ -1,6 +1,6 @@
 //! Guests that race in the host.
 
-use crate::support::{ADDS, Counter, Shared, linked, run_all, shared, steps};
+use crate::support::{ADDS, Counter, Shared, guests_lose_update, linked, shared, steps};
 use wasm_jobs::explore::{self, World};
 use wasm_jobs::wasmtime::InstancePre;
 use wasm_jobs::{EngineOptions, Error, InstanceOptions, JobPool};
@@ -60,17 +60,7 @@ const COMPUTES: &str = r#"(module
 
 /// Two guests add one each, and stop only where their fuel ends.
 fn two_that_compute(pre: &InstancePre<Shared>) -> impl Fn(&World) -> Result<(), Error> {
-    |world: &World| {
-        let stock = Counter::default();
-        let options = InstanceOptions::default().yield_before_host_calls(false);
-        let guest = || world.instance_with(pre, options.clone(), shared(world, &stock));
-        let guests = [guest()?, guest()?];
-        let mut calls =
-            [guests[0].call::<(), ()>("add", ())?, guests[1].call::<(), ()>("add", ())?];
-        run_all(world, &mut calls)?;
-        assert_eq!(stock.get(), 2, "an update is lost");
-        Ok(())
-    }
+    guests_lose_update(pre, InstanceOptions::default().yield_before_host_calls(false))
 }
 
 #[test]
@@ -205,6 +195,7 @@ const COMPONENT: &str = r#"(component
 #[cfg(feature = "component-model")]
 #[test]
 fn components_race_as_modules_do() {
+    use crate::support::run_all;
     use wasm_jobs::wasmtime::StoreContextMut;
     use wasm_jobs::wasmtime::component::{Component, Linker};
 

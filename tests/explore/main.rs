@@ -5,6 +5,9 @@ mod edges;
 mod endings;
 mod guests;
 mod host_functions;
+#[cfg(feature = "wasi")]
+#[path = "../shared/input.rs"]
+mod input;
 mod lanes;
 mod lines;
 mod own;

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, LazyLock};
 use wasm_jobs::explore::World;
 use wasm_jobs::wasmtime::{Caller, InstancePre, Linker, Module};
-use wasm_jobs::{EngineOptions, Error, Event, Future, JobPool, engine, yield_now};
+use wasm_jobs::{EngineOptions, Error, Event, Future, InstanceOptions, JobPool, engine, yield_now};
 
 /// The work of a call from a future that cannot fail.
 pub(crate) async fn ok<F: std::future::Future>(work: F) -> Result<F::Output, Error> {
@@ -174,4 +174,21 @@ pub(crate) const SQUARES: &str = r#"(module (func (export "square") (param i32) 
 pub(crate) fn shared(world: &World, stock: &Counter) -> impl Fn() -> Shared + Send + Sync + use<> {
     let (world, stock) = (world.clone(), stock.clone());
     move || Shared { stock: stock.clone(), world: world.clone() }
+}
+
+/// A test of two guests that lose an update if both read before one writes.
+pub(crate) fn guests_lose_update(
+    pre: &InstancePre<Shared>,
+    options: InstanceOptions,
+) -> impl Fn(&World) -> Result<(), Error> {
+    move |world| {
+        let stock = Counter::default();
+        let guest = || world.instance_with(pre, options.clone(), shared(world, &stock));
+        let guests = [guest()?, guest()?];
+        let mut calls =
+            [guests[0].call::<(), ()>("add", ())?, guests[1].call::<(), ()>("add", ())?];
+        run_all(world, &mut calls)?;
+        assert_eq!(stock.get(), 2, "an update is lost");
+        Ok(())
+    }
 }

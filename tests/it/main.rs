@@ -18,6 +18,9 @@ mod executors;
 mod graphs;
 mod handles;
 mod idle;
+#[cfg(feature = "wasi")]
+#[path = "../shared/input.rs"]
+mod input;
 mod layers;
 mod lending;
 mod outcomes;

@@ -55,7 +55,7 @@ impl Picture<'_> {
             let (from, y, to) = (MARGIN + NUMBERS - 10, row.middle(), self.lanes[row.lane].left);
             writeln!(svg, r#"<path d="M{from} {y}H{to}"/>"#)?;
         }
-        writeln!(svg, r##"</g>\n<g class="lanes" stroke="#9aa5b1" stroke-width="1.5">"##)?;
+        writeln!(svg, "</g>\n<g class=\"lanes\" stroke=\"#9aa5b1\" stroke-width=\"1.5\">")?;
         let first = self.rows.first().map_or(self.bottom, |row| row.top - BETWEEN);
         let mut open: Vec<_> = self.lanes.iter().map(|lane| (first, lane.ahead)).collect();
         let mut draw = |lane: usize, (from, ahead): (usize, Ahead), to: usize| {

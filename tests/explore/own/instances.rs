@@ -206,7 +206,7 @@ fn an_instance_that_a_caller_does_not_wait_for_any_more_goes_to_the_next_one() {
                     *now += 1;
                     *most = (*most).max(*now);
                 }
-                // Whoever is dropped here gives the instance back, too.
+                // A call that is dropped here gives its instance back, too.
                 let _leaves = Leaves(most);
                 yield_now().await;
                 instance.call::<i32, i32>("visit", 0)?.await

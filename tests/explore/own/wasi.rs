@@ -1,19 +1,16 @@
 //! Programs of WASI that sleep by the clock of the world.
 
 use super::{in_many_orders, in_many_orders_with_ends};
-use crate::support::{Drops, guests};
+use crate::input::Input;
+use crate::support::guests;
+use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
-use tokio::io::AsyncRead;
 use wasm_jobs::explore::World;
 use wasm_jobs::wasi::{self, WasiCtx, WasiCtxBuilder};
 use wasm_jobs::wasmtime::{Caller, InstancePre};
-use wasm_jobs::wasmtime_wasi::async_trait;
-use wasm_jobs::wasmtime_wasi::cli::{IsTerminal, StdinStream};
-use wasm_jobs::wasmtime_wasi::p2::{InputStream, Pollable, StreamError, StreamResult};
 use wasm_jobs::{
-    Clock, EngineOptions, Error, Event, Future, Instance, IntoSend, JobOutcome, JobPool,
-    ManualClock,
+    Clock, EngineOptions, Error, Future, Instance, IntoSend, JobOutcome, JobPool, ManualClock,
 };
 
 const MS: Duration = Duration::from_millis(1);
@@ -89,43 +86,6 @@ fn guest(world: &World, told: &Told, input: &Input) -> Result<Instance<Host>, Er
     })
 }
 
-/// An empty standard input. It can be read once `has_come` is set.
-#[derive(Clone, Default)]
-struct Input {
-    has_come: Event,
-    drops: Drops,
-}
-
-impl IsTerminal for Input {
-    fn is_terminal(&self) -> bool {
-        false
-    }
-}
-
-impl StdinStream for Input {
-    fn async_stream(&self) -> Box<dyn AsyncRead + Send + Sync> {
-        unreachable!("preview 1 has no such streams")
-    }
-
-    fn p2_stream(&self) -> Box<dyn InputStream> {
-        Box::new(self.clone())
-    }
-}
-
-impl InputStream for Input {
-    fn read(&mut self, _: usize) -> StreamResult<bytes::Bytes> {
-        Err(StreamError::Closed)
-    }
-}
-
-#[async_trait]
-impl Pollable for Input {
-    async fn ready(&mut self) {
-        let _guard = self.drops.guard();
-        self.has_come.wait().await;
-    }
-}
-
 #[test]
 fn programs_sleep_for_as_long_as_they_want_and_tell_so_in_the_order_of_time() {
     let (_, ends) = in_many_orders_with_ends(1_000, |world: &World| {
@@ -177,7 +137,7 @@ fn a_program_waits_for_input_until_a_time() {
             let end = call.try_get_result()?.unwrap();
             assert_eq!(world.clock().now(), at * MS);
             assert_eq!(world.clock().sleepers(), 0, "the time that it does not wait for");
-            assert_eq!(input.drops.get(), 1);
+            assert_eq!(input.ended.load(SeqCst), 1);
             sets.try_get_result()?;
             Ok(end)
         });
@@ -204,7 +164,7 @@ fn a_program_that_is_cancelled_in_its_sleep_leaves_nothing_behind() {
         world.pool().submit(other.to_job()?);
         world.run_all();
         other.try_get_result()?;
-        assert_eq!(input.drops.get(), 1, "what it waited with is dropped");
+        assert_eq!(input.ended.load(SeqCst), 1, "what it waited with is dropped");
         assert_eq!(world.clock().now(), at * MS);
         let outcome = job.outcome().unwrap();
         match call.try_get_result() {

@@ -1,8 +1,8 @@
 //! Programs that are frozen and thawed wherever they wait print, compute and leave behind what they do undisturbed. Their context goes with them: it is saved, and restored into another one.
 
-use super::polling::Input;
 use super::{args, captured, linker, printed};
 use crate::guest::freezing::{Ended, When, deep, finish, tick};
+use crate::input::Input;
 use std::fs;
 use std::sync::LazyLock;
 use std::time::Duration;

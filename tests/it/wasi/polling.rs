@@ -1,16 +1,13 @@
 //! `poll_oneoff`: sleeping, and waiting for descriptors.
 
 use super::{BADF, INVAL, MONOTONIC, MONOTONIC_START, REALTIME, SUCCESS, functions};
+use crate::input::Input;
 use crate::support::{Counter, Queue, poll_once};
 use std::future::ready;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::time::{Duration, SystemTime};
-use tokio::io::AsyncRead;
 use wasm_jobs::wasi::{FsPerms, MemoryInputPipe, WasiCtx, WasiCtxBuilder};
-use wasm_jobs::wasmtime_wasi::async_trait;
-use wasm_jobs::wasmtime_wasi::cli::StdinStream;
-use wasm_jobs::wasmtime_wasi::p2::{InputStream, Pollable, StreamError, StreamResult};
 use wasm_jobs::{Clock, Error, Future, Instance, JobPool, ManualClock, Sleep, Step};
 
 /// A subscription as its bytes in memory.
@@ -418,39 +415,4 @@ fn a_wake_for_nothing_wakes_no_sleeper() -> Result<(), Error> {
     assert_eq!(wakes.get(), 1);
     assert!(poll_once(&mut sleep, &wakes).is_ready());
     Ok(())
-}
-
-/// An empty standard input. It can be read once `has_come` is set.
-#[derive(Clone, Default)]
-pub(super) struct Input {
-    has_come: wasm_jobs::Event,
-}
-
-impl wasm_jobs::wasmtime_wasi::cli::IsTerminal for Input {
-    fn is_terminal(&self) -> bool {
-        false
-    }
-}
-
-impl StdinStream for Input {
-    fn async_stream(&self) -> Box<dyn AsyncRead + Send + Sync> {
-        unreachable!("preview 1 has no such streams")
-    }
-
-    fn p2_stream(&self) -> Box<dyn InputStream> {
-        Box::new(self.clone())
-    }
-}
-
-impl InputStream for Input {
-    fn read(&mut self, _: usize) -> StreamResult<bytes::Bytes> {
-        Err(StreamError::Closed)
-    }
-}
-
-#[async_trait]
-impl Pollable for Input {
-    async fn ready(&mut self) {
-        self.has_come.wait().await;
-    }
 }
